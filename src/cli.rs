@@ -1,0 +1,38 @@
+//! The command line: what can be asked of the binary, and which module answers.
+//!
+//! Each subcommand's arguments live with the module that uses them; nothing here decides anything.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::crd;
+
+/// Connects Stellar validators on Kubernetes.
+#[derive(Debug, Parser)]
+#[command(name = "stellar-operator", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the CustomResourceDefinition of the StellarNode as YAML.
+    Crd,
+}
+
+impl Cli {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// When that cannot be done; the message says what and why.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Crd => {
+                print!("{}", serde_saphyr::to_string(&crd::custom_resource_definition())?);
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The StellarNode API: its types, its schema, and what the fields mean together.
+//!
+//! Nothing here talks to a cluster. The CustomResourceDefinition is generated from these types by
+//! `stellar-operator crd`.
+
+mod network;
+mod types;
+
+pub use network::Network;
+pub use types::{
+    Condition, HorizonConfig, KeySource, KmsConfig, KnownPeersRef, NodeType, PeersStatus, RetentionPolicy,
+    SorobanConfig, StellarNode, StellarNodeSpec, StellarNodeStatus, StorageConfig, ValidatorConfig, default_peer_port,
+};
+
+/// The CustomResourceDefinition of the StellarNode as it is installed.
+pub fn custom_resource_definition()
+-> k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition {
+    use kube::CustomResourceExt as _;
+    StellarNode::crd()
+}

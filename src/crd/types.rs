@@ -1,0 +1,306 @@
+//! The StellarNode custom resource: one struct a block of its spec, one doc sentence a field.
+//!
+//! The doc comments are what `kubectl explain` prints. Defaults that depend on other fields live with the code that
+//! uses them, not here.
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A node of a Stellar network: a validator, a Horizon API server or a Stellar RPC server.
+#[derive(CustomResource, Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[kube(
+    group = "stellar.org",
+    version = "v1alpha1",
+    kind = "StellarNode",
+    plural = "stellarnodes",
+    shortname = "sn",
+    namespaced,
+    status = "StellarNodeStatus",
+    derive = "PartialEq",
+    printcolumn = r#"{"name":"Type","type":"string","jsonPath":".spec.nodeType"}"#,
+    printcolumn = r#"{"name":"Network","type":"string","jsonPath":".spec.network"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Peers","type":"integer","jsonPath":".status.peers.known"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct StellarNodeSpec {
+    /// What the node is: Validator takes part in consensus, Horizon and SorobanRpc serve APIs. It never changes.
+    pub node_type: NodeType,
+    /// The network: mainnet (also Public), testnet, futurenet, or the passphrase of a private network. It never changes.
+    #[schemars(length(min = 1))]
+    pub network: String,
+    /// Tag of the container image, for example 26.0.1-3109.e78c97ed0.jammy.
+    #[schemars(length(min = 1))]
+    pub version: String,
+    /// Container image without a tag. Default: stellar/stellar-core, stellar/stellar-horizon or stellar/stellar-rpc.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Number of pods. Always 1 for a validator: two nodes with one seed harm consensus.
+    #[serde(default = "one")]
+    #[schemars(range(min = 0))]
+    pub replicas: i32,
+    /// Scales the node to 0 and keeps its Service and storage.
+    #[serde(default)]
+    pub suspended: bool,
+    /// CPU and memory of the main container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
+    /// The volume for the database and the buckets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<StorageConfig>,
+    /// Settings of a validator; exactly the block of the node's type is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validator_config: Option<ValidatorConfig>,
+    /// Settings of a Horizon server; exactly the block of the node's type is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub horizon_config: Option<HorizonConfig>,
+    /// Settings of a Stellar RPC server; exactly the block of the node's type is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soroban_config: Option<SorobanConfig>,
+    /// Annotations to add to the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_annotations: Option<BTreeMap<String, String>>,
+}
+
+fn one() -> i32 {
+    1
+}
+
+/// What a StellarNode is.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum NodeType {
+    /// Takes part in consensus; the only type that peer discovery looks at.
+    Validator,
+    /// Serves the Horizon API.
+    Horizon,
+    /// Serves the Stellar RPC API.
+    SorobanRpc,
+}
+
+/// The volume of a node.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct StorageConfig {
+    /// Storage class of the volume; the cluster's default if absent. It never changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_class: Option<String>,
+    /// Size of the volume, for example 100Gi. It can grow and never shrinks.
+    #[serde(default = "default_storage_size")]
+    pub size: String,
+    /// What happens to the volume when the StellarNode is deleted: Delete or Retain.
+    #[serde(default)]
+    pub retention_policy: RetentionPolicy,
+}
+
+fn default_storage_size() -> String {
+    "100Gi".to_owned()
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        Self {
+            storage_class: None,
+            size: default_storage_size(),
+            retention_policy: RetentionPolicy::default(),
+        }
+    }
+}
+
+/// What happens to a volume when its StellarNode is deleted.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum RetentionPolicy {
+    /// The volume claim is deleted with the StellarNode.
+    #[default]
+    Delete,
+    /// The volume claim stays.
+    Retain,
+}
+
+/// Settings of a validator.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ValidatorConfig {
+    /// Name of the Secret, in the same namespace, whose key STELLAR_CORE_SEED holds the validator's secret seed (S…).
+    pub seed_secret_ref: String,
+    /// Where the seed comes from: Secret (default), or KMS, a file that a CSI driver or agent puts into the pod.
+    #[serde(default)]
+    pub key_source: KeySource,
+    /// Where the seed's file is, with keySource KMS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kms_config: Option<KmsConfig>,
+    /// Whom this validator trusts, as stellar-core's TOML: [QUORUM_SET] tables, or [[HOME_DOMAINS]] and [[VALIDATORS]].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum_set: Option<String>,
+    /// Port on which other validators reach this one: 1 to 65535, not 11626 (stellar-core's HTTP port). Default 11625. Below 1024 a non-root process may not be able to bind it. Changing it restarts this validator, and the others in turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub peer_port: Option<u16>,
+    /// The ConfigMap in which the operator keeps the addresses of the validators that belong together. Default stellar-peers, key KNOWN_PEERS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_peers_ref: Option<KnownPeersRef>,
+    /// Further peers of the user's own, host or host:port, beside the discovered ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known_peers: Vec<String>,
+    /// Further settings of stellar-core as TOML, merged into its config; keys that the operator owns are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub core_config: Option<String>,
+    /// Home domain of this validator, written to stellar-core as NODE_HOME_DOMAIN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home_domain: Option<String>,
+    /// Whether stellar-core fetches history from the archives in historyArchiveUrls.
+    #[serde(default)]
+    pub enable_history_archive: bool,
+    /// URLs of history archives to fetch from, with enableHistoryArchive.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history_archive_urls: Vec<String>,
+    /// Whether stellar-core replays all of history instead of catching up to the recent part.
+    #[serde(default)]
+    pub catchup_complete: bool,
+}
+
+/// The peer port of a validator that names none: stellar-core's own default (`Config.cpp`, `DEFAULT_PEER_PORT`).
+pub fn default_peer_port() -> u16 {
+    11625
+}
+
+impl ValidatorConfig {
+    /// The port that the spec asks for.
+    pub fn peer_port(&self) -> u16 {
+        self.peer_port.unwrap_or_else(default_peer_port)
+    }
+
+    /// Name of the ConfigMap of this validator's peer group.
+    pub fn known_peers_config_map(&self) -> &str {
+        self.known_peers_ref
+            .as_ref()
+            .map_or(crate::labels::DEFAULT_PEERS_CONFIG_MAP, |reference| &reference.name)
+    }
+}
+
+/// Where a validator's seed comes from.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum KeySource {
+    /// The Secret named by seedSecretRef.
+    #[default]
+    #[serde(alias = "secret")]
+    Secret,
+    /// A file that a CSI driver or agent puts into the pod, see kmsConfig.
+    #[serde(rename = "KMS", alias = "kms")]
+    Kms,
+}
+
+/// Where the seed's file is, with keySource KMS.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct KmsConfig {
+    /// Path of the file that holds the seed, inside the pod.
+    pub seed_path: String,
+}
+
+/// The key of a ConfigMap that holds the known peers.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct KnownPeersRef {
+    /// Name of the ConfigMap, in the same namespace. Validators with the same name here, on the same network, find each other.
+    #[serde(default = "default_peers_config_map")]
+    pub name: String,
+    /// Key of the ConfigMap; always KNOWN_PEERS.
+    #[serde(default = "default_peers_key")]
+    pub key: String,
+}
+
+fn default_peers_config_map() -> String {
+    crate::labels::DEFAULT_PEERS_CONFIG_MAP.to_owned()
+}
+
+fn default_peers_key() -> String {
+    crate::labels::KNOWN_PEERS.to_owned()
+}
+
+/// Settings of a Horizon server.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct HorizonConfig {
+    /// Name of the Secret, in the same namespace, whose key DATABASE_URL holds the database's URL.
+    pub database_secret_ref: String,
+    /// URL of a stellar-core.
+    pub stellar_core_url: String,
+}
+
+/// Settings of a Stellar RPC server.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SorobanConfig {
+    /// URL of a stellar-core.
+    pub stellar_core_url: String,
+}
+
+/// What the operator last saw and did.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct StellarNodeStatus {
+    /// Conditions: Ready, Joined, Voting, UpdatePending, PeersReady and others, each with a reason and a message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// Generation of the spec that the controller last acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Number of pods wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i32>,
+    /// Number of pods ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_replicas: Option<i32>,
+    /// What this validator knows of its peers, and whether a restart is pending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peers: Option<PeersStatus>,
+}
+
+/// A validator's peers as the operator sees them.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct PeersStatus {
+    /// The address at which the others dial this validator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Number of other members of its group.
+    #[serde(default)]
+    pub known: i32,
+    /// Number of other members that its running pod loaded at its start; absent where the pod does not report it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaded: Option<i32>,
+    /// Why a restart is pending: PeersChanged, NotLinked or SpecChanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_restart: Option<String>,
+    /// Hash of the pending change, the value that the annotation stellar.org/approve-restart must have with --restart manual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_hash: Option<String>,
+}
+
+/// One condition of a StellarNode (Kubernetes API conventions, "Typical status properties").
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// What the condition is about.
+    pub r#type: String,
+    /// True, False or Unknown.
+    pub status: String,
+    /// One word that says why.
+    #[serde(default)]
+    pub reason: String,
+    /// One sentence that says why, for people.
+    #[serde(default)]
+    pub message: String,
+    /// When the status last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_transition_time: Option<Time>,
+    /// Generation of the spec that the condition was computed from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+}

@@ -1,0 +1,123 @@
+//! Every label, annotation and object name that this program reads or writes, in one place.
+//!
+//! Nothing here decides anything; a name that is used in two files is defined here and nowhere else.
+
+/// API group of the StellarNode resource.
+pub const GROUP: &str = "stellar.org";
+/// API version of the StellarNode resource.
+pub const VERSION: &str = "v1alpha1";
+/// `group/version` of the StellarNode resource.
+pub const API_VERSION: &str = "stellar.org/v1alpha1";
+/// Kind of the StellarNode resource.
+pub const KIND: &str = "StellarNode";
+/// Full name of the CustomResourceDefinition.
+pub const CRD_NAME: &str = "stellarnodes.stellar.org";
+
+/// Label: which application an object belongs to.
+pub const NAME: &str = "app.kubernetes.io/name";
+/// Label: the StellarNode that an object belongs to.
+pub const INSTANCE: &str = "app.kubernetes.io/instance";
+/// Label: the part that an object plays, `validator`, `horizon` or `sorobanrpc`.
+pub const COMPONENT: &str = "app.kubernetes.io/component";
+/// Label: who manages an object; without [`OPERATOR`] here we never write or delete it (rule R7).
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Value of [`NAME`] on everything that belongs to a StellarNode.
+pub const STELLAR_NODE: &str = "stellar-node";
+/// Value of [`COMPONENT`] on everything that belongs to a validator.
+pub const VALIDATOR: &str = "validator";
+/// Value of [`MANAGED_BY`], and the operator's own [`NAME`].
+pub const OPERATOR: &str = "stellar-operator";
+/// Label of the known-peers ConfigMap: a short hash of the network's passphrase.
+pub const NETWORK: &str = "stellar.org/network";
+
+/// Annotation of a validator's StatefulSet: the port that other validators dial.
+pub const PEER_PORT: &str = "stellar.org/peer-port";
+/// Annotation of a pod template: when the operator last restarted the validator for its peers (RFC 3339).
+pub const RESTARTS: &str = "stellar.org/restarts.io";
+/// Annotation of a pod template: hash of the part of the StellarNode's spec that the template was built from.
+pub const SPEC_HASH: &str = "stellar.org/spec-hash";
+/// Annotation of a validator's StatefulSet (metadata): what must outlive pods and operators, see `MemberRecord`.
+pub const MEMBER: &str = "stellar.org/member";
+/// Annotation of a StatefulSet (metadata): what a pod that cannot report is taken to have loaded.
+pub const LOADED_PEERS: &str = "stellar.org/loaded-peers";
+/// Annotation of a StatefulSet (metadata): the last restart for peers, view and time, see `LastRestart`.
+pub const LAST_RESTART: &str = "stellar.org/last-restart";
+/// Annotation of a StellarNode: approves the one pending restart whose hash it holds (`--restart manual`).
+pub const APPROVE_RESTART: &str = "stellar.org/approve-restart";
+/// Annotation of a StellarNode or a namespace: no restarts while it is there.
+pub const PAUSE_RESTARTS: &str = "stellar.org/pause-restarts";
+/// Annotation of the Lease that holds the turns of a network: who holds one, see `Turn`.
+pub const TURNS: &str = "stellar.org/turns";
+/// Every annotation of ours that a person may write on a StellarNode or a StatefulSet.
+pub const USER_ANNOTATIONS: [&str; 3] = [PEER_PORT, APPROVE_RESTART, PAUSE_RESTARTS];
+
+/// Default name of the known-peers ConfigMap.
+pub const DEFAULT_PEERS_CONFIG_MAP: &str = "stellar-peers";
+/// Key of the known-peers ConfigMap: newline-separated addresses; also the name of the injected env.
+pub const KNOWN_PEERS: &str = "KNOWN_PEERS";
+/// Key of the known-peers ConfigMap: the list as a line of TOML.
+pub const KNOWN_PEERS_CFG: &str = "known-peers.cfg";
+/// Key of the known-peers ConfigMap: one record per member.
+pub const PEERS_JSON: &str = "peers.json";
+/// Key of the known-peers ConfigMap: time and counts, for people.
+pub const DISCOVERY_METADATA: &str = "discovery_metadata";
+/// Key of a validator's seed in its Secret.
+pub const SEED_KEY: &str = "STELLAR_CORE_SEED";
+/// Key of the base config in the ConfigMap `{name}-config`.
+pub const BASE_CONFIG_KEY: &str = "stellar-core.base.cfg";
+/// Key of the user's own peers in the ConfigMap `{name}-config`, one per line.
+pub const OWN_PEERS_KEY: &str = "known-peers";
+
+/// Names that the core container of a validator's pod goes by, ours first.
+pub const CORE_CONTAINERS: [&str; 3] = [CORE_CONTAINER, "core", "stellar-node"];
+/// Name of the core container in pods that we build.
+pub const CORE_CONTAINER: &str = "stellar-core";
+/// Name of the init container that writes `stellar-core.cfg`.
+pub const RENDER_CONTAINER: &str = "render-config";
+/// Name of the init container that creates the database.
+pub const NEW_DB_CONTAINER: &str = "new-db";
+/// Name of the native sidecar that tells whether the validator votes.
+pub const HEALTH_CONTAINER: &str = "health";
+/// Name of the container port that other validators dial, ours.
+pub const PEER_PORT_NAME: &str = "peer";
+/// Names of that port in use.
+pub const PEER_PORT_NAMES: [&str; 2] = [PEER_PORT_NAME, "core-peer"];
+/// stellar-core's HTTP command port, always on localhost.
+pub const HTTP_PORT: u16 = 11626;
+/// Port of the `health` sidecar.
+pub const HEALTH_PORT: u16 = 11628;
+
+/// Field manager of what the builder sets.
+pub const MANAGER: &str = "stellar-operator";
+/// Field manager of `spec.replicas`.
+pub const MANAGER_REPLICAS: &str = "stellar-operator-replicas";
+/// Field manager of restarts for peers and of the persistent record.
+pub const MANAGER_ROLLOUT: &str = "stellar-operator-rollout";
+/// Field manager of the discovery's part of a StellarNode's status.
+pub const MANAGER_PEERS_STATUS: &str = "stellar-operator-peers-status";
+/// Field manager of the controller's part of a StellarNode's status.
+pub const MANAGER_NODE_STATUS: &str = "stellar-operator-node-status";
+/// Name under which Events are reported.
+pub const REPORTER: &str = "stellar-operator";
+
+/// The Secret that holds the webhook's certificate, unless another is named.
+pub const DEFAULT_CERTIFICATE_SECRET: &str = "stellar-operator-webhook-cert";
+/// The webhook configurations (both), unless another name is given.
+pub const DEFAULT_WEBHOOK_CONFIGURATION: &str = "stellar-operator";
+/// The webhook's Service, unless another is named.
+pub const DEFAULT_WEBHOOK_SERVICE: &str = "stellar-operator-webhook";
+
+/// Name of the ConfigMap with the base config of a node.
+pub fn config_map_name(node: &str) -> String {
+    format!("{node}-config")
+}
+
+/// Name of the headless Service of a validator.
+pub fn headless_service_name(node: &str) -> String {
+    format!("{node}-headless")
+}
+
+/// Name of the Lease that holds the turns of the network whose short hash this is.
+pub fn turns_lease_name(network_hash: &str) -> String {
+    format!("stellar-turns-{network_hash}")
+}

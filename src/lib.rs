@@ -1,0 +1,35 @@
+//! `stellar-operator`: connects Stellar validators on Kubernetes.
+//!
+//! stellar-core reads its peers once, at its start, and pods change their addresses each time they restart. This
+//! program notices which validators exist and where they are, puts that list where every validator's pod reads it, and
+//! restarts a validator when – and only when – it must read the list again, one at a time.
+//!
+//! # A map
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`cli`] | the command line: `run`, `check`, `render-config`, `health`, `crd` |
+//! | [`crd`] | the StellarNode API: types and schema |
+//! | [`peers`] | the list of known peers, views of it, and what a pod reports to have loaded |
+//! | [`admission`] | the webhook: `review` (wire), `mutate` and `validate` (pure rules), `server` (routes) |
+//! | [`tls`] | the webhook's certificates: issue, share, reload, `caBundle` |
+//! | [`controller`] | StellarNode → StatefulSet and Service; peer discovery; turns and restarts |
+//! | [`core_config`] | `stellar-core.cfg`: stellar-core's rules, and how the file is rendered |
+//! | [`health`] | the sidecar that tells whether a validator votes |
+//! | [`labels`] | every label, annotation and object name |
+//!
+//! Everything that decides is a pure function of what the API server holds: *observe* (reflector caches) → *decide*
+//! (pure) → *apply* (server-side apply) → *report* (status, Events). Code that decides takes no client.
+
+pub mod admission;
+pub mod cli;
+pub mod clock;
+pub mod controller;
+pub mod core_config;
+pub mod crd;
+pub mod digest;
+pub mod health;
+pub mod labels;
+pub mod peers;
+pub mod telemetry;
+pub mod tls;

@@ -1,0 +1,24 @@
+//! The `stellar-operator` binary: TLS provider, arguments, telemetry, run, exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use stellar_k8s::cli::Cli;
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("stellar-operator: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> anyhow::Result<ExitCode> {
+    // One provider for everything that speaks TLS; an error says that it is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(cli.run())
+}
