@@ -22,6 +22,7 @@
 //! (pure) → *apply* (server-side apply) → *report* (status, Events). Code that decides takes no client.
 
 pub mod admission;
+pub mod api;
 pub mod cli;
 pub mod clock;
 pub mod controller;
