@@ -173,27 +173,25 @@ mod tests {
         let renewed = [new[0], (Step::RenewLeaf, 590)];
         let next = [renewed[0], renewed[1], (Step::AddNextCa, 600)];
         let promoted = [next[0], next[1], next[2], (Step::PromoteNextCa, 620)];
-        let cases: [(&str, &[(Step, i64)], Option<i64>, i64, Step); 14] = [
-            ("new", &new, Some(0), 0, Step::Keep),
-            ("leaf young", &new, Some(0), 59, Step::Keep),
-            ("leaf old", &new, Some(0), 60, Step::RenewLeaf),
-            ("leaf expired", &new, None, 95, Step::RenewLeaf),
-            ("CA old goes before leaf", &renewed, None, 655, Step::AddNextCa),
-            ("CA young", &renewed, Some(0), 599, Step::Keep),
-            ("CA old", &renewed, Some(0), 600, Step::AddNextCa),
-            ("next not trusted", &next, None, 640, Step::Keep),
-            ("next not trusted for long", &next, Some(605), 614, Step::Keep),
-            ("next trusted", &next, Some(605), 615, Step::PromoteNextCa),
-            ("next not trusted, leaf old", &next, None, 650, Step::RenewLeaf),
-            ("next never trusted, CA expired", &next, None, 900, Step::PromoteNextCa),
-            ("former CA good", &promoted, Some(620), 640, Step::Keep),
-            ("all expired", &next, None, 1500, Step::CreateAll),
-        ];
-        for (name, steps, trusted_since, now, expected) in cases {
+        let check = |name: &str, steps: &[(Step, i64)], trusted_since: Option<i64>, now, expected| {
             let material = material(&normal, steps);
             let step = plan(Some(&material), &normal, trusted_since.map(at), at(now));
             assert_eq!(step, expected, "{name}");
-        }
+        };
+        check("new", &new, Some(0), 0, Step::Keep);
+        check("leaf young", &new, Some(0), 59, Step::Keep);
+        check("leaf old", &new, Some(0), 60, Step::RenewLeaf);
+        check("leaf expired", &new, None, 95, Step::RenewLeaf);
+        check("CA old goes before leaf", &renewed, None, 655, Step::AddNextCa);
+        check("CA young", &renewed, Some(0), 599, Step::Keep);
+        check("CA old", &renewed, Some(0), 600, Step::AddNextCa);
+        check("next not trusted", &next, None, 640, Step::Keep);
+        check("next not trusted for long", &next, Some(605), 614, Step::Keep);
+        check("next trusted", &next, Some(605), 615, Step::PromoteNextCa);
+        check("next not trusted, leaf old", &next, None, 650, Step::RenewLeaf);
+        check("next never trusted, CA expired", &next, None, 900, Step::PromoteNextCa);
+        check("former CA good", &promoted, Some(620), 640, Step::Keep);
+        check("all expired", &next, None, 1500, Step::CreateAll);
         assert_eq!(plan(None, &normal, None, at(0)), Step::CreateAll);
     }
 
