@@ -33,6 +33,7 @@ pub mod crd;
 pub mod digest;
 pub mod health;
 pub mod labels;
+pub mod operator;
 pub mod peers;
 pub mod probes;
 pub mod telemetry;
