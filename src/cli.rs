@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::core_config::RenderConfig;
 use crate::crd;
 
 /// Connects Stellar validators on Kubernetes.
@@ -20,6 +21,8 @@ pub struct Cli {
 enum Command {
     /// Print the CustomResourceDefinition of the StellarNode as YAML.
     Crd,
+    /// Write a validator's stellar-core.cfg, in its pod: base config, seed and peers.
+    RenderConfig(RenderConfig),
 }
 
 impl Cli {
@@ -31,6 +34,10 @@ impl Cli {
         match self.command {
             Command::Crd => {
                 print!("{}", serde_saphyr::to_string(&crd::custom_resource_definition())?);
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::RenderConfig(command) => {
+                command.run()?;
                 Ok(ExitCode::SUCCESS)
             }
         }
