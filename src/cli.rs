@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::core_config::RenderConfig;
 use crate::crd;
+use crate::health::Health;
 
 /// Connects Stellar validators on Kubernetes.
 #[derive(Debug, Parser)]
@@ -23,6 +24,8 @@ enum Command {
     Crd,
     /// Write a validator's stellar-core.cfg, in its pod: base config, seed and peers.
     RenderConfig(RenderConfig),
+    /// Tell, over HTTP, whether the stellar-core beside us takes part in consensus.
+    Health(Health),
 }
 
 impl Cli {
@@ -38,6 +41,10 @@ impl Cli {
             }
             Command::RenderConfig(command) => {
                 command.run()?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Health(command) => {
+                command.run().await?;
                 Ok(ExitCode::SUCCESS)
             }
         }

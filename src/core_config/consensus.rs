@@ -21,12 +21,14 @@ pub(super) struct Consensus {
     pub(super) set: Option<QuorumSet>,
     /// What is wrong, each with what to write instead.
     pub(super) problems: Vec<String>,
+    /// Whether every entry was understood; problems are then about the set as a whole.
+    legible: bool,
 }
 
 /// Reads a document as the config of the validator with this public key, or of one that is not known yet.
 pub(super) fn examine(document: &Table, own: Option<&str>) -> Consensus {
     let first = Reader::new(document, own.unwrap_or(SOMEBODY)).read();
-    if own.is_some() || first.problems.is_empty() {
+    if own.is_some() || first.problems.is_empty() || !first.legible {
         return first;
     }
     // One text serves a whole group: the validator may be one of those that it lists, and its entry is dropped then.
@@ -152,6 +154,7 @@ impl<'a> Reader<'a> {
                 self.names = names;
             }
         }
+        let legible = self.problems.is_empty();
         let listed = !entries.is_empty();
         let generated = if listed {
             QuorumSet::generate(&entries)
@@ -190,6 +193,7 @@ impl<'a> Reader<'a> {
         Consensus {
             set,
             problems: self.problems,
+            legible,
         }
     }
 

@@ -29,6 +29,8 @@ mod keys;
 pub mod pod_paths;
 mod quorum;
 mod render;
+#[cfg(test)]
+mod rules;
 mod seed;
 
 pub use base::base_config;
