@@ -47,9 +47,8 @@ HISTORY="curl -sf http://history.stellar.org/prd/core-testnet/core_testnet_003/{
 /// When the node is no validator, trusts nobody on a network that has no default, or holds what stellar-core would
 /// refuse; all problems at once.
 pub fn base_config(spec: &StellarNodeSpec, node: &NodeId) -> Result<String, ConfigError> {
-    let config = match (&spec.validator_config, spec.node_type) {
-        (Some(config), NodeType::Validator) => config,
-        _ => return Err(ConfigError::NoValidator),
+    let (Some(config), NodeType::Validator) = (&spec.validator_config, spec.node_type) else {
+        return Err(ConfigError::NoValidator);
     };
     let problems = check_validator(config);
     if !problems.is_empty() {

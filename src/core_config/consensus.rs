@@ -185,10 +185,10 @@ impl<'a> Reader<'a> {
                 (generated, level)
             }
         };
-        if self.problems.is_empty() {
-            if let Some(set) = &set {
-                self.validate(set, level);
-            }
+        if self.problems.is_empty()
+            && let Some(set) = &set
+        {
+            self.validate(set, level);
         }
         Consensus {
             set,

@@ -17,7 +17,7 @@ pub(super) struct QuorumSet {
     /// Public keys.
     pub(super) validators: Vec<String>,
     /// Sets that count as one entry each.
-    pub(super) inner: Vec<QuorumSet>,
+    pub(super) inner: Vec<Self>,
 }
 
 /// Which failures a set must stand (`ValidationThresholdLevels`).
@@ -213,10 +213,12 @@ impl QuorumSet {
                 _ => self.inner.push(inner),
             }
         }
-        if self.threshold == 1 && self.validators.is_empty() && self.inner.len() == 1 {
-            if let Some(only) = self.inner.pop() {
-                *self = only;
-            }
+        if self.threshold == 1
+            && self.validators.is_empty()
+            && self.inner.len() == 1
+            && let Some(only) = self.inner.pop()
+        {
+            *self = only;
         }
         self.validators.sort();
     }
