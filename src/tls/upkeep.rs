@@ -137,8 +137,6 @@ pub struct Follower {
 impl Follower {
     /// Follows for ever.
     pub async fn run(self) {
-        self.readiness.require(CERTIFICATE, "no certificate yet");
-        self.readiness.require(CA_BUNDLE, "not known to be in place yet");
         let mut trusted = false;
         let mut pace = Pace::new(self.interval);
         loop {

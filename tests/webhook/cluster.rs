@@ -1,6 +1,7 @@
 //! One test's part of the control plane: a namespace, an identity with the webhook's rights, webhook configurations.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -22,15 +23,15 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) async fn new(needs: &str) -> Self {
+    pub(crate) async fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let _ = rustls::crypto::ring::default_provider().install_default();
         let name = format!(
-            "certificates-{}-{}",
+            "webhook-{}-{}",
             std::process::id(),
             COUNT.fetch_add(1, Ordering::Relaxed)
         );
-        let admin = Client::try_from(config(needs).await).unwrap();
+        let admin = Client::try_from(config().await).unwrap();
         let cluster = Self { name, admin };
         cluster.create_identity().await;
         cluster
@@ -38,7 +39,7 @@ impl Cluster {
 
     /// A client with the rights of the webhook's identity and nothing more.
     pub(crate) async fn operator(&self) -> Client {
-        let mut config = config("").await;
+        let mut config = config().await;
         config.auth_info.impersonate = Some(format!("system:serviceaccount:{}:webhook", self.name));
         Client::try_from(config).unwrap()
     }
@@ -71,11 +72,16 @@ impl Cluster {
     }
 
     /// Registers the first replica as mutating and the last as validating webhook for this namespace's ConfigMaps.
-    pub(crate) async fn register(&self, replicas: &[Replica]) {
+    pub(crate) async fn register_replicas(&self, replicas: &[Replica]) {
         let (first, last) = (replicas.first().unwrap(), replicas.last().unwrap());
-        let mutating = self.configuration(&self.name, &first.url("/mutate"));
+        self.register(first.address, last.address).await;
+    }
+
+    /// Registers what listens there as mutating and as validating webhook for this namespace's ConfigMaps.
+    pub(crate) async fn register(&self, mutating: SocketAddr, validating: SocketAddr) {
+        let mutating = self.configuration(&self.name, &format!("https://{mutating}/mutate"));
         self.put(&self.mutating(), mutating).await;
-        let validating = self.configuration(&self.name, &last.url("/validate"));
+        let validating = self.configuration(&self.name, &format!("https://{validating}/validate"));
         self.put(&self.validating(), validating).await;
     }
 
@@ -225,8 +231,8 @@ pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
         .unwrap_or_else(|_| panic!("not in time: {what}"));
 }
 
-async fn config(needs: &str) -> Config {
-    let path = std::env::var("STELLAR_TEST_KUBECONFIG").unwrap_or_else(|_| panic!("this test needs {needs}"));
+async fn config() -> Config {
+    let path = std::env::var("STELLAR_TEST_KUBECONFIG").expect("STELLAR_TEST_KUBECONFIG names the control plane");
     let kubeconfig = Kubeconfig::read_from(path).unwrap();
     Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
         .await

@@ -17,14 +17,16 @@ use stellar_k8s::admission::server::Webhook;
 use stellar_k8s::probes::Readiness;
 use stellar_k8s::tls::certificate::Certificate;
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
 use crate::cluster::{Cluster, eventually};
 
 pub(crate) struct Replica {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     pub(crate) readiness: Readiness,
+    shutdown: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
@@ -54,22 +56,26 @@ impl Replica {
             .unwrap();
         let address = webhook.local_addr().unwrap();
         let keeper = webhook.keeper();
+        let (shutdown, told) = oneshot::channel();
         let task = tokio::spawn(async move {
-            let serving = webhook.serve(Arc::new(Labeller), std::future::pending());
+            let serving = webhook.serve(Arc::new(Labeller), async move { told.await.unwrap_or_default() });
             tokio::select! {
-                result = serving => panic!("ended: {result:?}"),
+                result = serving => result.unwrap(),
                 () = keeper.run() => {}
             }
         });
         Self {
             address,
             readiness,
+            shutdown: Some(shutdown),
             task,
         }
     }
 
-    pub(crate) fn url(&self, path: &str) -> String {
-        format!("https://{}{path}", self.address)
+    /// Tells the replica to stop, as SIGTERM does, and waits until it has.
+    pub(crate) async fn stop(mut self) {
+        self.shutdown.take().unwrap().send(()).unwrap();
+        (&mut self.task).await.unwrap();
     }
 
     pub(crate) async fn ready(&self) {

@@ -1,18 +1,4 @@
-//! Certificates on a real API server: it trusts what is served, from the first call on, through every rotation.
-//!
-//! Each test has a namespace and webhook configurations of its own. The webhook runs with the rights that it needs and
-//! no others; the mutating configuration points at one replica and the validating one at another, so that each object
-//! that is created has been through both.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod cluster;
-mod replica;
+//! The API server trusts what is served, from the first call on, through every rotation, and after every edit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,16 +11,14 @@ use stellar_k8s::labels;
 use crate::cluster::{Cluster, eventually};
 use crate::replica::Replica;
 
-const NEEDS: &str = "the control plane named by STELLAR_TEST_KUBECONFIG";
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs the control plane named by STELLAR_TEST_KUBECONFIG"]
 async fn two_replicas_that_start_together_share_one_authority() {
     for _ in 0..5 {
-        let cluster = Cluster::new(NEEDS).await;
+        let cluster = Cluster::new().await;
         let replicas = tokio::join!(Replica::start(&cluster, &[]), Replica::start(&cluster, &[]));
         let replicas = <[Replica; 2]>::from(replicas);
-        cluster.register(&replicas).await;
+        cluster.register_replicas(&replicas).await;
         for replica in &replicas {
             replica.ready().await;
         }
@@ -57,13 +41,13 @@ async fn two_replicas_that_start_together_share_one_authority() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs the control plane named by STELLAR_TEST_KUBECONFIG"]
 async fn rotation_under_load_fails_no_call() {
-    let cluster = Arc::new(Cluster::new(NEEDS).await);
+    let cluster = Arc::new(Cluster::new().await);
     let lives = ["--certificate-lifetime", "6s", "--ca-lifetime", "24s"];
     let replicas = [
         Replica::start(&cluster, &lives).await,
         Replica::start(&cluster, &lives).await,
     ];
-    cluster.register(&replicas).await;
+    cluster.register_replicas(&replicas).await;
     for replica in &replicas {
         replica.ready().await;
     }
@@ -128,9 +112,9 @@ async fn rotation_under_load_fails_no_call() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs the control plane named by STELLAR_TEST_KUBECONFIG"]
 async fn an_edited_ca_bundle_is_repaired_and_nothing_else_is_touched() {
-    let cluster = Cluster::new(NEEDS).await;
+    let cluster = Cluster::new().await;
     let replica = [Replica::start(&cluster, &[]).await];
-    cluster.register(&replica).await;
+    cluster.register_replicas(&replica).await;
     replica[0].ready().await;
     cluster.create_until_trusted().await;
     let [right, _] = cluster.bundles().await;
@@ -170,9 +154,9 @@ async fn an_edited_ca_bundle_is_repaired_and_nothing_else_is_touched() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs the control plane named by STELLAR_TEST_KUBECONFIG"]
 async fn a_configuration_that_was_deleted_stays_deleted() {
-    let cluster = Cluster::new(NEEDS).await;
+    let cluster = Cluster::new().await;
     let replica = [Replica::start(&cluster, &[]).await];
-    cluster.register(&replica).await;
+    cluster.register_replicas(&replica).await;
     replica[0].ready().await;
     cluster
         .mutating()
@@ -200,7 +184,7 @@ async fn a_configuration_that_was_deleted_stays_deleted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs the control plane named by STELLAR_TEST_KUBECONFIG"]
 async fn somebody_elses_secret_is_left_alone() {
-    let cluster = Cluster::new(NEEDS).await;
+    let cluster = Cluster::new().await;
     let theirs = json!({ "metadata": { "name": cluster.name }, "stringData": { "password": "theirs" } });
     let theirs = serde_json::from_value(theirs).unwrap();
     let theirs = cluster.secrets().create(&PostParams::default(), &theirs).await.unwrap();
@@ -219,9 +203,9 @@ async fn somebody_elses_secret_is_left_alone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs the control plane named by STELLAR_TEST_KUBECONFIG"]
 async fn a_damaged_secret_is_made_anew() {
-    let cluster = Cluster::new(NEEDS).await;
+    let cluster = Cluster::new().await;
     let replica = [Replica::start(&cluster, &[]).await];
-    cluster.register(&replica).await;
+    cluster.register_replicas(&replica).await;
     replica[0].ready().await;
     let before = cluster.secret().await;
     let patch = Patch::Merge(json!({ "stringData": { labels::TLS_CERT: "nonsense" } }));
