@@ -70,7 +70,7 @@ async fn rotation_under_load_fails_no_call() {
     // Beside what the API server does with connections that it keeps, a new handshake with each replica all the time.
     let (mut leaves, mut authorities, mut handshakes) = (Vec::new(), Vec::new(), 0);
     let begin = Instant::now();
-    while authorities.len() < 2 || leaves.len() < 7 {
+    while authorities.len() < 3 || leaves.len() < 7 {
         assert!(
             begin.elapsed() < Duration::from_secs(90),
             "{} leaves, {} CAs",
