@@ -102,6 +102,20 @@ pub const REPORTER: &str = "stellar-operator";
 
 /// The Secret that holds the webhook's certificate, unless another is named.
 pub const DEFAULT_CERTIFICATE_SECRET: &str = "stellar-operator-webhook-cert";
+/// Key of the certificate Secret: the authority that signs.
+pub const CA_CERT: &str = "ca.crt";
+/// Key of the certificate Secret: that authority's private key.
+pub const CA_KEY: &str = "ca.key";
+/// Key of the certificate Secret: what the webhook serves.
+pub const TLS_CERT: &str = "tls.crt";
+/// Key of the certificate Secret: the private key of what the webhook serves.
+pub const TLS_KEY: &str = "tls.key";
+/// Key of the certificate Secret: the authority that will sign once it is trusted everywhere.
+pub const NEXT_CA_CERT: &str = "next-ca.crt";
+/// Key of the certificate Secret: that authority's private key.
+pub const NEXT_CA_KEY: &str = "next-ca.key";
+/// Key of the certificate Secret: authorities that sign no longer and are still trusted.
+pub const PREVIOUS_CA_CERTS: &str = "previous-ca.crt";
 /// The webhook configurations (both), unless another name is given.
 pub const DEFAULT_WEBHOOK_CONFIGURATION: &str = "stellar-operator";
 /// The webhook's Service, unless another is named.

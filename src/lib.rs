@@ -16,12 +16,15 @@
 //! | [`controller`] | StellarNode → StatefulSet and Service; peer discovery; turns and restarts |
 //! | [`core_config`] | `stellar-core.cfg`: stellar-core's rules, and how the file is rendered |
 //! | [`health`] | the sidecar that tells whether a validator votes |
+//! | [`probes`] | `/healthz` and `/readyz`, and what each part has to say to them |
+//! | [`api`] | deadlines for calls to the API server |
 //! | [`labels`] | every label, annotation and object name |
 //!
 //! Everything that decides is a pure function of what the API server holds: *observe* (reflector caches) → *decide*
 //! (pure) → *apply* (server-side apply) → *report* (status, Events). Code that decides takes no client.
 
 pub mod admission;
+pub mod api;
 pub mod cli;
 pub mod clock;
 pub mod controller;
@@ -30,6 +33,8 @@ pub mod crd;
 pub mod digest;
 pub mod health;
 pub mod labels;
+pub mod operator;
 pub mod peers;
+pub mod probes;
 pub mod telemetry;
 pub mod tls;

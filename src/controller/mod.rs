@@ -1,1 +1,120 @@
-//! To be written.
+//! Discovery, rollout and the StellarNode controller.
+//!
+//! Data flows one way: [`observe`] (reflector caches) → [`decide`] (pure: [`groups`], [`links`], [`needs`], [`rollout`],
+//! [`report`]) → [`apply`] (writes) and [`status`] (what each StellarNode is told). [`peer_discovery`] runs that loop;
+//! [`reconciler`] runs beside it and turns each StellarNode into its objects. Neither blocks or stops the other.
+
+pub mod apply;
+pub mod convert;
+pub mod decide;
+pub mod groups;
+pub mod links;
+pub mod needs;
+pub mod objects;
+pub mod observe;
+pub mod options;
+pub mod peer_discovery;
+pub mod reconciler;
+pub mod report;
+pub mod resources;
+pub mod rollout;
+pub mod snapshot;
+pub mod status;
+
+use std::sync::Arc;
+
+use futures::{StreamExt as _, future};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Service;
+use kube::Client;
+use kube::runtime::controller::Controller;
+use kube::runtime::reflector::store;
+use kube::runtime::watcher::{Config, watcher};
+use kube::runtime::{Predicate as _, WatchStreamExt as _, predicates};
+
+pub use observe::{Scope, ScopePart};
+pub use options::{AddressMode, Options, RestartMode};
+pub use peer_discovery::{
+    Discovery, PeerDiscoveryResult, discover_peers, ensure_peers_config_map, get_peer_address, trigger_rolling_update,
+    watch_peers,
+};
+pub use resources::BuildSettings;
+
+use crate::labels;
+use objects::GuardedNode;
+
+/// Image of the init container and the sidecar, unless another is named.
+pub const DEFAULT_OPERATOR_IMAGE: &str = concat!("stellar-operator:", env!("CARGO_PKG_VERSION"));
+
+/// What the leader's work needs to know.
+#[derive(Clone, Debug)]
+pub struct ControllerConfig {
+    /// The namespaces that are looked at.
+    pub scope: Scope,
+    /// The operator's own namespace: turns are kept there.
+    pub own_namespace: String,
+    /// Times, limits and modes.
+    pub options: Options,
+    /// What the builders take from the operator's own settings.
+    pub settings: BuildSettings,
+}
+
+/// Runs discovery in the background and the StellarNode controller, for ever.
+///
+/// `complete` is called when everything is known that decisions are made from.
+pub async fn run_controller(client: Client, config: ControllerConfig, complete: impl FnOnce() + Send) {
+    let ControllerConfig {
+        scope,
+        own_namespace,
+        options,
+        settings,
+    } = config;
+    let discovery = Discovery::new(client.clone(), &scope, own_namespace, options, settings.clone());
+    discovery.wait_until_complete().await;
+    complete();
+    // Its own task: whatever happens to one, the other goes on.
+    let discovery = AbortOnDrop(tokio::spawn(discovery.run()));
+    let context = Arc::new(reconciler::Context {
+        client: client.clone(),
+        settings,
+    });
+    let parts = scope.parts();
+    future::join_all(parts.iter().map(|part| reconcile_nodes(&client, part, &context))).await;
+    drop(discovery);
+}
+
+/// Ends a task with the future that waits on it.
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The StellarNode controller of the whole cluster, or of one namespace.
+async fn reconcile_nodes(client: &Client, part: &ScopePart, context: &Arc<reconciler::Context>) {
+    let (reader, writer) = store();
+    let owned = Config::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
+    // Our own status writes wake nobody: they change neither generation nor annotations.
+    let changes = watcher(part.api::<GuardedNode>(client), Config::default())
+        .default_backoff()
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(
+            predicates::generation.combine(predicates::annotations),
+            Default::default(),
+        );
+    let controller = Controller::for_stream(changes, reader)
+        .owns(part.api::<StatefulSet>(client), owned.clone())
+        .owns(part.api::<Service>(client), owned);
+    controller
+        .run(reconciler::reconcile, reconciler::on_error, Arc::clone(context))
+        .for_each(|result| {
+            if let Err(error) = result {
+                tracing::debug!(%error, "a reconcile did not end well");
+            }
+            future::ready(())
+        })
+        .await;
+}

@@ -1,0 +1,267 @@
+//! Every write of discovery and rollout, each with a deadline and a precondition.
+//!
+//! Nothing is decided here. Annotations, lists and turns are written by merge patches of exactly our fields with a
+//! resourceVersion: a server-side apply of one annotation would give up whatever else its manager set before.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Api, Client, ResourceExt as _};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::decide::{ListRemoval, ListWrite, RecordWrite};
+use super::resources::{self, BuildError, BuildSettings};
+use super::snapshot::{LastRestart, PublishedList, Turn, TurnLease, Workload};
+use crate::api::{ApiError, deadline};
+use crate::crd::StellarNode;
+use crate::labels;
+use crate::peers::View;
+
+/// Why something was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The API server refused, or did not answer.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The objects of the StellarNode cannot be built.
+    #[error("the objects of the StellarNode cannot be built")]
+    Build(#[from] BuildError),
+    /// What was built is not what the API takes: a defect of this program.
+    #[error("the object does not have the shape of its kind")]
+    Shape(#[from] serde_json::Error),
+    /// The spec changed between the decision and the write: it is decided again.
+    #[error("the spec changed meanwhile")]
+    SpecMoved,
+}
+
+impl ApplyError {
+    /// Whether somebody else wrote in between: decide again, and say nothing above DEBUG.
+    pub fn is_conflict(&self) -> bool {
+        match self {
+            Self::Api(error) => error.is_conflict() || error.code() == Some(404),
+            Self::SpecMoved => true,
+            Self::Build(_) | Self::Shape(_) => false,
+        }
+    }
+}
+
+fn merge(manager: &str) -> PatchParams {
+    PatchParams {
+        field_manager: Some(manager.to_owned()),
+        ..PatchParams::default()
+    }
+}
+
+fn server_side(manager: &str) -> PatchParams {
+    PatchParams::apply(manager).force()
+}
+
+/// JSON in an annotation; `null` clears it.
+fn annotation<T: Serialize>(value: Option<&T>) -> Result<Value, serde_json::Error> {
+    value.map_or(Ok(Value::Null), |value| serde_json::to_string(value).map(Value::String))
+}
+
+/// Writes what is to be remembered of a validator.
+///
+/// # Errors
+/// When the API server refuses; a conflict means that the StatefulSet changed meanwhile.
+pub async fn record(client: &Client, write: &RecordWrite) -> Result<(), ApplyError> {
+    let api: Api<StatefulSet> = Api::namespaced(client.clone(), &write.node.namespace);
+    let patch = json!({ "metadata": {
+        "resourceVersion": write.resource_version,
+        "annotations": {
+            labels::MEMBER: annotation(write.member.as_ref())?,
+            labels::LOADED_PEERS: annotation(write.assumed.as_ref())?,
+        },
+    } });
+    deadline(api.patch_metadata(&write.workload, &merge(labels::MANAGER_ROLLOUT), &Patch::Merge(&patch))).await?;
+    Ok(())
+}
+
+/// Writes a list: creates its ConfigMap, or changes the one that was seen.
+///
+/// # Errors
+/// When the API server refuses; a conflict means that somebody else wrote or created it meanwhile.
+pub async fn list(client: &Client, write: &ListWrite, seen: Option<&PublishedList>) -> Result<(), ApplyError> {
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), &write.id.namespace);
+    let labels = json!({
+        labels::NAME: labels::STELLAR_NODE,
+        labels::MANAGED_BY: labels::OPERATOR,
+        labels::NETWORK: write.network.short_hash(),
+    });
+    let Some(seen) = seen else {
+        // Not an apply: that would write into somebody else's ConfigMap of this name.
+        let object: ConfigMap = serde_json::from_value(json!({
+            "metadata": { "name": write.id.name, "labels": labels },
+            "data": write.data,
+        }))?;
+        deadline(api.create(&created_by(labels::MANAGER), &object)).await?;
+        return Ok(());
+    };
+    let gone = seen
+        .data
+        .keys()
+        .filter(|key| !write.data.contains_key(*key))
+        .map(|key| (key.clone(), Value::Null));
+    let kept = write
+        .data
+        .iter()
+        .map(|(key, text)| (key.clone(), Value::String(text.clone())));
+    let data: BTreeMap<String, Value> = gone.chain(kept).collect();
+    let patch = json!({
+        "metadata": { "resourceVersion": seen.resource_version, "labels": labels },
+        "data": data,
+        "binaryData": null,
+    });
+    deadline(api.patch(&write.id.name, &merge(labels::MANAGER), &Patch::Merge(&patch))).await?;
+    Ok(())
+}
+
+fn created_by(manager: &str) -> PostParams {
+    PostParams {
+        field_manager: Some(manager.to_owned()),
+        ..PostParams::default()
+    }
+}
+
+/// Removes the list of a group that is gone.
+///
+/// # Errors
+/// When the API server refuses.
+pub async fn remove_list(client: &Client, removal: &ListRemoval) -> Result<(), ApplyError> {
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), &removal.id.namespace);
+    deadline(api.delete(&removal.id.name, &only_uid(&removal.uid))).await?;
+    Ok(())
+}
+
+fn only_uid(uid: &str) -> DeleteParams {
+    DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: Some(uid.to_owned()),
+            ..Preconditions::default()
+        }),
+        ..DeleteParams::default()
+    }
+}
+
+/// Writes the turns of a network into its Lease.
+///
+/// # Errors
+/// When the API server refuses; a conflict means that somebody else wrote it meanwhile, so that two leaders for a moment
+/// never give two turns.
+pub async fn turns(
+    client: &Client,
+    own_namespace: &str,
+    network: &str,
+    seen: Option<&TurnLease>,
+    turns: &[Turn],
+) -> Result<(), ApplyError> {
+    let api: Api<Lease> = Api::namespaced(client.clone(), own_namespace);
+    let name = labels::turns_lease_name(network);
+    let holders: Vec<String> = turns.iter().map(|turn| turn.node.to_string()).collect();
+    let body = json!({
+        "metadata": {
+            "name": name,
+            "resourceVersion": seen.and_then(|lease| lease.resource_version.clone()),
+            "labels": { labels::MANAGED_BY: labels::OPERATOR, labels::NETWORK: network },
+            "annotations": { labels::TURNS: serde_json::to_string(turns)? },
+        },
+        "spec": { "holderIdentity": if holders.is_empty() { Value::Null } else { holders.join(",").into() } },
+    });
+    if seen.is_some() {
+        deadline(api.patch(&name, &merge(labels::MANAGER_ROLLOUT), &Patch::Merge(&body))).await?;
+    } else {
+        let object: Lease = serde_json::from_value(body)?;
+        deadline(api.create(&created_by(labels::MANAGER_ROLLOUT), &object)).await?;
+    }
+    Ok(())
+}
+
+/// Restarts a validator with the template that it has: one write.
+///
+/// # Errors
+/// When the API server refuses; a conflict means that the StatefulSet changed meanwhile.
+pub async fn restart(client: &Client, turn: &Turn, workload: &Workload, view: &View) -> Result<(), ApplyError> {
+    let api: Api<StatefulSet> = Api::namespaced(client.clone(), &turn.node.namespace);
+    let last = LastRestart {
+        at: turn.since,
+        view: view.clone(),
+    };
+    let patch = json!({
+        "metadata": {
+            "resourceVersion": workload.resource_version,
+            "annotations": { labels::LAST_RESTART: annotation(Some(&last))? },
+        },
+        "spec": { "template": { "metadata": { "annotations": { labels::RESTARTS: turn.since.to_string() } } } },
+    });
+    deadline(api.patch(&workload.name, &merge(labels::MANAGER_ROLLOUT), &Patch::Merge(&patch))).await?;
+    Ok(())
+}
+
+/// Applies a changed template: that is the restart. The base config that belongs to it goes first.
+///
+/// # Errors
+/// When the objects cannot be built, the API server refuses, or the spec or the StatefulSet changed meanwhile.
+pub async fn template(
+    client: &Client,
+    turn: &Turn,
+    workload: &Workload,
+    node: &StellarNode,
+    settings: &BuildSettings,
+) -> Result<(), ApplyError> {
+    if turn.spec_hash.as_deref() != Some(resources::spec_hash(&node.spec).as_str()) {
+        return Err(ApplyError::SpecMoved);
+    }
+    let mut objects = resources::build(node, settings)?;
+    objects.stateful_set["metadata"]["resourceVersion"] = json!(workload.resource_version);
+    apply_object::<ConfigMap>(client, &turn.node.namespace, &objects.config_map, labels::MANAGER).await?;
+    apply_object::<StatefulSet>(client, &turn.node.namespace, &objects.stateful_set, labels::MANAGER).await?;
+    Ok(())
+}
+
+/// Server-side apply of one built object.
+///
+/// # Errors
+/// When the API server refuses.
+pub async fn apply_object<K>(client: &Client, namespace: &str, object: &Value, manager: &str) -> Result<K, ApplyError>
+where
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    Ok(deadline(api.patch(name, &server_side(manager), &Patch::Apply(object))).await?)
+}
+
+/// Deletes a pod that Kubernetes would not replace: normal grace, never forced.
+///
+/// # Errors
+/// When the API server refuses; a conflict means that there is another pod by now.
+pub async fn delete_pod(client: &Client, namespace: &str, name: &str, uid: &str) -> Result<(), ApplyError> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    deadline(api.delete(name, &only_uid(uid))).await?;
+    Ok(())
+}
+
+/// Part of a StellarNode's status, by the manager that owns that part.
+///
+/// # Errors
+/// When the API server refuses.
+pub async fn status(client: &Client, node: &StellarNode, manager: &str, part: &Value) -> Result<(), ApplyError> {
+    let namespace = node.namespace().unwrap_or_default();
+    let api: Api<StellarNode> = Api::namespaced(client.clone(), &namespace);
+    let body = json!({
+        "apiVersion": labels::API_VERSION,
+        "kind": labels::KIND,
+        "metadata": { "name": node.name_any(), "uid": node.uid() },
+        "status": part,
+    });
+    deadline(api.patch_status(&node.name_any(), &server_side(manager), &Patch::Apply(&body))).await?;
+    Ok(())
+}

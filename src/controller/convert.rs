@@ -1,0 +1,230 @@
+//! Kubernetes objects → the plain data that decisions are made from.
+//!
+//! Pure. A field that is missing or of a form that we do not know is taken as absent, never as a reason to drop a peer.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Container, ContainerStatus, Pod as KubePod, PodSpec};
+use kube::ResourceExt as _;
+use serde::de::DeserializeOwned;
+
+use super::resources;
+use super::snapshot::{ListId, MemberRecord, Pod, PublishedList, TurnLease, Validator, Workload};
+use crate::crd::{Network, NodeType, StellarNode};
+use crate::labels;
+use crate::peers::{NodeId, PeerList, Report};
+
+/// A StellarNode with its StatefulSet and pod; `None` if it is no validator.
+pub fn validator(node: &StellarNode, workload: Option<&StatefulSet>, pod: Option<&KubePod>) -> Option<Validator> {
+    if node.spec.node_type != NodeType::Validator {
+        return None;
+    }
+    let namespace = node.namespace()?;
+    let config = node.spec.validator_config.as_ref();
+    let annotation = |name: &str| node.annotations().get(name).cloned();
+    Some(Validator {
+        id: NodeId::new(namespace.clone(), node.name_any()),
+        uid: node.uid()?,
+        created: node
+            .metadata
+            .creation_timestamp
+            .as_ref()
+            .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+        network: Network::parse(&node.spec.network),
+        list: ListId {
+            namespace,
+            name: config
+                .map_or(labels::DEFAULT_PEERS_CONFIG_MAP, |config| {
+                    config.known_peers_config_map()
+                })
+                .to_owned(),
+        },
+        spec_port: config.map_or_else(crate::crd::default_peer_port, |config| config.peer_port()),
+        suspended: node.spec.suspended,
+        deleting: node.metadata.deletion_timestamp.is_some(),
+        paused: annotation(labels::PAUSE_RESTARTS).is_some(),
+        approved: annotation(labels::APPROVE_RESTART),
+        spec_hash: Some(resources::spec_hash(&node.spec)),
+        mirror: mirror(node),
+        workload: workload.map(convert_workload),
+        pod: pod.map(convert_pod),
+    })
+}
+
+/// What the status of a StellarNode says of its membership.
+fn mirror(node: &StellarNode) -> Option<MemberRecord> {
+    let status = node.status.as_ref()?;
+    let joined = status
+        .conditions
+        .iter()
+        .find(|condition| condition.r#type == "Joined" && condition.status == "True")?;
+    let address = status.peers.as_ref()?.address.clone()?;
+    let port = address.rsplit_once(':')?.1.parse().ok()?;
+    let joined = joined.last_transition_time.as_ref()?.0;
+    Some(MemberRecord {
+        joined,
+        port,
+        address,
+        since: joined,
+        lost: None,
+    })
+}
+
+/// Reads an annotation that holds JSON; one that somebody broke counts as absent.
+fn json_annotation<T: DeserializeOwned>(annotations: &BTreeMap<String, String>, name: &str) -> Option<T> {
+    serde_json::from_str(annotations.get(name)?).ok()
+}
+
+fn convert_workload(object: &StatefulSet) -> Workload {
+    let annotations = object.annotations();
+    let spec = object.spec.as_ref();
+    let status = object.status.as_ref();
+    let template = spec.map(|spec| &spec.template);
+    let template_annotations = template.and_then(|template| template.metadata.as_ref()?.annotations.as_ref());
+    let strategy = spec.and_then(|spec| spec.update_strategy.as_ref());
+    let partition = strategy
+        .and_then(|strategy| strategy.rolling_update.as_ref()?.partition)
+        .unwrap_or(0);
+    let init_containers = template.and_then(|template| template.spec.as_ref()?.init_containers.as_ref());
+    Workload {
+        name: object.name_any(),
+        resource_version: object.resource_version().unwrap_or_default(),
+        ours: is_ours(object.labels()),
+        replicas: spec.and_then(|spec| spec.replicas).unwrap_or(1),
+        observed: status.and_then(|status| status.observed_generation) == object.metadata.generation,
+        update_revision: status.and_then(|status| status.update_revision.clone()),
+        waits_for_person: partition > 0
+            || strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("OnDelete")),
+        reports: init_containers.is_some_and(|all| all.iter().any(|one| one.name == labels::RENDER_CONTAINER)),
+        spec_hash: template_annotations.and_then(|annotations| annotations.get(labels::SPEC_HASH).cloned()),
+        member: json_annotation(annotations, labels::MEMBER),
+        last_restart: json_annotation(annotations, labels::LAST_RESTART),
+        assumed: json_annotation(annotations, labels::LOADED_PEERS),
+    }
+}
+
+/// Whether labels say that an object is managed by us.
+pub fn is_ours(labels: &BTreeMap<String, String>) -> bool {
+    labels
+        .get(labels::MANAGED_BY)
+        .is_some_and(|manager| manager == labels::OPERATOR)
+}
+
+fn convert_pod(object: &KubePod) -> Pod {
+    let spec = object.spec.as_ref();
+    let status = object.status.as_ref();
+    let deleting = object.metadata.deletion_timestamp.is_some();
+    let core = spec.and_then(core_container);
+    let statuses = status
+        .and_then(|status| status.container_statuses.as_deref())
+        .unwrap_or_default();
+    let core_status = core.and_then(|core| statuses.iter().find(|status| status.name == core.name));
+    let ready_condition = status
+        .and_then(|status| {
+            status
+                .conditions
+                .as_ref()?
+                .iter()
+                .find(|condition| condition.type_ == "Ready")
+        })
+        .filter(|condition| condition.status == "True" && !deleting);
+    let started = core_status
+        .and_then(|status| status.state.as_ref()?.running.as_ref()?.started_at.as_ref())
+        .map(|time| time.0);
+    let (report, rendered) = status
+        .and_then(|status| loaded(status.init_container_statuses.as_deref()?, started))
+        .map_or((None, None), |(report, rendered)| (report, Some(rendered)));
+    // Where the pod has no core container that we know, its Ready condition stands for both (DESIGN.md § 2, *ready*).
+    let ready = core_status.map_or(ready_condition.is_some(), |status| status.ready) && !deleting;
+    Pod {
+        uid: object.uid().unwrap_or_default(),
+        name: object.name_any(),
+        deleting,
+        running: status.and_then(|status| status.phase.as_deref()) == Some("Running"),
+        ip: status.and_then(ipv4),
+        port: core.and_then(peer_port),
+        revision: object.labels().get("controller-revision-hash").cloned(),
+        rendered,
+        started,
+        ready,
+        voting_since: ready_condition.map(|condition| {
+            condition
+                .last_transition_time
+                .as_ref()
+                .map_or(Timestamp::UNIX_EPOCH, |time| time.0)
+        }),
+        report,
+    }
+}
+
+/// stellar-core parses no IPv6 literal: a dual-stack pod contributes its IPv4 address.
+fn ipv4(status: &k8s_openapi::api::core::v1::PodStatus) -> Option<String> {
+    let others = status.pod_ips.iter().flatten().map(|entry| entry.ip.as_str());
+    let is_ipv4 = |ip: &&str| ip.parse::<std::net::Ipv4Addr>().is_ok();
+    status
+        .pod_ip
+        .as_deref()
+        .into_iter()
+        .chain(others)
+        .find(is_ipv4)
+        .map(str::to_owned)
+}
+
+/// The core container: one of the usual names, else the only one, else the one with a peer port.
+fn core_container(spec: &PodSpec) -> Option<&Container> {
+    let named = labels::CORE_CONTAINERS
+        .iter()
+        .find_map(|name| spec.containers.iter().find(|one| one.name == *name));
+    let only = || spec.containers.first().filter(|_| spec.containers.len() == 1);
+    let with_port = || spec.containers.iter().find(|container| peer_port(container).is_some());
+    named.or_else(only).or_else(with_port)
+}
+
+fn peer_port(container: &Container) -> Option<u16> {
+    let ports = container.ports.as_deref().unwrap_or_default();
+    let port = ports
+        .iter()
+        .find(|port| labels::PEER_PORT_NAMES.contains(&port.name.as_deref().unwrap_or_default()))?;
+    u16::try_from(port.container_port).ok()
+}
+
+/// What `render-config` reported, and when. A report counts only with exit code 0 and finished before the core container
+/// started: after a new sandbox the status can show a new IP beside the old message. `None` while there is none.
+fn loaded(statuses: &[ContainerStatus], core_started: Option<Timestamp>) -> Option<(Option<Report>, Timestamp)> {
+    let status = statuses.iter().find(|status| status.name == labels::RENDER_CONTAINER)?;
+    let ended = status.state.as_ref()?.terminated.as_ref()?;
+    let finished = ended.finished_at.as_ref()?.0;
+    if ended.exit_code != 0 || core_started.is_some_and(|started| finished > started) {
+        return None;
+    }
+    Some((Report::parse(ended.message.as_deref().unwrap_or_default()), finished))
+}
+
+/// A known-peers ConfigMap.
+pub fn published_list(object: &ConfigMap) -> PublishedList {
+    let data = object.data.clone().unwrap_or_default();
+    PublishedList {
+        uid: object.uid().unwrap_or_default(),
+        resource_version: object.resource_version().unwrap_or_default(),
+        ours: is_ours(object.labels()),
+        network: object.labels().get(labels::NETWORK).cloned(),
+        list: data.get(labels::PEERS_JSON).and_then(|json| PeerList::parse(json).ok()),
+        data,
+    }
+}
+
+/// The Lease that holds the turns of a network. A Lease that somebody broke gives nobody a turn until it is deleted.
+pub fn turn_lease(object: &Lease) -> TurnLease {
+    let turns = match object.annotations().get(labels::TURNS) {
+        None => Some(Vec::new()),
+        Some(json) => serde_json::from_str(json).ok(),
+    };
+    TurnLease {
+        resource_version: object.resource_version(),
+        readable: turns.is_some() && is_ours(object.labels()),
+        turns: turns.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,358 @@
+//! Who belongs together, who is a member, and what the list says: validators → peer groups → ConfigMaps.
+//!
+//! Pure. A member is never dropped because something could not be read (rule R5), and equal input gives equal bytes
+//! (rule R6).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::options::{AddressMode, Options};
+use super::snapshot::{ListId, MemberRecord, PublishedList, Snapshot, Validator};
+use crate::crd::Network;
+use crate::labels;
+use crate::peers::{NodeId, PeerList, PeerRecord, View};
+
+/// One environment string is limited to 128 KiB (`MAX_ARG_STRLEN`); above this the env form of the list is left out.
+const KNOWN_PEERS_LIMIT: usize = 96 * 1024;
+
+/// The validators of one ConfigMap and one network.
+#[derive(Debug)]
+pub struct Group<'a> {
+    /// Its ConfigMap.
+    pub id: ListId,
+    /// Its network.
+    pub network: Network,
+    /// Its validators, members or not, sorted by name.
+    pub validators: Vec<&'a Validator>,
+    /// Validators that name the same ConfigMap and take part in another network: left out.
+    pub strangers: Vec<&'a Validator>,
+    /// Its members, sorted by name.
+    pub members: Vec<Member<'a>>,
+    /// The list as it should be.
+    pub list: PeerList,
+    /// The view that each member is to have of it.
+    pub views: BTreeMap<NodeId, View>,
+    /// What has to be done for the ConfigMap to hold it.
+    pub action: ListAction,
+}
+
+/// A validator that has joined its group and not left it.
+#[derive(Debug)]
+pub struct Member<'a> {
+    /// The validator.
+    pub validator: &'a Validator,
+    /// What must outlive its pods.
+    pub record: MemberRecord,
+    /// Where to dial it; `None` once the grace period is over.
+    pub address: Option<String>,
+}
+
+/// What has to be done for a ConfigMap to hold its group's list.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ListAction {
+    /// Nothing: it does, or there is nothing to publish yet.
+    Keep,
+    /// Its data is to become this.
+    Write {
+        /// The data, whole.
+        data: BTreeMap<String, String>,
+        /// Whether the list itself is the published one, and somebody else changed the ConfigMap.
+        repair: bool,
+    },
+    /// The ConfigMap belongs to somebody else: it is left alone.
+    NotOurs,
+}
+
+impl Group<'_> {
+    /// Whether what is published is what should be: only then is anybody restarted for it.
+    pub fn is_published(&self) -> bool {
+        self.action == ListAction::Keep
+    }
+
+    /// The membership of a validator. The members are sorted by name.
+    pub fn member(&self, validator: &Validator) -> Option<&Member<'_>> {
+        let index = self
+            .members
+            .binary_search_by(|member| member.validator.id.cmp(&validator.id))
+            .ok()?;
+        self.members
+            .get(index)
+            .filter(|member| member.validator.uid == validator.uid)
+    }
+}
+
+/// Forms the groups of a snapshot, sorted by ConfigMap.
+pub fn form<'a>(snapshot: &'a Snapshot, options: &Options) -> Vec<Group<'a>> {
+    let mut by_list: BTreeMap<&ListId, Vec<&Validator>> = BTreeMap::new();
+    for validator in &snapshot.validators {
+        by_list.entry(&validator.list).or_default().push(validator);
+    }
+    by_list
+        .into_iter()
+        .filter_map(|(id, validators)| form_one(snapshot, options, id, validators))
+        .collect()
+}
+
+/// The lists of ours that no StellarNode refers to any more.
+pub fn abandoned(snapshot: &Snapshot) -> Vec<(&ListId, &PublishedList)> {
+    let wanted: BTreeSet<&ListId> = snapshot.validators.iter().map(|validator| &validator.list).collect();
+    let held_by_unreadable = |published: &PublishedList| {
+        published.list.as_ref().is_none_or(|list| {
+            list.members
+                .iter()
+                .any(|member| snapshot.unreadable.contains(&member.node))
+        }) && !snapshot.unreadable.is_empty()
+    };
+    snapshot
+        .lists
+        .iter()
+        .filter(|(id, published)| {
+            published.ours && published.network.is_some() && !wanted.contains(id) && !held_by_unreadable(published)
+        })
+        .collect()
+}
+
+fn form_one<'a>(
+    snapshot: &'a Snapshot,
+    options: &Options,
+    id: &ListId,
+    mut validators: Vec<&'a Validator>,
+) -> Option<Group<'a>> {
+    validators.sort_by(|a, b| a.id.cmp(&b.id));
+    let published = snapshot.lists.get(id);
+    let network = elect_network(&validators, published, snapshot.now, options)?;
+    let (validators, strangers): (Vec<_>, Vec<_>) = validators
+        .into_iter()
+        .partition(|validator| validator.network == network);
+    let mut members: Vec<Member<'a>> = validators
+        .iter()
+        .filter_map(|validator| {
+            let record = membership(validator, snapshot.now, options)?;
+            let address = published_address(&record, snapshot.now, options.grace);
+            Some(Member {
+                validator,
+                record,
+                address,
+            })
+        })
+        .collect();
+    drop_reused_addresses(&mut members);
+    let list = next_list(snapshot, &members, published);
+    let action = next_action(&list, &network, published);
+    let views = list.views();
+    Some(Group {
+        id: id.clone(),
+        network,
+        validators,
+        strangers,
+        members,
+        list,
+        views,
+        action,
+    })
+}
+
+/// Networks are never mixed: the recorded one while any validator of it exists; else that of most joined validators,
+/// then of the oldest, then by uid.
+fn elect_network(
+    validators: &[&Validator],
+    published: Option<&PublishedList>,
+    now: Timestamp,
+    options: &Options,
+) -> Option<Network> {
+    let recorded = published
+        .filter(|published| published.ours)
+        .and_then(|published| published.network.as_deref());
+    if let Some(kept) = validators
+        .iter()
+        .find(|validator| Some(validator.network.short_hash().as_str()) == recorded)
+    {
+        return Some(kept.network.clone());
+    }
+    let joined = |network: &Network| {
+        validators
+            .iter()
+            .filter(|validator| validator.network == *network && membership(validator, now, options).is_some())
+            .count()
+    };
+    validators
+        .iter()
+        .min_by_key(|validator| {
+            (
+                std::cmp::Reverse(joined(&validator.network)),
+                validator.created,
+                &validator.uid,
+            )
+        })
+        .map(|validator| validator.network.clone())
+}
+
+/// Whether a person wants this validator to run at all.
+pub fn is_wanted(validator: &Validator) -> bool {
+    !validator.suspended
+        && !validator.deleting
+        && validator.workload.as_ref().is_none_or(|workload| workload.replicas > 0)
+}
+
+/// What must be remembered of a validator that is a member; `None` if it is none.
+pub fn membership(validator: &Validator, now: Timestamp, options: &Options) -> Option<MemberRecord> {
+    if !is_wanted(validator) {
+        return None;
+    }
+    let before = validator
+        .workload
+        .as_ref()
+        .and_then(|workload| workload.member.as_ref())
+        .or(validator.mirror.as_ref());
+    let pod = validator.pod.as_ref();
+    let (address, port) = match options.address_mode {
+        AddressMode::PodIp => match pod.and_then(|pod| pod.address(validator.spec_port)) {
+            Some(found) if before.is_some() || pod.is_some_and(|pod| pod.ready) => found,
+            Some(_) => return None,
+            None => {
+                return before.map(|before| MemberRecord {
+                    lost: before.lost.or(Some(now)),
+                    ..before.clone()
+                });
+            }
+        },
+        AddressMode::Dns => {
+            if validator.workload.is_none() && before.is_none() {
+                return None;
+            }
+            let port = pod.and_then(|pod| pod.port).unwrap_or(validator.spec_port);
+            (dns_address(validator, &options.cluster_domain, port), port)
+        }
+    };
+    let since = before
+        .filter(|before| before.address == address)
+        .map_or(now, |before| before.since);
+    Some(MemberRecord {
+        joined: before.map_or(now, |before| before.joined),
+        port,
+        address,
+        since,
+        lost: None,
+    })
+}
+
+fn dns_address(validator: &Validator, domain: &str, port: u16) -> String {
+    let name = &validator.id.name;
+    let service = labels::headless_service_name(name);
+    format!("{name}-0.{service}.{}.svc.{domain}:{port}", validator.id.namespace)
+}
+
+fn published_address(record: &MemberRecord, now: Timestamp, grace: Duration) -> Option<String> {
+    let over = record.lost.is_some_and(|lost| is_past(lost, grace, now));
+    (!over).then(|| record.address.clone())
+}
+
+/// Whether `span` has passed since `start`.
+pub fn is_past(start: Timestamp, span: Duration, now: Timestamp) -> bool {
+    now.duration_since(start) >= SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX)
+}
+
+/// Kubernetes may give the IP of a pod that is gone to another one: the running pod has it.
+fn drop_reused_addresses(members: &mut [Member<'_>]) {
+    let held: BTreeSet<String> = members
+        .iter()
+        .filter(|member| member.record.lost.is_none())
+        .filter_map(|member| member.address.clone())
+        .collect();
+    for member in members.iter_mut().filter(|member| member.record.lost.is_some()) {
+        if member.address.as_ref().is_some_and(|address| held.contains(address)) {
+            member.address = None;
+        }
+    }
+}
+
+fn next_list(snapshot: &Snapshot, members: &[Member<'_>], published: Option<&PublishedList>) -> PeerList {
+    let before = published.and_then(|published| published.list.as_ref());
+    let published_records = before.map_or(&[][..], |list| &list.members[..]);
+    let mut records: Vec<PeerRecord> = members
+        .iter()
+        .map(|member| {
+            let node = &member.validator.id;
+            let unchanged = published_records.iter().find(|record| {
+                record.node == *node && record.port == member.record.port && record.address == member.address
+            });
+            unchanged.cloned().unwrap_or_else(|| PeerRecord {
+                node: node.clone(),
+                port: member.record.port,
+                address: member.address.clone(),
+                since: member.record.since,
+            })
+        })
+        .collect();
+    // A StellarNode that cannot be parsed neither joins nor leaves.
+    records.extend(
+        published_records
+            .iter()
+            .filter(|record| snapshot.unreadable.contains(&record.node))
+            .cloned(),
+    );
+    let version = before.map_or(snapshot.now, |before| {
+        snapshot.now.max(
+            before
+                .version
+                .checked_add(SignedDuration::from_micros(1))
+                .unwrap_or(before.version),
+        )
+    });
+    let list = PeerList::new(version, records);
+    match before {
+        Some(before) if before.members == list.members => before.clone(),
+        _ => list,
+    }
+}
+
+fn next_action(list: &PeerList, network: &Network, published: Option<&PublishedList>) -> ListAction {
+    let Some(published) = published else {
+        return match list.members.is_empty() {
+            true => ListAction::Keep,
+            false => ListAction::Write {
+                data: data_of(list, network),
+                repair: false,
+            },
+        };
+    };
+    if !published.ours {
+        return ListAction::NotOurs;
+    }
+    let data = data_of(list, network);
+    if data == published.data && published.network.as_deref() == Some(network.short_hash().as_str()) {
+        return ListAction::Keep;
+    }
+    ListAction::Write {
+        data,
+        repair: published.list.as_ref().is_none_or(|before| before == list),
+    }
+}
+
+/// The data of the ConfigMap: a pure function of the list and its network (rule R6).
+pub fn data_of(list: &PeerList, network: &Network) -> BTreeMap<String, String> {
+    let addresses = list.addresses();
+    let quoted: Vec<String> = addresses.iter().map(|address| format!("{address:?}")).collect();
+    let metadata = json!({
+        "discovered_at": list.version.to_string(),
+        "peer_count": addresses.len(),
+        "active_validators": list.members.len(),
+        "network": network.passphrase(),
+    });
+    let mut data = BTreeMap::from([
+        (
+            labels::KNOWN_PEERS_CFG.to_owned(),
+            format!("KNOWN_PEERS=[{}]\n", quoted.join(",")),
+        ),
+        (labels::PEERS_JSON.to_owned(), list.to_json()),
+        (labels::DISCOVERY_METADATA.to_owned(), metadata.to_string()),
+    ]);
+    let lines = addresses.join("\n");
+    if lines.len() <= KNOWN_PEERS_LIMIT {
+        data.insert(labels::KNOWN_PEERS.to_owned(), lines);
+    }
+    data
+}

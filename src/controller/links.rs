@@ -1,0 +1,113 @@
+//! Can the members of a group meet? The graph of who loaded whose present address.
+//!
+//! Pure. Two members are linked when at least one of the two running pods loaded the other's present address. A
+//! stellar-core node dials few peers and floods the rest, so links between all pairs are not needed. What is not known
+//! is taken to be linked: nobody is restarted on doubt.
+
+use std::collections::BTreeSet;
+
+use super::groups::Group;
+use crate::peers::{Report, peer_hash};
+
+/// Links that each member needs, in a group that is large enough.
+const ENOUGH: usize = 3;
+
+/// The state of a group's graph of links.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Links {
+    /// Number of links, by index of the member; `None` for a member without an address, which needs none.
+    pub degrees: Vec<Option<usize>>,
+    /// Indices of the members whose restart would help, the neediest first; empty when the group is connected.
+    pub needy: Vec<usize>,
+}
+
+impl Links {
+    /// Whether the members can all reach each other, each over enough links.
+    pub fn is_connected(&self) -> bool {
+        self.needy.is_empty()
+    }
+}
+
+/// What a member's running pod loaded, as far as linking goes.
+enum Loaded {
+    /// These peers, by [`peer_hash`].
+    Peers(BTreeSet<String>),
+    /// It does not tell: taken to be linked to everybody.
+    Unknown,
+}
+
+/// Assesses the links of a group.
+pub fn assess(group: &Group<'_>) -> Links {
+    let members = &group.members;
+    let loaded: Vec<Loaded> = members
+        .iter()
+        .map(
+            |member| match member.validator.pod.as_ref().and_then(|pod| pod.report.as_ref()) {
+                Some(Report::Loaded { peers: Some(peers), .. }) => Loaded::Peers(peers.iter().cloned().collect()),
+                _ => Loaded::Unknown,
+            },
+        )
+        .collect();
+    let hashes: Vec<Option<String>> = members
+        .iter()
+        .map(|member| {
+            member
+                .address
+                .as_ref()
+                .map(|address| peer_hash(&member.validator.id, address))
+        })
+        .collect();
+    let knows = |a: usize, b: usize| match (&loaded[a], &hashes[b]) {
+        (Loaded::Unknown, _) => true,
+        (Loaded::Peers(peers), Some(hash)) => peers.contains(hash),
+        (Loaded::Peers(_), None) => false,
+    };
+    let dialled: Vec<usize> = (0..members.len()).filter(|index| hashes[*index].is_some()).collect();
+    let linked = |a: usize, b: usize| knows(a, b) || knows(b, a);
+
+    let mut degrees: Vec<Option<usize>> = hashes.iter().map(|hash| hash.as_ref().map(|_| 0)).collect();
+    let mut component: Vec<usize> = (0..members.len()).collect();
+    for (position, a) in dialled.iter().copied().enumerate() {
+        for b in dialled[position + 1..].iter().copied().filter(|b| linked(a, *b)) {
+            degrees[a] = degrees[a].map(|degree| degree + 1);
+            degrees[b] = degrees[b].map(|degree| degree + 1);
+            let (from, to) = (component[b], component[a]);
+            if from != to {
+                component
+                    .iter_mut()
+                    .filter(|entry| **entry == from)
+                    .for_each(|entry| *entry = to);
+            }
+        }
+    }
+    let enough = ENOUGH.min(dialled.len().saturating_sub(1));
+    let mut needy: Vec<usize> = dialled
+        .iter()
+        .copied()
+        .filter(|index| degrees[*index].is_some_and(|degree| degree < enough))
+        .collect();
+    if needy.is_empty() {
+        needy = smallest_part(&dialled, &component);
+    }
+    needy.sort_by_key(|index| (degrees[*index], *index));
+    Links { degrees, needy }
+}
+
+/// The smallest part of a graph that falls into several; empty if it does not.
+fn smallest_part(dialled: &[usize], component: &[usize]) -> Vec<usize> {
+    let parts: BTreeSet<usize> = dialled.iter().map(|index| component[*index]).collect();
+    if parts.len() < 2 {
+        return Vec::new();
+    }
+    parts
+        .into_iter()
+        .map(|part| {
+            dialled
+                .iter()
+                .copied()
+                .filter(|index| component[*index] == part)
+                .collect::<Vec<_>>()
+        })
+        .min_by_key(Vec::len)
+        .unwrap_or_default()
+}

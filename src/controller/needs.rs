@@ -1,0 +1,301 @@
+//! Does a validator need to be restarted, why, and what does that wait for?
+//!
+//! Pure, and says nothing of turns: whether the others can spare it is for `rollout`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::groups::{Group, Member, is_past, is_wanted};
+use super::links;
+use super::options::{AddressMode, Options, RestartMode};
+use super::snapshot::{Cause, Pod, Snapshot, Validator, Workload};
+use crate::digest;
+use crate::peers::{NodeId, Report, View};
+
+/// A list read more than this after a newer one was published was read late. Kubernetes gives times in whole seconds.
+const CLOCK_GRAIN: Duration = Duration::from_secs(2);
+/// Characters of the hash of a pending change: short enough to be typed.
+const PENDING_HASH_LENGTH: usize = 12;
+
+/// A reason to restart a validator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// Why.
+    pub cause: Cause,
+    /// Hash of what is pending: what a person approves.
+    pub hash: String,
+    /// What it waits for before it may ask for a turn; `None` if for nothing.
+    pub wait: Option<Wait>,
+}
+
+/// What a need waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Until then, for this reason.
+    Until(Timestamp, &'static str),
+    /// For an event, described so.
+    For(&'static str),
+}
+
+impl Wait {
+    /// What is waited for, in words.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Until(_, reason) | Self::For(reason) => reason,
+        }
+    }
+}
+
+/// The needs of every validator of a group, strangers included, the most urgent cause first.
+pub fn of_group(snapshot: &Snapshot, options: &Options, group: &Group<'_>) -> BTreeMap<NodeId, Vec<Need>> {
+    let context = Context::of(snapshot, options, group);
+    let everybody = group.validators.iter().chain(&group.strangers).copied();
+    everybody
+        .map(|validator| (validator.id.clone(), context.needs_of(validator)))
+        .collect()
+}
+
+/// The view that a validator's running pod started with; `None` if that is not known.
+pub fn loaded_view(validator: &Validator) -> Option<&View> {
+    let pod = validator.pod.as_ref().filter(|pod| !pod.deleting)?;
+    let workload = validator.workload.as_ref()?;
+    if workload.reports {
+        return match pod.report.as_ref()? {
+            Report::Loaded { view, .. } => Some(view),
+            Report::Unreadable => None,
+        };
+    }
+    workload
+        .assumed
+        .as_ref()
+        .filter(|assumed| assumed.pod_uid == pod.uid)
+        .map(|assumed| &assumed.view)
+}
+
+/// What is true of a whole group, computed once.
+struct Context<'a> {
+    snapshot: &'a Snapshot,
+    options: &'a Options,
+    group: &'a Group<'a>,
+    /// When the list or a member's pod last changed.
+    last_change: Timestamp,
+    /// Validators on their way: wanted, never joined, and not given up yet.
+    joining: Option<Wait>,
+    /// Whether every member's pod serves its peer port.
+    all_ready: bool,
+    /// Whether some member's pod read an older list than was published when it read.
+    read_late: bool,
+    /// Whether a member that has an address has no running pod at the moment.
+    between_lives: bool,
+    /// The members whose restart would connect the group, the one to begin with first.
+    to_link: Vec<&'a Validator>,
+}
+
+impl<'a> Context<'a> {
+    fn of(snapshot: &'a Snapshot, options: &'a Options, group: &'a Group<'a>) -> Self {
+        let pods = || group.members.iter().map(|member| member.validator.pod.as_ref());
+        let started = pods().filter_map(|pod| pod?.started);
+        let mut context = Self {
+            snapshot,
+            options,
+            group,
+            last_change: started.fold(group.list.version, Timestamp::max),
+            joining: None,
+            all_ready: pods().all(|pod| pod.is_some_and(|pod| pod.ready)),
+            read_late: pods().flatten().any(|pod| read_late(pod, group.list.version)),
+            between_lives: group.members.iter().any(|member| {
+                let runs = member
+                    .validator
+                    .pod
+                    .as_ref()
+                    .is_some_and(|pod| pod.started.is_some() && !pod.deleting);
+                member.address.is_some() && !runs
+            }),
+            to_link: Vec::new(),
+        };
+        context.joining = group
+            .validators
+            .iter()
+            .filter(|validator| is_wanted(validator) && group.member(validator).is_none())
+            .filter_map(|validator| {
+                context.until(validator.created, options.join_wait, "a new validator is on its way")
+            })
+            .max_by_key(|wait| match wait {
+                Wait::Until(time, _) => *time,
+                Wait::For(_) => Timestamp::MAX,
+            });
+        if options.address_mode == AddressMode::PodIp && options.restart != RestartMode::Never {
+            context.to_link = context.who_links();
+        }
+        context
+    }
+
+    /// As few as make it so, non-voting ones first, and nobody whose fuse is out.
+    fn who_links(&self) -> Vec<&'a Validator> {
+        let links = links::assess(self.group);
+        let mut needy: Vec<&Validator> = links
+            .needy
+            .iter()
+            .map(|index| self.group.members[*index].validator)
+            .filter(|validator| {
+                restartable(validator).is_some_and(|(workload, pod)| {
+                    workload.reports && pod.report.is_some() && self.fuse(validator, workload).is_none()
+                })
+            })
+            .collect();
+        needy.sort_by_key(|validator| validator.pod.as_ref().is_some_and(|pod| pod.voting_since.is_some()));
+        needy
+    }
+
+    fn needs_of(&self, validator: &Validator) -> Vec<Need> {
+        let mut needs: Vec<Need> = Vec::new();
+        needs.extend(for_spec(validator));
+        if let Some(member) = self.group.member(validator) {
+            needs.extend(self.for_peers(member));
+            needs.extend(self.for_links(member));
+        }
+        for need in &mut needs {
+            if let Some(wait) = self.held_back(validator, need) {
+                need.wait = Some(wait);
+            }
+        }
+        needs
+    }
+
+    /// A pause, a missing approval or an update strategy that waits for a person hold every need back.
+    fn held_back(&self, validator: &Validator, need: &Need) -> Option<Wait> {
+        if validator.paused || self.snapshot.paused_namespaces.contains(&validator.id.namespace) {
+            return Some(Wait::For(
+                "restarts are paused by the annotation stellar.org/pause-restarts",
+            ));
+        }
+        if validator
+            .workload
+            .as_ref()
+            .is_some_and(|workload| workload.waits_for_person)
+        {
+            return Some(Wait::For(
+                "the StatefulSet's updateStrategy leaves restarts to a person",
+            ));
+        }
+        let approved = self.options.restart != RestartMode::Manual || validator.approved.as_ref() == Some(&need.hash);
+        (!approved).then_some(Wait::For(
+            "it waits for the annotation stellar.org/approve-restart with the pending hash",
+        ))
+    }
+
+    fn for_peers(&self, member: &Member<'_>) -> Option<Need> {
+        if !matches!(self.options.restart, RestartMode::Changed | RestartMode::Manual) {
+            return None;
+        }
+        let validator = member.validator;
+        let (workload, _) = restartable(validator)?;
+        let view = self.group.views.get(&validator.id)?;
+        if loaded_view(validator)? == view {
+            return None;
+        }
+        let wait = self
+            .not_published()
+            .or_else(|| self.joining.clone())
+            .or_else(|| {
+                let quiet = || self.until(self.last_change, self.options.quiet, "its group is not quiet yet");
+                if self.all_ready { None } else { quiet() }
+            })
+            .or_else(|| {
+                let read_late = "a pod read an older list than was published";
+                let late = || self.until(self.last_change, self.options.propagation * 2, read_late);
+                if self.read_late { late() } else { None }
+            })
+            .or_else(|| self.fuse(validator, workload));
+        Some(Need {
+            cause: Cause::PeersChanged,
+            hash: pending_hash("peers", view.as_str()),
+            wait,
+        })
+    }
+
+    fn for_links(&self, member: &Member<'_>) -> Option<Need> {
+        let validator = member.validator;
+        let rank = self.to_link.iter().position(|needy| needy.uid == validator.uid)?;
+        let (_, pod) = restartable(validator)?;
+        let late = if self.read_late { 2 } else { 1 };
+        let wait = self
+            .not_published()
+            .or_else(|| self.between_lives.then_some(Wait::For("a member's pod is on its way")))
+            .or_else(|| {
+                let span = self.options.propagation * late;
+                self.until(self.last_change, span, "all must be unchanged for the propagation time")
+            })
+            .or_else(|| (rank > 0).then_some(Wait::For("another member comes first")));
+        Some(Need {
+            cause: Cause::NotLinked,
+            hash: pending_hash("links", &pod.uid),
+            wait,
+        })
+    }
+
+    fn not_published(&self) -> Option<Wait> {
+        (!self.group.is_published()).then_some(Wait::For("its list is not written yet"))
+    }
+
+    /// Nobody is restarted twice within the fuse's time for the same view.
+    fn fuse(&self, validator: &Validator, workload: &Workload) -> Option<Wait> {
+        let view = self.group.views.get(&validator.id)?;
+        let last = workload.last_restart.as_ref().filter(|last| last.view == *view)?;
+        self.until(
+            last.at,
+            self.options.restart_fuse,
+            "it was restarted for the same members before",
+        )
+    }
+
+    fn until(&self, start: Timestamp, span: Duration, reason: &'static str) -> Option<Wait> {
+        let end = later(start, span);
+        (end > self.snapshot.now).then_some(Wait::Until(end, reason))
+    }
+}
+
+/// `span` after `start`.
+pub fn later(start: Timestamp, span: Duration) -> Timestamp {
+    let span = SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
+    start.checked_add(span).unwrap_or(Timestamp::MAX)
+}
+
+/// The StatefulSet and the pod of a validator that a restart would reach: one of ours that has a pod now.
+fn restartable(validator: &Validator) -> Option<(&Workload, &Pod)> {
+    let workload = validator.workload.as_ref().filter(|workload| workload.ours)?;
+    let pod = validator.pod.as_ref().filter(|pod| !pod.deleting)?;
+    Some((workload, pod))
+}
+
+fn for_spec(validator: &Validator) -> Option<Need> {
+    let workload = validator
+        .workload
+        .as_ref()
+        .filter(|workload| workload.ours && is_wanted(validator))?;
+    let wanted = validator.spec_hash.as_ref()?;
+    let changed = workload.spec_hash.as_ref() != Some(wanted);
+    changed.then(|| Need {
+        cause: Cause::SpecChanged,
+        hash: pending_hash("spec", wanted),
+        wait: None,
+    })
+}
+
+fn pending_hash(kind: &str, content: &str) -> String {
+    digest::short_hex(format!("{kind} {content}").as_bytes(), PENDING_HASH_LENGTH)
+}
+
+/// Whether a pod read an older list than was published when it read.
+fn read_late(pod: &Pod, published: Timestamp) -> bool {
+    let Some(Report::Loaded { version, .. }) = &pod.report else {
+        return false;
+    };
+    let older = version.is_none_or(|version| version < published);
+    older
+        && pod
+            .rendered
+            .is_some_and(|rendered| is_past(published, CLOCK_GRAIN, rendered))
+}

@@ -1,0 +1,154 @@
+//! Objects as the API server gave them → a snapshot: which StatefulSet and which pod belong to which validator.
+//!
+//! Pure. The objects come from the reflector caches, or from a list for a single question.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::ResourceExt;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+
+use super::convert;
+use super::snapshot::{ListId, PublishedList, Snapshot};
+use crate::crd::StellarNode;
+use crate::labels;
+use crate::peers::NodeId;
+
+/// A StellarNode that may not parse.
+pub type GuardedNode = DeserializeGuard<StellarNode>;
+
+/// Everything that a snapshot is made from.
+#[derive(Debug, Default)]
+pub struct Objects {
+    /// StellarNodes of any type.
+    pub nodes: Vec<Arc<GuardedNode>>,
+    /// StatefulSets that carry the instance label.
+    pub stateful_sets: Vec<Arc<StatefulSet>>,
+    /// Pods that carry the instance label.
+    pub pods: Vec<Arc<Pod>>,
+    /// ConfigMaps with our label and a network's.
+    pub lists: Vec<Arc<ConfigMap>>,
+    /// The metadata of all ConfigMaps.
+    pub foreign: Vec<Arc<PartialObjectMeta<ConfigMap>>>,
+    /// Leases with our label in the operator's namespace.
+    pub leases: Vec<Arc<Lease>>,
+}
+
+impl Objects {
+    /// The snapshot of these objects.
+    pub fn snapshot(&self, now: Timestamp) -> Snapshot {
+        let workloads = by_instance(&self.stateful_sets);
+        let pods = by_instance(&self.pods);
+        let mut validators = Vec::new();
+        let mut unreadable = BTreeSet::new();
+        for guarded in &self.nodes {
+            let node = match &guarded.0 {
+                Ok(node) => node,
+                Err(invalid) => {
+                    let metadata = invalid.metadata.clone();
+                    unreadable.insert(NodeId::new(
+                        metadata.namespace.unwrap_or_default(),
+                        metadata.name.unwrap_or_default(),
+                    ));
+                    continue;
+                }
+            };
+            let key = (node.namespace().unwrap_or_default(), node.name_any());
+            let workload = workloads.get(&key).and_then(|found| best_workload(found, &key.1));
+            let pod = pods
+                .get(&key)
+                .and_then(|found| best_pod(found, workload.as_deref(), &key.1));
+            validators.extend(convert::validator(node, workload.as_deref(), pod.as_deref()));
+        }
+        let lists = self.published(&validators.iter().map(|validator| &validator.list).collect());
+        let turns = self
+            .leases
+            .iter()
+            .filter_map(|lease| Some((lease.labels().get(labels::NETWORK)?.clone(), convert::turn_lease(lease))));
+        Snapshot {
+            now,
+            turns: turns.collect(),
+            validators,
+            unreadable,
+            lists,
+            paused_namespaces: BTreeSet::new(),
+        }
+    }
+
+    /// Our lists, and other people's ConfigMaps of the names that validators refer to.
+    fn published(&self, referred: &BTreeSet<&ListId>) -> BTreeMap<ListId, PublishedList> {
+        let foreign = self.foreign.iter().filter_map(|object| {
+            let id = list_id(&**object)?;
+            let nothing = ConfigMap {
+                metadata: object.metadata.clone(),
+                ..ConfigMap::default()
+            };
+            referred.contains(&id).then(|| (id, convert::published_list(&nothing)))
+        });
+        let ours = self
+            .lists
+            .iter()
+            .filter_map(|object| Some((list_id(&**object)?, convert::published_list(object))));
+        foreign.filter(|(_, list)| !list.ours).chain(ours).collect()
+    }
+}
+
+type ByInstance<K> = HashMap<(String, String), Vec<Arc<K>>>;
+
+fn by_instance<K: ResourceExt>(objects: &[Arc<K>]) -> ByInstance<K> {
+    let mut found: ByInstance<K> = HashMap::new();
+    for object in objects {
+        let instance = object.labels().get(labels::INSTANCE).cloned();
+        if let (Some(namespace), Some(instance)) = (object.namespace(), instance) {
+            found.entry((namespace, instance)).or_default().push(Arc::clone(object));
+        }
+    }
+    found
+}
+
+fn list_id<K: ResourceExt>(object: &K) -> Option<ListId> {
+    Some(ListId {
+        namespace: object.namespace()?,
+        name: object.name_any(),
+    })
+}
+
+/// The StatefulSet of the node's own name, else the only one that is labelled as a validator's.
+fn best_workload(found: &[Arc<StatefulSet>], name: &str) -> Option<Arc<StatefulSet>> {
+    let labelled = |object: &&Arc<StatefulSet>| {
+        object
+            .labels()
+            .get(labels::COMPONENT)
+            .is_none_or(|component| component == labels::VALIDATOR)
+    };
+    let own = found.iter().find(|object| object.name_any() == name);
+    own.or_else(|| found.iter().find(labelled)).cloned()
+}
+
+/// The pod of the StatefulSet; among several the one that is not on its way out. Pods of other owners – an exporter, a
+/// job – are none.
+fn best_pod(found: &[Arc<Pod>], workload: Option<&StatefulSet>, name: &str) -> Option<Arc<Pod>> {
+    let stateful_set = workload.map_or_else(|| name.to_owned(), ResourceExt::name_any);
+    let belongs = |pod: &Arc<Pod>| {
+        pod.owner_references().iter().any(|owner: &OwnerReference| {
+            owner.controller == Some(true) && owner.kind == "StatefulSet" && owner.name == stateful_set
+        })
+    };
+    let ordinal = format!("{stateful_set}-0");
+    found
+        .iter()
+        .filter(|pod| belongs(pod) || pod.name_any() == ordinal)
+        .min_by_key(|pod| {
+            (
+                pod.metadata.deletion_timestamp.is_some(),
+                pod.name_any() != ordinal,
+                pod.name_any(),
+            )
+        })
+        .cloned()
+}

@@ -1,0 +1,265 @@
+//! The reflector caches, and the snapshots that are taken of them.
+//!
+//! Watches only: nothing is listed in steady state. Every change wakes whoever waits on [`Caches::changed`]; our own
+//! status writes wake nobody.
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::fmt::Debug;
+use std::future::ready;
+use std::hash::{Hash as _, Hasher as _};
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::core::PartialObjectMeta;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::reflector::{ObjectRef, Store, store};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::objects::{GuardedNode, Objects};
+use super::snapshot::Snapshot;
+use crate::crd::StellarNode;
+use crate::labels;
+use crate::peers::NodeId;
+
+/// Which namespaces are looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them.
+    All,
+    /// These.
+    Namespaces(Vec<String>),
+}
+
+/// What one watch can look at: all namespaces, or one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopePart(Option<String>);
+
+impl Scope {
+    /// The whole cluster as one part, or each namespace.
+    pub fn parts(&self) -> Vec<ScopePart> {
+        match self {
+            Self::All => vec![ScopePart(None)],
+            Self::Namespaces(names) => names.iter().map(|name| ScopePart(Some(name.clone()))).collect(),
+        }
+    }
+}
+
+impl ScopePart {
+    /// The API of one kind in this part.
+    pub fn api<K>(&self, client: &Client) -> Api<K>
+    where
+        K: Resource<Scope = kube::core::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        match &self.0 {
+            None => Api::all(client.clone()),
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+        }
+    }
+}
+
+/// What is watched.
+#[derive(Debug)]
+pub struct Caches {
+    nodes: Vec<Store<GuardedNode>>,
+    stateful_sets: Vec<Store<StatefulSet>>,
+    pods: Vec<Store<Pod>>,
+    lists: Vec<Store<ConfigMap>>,
+    foreign: Vec<Store<PartialObjectMeta<ConfigMap>>>,
+    leases: Vec<Store<Lease>>,
+    changed: Arc<Notify>,
+    // Ends the watches with the caches.
+    _watches: JoinSet<()>,
+}
+
+impl Caches {
+    /// Starts the watches; [`Self::wait_until_complete`] tells when every cache is complete.
+    pub fn start(client: &Client, scope: &Scope, own_namespace: &str) -> Self {
+        let mut watches = Watches {
+            changed: Arc::default(),
+            tasks: JoinSet::new(),
+        };
+        let all = watcher::Config::default();
+        let of_nodes = all.clone().labels(labels::INSTANCE);
+        let our_lists = all.clone().labels(&format!(
+            "{}={},{}",
+            labels::MANAGED_BY,
+            labels::OPERATOR,
+            labels::NETWORK
+        ));
+        let ours = all
+            .clone()
+            .labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
+        let parts = scope.parts();
+        let nodes = parts
+            .iter()
+            .map(|part| watches.start(watcher(part.api(client), all.clone())))
+            .collect();
+        let stateful_sets = parts
+            .iter()
+            .map(|part| watches.start(watcher(part.api(client), of_nodes.clone())))
+            .collect();
+        let pods = parts
+            .iter()
+            .map(|part| watches.start(watcher(part.api(client), of_nodes.clone())))
+            .collect();
+        let lists = parts
+            .iter()
+            .map(|part| watches.start(watcher(part.api(client), our_lists.clone())))
+            .collect();
+        let foreign = parts
+            .iter()
+            .map(|part| watches.start(watcher(part.api(client), all.clone())))
+            .collect();
+        let leases = vec![watches.start(watcher(Api::namespaced(client.clone(), own_namespace), ours))];
+        let Watches { changed, tasks } = watches;
+        Self {
+            nodes,
+            stateful_sets,
+            pods,
+            lists,
+            foreign,
+            leases,
+            changed,
+            _watches: tasks,
+        }
+    }
+
+    /// Waits until every cache holds all there is. Nothing is decided before.
+    pub async fn wait_until_complete(&self) {
+        for store in &self.nodes {
+            let _ = store.wait_until_ready().await;
+        }
+        for store in &self.stateful_sets {
+            let _ = store.wait_until_ready().await;
+        }
+        for store in &self.pods {
+            let _ = store.wait_until_ready().await;
+        }
+        for store in &self.lists {
+            let _ = store.wait_until_ready().await;
+        }
+        for store in &self.foreign {
+            let _ = store.wait_until_ready().await;
+        }
+        for store in &self.leases {
+            let _ = store.wait_until_ready().await;
+        }
+    }
+
+    /// Waits for the next change of anything that decisions depend on.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// All StellarNodes that parse.
+    pub fn nodes(&self) -> Vec<StellarNode> {
+        self.guarded_nodes()
+            .filter_map(|node| node.0.as_ref().ok().cloned())
+            .collect()
+    }
+
+    /// The StellarNode of that name, if it is there and parses.
+    pub fn node(&self, id: &NodeId) -> Option<StellarNode> {
+        let reference = ObjectRef::new(&id.name).within(&id.namespace);
+        self.nodes
+            .iter()
+            .find_map(|store| store.get(&reference))
+            .and_then(|node| node.0.as_ref().ok().cloned())
+    }
+
+    fn guarded_nodes(&self) -> impl Iterator<Item = Arc<GuardedNode>> {
+        self.nodes.iter().flat_map(Store::state)
+    }
+
+    /// What the API server holds, as far as the watches have told.
+    pub fn snapshot(&self, now: Timestamp) -> Snapshot {
+        let objects = Objects {
+            nodes: self.guarded_nodes().collect(),
+            stateful_sets: self.stateful_sets.iter().flat_map(Store::state).collect(),
+            pods: self.pods.iter().flat_map(Store::state).collect(),
+            lists: self.lists.iter().flat_map(Store::state).collect(),
+            foreign: self.foreign.iter().flat_map(Store::state).collect(),
+            leases: self.leases.iter().flat_map(Store::state).collect(),
+        };
+        objects.snapshot(now)
+    }
+}
+
+/// The watches while they are being started.
+struct Watches {
+    changed: Arc<Notify>,
+    tasks: JoinSet<()>,
+}
+
+impl Watches {
+    fn start<K>(&mut self, events: impl futures::Stream<Item = watcher::Result<Event<K>>> + Send + 'static) -> Store<K>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        let (reader, writer) = store::<K>();
+        let changed = Arc::clone(&self.changed);
+        let mut seen: HashMap<String, u64> = HashMap::new();
+        let events = events
+            .default_backoff()
+            .map(|event| event.map(trimmed))
+            .reflect(writer)
+            .for_each(move |event| {
+                match event {
+                    Ok(event) if matters(&mut seen, &event) => changed.notify_one(),
+                    Ok(_) => {}
+                    Err(error) => {
+                        let kind = K::kind(&()).into_owned();
+                        tracing::warn!(kind, %error, "a watch broke off; it is tried again, and nothing is removed meanwhile");
+                    }
+                }
+                ready(())
+            });
+        self.tasks.spawn(events);
+        reader
+    }
+}
+
+/// Field managers make up half of an object and nobody here reads them.
+fn trimmed<K: Resource>(mut event: Event<K>) -> Event<K> {
+    if let Event::Apply(object) | Event::InitApply(object) = &mut event {
+        object.meta_mut().managed_fields = None;
+    }
+    event
+}
+
+/// Whether an event can change a decision. A StellarNode whose status alone changed cannot: we wrote that ourselves.
+fn matters<K: Resource<DynamicType = ()>>(seen: &mut HashMap<String, u64>, event: &Event<K>) -> bool {
+    let object = match event {
+        Event::Apply(object) => object,
+        Event::Delete(object) => {
+            seen.remove(object.meta().uid.as_deref().unwrap_or_default());
+            return true;
+        }
+        Event::Init | Event::InitApply(_) => return false,
+        Event::InitDone => return true,
+    };
+    if K::kind(&()) != labels::KIND {
+        return true;
+    }
+    let metadata = object.meta();
+    let mut hasher = DefaultHasher::new();
+    (
+        metadata.generation,
+        &metadata.labels,
+        &metadata.annotations,
+        metadata.deletion_timestamp.is_some(),
+    )
+        .hash(&mut hasher);
+    let digest = hasher.finish();
+    seen.insert(metadata.uid.clone().unwrap_or_default(), digest) != Some(digest)
+}

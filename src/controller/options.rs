@@ -1,0 +1,139 @@
+//! What an administrator can set: the times, limits and modes of discovery and rollout.
+//!
+//! Every option has an environment variable and a sentence in `--help`.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+/// Which changes restart a validator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RestartMode {
+    /// When the members of its group changed, or its group is not connected.
+    Changed,
+    /// Only when its group is not connected: joins and leaves cost no restart. Recommended for production.
+    Unlinked,
+    /// As `changed`, but each restart waits for the annotation stellar.org/approve-restart.
+    Manual,
+    /// Never for peers; changes of a StellarNode's spec are still rolled out.
+    Never,
+}
+
+/// How other validators dial a validator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AddressMode {
+    /// The pod's IP.
+    PodIp,
+    /// The pod's name in the headless Service, which survives restarts.
+    Dns,
+}
+
+/// Times, limits and modes of discovery and rollout.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Discovery and restarts")]
+pub struct Options {
+    /// Which changes restart a validator; production: unlinked
+    #[arg(long, env = "RESTART", value_enum, default_value_t = RestartMode::Changed)]
+    pub restart: RestartMode,
+    /// How validators dial each other
+    #[arg(long, env = "ADDRESS_MODE", value_enum, default_value_t = AddressMode::PodIp)]
+    pub address_mode: AddressMode,
+    /// The cluster's domain, for --address-mode dns
+    #[arg(long, env = "CLUSTER_DOMAIN", default_value = "cluster.local")]
+    pub cluster_domain: String,
+    /// How long changes are collected before the list is written
+    #[arg(long, env = "SETTLE", default_value = "250ms", value_parser = duration)]
+    pub settle: Duration,
+    /// How long a group must be quiet before restarts for peers, when not all of its validators are ready
+    #[arg(long, env = "QUIET", default_value = "10s", value_parser = duration)]
+    pub quiet: Duration,
+    /// How late a kubelet may read a ConfigMap: restarts for linking wait until all has been unchanged for this long
+    #[arg(long, env = "PROPAGATION", default_value = "30s", value_parser = duration)]
+    pub propagation: Duration,
+    /// How long a member without a running pod keeps its last address
+    #[arg(long, env = "GRACE", default_value = "5m", value_parser = duration)]
+    pub grace: Duration,
+    /// How long restarts for peers wait for a new validator to join
+    #[arg(long, env = "JOIN_WAIT", default_value = "5m", value_parser = duration)]
+    pub join_wait: Duration,
+    /// How long a restarted validator must vote before the next one's turn
+    #[arg(long, env = "MIN_READY", default_value = "30s", value_parser = duration)]
+    pub min_ready: Duration,
+    /// A restart that takes longer than this stops the restarts of its group
+    #[arg(long, env = "ROLLOUT_DEADLINE", default_value = "15m", value_parser = duration)]
+    pub rollout_deadline: Duration,
+    /// Nobody is restarted twice within this time for the same members
+    #[arg(long, env = "RESTART_FUSE", default_value = "10m", value_parser = duration)]
+    pub restart_fuse: Duration,
+    /// How many validators of one network may be down by us at once
+    #[arg(long, env = "MAX_UNAVAILABLE", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_unavailable: u32,
+    /// Everything is decided anew at least this often, in seconds
+    #[arg(long, env = "PEER_DISCOVERY_INTERVAL_SECS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    pub discovery_interval_secs: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            restart: RestartMode::Changed,
+            address_mode: AddressMode::PodIp,
+            cluster_domain: "cluster.local".to_owned(),
+            settle: Duration::from_millis(250),
+            quiet: seconds(10),
+            propagation: seconds(30),
+            grace: seconds(300),
+            join_wait: seconds(300),
+            min_ready: seconds(30),
+            rollout_deadline: seconds(900),
+            restart_fuse: seconds(600),
+            max_unavailable: 1,
+            discovery_interval_secs: 30,
+        }
+    }
+}
+
+/// Why a time could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not a time: write a number and a unit, such as 250ms, 30s or 5m")]
+pub struct NotADuration(String);
+
+/// Reads a time such as `250ms`, `30s`, `5m` or `2h`.
+///
+/// # Errors
+/// When it is none, or negative.
+pub fn duration(text: &str) -> Result<Duration, NotADuration> {
+    jiff::SignedDuration::from_str(text)
+        .ok()
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| NotADuration(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn the_command_line_and_the_default_say_the_same() {
+        let parsed = Line::parse_from(["test"]).options;
+        assert_eq!(format!("{parsed:?}"), format!("{:?}", Options::default()));
+    }
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        assert_eq!(duration("250ms").unwrap(), Duration::from_millis(250));
+        assert_eq!(duration("5m").unwrap(), Duration::from_secs(300));
+        for wrong in ["", "5", "-1s", "soon"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

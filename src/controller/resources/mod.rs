@@ -1,0 +1,214 @@
+//! What a StellarNode owns, built from its spec: base config, Service, StatefulSet.
+//!
+//! Pure: spec in, JSON for server-side apply out, of exactly the fields that we set.
+
+mod config_map;
+mod service;
+mod stateful_set;
+
+use kube::{Resource as _, ResourceExt as _};
+use serde_json::{Map, Value, json};
+
+use crate::core_config::ConfigError;
+use crate::crd::{StellarNode, StellarNodeSpec, ValidatorConfig};
+use crate::{digest, labels};
+
+/// Why a StellarNode's objects cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The spec of a validator has no validatorConfig.
+    #[error("spec.validatorConfig is missing: a node of type Validator needs it")]
+    NoValidatorConfig,
+    /// The object has no name, namespace or uid: it does not come from an API server.
+    #[error("the StellarNode has no {0}")]
+    NoMetadata(&'static str),
+    /// stellar-core would refuse the config.
+    #[error("the config of stellar-core cannot be made")]
+    Config(#[from] ConfigError),
+}
+
+/// What the builders take from the operator's own settings.
+#[derive(Clone, Debug)]
+pub struct BuildSettings {
+    /// Image of the init container and the sidecar that run this program.
+    pub operator_image: String,
+}
+
+/// The objects of one validator, for server-side apply.
+#[derive(Clone, Debug)]
+pub struct ValidatorObjects {
+    /// ConfigMap `{name}-config`: all of the config but seed and discovered peers.
+    pub config_map: Value,
+    /// The headless Service.
+    pub service: Value,
+    /// The StatefulSet.
+    pub stateful_set: Value,
+    /// Number of pods that it is to have.
+    pub replicas: i32,
+}
+
+/// What the builders know of one node.
+struct Subject<'a> {
+    name: String,
+    namespace: String,
+    owner: Value,
+    spec: &'a StellarNodeSpec,
+    config: &'a ValidatorConfig,
+    settings: &'a BuildSettings,
+}
+
+/// Builds the objects of a validator.
+///
+/// # Errors
+/// When its spec lacks what is needed, or stellar-core would refuse its config.
+pub fn build(node: &StellarNode, settings: &BuildSettings) -> Result<ValidatorObjects, BuildError> {
+    let subject = Subject {
+        name: node.name_any(),
+        namespace: node.namespace().ok_or(BuildError::NoMetadata("namespace"))?,
+        owner: json!(node.controller_owner_ref(&()).ok_or(BuildError::NoMetadata("uid"))?),
+        spec: &node.spec,
+        config: node
+            .spec
+            .validator_config
+            .as_ref()
+            .ok_or(BuildError::NoValidatorConfig)?,
+        settings,
+    };
+    Ok(ValidatorObjects {
+        config_map: config_map::build(&subject)?,
+        service: service::build(&subject),
+        stateful_set: stateful_set::build(&subject),
+        replicas: stateful_set::replicas(subject.spec),
+    })
+}
+
+/// A StatefulSet's `replicas` alone, for the field manager that scales.
+pub fn scale(name: &str, namespace: &str, replicas: i32) -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": { "name": name, "namespace": namespace },
+        "spec": { "replicas": replicas },
+    })
+}
+
+/// Whether an object holds all that we would set, beside what others set and the API server defaulted.
+pub fn holds(actual: &Value, desired: &Value) -> bool {
+    match (actual, desired) {
+        (Value::Object(actual), Value::Object(desired)) => desired
+            .iter()
+            .all(|(key, value)| actual.get(key).is_some_and(|found| holds(found, value))),
+        (Value::Array(actual), Value::Array(desired)) => {
+            actual.len() == desired.len() && actual.iter().zip(desired).all(|(found, value)| holds(found, value))
+        }
+        _ => actual == desired,
+    }
+}
+
+impl Subject<'_> {
+    fn labels(&self) -> Value {
+        json!({
+            labels::NAME: labels::STELLAR_NODE,
+            labels::INSTANCE: self.name,
+            labels::COMPONENT: labels::VALIDATOR,
+            labels::MANAGED_BY: labels::OPERATOR,
+        })
+    }
+
+    fn metadata(&self, name: &str) -> Value {
+        json!({
+            "name": name,
+            "namespace": self.namespace,
+            "labels": self.labels(),
+            "ownerReferences": [self.owner],
+        })
+    }
+}
+
+/// Hash of the part of a spec that pods are built from.
+///
+/// It depends on nothing but the spec: a new version of the operator rolls nothing. What is absent, false or empty
+/// counts as not written, so that a default that the webhook fills in, or a field that a later version adds, changes
+/// nothing either.
+pub fn spec_hash(spec: &StellarNodeSpec) -> String {
+    let mut spec = spec.clone();
+    // These scale the StatefulSet or concern its claims; no pod is built from them.
+    spec.suspended = false;
+    spec.replicas = 0;
+    spec.storage = None;
+    if let Some(config) = &mut spec.validator_config {
+        config.peer_port = Some(config.peer_port());
+        config.known_peers_ref = Some(crate::crd::KnownPeersRef {
+            name: config.known_peers_config_map().to_owned(),
+            key: labels::KNOWN_PEERS.to_owned(),
+        });
+    }
+    let value = serde_json::to_value(&spec).unwrap_or_default();
+    digest::short_hex(canonical(value).unwrap_or_default().to_string().as_bytes(), 16)
+}
+
+/// Sorted keys, and nothing that is null, false or empty.
+fn canonical(value: Value) -> Option<Value> {
+    match value {
+        Value::Null | Value::Bool(false) => None,
+        Value::Object(map) => {
+            let mut entries: Vec<(String, Value)> = map
+                .into_iter()
+                .filter_map(|(key, value)| Some((key, canonical(value)?)))
+                .collect();
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            (!entries.is_empty()).then(|| Value::Object(entries.into_iter().collect::<Map<_, _>>()))
+        }
+        Value::Array(items) if items.is_empty() => None,
+        Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(canonical).collect())),
+        Value::Bool(true) | Value::Number(_) | Value::String(_) => Some(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(json: Value) -> StellarNodeSpec {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn the_spec_hash_changes_with_what_pods_are_built_from_and_with_nothing_else() {
+        let plain = json!({
+            "nodeType": "Validator", "network": "testnet", "version": "26.0.1",
+            "validatorConfig": {"seedSecretRef": "seed"},
+        });
+        let hash = spec_hash(&spec(plain.clone()));
+        let with = |path: &str, value: Value| {
+            let mut changed = plain.clone();
+            let (parent, key) = path.rsplit_once('/').unwrap();
+            changed.pointer_mut(parent).unwrap()[key] = value;
+            spec_hash(&spec(changed))
+        };
+        for (path, value) in [
+            ("/suspended", json!(true)),
+            ("/replicas", json!(1)),
+            ("/storage", json!({"size": "1Ti"})),
+            ("/validatorConfig/peerPort", json!(11625)),
+            (
+                "/validatorConfig/knownPeersRef",
+                json!({"name": "stellar-peers", "key": "KNOWN_PEERS"}),
+            ),
+            ("/validatorConfig/enableHistoryArchive", json!(false)),
+        ] {
+            assert_eq!(with(path, value), hash, "{path}");
+        }
+        for (path, value) in [
+            ("/version", json!("27.0.0")),
+            ("/validatorConfig/peerPort", json!(11700)),
+            ("/validatorConfig/quorumSet", json!("[QUORUM_SET]")),
+            (
+                "/validatorConfig/knownPeersRef",
+                json!({"name": "others", "key": "KNOWN_PEERS"}),
+            ),
+        ] {
+            assert_ne!(with(path, value), hash, "{path}");
+        }
+    }
+}

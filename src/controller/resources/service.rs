@@ -1,0 +1,25 @@
+//! The headless Service that gives a validator's pod its name.
+
+use serde_json::{Value, json};
+
+use super::Subject;
+use crate::labels;
+
+pub(super) fn build(subject: &Subject<'_>) -> Value {
+    let port = subject.config.peer_port();
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": subject.metadata(&labels::headless_service_name(&subject.name)),
+        "spec": {
+            "clusterIP": "None",
+            // stellar-core parses no IPv6 literal.
+            "ipFamilyPolicy": "SingleStack",
+            "ipFamilies": ["IPv4"],
+            // A validator needs to be dialled before it votes: nobody votes before there are peers.
+            "publishNotReadyAddresses": true,
+            "selector": { labels::NAME: labels::STELLAR_NODE, labels::INSTANCE: subject.name },
+            "ports": [{ "name": labels::PEER_PORT_NAME, "port": port, "targetPort": labels::PEER_PORT_NAME, "protocol": "TCP" }],
+        },
+    })
+}

@@ -1,0 +1,221 @@
+//! The StatefulSet of a validator: one pod whose `render-config` writes the config that stellar-core starts with
+//! (DESIGN.md § 6).
+
+use serde_json::{Value, json};
+
+use super::{Subject, spec_hash};
+use crate::core_config::pod_paths;
+use crate::crd::{KeySource, StellarNodeSpec, StorageConfig};
+use crate::labels;
+
+/// User of the `stellar` account in the official image.
+const STELLAR_UID: i64 = 10_011_001;
+/// Where the image keeps the program.
+const CORE_IMAGE: &str = "stellar/stellar-core";
+/// How long stellar-core may take to close its ledger and its database.
+const TERMINATION_GRACE_SECONDS: i64 = 60;
+/// Name of the volume claim template; the claim of `{name}-0` is `data-{name}-0`.
+pub(super) const DATA_VOLUME: &str = "data";
+const BASE_VOLUME: &str = "base";
+const PEERS_VOLUME: &str = "peers";
+const CONFIG_VOLUME: &str = "config";
+const TMP_VOLUME: &str = "tmp";
+
+/// Builds the StatefulSet.
+pub(super) fn build(subject: &Subject<'_>) -> Value {
+    let mut metadata = subject.metadata(&subject.name);
+    metadata["annotations"] = json!({ labels::PEER_PORT: subject.config.peer_port().to_string() });
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": metadata,
+        "spec": {
+            "replicas": replicas(subject.spec),
+            "serviceName": labels::headless_service_name(&subject.name),
+            // Under OrderedReady a pod that is not Ready is never replaced.
+            "podManagementPolicy": "Parallel",
+            "updateStrategy": { "type": "RollingUpdate" },
+            "selector": { "matchLabels": { labels::NAME: labels::STELLAR_NODE, labels::INSTANCE: subject.name } },
+            // With Delete a StatefulSet deleted by hand would take the claim with it.
+            "persistentVolumeClaimRetentionPolicy": { "whenDeleted": "Retain", "whenScaled": "Retain" },
+            "template": template(subject),
+            "volumeClaimTemplates": [claim(subject)],
+        },
+    })
+}
+
+/// Number of pods that a validator is to have: two nodes with one seed harm consensus.
+pub(super) fn replicas(spec: &StellarNodeSpec) -> i32 {
+    i32::from(!spec.suspended)
+}
+
+fn template(subject: &Subject<'_>) -> Value {
+    let mut annotations = json!(subject.spec.pod_annotations.clone().unwrap_or_default());
+    annotations[labels::SPEC_HASH] = json!(spec_hash(subject.spec));
+    json!({
+        "metadata": { "labels": subject.labels(), "annotations": annotations },
+        "spec": {
+            "automountServiceAccountToken": false,
+            "enableServiceLinks": false,
+            "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
+            "securityContext": {
+                "runAsNonRoot": true,
+                "runAsUser": STELLAR_UID,
+                "runAsGroup": STELLAR_UID,
+                "fsGroup": STELLAR_UID,
+                // Without it the kubelet changes the owner of every bucket file at each start.
+                "fsGroupChangePolicy": "OnRootMismatch",
+                "seccompProfile": { "type": "RuntimeDefault" },
+            },
+            "affinity": anti_affinity(subject),
+            "initContainers": [render_config(subject), new_db(subject), health(subject)],
+            "containers": [core(subject)],
+            "volumes": [
+                { "name": BASE_VOLUME, "configMap": { "name": labels::config_map_name(&subject.name) } },
+                // Optional: a pod must start before the first discovery.
+                { "name": PEERS_VOLUME,
+                  "configMap": { "name": subject.config.known_peers_config_map(), "optional": true } },
+                // The seed is in this file: it stays in memory.
+                { "name": CONFIG_VOLUME, "emptyDir": { "medium": "Memory" } },
+                { "name": TMP_VOLUME, "emptyDir": {} },
+            ],
+        },
+    })
+}
+
+fn anti_affinity(subject: &Subject<'_>) -> Value {
+    json!({ "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [{
+        "weight": 100,
+        "podAffinityTerm": {
+            "topologyKey": "kubernetes.io/hostname",
+            "labelSelector": { "matchLabels": {
+                labels::NAME: labels::STELLAR_NODE, labels::COMPONENT: labels::VALIDATOR,
+            } },
+            "namespaces": [subject.namespace],
+        },
+    }] } })
+}
+
+fn restricted() -> Value {
+    json!({
+        "allowPrivilegeEscalation": false,
+        "readOnlyRootFilesystem": true,
+        "capabilities": { "drop": ["ALL"] },
+    })
+}
+
+fn mount(volume: &str, path: &str) -> Value {
+    json!({ "name": volume, "mountPath": path })
+}
+
+fn core_image(subject: &Subject<'_>) -> String {
+    format!(
+        "{}:{}",
+        subject.spec.image.as_deref().unwrap_or(CORE_IMAGE),
+        subject.spec.version
+    )
+}
+
+fn render_config(subject: &Subject<'_>) -> Value {
+    let node = crate::peers::NodeId::new(&subject.namespace, &subject.name);
+    let mut container = json!({
+        "name": labels::RENDER_CONTAINER,
+        "image": subject.settings.operator_image,
+        "command": ["stellar-operator"],
+        "args": pod_paths::render_config_args(&node, seed_file(subject)),
+        "volumeMounts": [
+            { "name": BASE_VOLUME, "mountPath": pod_paths::BASE_DIR, "readOnly": true },
+            { "name": PEERS_VOLUME, "mountPath": pod_paths::PEERS_DIR, "readOnly": true },
+            mount(CONFIG_VOLUME, pod_paths::CONFIG_DIR),
+        ],
+        "securityContext": restricted(),
+    });
+    if subject.config.key_source == KeySource::Secret {
+        container["env"] = json!([{
+            "name": labels::SEED_KEY,
+            "valueFrom": { "secretKeyRef": { "name": subject.config.seed_secret_ref, "key": labels::SEED_KEY } },
+        }]);
+    }
+    container
+}
+
+fn seed_file<'a>(subject: &'a Subject<'_>) -> Option<&'a str> {
+    let config = subject.config.kms_config.as_ref()?;
+    (subject.config.key_source == KeySource::Kms).then_some(config.seed_path.as_str())
+}
+
+/// `new-db` starts from genesis: it runs only where the marker, written after its success, is absent.
+fn new_db(subject: &Subject<'_>) -> Value {
+    let script = format!(
+        "test -e {marker} || {{ stellar-core new-db --conf {config} --console && touch {marker}; }}",
+        marker = pod_paths::NEW_DB_MARKER,
+        config = pod_paths::CONFIG_FILE,
+    );
+    json!({
+        "name": labels::NEW_DB_CONTAINER,
+        "image": core_image(subject),
+        "command": ["sh", "-c", script],
+        "workingDir": pod_paths::DATA_DIR,
+        "volumeMounts": core_mounts(),
+        "securityContext": restricted(),
+    })
+}
+
+/// A native sidecar: the pod is Ready, which counts as voting, only when this container is.
+fn health(subject: &Subject<'_>) -> Value {
+    json!({
+        "name": labels::HEALTH_CONTAINER,
+        "image": subject.settings.operator_image,
+        "restartPolicy": "Always",
+        "command": ["stellar-operator"],
+        "args": pod_paths::health_args(),
+        "ports": [{ "name": "health", "containerPort": labels::HEALTH_PORT, "protocol": "TCP" }],
+        "readinessProbe": {
+            "httpGet": { "path": pod_paths::VOTING_PATH, "port": "health" },
+            "periodSeconds": 5,
+            "failureThreshold": 2,
+        },
+        "securityContext": restricted(),
+    })
+}
+
+fn core(subject: &Subject<'_>) -> Value {
+    let port = subject.config.peer_port();
+    let mut container = json!({
+        "name": labels::CORE_CONTAINER,
+        "image": core_image(subject),
+        "command": ["stellar-core"],
+        "args": ["run", "--conf", pod_paths::CONFIG_FILE, "--console"],
+        "workingDir": pod_paths::DATA_DIR,
+        "ports": [{ "name": labels::PEER_PORT_NAME, "containerPort": port, "protocol": "TCP" }],
+        // Its HTTP port is on localhost; that it votes is for the sidecar to tell.
+        "readinessProbe": { "tcpSocket": { "port": labels::PEER_PORT_NAME }, "periodSeconds": 5 },
+        "volumeMounts": core_mounts(),
+        "securityContext": restricted(),
+    });
+    if let Some(resources) = &subject.spec.resources {
+        container["resources"] = json!(resources);
+    }
+    container
+}
+
+fn core_mounts() -> Value {
+    json!([
+        { "name": CONFIG_VOLUME, "mountPath": pod_paths::CONFIG_DIR, "readOnly": true },
+        mount(DATA_VOLUME, pod_paths::DATA_DIR),
+        mount(TMP_VOLUME, "/tmp"),
+    ])
+}
+
+fn claim(subject: &Subject<'_>) -> Value {
+    let default = StorageConfig::default();
+    let storage = subject.spec.storage.as_ref().unwrap_or(&default);
+    let mut spec = json!({
+        "accessModes": ["ReadWriteOnce"],
+        "resources": { "requests": { "storage": storage.size } },
+    });
+    if let Some(class) = &storage.storage_class {
+        spec["storageClassName"] = json!(class);
+    }
+    json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": DATA_VOLUME }, "spec": spec })
+}

@@ -1,0 +1,329 @@
+//! Turns: who may go down now. One at a time, only while the others can spare it, whatever the reason (rule R3).
+//!
+//! Pure. A turn is taken and freed by writing the Lease of the network; what is done with a turn (a [`Step`]) is decided
+//! only for turns that the Lease is seen to hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::groups::{Group, is_past, is_wanted};
+use super::needs::{Need, Wait, later};
+use super::options::Options;
+use super::snapshot::{Cause, ListId, Snapshot, Turn, TurnLease, Validator};
+use crate::peers::NodeId;
+
+/// What is to be done with the turns of one network.
+#[derive(Clone, Debug, Default)]
+pub struct TurnPlan {
+    /// The turns as the Lease is to hold them, if that is a change.
+    pub write: Option<Vec<Turn>>,
+    /// What the holders of turns need done.
+    pub steps: Vec<Step>,
+    /// Groups in which a turn is not done within its deadline, with its holder.
+    pub stalled: BTreeMap<ListId, NodeId>,
+    /// When something may change without an event.
+    pub wake: Option<Timestamp>,
+    /// Why a validator that needs a restart has no turn, in words.
+    pub waiting: BTreeMap<NodeId, String>,
+}
+
+/// One write for the holder of a turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Apply its changed template: that is the restart.
+    ApplyTemplate(Turn),
+    /// Restart it with the same template, to load its peers.
+    Restart(Turn),
+    /// Its pod is not Ready and Kubernetes does not replace such a pod: delete it.
+    DeletePod {
+        /// The holder.
+        node: NodeId,
+        /// Name of the pod.
+        name: String,
+        /// For the precondition.
+        uid: String,
+    },
+}
+
+/// Plans the turns of one network.
+///
+/// `network` is its short hash; `groups` are all groups, `needs` those of all validators.
+pub fn plan(
+    snapshot: &Snapshot,
+    options: &Options,
+    network: &str,
+    lease: &TurnLease,
+    groups: &[Group<'_>],
+    needs: &BTreeMap<NodeId, Vec<Need>>,
+) -> TurnPlan {
+    let mut planner = Planner {
+        snapshot,
+        options,
+        network,
+        groups,
+        needs,
+        plan: TurnPlan::default(),
+    };
+    if !lease.readable {
+        return planner.plan;
+    }
+    let mut kept: Vec<Turn> = Vec::new();
+    for turn in &lease.turns {
+        kept.extend(planner.judge(turn, &lease.turns));
+    }
+    planner.give(&mut kept);
+    if kept != lease.turns {
+        planner.plan.write = Some(kept);
+    }
+    planner.plan
+}
+
+struct Planner<'a> {
+    snapshot: &'a Snapshot,
+    options: &'a Options,
+    network: &'a str,
+    groups: &'a [Group<'a>],
+    needs: &'a BTreeMap<NodeId, Vec<Need>>,
+    plan: TurnPlan,
+}
+
+impl Planner<'_> {
+    /// The turn as it goes on; `None` if it is over.
+    fn judge(&mut self, turn: &Turn, all: &[Turn]) -> Option<Turn> {
+        let validator = self
+            .snapshot
+            .validators
+            .iter()
+            .find(|validator| validator.uid == turn.uid);
+        if self.snapshot.unreadable.contains(&turn.node) {
+            return Some(turn.clone());
+        }
+        let validator = validator.filter(|validator| is_wanted(validator))?;
+        let Some(workload) = &validator.workload else {
+            self.watch_deadline(turn);
+            return Some(turn.clone());
+        };
+        if !is_triggered(turn, validator) {
+            return self.trigger(turn, validator, all);
+        }
+        if is_done(turn, validator, self.snapshot.now, self.options) {
+            return None;
+        }
+        let pod = validator.pod.as_ref();
+        let voting = pod.is_some_and(|pod| pod.voting_since.is_some());
+        let changed_again = self
+            .needs
+            .get(&validator.id)
+            .into_iter()
+            .flatten()
+            .find(|need| need.cause == Cause::SpecChanged);
+        if let Some(need) = changed_again.filter(|need| need.wait.is_none() && !voting) {
+            // A version that never becomes ready is taken back under the turn that it holds.
+            return Some(Turn {
+                voting: turn.voting,
+                ..self.turn_for(validator, turn.group.clone(), need)
+            });
+        }
+        let outdated = pod.filter(|pod| {
+            let stuck = pod.voting_since.is_none() && !pod.deleting && workload.observed && !workload.waits_for_person;
+            stuck && workload.update_revision.is_some() && pod.revision != workload.update_revision
+        });
+        if let Some(pod) = outdated {
+            self.plan.steps.push(Step::DeletePod {
+                node: validator.id.clone(),
+                name: pod.name.clone(),
+                uid: pod.uid.clone(),
+            });
+        }
+        if let Some(since) = pod.and_then(|pod| pod.voting_since) {
+            self.wake_at(later(since, self.options.min_ready));
+        }
+        self.watch_deadline(turn);
+        Some(turn.clone())
+    }
+
+    /// The turn was taken and nothing written yet: do it, unless the reason or the leave for it is gone.
+    fn trigger(&mut self, turn: &Turn, validator: &Validator, all: &[Turn]) -> Option<Turn> {
+        let need = self
+            .needs
+            .get(&validator.id)?
+            .iter()
+            .find(|need| need.cause == turn.cause)?;
+        let same_target = turn.cause != Cause::SpecChanged || turn.spec_hash == validator.spec_hash;
+        if need.wait.is_some() || !same_target {
+            return None;
+        }
+        let others: Vec<&Turn> = all.iter().filter(|other| other.uid != turn.uid).collect();
+        if self.refuses(validator, &turn.group, turn.cause, &others).is_some() {
+            return None;
+        }
+        self.plan.steps.push(match turn.cause {
+            Cause::SpecChanged => Step::ApplyTemplate(turn.clone()),
+            Cause::PeersChanged | Cause::NotLinked => Step::Restart(turn.clone()),
+        });
+        self.watch_deadline(turn);
+        Some(turn.clone())
+    }
+
+    /// Gives new turns, as many as there may be.
+    fn give(&mut self, turns: &mut Vec<Turn>) {
+        let mut candidates: Vec<(bool, NodeId, &Validator, &Group<'_>)> = Vec::new();
+        for group in self.groups {
+            let everybody = group.validators.iter().chain(&group.strangers).copied();
+            for validator in everybody.filter(|validator| validator.network.short_hash() == self.network) {
+                candidates.push((is_voting(validator), validator.id.clone(), validator, group));
+            }
+        }
+        // Those that vote for nobody come first: they cost nobody.
+        candidates.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        for (_, id, validator, group) in candidates {
+            if turns.iter().any(|turn| turn.uid == validator.uid) {
+                continue;
+            }
+            let mut refused: Option<String> = None;
+            let mut given = None;
+            for need in self.needs.get(&id).into_iter().flatten() {
+                if let Some(wait) = &need.wait {
+                    if let Wait::Until(time, _) = wait {
+                        self.wake_at(*time);
+                    }
+                    refused.get_or_insert_with(|| wait.reason().to_owned());
+                    continue;
+                }
+                let others: Vec<&Turn> = turns.iter().collect();
+                match self.refuses(validator, &group.id, need.cause, &others) {
+                    None => {
+                        given = Some(self.turn_for(validator, group.id.clone(), need));
+                        break;
+                    }
+                    Some(reason) => refused = Some(reason),
+                }
+            }
+            match given {
+                Some(turn) => turns.push(turn),
+                None => self.plan.waiting.extend(refused.map(|reason| (id, reason))),
+            }
+        }
+    }
+
+    /// Why a validator may not go down now, beside the turns that others hold; `None` if it may.
+    fn refuses(&self, validator: &Validator, group_id: &ListId, cause: Cause, others: &[&Turn]) -> Option<String> {
+        let limit = self.options.max_unavailable as usize;
+        let is_over = |turn: &Turn| is_past(turn.since, self.options.rollout_deadline, self.snapshot.now);
+        if let Some(turn) = others.iter().find(|turn| turn.group == *group_id && is_over(turn)) {
+            return Some(format!(
+                "the restart of {} has not ended within its deadline",
+                turn.node
+            ));
+        }
+        let active: Vec<&&Turn> = others.iter().filter(|turn| !is_over(turn)).collect();
+        if let Some(first) = active.first().filter(|_| active.len() >= limit) {
+            return Some(format!("it is the turn of {}", first.node));
+        }
+        if !is_voting(validator) && cause != Cause::PeersChanged {
+            return None;
+        }
+        let group = self.groups.iter().find(|group| group.id == *group_id)?;
+        // A validator that was left out of the group is no concern of its members.
+        if group.network != validator.network {
+            return None;
+        }
+        let silent: Vec<&NodeId> = group
+            .members
+            .iter()
+            .map(|member| member.validator)
+            .filter(|other| other.uid != validator.uid && !is_voting(other))
+            .filter(|other| active.iter().all(|turn| turn.uid != other.uid))
+            .map(|other| &other.id)
+            .collect();
+        (silent.len() + active.len() >= limit).then(|| {
+            let name = silent
+                .first()
+                .map_or_else(|| "another validator".to_owned(), ToString::to_string);
+            format!("{name} does not vote, so the others cannot spare it")
+        })
+    }
+
+    fn turn_for(&self, validator: &Validator, group: ListId, need: &Need) -> Turn {
+        Turn {
+            node: validator.id.clone(),
+            uid: validator.uid.clone(),
+            group,
+            since: self.snapshot.now,
+            cause: need.cause,
+            spec_hash: validator.spec_hash.clone().filter(|_| need.cause == Cause::SpecChanged),
+            pod_uid: validator.pod.as_ref().map(|pod| pod.uid.clone()),
+            voting: is_voting(validator),
+        }
+    }
+
+    fn watch_deadline(&mut self, turn: &Turn) {
+        let end = later(turn.since, self.options.rollout_deadline);
+        if end <= self.snapshot.now {
+            self.plan.stalled.insert(turn.group.clone(), turn.node.clone());
+        } else {
+            self.wake_at(end);
+        }
+    }
+
+    fn wake_at(&mut self, time: Timestamp) {
+        if time > self.snapshot.now {
+            self.plan.wake = Some(self.plan.wake.map_or(time, |wake| wake.min(time)));
+        }
+    }
+}
+
+/// Whether a validator's pod is Ready, which says that it takes part in consensus.
+pub fn is_voting(validator: &Validator) -> bool {
+    validator
+        .pod
+        .as_ref()
+        .is_some_and(|pod| !pod.deleting && pod.voting_since.is_some())
+}
+
+/// Whether the one write of this turn is there to be seen.
+fn is_triggered(turn: &Turn, validator: &Validator) -> bool {
+    let Some(workload) = &validator.workload else {
+        return false;
+    };
+    match turn.cause {
+        Cause::SpecChanged => workload.spec_hash == turn.spec_hash,
+        Cause::PeersChanged | Cause::NotLinked => {
+            workload.last_restart.as_ref().is_some_and(|last| last.at == turn.since)
+        }
+    }
+}
+
+/// Whether the holder's new pod is there, and does what its turn promised to the others.
+fn is_done(turn: &Turn, validator: &Validator, now: Timestamp, options: &Options) -> bool {
+    let (Some(workload), Some(pod)) = (&validator.workload, &validator.pod) else {
+        return false;
+    };
+    let replaced = workload.observed
+        && workload.update_revision.is_some()
+        && pod.revision == workload.update_revision
+        && !pod.deleting
+        && turn.pod_uid.as_ref() != Some(&pod.uid);
+    let serves = if turn.voting {
+        pod.voting_since
+            .is_some_and(|since| is_past(since, options.min_ready, now))
+    } else {
+        pod.ready
+    };
+    replaced && serves
+}
+
+/// The networks that have validators or turns: each has its own queue.
+pub fn networks<'a>(snapshot: &'a Snapshot, groups: &[Group<'_>]) -> BTreeSet<String> {
+    let of_groups = groups.iter().map(|group| group.network.short_hash());
+    of_groups
+        .chain(
+            snapshot
+                .turns
+                .iter()
+                .filter(|(_, lease)| !lease.turns.is_empty())
+                .map(|(hash, _)| hash.clone()),
+        )
+        .collect()
+}

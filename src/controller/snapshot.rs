@@ -1,0 +1,247 @@
+//! What one cycle decides from: the validators, their StatefulSets and pods, the published lists and the turns in flight.
+//!
+//! Plain data without a client. `observe` fills it from the reflector caches; tests fill it by hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::crd::Network;
+use crate::peers::{NodeId, PeerList, Report, View};
+
+/// Everything that a decision depends on, as the API server holds it.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The present time.
+    pub now: Timestamp,
+    /// Every StellarNode of type Validator in the watched namespaces.
+    pub validators: Vec<Validator>,
+    /// StellarNodes that could not be parsed: whatever is known of them stays as it is.
+    pub unreadable: BTreeSet<NodeId>,
+    /// The ConfigMaps that hold lists, or whose names a validator refers to.
+    pub lists: BTreeMap<ListId, PublishedList>,
+    /// The turns in flight, by the network's short hash.
+    pub turns: BTreeMap<String, TurnLease>,
+    /// Namespaces in which nobody is restarted.
+    pub paused_namespaces: BTreeSet<String>,
+}
+
+/// Which known-peers ConfigMap: its namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ListId {
+    /// Namespace of the ConfigMap.
+    pub namespace: String,
+    /// Name of the ConfigMap.
+    pub name: String,
+}
+
+/// A StellarNode of type Validator with what belongs to it.
+#[derive(Clone, Debug)]
+pub struct Validator {
+    /// Namespace and name.
+    pub id: NodeId,
+    /// Its uid: a node that was deleted and created anew is another one.
+    pub uid: String,
+    /// When it was created.
+    pub created: Timestamp,
+    /// The network it takes part in.
+    pub network: Network,
+    /// The ConfigMap of its peer group.
+    pub list: ListId,
+    /// The peer port that its spec asks for; its running pod may still have another.
+    pub spec_port: u16,
+    /// Whether it is to have no pod.
+    pub suspended: bool,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Whether it is not to be restarted.
+    pub paused: bool,
+    /// The pending change that a person approved.
+    pub approved: Option<String>,
+    /// Hash of the part of the spec that its pods are built from; `None` where we do not build them.
+    pub spec_hash: Option<String>,
+    /// What its status says of its membership: serves while its StatefulSet is missing.
+    pub mirror: Option<MemberRecord>,
+    /// Its StatefulSet.
+    pub workload: Option<Workload>,
+    /// Its pod, also while it terminates.
+    pub pod: Option<Pod>,
+}
+
+/// A validator's StatefulSet.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// Name of the StatefulSet.
+    pub name: String,
+    /// For preconditions.
+    pub resource_version: String,
+    /// Whether it carries our managed-by label; without it, it is never written (rule R7).
+    pub ours: bool,
+    /// `spec.replicas`.
+    pub replicas: i32,
+    /// Whether its controller has seen its present spec, so that `update_revision` speaks of it.
+    pub observed: bool,
+    /// `status.updateRevision`.
+    pub update_revision: Option<String>,
+    /// `OnDelete` or a partition: a person lets each update through.
+    pub waits_for_person: bool,
+    /// Whether its pods report what they loaded (they have our `render-config`).
+    pub reports: bool,
+    /// Hash of the spec that the stored template was built from.
+    pub spec_hash: Option<String>,
+    /// What must outlive pods and operators.
+    pub member: Option<MemberRecord>,
+    /// The last restart for peers.
+    pub last_restart: Option<LastRestart>,
+    /// What a pod that cannot report is taken to have loaded.
+    pub assumed: Option<AssumedLoad>,
+}
+
+/// Annotation `stellar.org/member`: the validator has joined its group, and where it was last dialled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberRecord {
+    /// When it was first ready.
+    pub joined: Timestamp,
+    /// Its peer port.
+    pub port: u16,
+    /// The address at which it was last dialled.
+    pub address: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Since when it has had no running pod with an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Timestamp>,
+}
+
+/// Annotation `stellar.org/last-restart`: the fuse that keeps a validator from being restarted twice for the same view.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRestart {
+    /// The `since` of the turn that it was restarted in.
+    pub at: Timestamp,
+    /// The view that it was to load.
+    pub view: View,
+}
+
+/// Annotation `stellar.org/loaded-peers`: what a pod that cannot report is taken to have loaded at its start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssumedLoad {
+    /// The pod.
+    #[serde(rename = "podUID")]
+    pub pod_uid: String,
+    /// The view.
+    pub view: View,
+}
+
+/// A validator's pod.
+#[derive(Clone, Debug)]
+pub struct Pod {
+    /// Its uid.
+    pub uid: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Whether its phase is Running.
+    pub running: bool,
+    /// Its IPv4 address.
+    pub ip: Option<String>,
+    /// The peer port that it declares.
+    pub port: Option<u16>,
+    /// Its `controller-revision-hash`.
+    pub revision: Option<String>,
+    /// When its `render-config` had read the list.
+    pub rendered: Option<Timestamp>,
+    /// Since when its core container runs.
+    pub started: Option<Timestamp>,
+    /// Whether its core container is ready: it serves the peer port.
+    pub ready: bool,
+    /// Since when the pod is Ready, which says that stellar-core takes part in consensus.
+    pub voting_since: Option<Timestamp>,
+    /// What it reports to have loaded; `None` while it does not, or cannot.
+    pub report: Option<Report>,
+}
+
+impl Pod {
+    /// The address at which others can dial it now, with `fallback` for a pod that declares no peer port.
+    pub fn address(&self, fallback: u16) -> Option<(String, u16)> {
+        let port = self.port.unwrap_or(fallback);
+        let ip = self.ip.as_ref().filter(|_| self.running && !self.deleting)?;
+        Some((format!("{ip}:{port}"), port))
+    }
+}
+
+/// A known-peers ConfigMap as the API server holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PublishedList {
+    /// Its uid, for the precondition of a delete.
+    pub uid: String,
+    /// For preconditions.
+    pub resource_version: String,
+    /// Whether it carries our managed-by label.
+    pub ours: bool,
+    /// The network recorded on its label (a short hash).
+    pub network: Option<String>,
+    /// Its data, byte for byte.
+    pub data: BTreeMap<String, String>,
+    /// Its `peers.json`, where that can be read.
+    pub list: Option<PeerList>,
+}
+
+/// The Lease that holds the turns of one network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TurnLease {
+    /// For the precondition of a write; `None` where the Lease does not exist yet.
+    pub resource_version: Option<String>,
+    /// Whether the Lease could be read: if not, nobody gets a turn.
+    pub readable: bool,
+    /// The turns in flight.
+    pub turns: Vec<Turn>,
+}
+
+/// Leave for one validator to go down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Turn {
+    /// Who holds it.
+    pub node: NodeId,
+    /// The holder's uid.
+    pub uid: String,
+    /// The holder's peer group.
+    pub group: ListId,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why.
+    pub cause: Cause,
+    /// The spec hash that the holder's pod is to be built from, when the spec is a reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec_hash: Option<String>,
+    /// The pod that is to be replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_uid: Option<String>,
+    /// Whether the holder was voting when it got the turn: then the turn is done only when it votes again.
+    pub voting: bool,
+}
+
+/// Why a validator is restarted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Cause {
+    /// Its pod template changed.
+    SpecChanged,
+    /// The members of its group are others than its pod loaded.
+    PeersChanged,
+    /// Its group is not connected and it lacks links.
+    NotLinked,
+}
+
+impl Cause {
+    /// The word that status, Events and metrics use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SpecChanged => "SpecChanged",
+            Self::PeersChanged => "PeersChanged",
+            Self::NotLinked => "NotLinked",
+        }
+    }
+}

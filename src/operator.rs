@@ -1,0 +1,160 @@
+//! `stellar-operator run`: connects, waits for its CRD, and runs the webhook and the controllers side by side.
+//!
+//! It only wires the parts together; nothing is decided here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{Api, Client, Config};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info};
+
+use crate::admission::config::WebhookConfig;
+use crate::admission::reviewer::Reviewer;
+use crate::admission::server::{self, ServerError};
+use crate::api::deadline;
+use crate::controller::{self, BuildSettings, ControllerConfig, Options, Scope};
+use crate::labels;
+use crate::probes::Readiness;
+
+/// How often the API server is asked for the CRD while it is not there.
+const CRD_POLL: Duration = Duration::from_secs(2);
+/// Condition of readiness: the CRD is installed.
+const CRD: &str = "crd";
+/// Condition of readiness: the caches are complete.
+const CACHES: &str = "caches";
+
+/// Arguments of `run`.
+#[derive(Clone, Debug, Args)]
+pub struct OperatorArgs {
+    /// Namespace to look after; can be repeated; the operator's own if none is given
+    #[arg(long = "namespace", env = "WATCH_NAMESPACE", value_delimiter = ',')]
+    namespaces: Vec<String>,
+    /// Look after all namespaces
+    #[arg(long, env = "WATCH_ALL_NAMESPACES", conflicts_with = "namespaces")]
+    all_namespaces: bool,
+    /// The operator's own namespace, where turns and the webhook's certificate are kept; that of the kubeconfig or the
+    /// service account if absent
+    #[arg(long, env = "POD_NAMESPACE")]
+    pod_namespace: Option<String>,
+    /// Image of the init container and the sidecar that run this program in the validators' pods
+    #[arg(long, env = "OPERATOR_IMAGE", default_value = controller::DEFAULT_OPERATOR_IMAGE)]
+    operator_image: String,
+    #[command(flatten)]
+    options: Options,
+    #[command(flatten)]
+    webhook: WebhookConfig,
+}
+
+/// Why the operator could not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// Neither a kubeconfig nor a service account says where the API server is.
+    #[error("no API server: set KUBECONFIG, or run in a pod with a service account")]
+    Config(#[from] kube::config::InferConfigError),
+    /// The configuration names an API server that no client can be made for.
+    #[error("no client can be made for the API server")]
+    Client(#[source] kube::Error),
+    /// Signals cannot be received.
+    #[error("signals cannot be received")]
+    Signals(#[from] std::io::Error),
+    /// The webhook could not be served.
+    #[error("the webhook cannot be served")]
+    Server(#[from] ServerError),
+}
+
+/// Runs the operator until it is told to stop.
+///
+/// # Errors
+/// When it cannot connect or serve at all; what can pass is waited for instead.
+pub async fn run(args: OperatorArgs, reviewer: Arc<dyn Reviewer>) -> Result<(), OperatorError> {
+    let OperatorArgs {
+        namespaces,
+        all_namespaces,
+        pod_namespace,
+        operator_image,
+        options,
+        webhook,
+    } = args;
+    let config = Config::infer().await?;
+    let own_namespace = pod_namespace.unwrap_or_else(|| config.default_namespace.clone());
+    let client = Client::try_from(config).map_err(OperatorError::Client)?;
+    let scope = match (all_namespaces, namespaces.is_empty()) {
+        (true, _) => Scope::All,
+        (false, true) => Scope::Namespaces(vec![own_namespace.clone()]),
+        (false, false) => Scope::Namespaces(namespaces),
+    };
+    info!(version = env!("CARGO_PKG_VERSION"), namespace = own_namespace, ?scope, restart = ?options.restart, "starting");
+    let readiness = Readiness::default();
+    readiness.require(CRD, "the CustomResourceDefinition is not installed");
+    readiness.require(CACHES, "the caches are not complete");
+    let config = ControllerConfig {
+        scope,
+        own_namespace: own_namespace.clone(),
+        options,
+        settings: BuildSettings { operator_image },
+    };
+    let controllers = run_controllers(client.clone(), config, readiness.clone());
+    let shutdown = shutdown()?;
+    let serve = server::run(webhook, client, &own_namespace, reviewer, readiness, shutdown);
+    tokio::select! {
+        result = serve => {
+            result?;
+            info!("stopped");
+        }
+        () = controllers => error!("the controllers ended"),
+    }
+    Ok(())
+}
+
+async fn run_controllers(client: Client, config: ControllerConfig, readiness: Readiness) {
+    wait_for_crd(&client).await;
+    readiness.met(CRD);
+    controller::run_controller(client, config, || readiness.met(CACHES)).await;
+}
+
+/// Waits until the CRD is installed and established, saying so once.
+async fn wait_for_crd(client: &Client) {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let mut told = false;
+    loop {
+        match deadline(api.get_opt(labels::CRD_NAME)).await {
+            Ok(Some(crd)) if is_established(&crd) => return,
+            Ok(_) if told => {}
+            Ok(_) => error!(
+                crd = labels::CRD_NAME,
+                "not installed; waiting: kubectl apply --server-side -f manifests/crd/stellarnodes.yaml"
+            ),
+            Err(error) => error!(
+                crd = labels::CRD_NAME,
+                error = &error as &dyn std::error::Error,
+                "cannot be read; tried again"
+            ),
+        }
+        told = true;
+        tokio::time::sleep(CRD_POLL).await;
+    }
+}
+
+fn is_established(crd: &CustomResourceDefinition) -> bool {
+    let conditions = crd.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition.type_ == "Established" && condition.status == "True")
+}
+
+/// Ends when the process is asked to stop.
+fn shutdown() -> Result<impl Future<Output = ()> + Send, std::io::Error> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        info!("asked to stop; draining");
+    })
+}

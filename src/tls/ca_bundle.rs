@@ -1,0 +1,204 @@
+//! `caBundle` in the MutatingWebhookConfiguration and the ValidatingWebhookConfiguration of one name.
+//!
+//! Nothing else of them is written, no configuration of another name is read, and none is ever created: one that an
+//! administrator deleted is their emergency brake, and is only reported.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use json_patch::Patch as JsonPatch;
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use serde_json::{Value, json};
+use tracing::{info, warn};
+
+use crate::api::{ApiError, deadline};
+use crate::labels;
+
+/// What a look at both configurations found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Kinds of configurations that do not exist.
+    pub missing: Vec<&'static str>,
+    /// Kinds of configurations that hold another bundle.
+    pub different: Vec<&'static str>,
+}
+
+impl Found {
+    /// Whether nothing that exists holds another bundle: no call that the API server makes fails for want of trust.
+    pub fn is_in_force(&self) -> bool {
+        self.different.is_empty()
+    }
+}
+
+/// Both webhook configurations of one name.
+#[derive(Clone)]
+pub struct Configurations {
+    name: String,
+    apis: [(&'static str, Api<DynamicObject>); 2],
+}
+
+impl Configurations {
+    /// The configurations called `name`; nothing is read yet.
+    pub fn new(client: &kube::Client, name: &str) -> Self {
+        let mutating = ApiResource::erase::<MutatingWebhookConfiguration>(&());
+        let validating = ApiResource::erase::<ValidatingWebhookConfiguration>(&());
+        Self {
+            name: name.to_owned(),
+            apis: [
+                ("MutatingWebhookConfiguration", Api::all_with(client.clone(), &mutating)),
+                (
+                    "ValidatingWebhookConfiguration",
+                    Api::all_with(client.clone(), &validating),
+                ),
+            ],
+        }
+    }
+
+    /// Name of both.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Looks whether `bundle` is in both.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn look(&self, bundle: &str) -> Result<Found, ApiError> {
+        let mut found = Found::default();
+        for (kind, api) in &self.apis {
+            match deadline(api.get_opt(&self.name)).await? {
+                None => found.missing.push(kind),
+                Some(object) if repair(&object, bundle).is_some() => found.different.push(kind),
+                Some(_) => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// Puts `bundle` into both where it is not, and tells what it found before.
+    ///
+    /// A configuration that somebody changed in between is left for the next time.
+    ///
+    /// # Errors
+    /// When the API server does not answer or refuses.
+    pub async fn put(&self, bundle: &str) -> Result<Found, ApiError> {
+        let mut found = Found::default();
+        for (kind, api) in &self.apis {
+            let Some(object) = deadline(api.get_opt(&self.name)).await? else {
+                found.missing.push(kind);
+                continue;
+            };
+            let Some(patch) = repair(&object, bundle) else {
+                continue;
+            };
+            found.different.push(kind);
+            let params = PatchParams {
+                field_manager: Some(labels::MANAGER.to_owned()),
+                ..PatchParams::default()
+            };
+            match deadline(api.patch(&self.name, &params, &Patch::<()>::Json(patch))).await {
+                Ok(_) => info!(kind, name = self.name, "wrote caBundle"),
+                // 422: the test of the resourceVersion did not hold.
+                Err(error) if matches!(error.code(), Some(404 | 409 | 422)) => {
+                    warn!(kind, name = self.name, %error, "did not write caBundle: it was changed meanwhile");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl std::fmt::Debug for Configurations {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Configurations")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The patch that gives every webhook of a configuration this bundle and changes nothing else; `None` when all have it.
+///
+/// It begins with a test of the resourceVersion: list positions mean nothing in an object that changed meanwhile.
+fn repair(configuration: &DynamicObject, bundle: &str) -> Option<JsonPatch> {
+    let wanted = STANDARD.encode(bundle);
+    let webhooks = configuration.data.get("webhooks").and_then(Value::as_array)?;
+    let wrong = webhooks.iter().enumerate().filter(|(_, webhook)| {
+        let present = webhook.pointer("/clientConfig/caBundle").and_then(Value::as_str);
+        present != Some(wanted.as_str())
+    });
+    let writes: Vec<Value> = wrong
+        .map(|(place, _)| {
+            json!({ "op": "add", "path": format!("/webhooks/{place}/clientConfig/caBundle"), "value": wanted })
+        })
+        .collect();
+    if writes.is_empty() {
+        return None;
+    }
+    let version = configuration.metadata.resource_version.as_deref().unwrap_or_default();
+    let test = json!({ "op": "test", "path": "/metadata/resourceVersion", "value": version });
+    let operations = std::iter::once(test).chain(writes).collect();
+    // Both kinds of operation are spelled out above, so this reads back.
+    serde_json::from_value(Value::Array(operations)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configuration(bundles: &[Option<&str>]) -> DynamicObject {
+        let webhooks = bundles.iter().map(|bundle| {
+            let mut client = json!({ "service": { "name": "w", "namespace": "n" } });
+            if let Some(bundle) = bundle {
+                client["caBundle"] = STANDARD.encode(bundle).into();
+            }
+            json!({ "name": "a.stellar.org", "clientConfig": client, "fromTheFuture": 1 })
+        });
+        serde_json::from_value(json!({
+            "metadata": { "name": "c", "resourceVersion": "7" },
+            "webhooks": webhooks.collect::<Vec<_>>(),
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn only_wrong_bundles_are_written() {
+        for (bundles, written) in [
+            (vec![Some("new"), Some("new")], vec![]),
+            (vec![], vec![]),
+            (vec![None, Some("new")], vec![0]),
+            (vec![Some("new"), Some("old")], vec![1]),
+            (vec![Some(""), None], vec![0, 1]),
+        ] {
+            let object = configuration(&bundles);
+            let mut after = serde_json::to_value(&object).unwrap();
+            let patch = repair(&object, "new");
+            let paths = patch
+                .iter()
+                .flat_map(|patch| patch.0.iter().skip(1))
+                .map(|op| op.path().to_string());
+            let expected = written
+                .iter()
+                .map(|place| format!("/webhooks/{place}/clientConfig/caBundle"));
+            assert_eq!(paths.collect::<Vec<_>>(), expected.collect::<Vec<_>>(), "{bundles:?}");
+            if let Some(patch) = patch {
+                json_patch::patch(&mut after, &patch).unwrap();
+            }
+            let all = vec![Some("new"); bundles.len()];
+            assert_eq!(
+                after,
+                serde_json::to_value(configuration(&all)).unwrap(),
+                "nothing else changed"
+            );
+        }
+    }
+
+    #[test]
+    fn a_configuration_that_changed_meanwhile_is_not_patched() {
+        let patch = repair(&configuration(&[None]), "new").unwrap();
+        let mut newer = serde_json::to_value(configuration(&[None])).unwrap();
+        newer["metadata"]["resourceVersion"] = "8".into();
+        assert!(json_patch::patch(&mut newer, &patch).is_err());
+    }
+}

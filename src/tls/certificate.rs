@@ -1,0 +1,183 @@
+//! Certificates as this program handles them: PEM, with the few facts that decisions need read out of it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+
+use jiff::{SignedDuration, Timestamp};
+use rcgen::PublicKeyData as _;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer as _, Pem, X509Certificate};
+
+/// How far a certificate's `notBefore` lies before the moment it was made, for clocks that are not quite right.
+pub const BACKDATE: SignedDuration = SignedDuration::from_hours(1);
+
+/// Why a certificate or key cannot be used.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum CertificateError {
+    /// Not PEM, or not an X.509 certificate in it.
+    #[error("not a certificate in PEM: {0}")]
+    Unreadable(String),
+    /// There is no certificate in the text.
+    #[error("holds no certificate")]
+    Empty,
+    /// The private key cannot be read.
+    #[error("the private key cannot be read: {0}")]
+    Key(String),
+    /// Certificate and private key are not of one pair.
+    #[error("the private key does not belong to the certificate")]
+    Mismatch,
+}
+
+/// One certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The certificate in PEM, one block.
+    pub pem: String,
+    /// When it was made: `notBefore` without [`BACKDATE`].
+    pub issued: Timestamp,
+    /// `notAfter`: the first second at which it is no longer good.
+    pub expires: Timestamp,
+    /// DNS names and IP addresses that it is good for.
+    pub names: BTreeSet<String>,
+}
+
+impl Certificate {
+    /// Reads every certificate of a PEM text, in order.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn parse_all(pem: &str) -> Result<Vec<Self>, CertificateError> {
+        let blocks = Pem::iter_from_buffer(pem.as_bytes());
+        blocks
+            .map(|block| {
+                let block = block.map_err(|error| CertificateError::Unreadable(error.to_string()))?;
+                Self::from_der(&block.contents)
+            })
+            .collect()
+    }
+
+    /// Reads the first certificate of a PEM text.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
+    pub fn parse(pem: &str) -> Result<Self, CertificateError> {
+        Self::parse_all(pem)?.into_iter().next().ok_or(CertificateError::Empty)
+    }
+
+    fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
+        let unreadable = |error: &dyn fmt::Display| CertificateError::Unreadable(error.to_string());
+        let (_, x509) = X509Certificate::from_der(der).map_err(|error| unreadable(&error))?;
+        let seconds = |time: x509_parser::time::ASN1Time| {
+            Timestamp::from_second(time.timestamp()).map_err(|error| unreadable(&error))
+        };
+        let names = x509.subject_alternative_name().map_err(|error| unreadable(&error))?;
+        let names = names.into_iter().flat_map(|extension| &extension.value.general_names);
+        Ok(Self {
+            pem: encode(der),
+            issued: seconds(x509.validity().not_before)?
+                .checked_add(BACKDATE)
+                .map_err(|error| unreadable(&error))?,
+            // notAfter itself is still good (RFC 5280, 4.1.2.5).
+            expires: seconds(x509.validity().not_after)?
+                .checked_add(SignedDuration::from_secs(1))
+                .map_err(|error| unreadable(&error))?,
+            names: names.filter_map(name).collect(),
+        })
+    }
+
+    /// Whether `authority` signed this certificate.
+    pub fn is_signed_by(&self, authority: &Self) -> bool {
+        let (Ok(own), Ok(other)) = (self.block(), authority.block()) else {
+            return false;
+        };
+        let (Ok(own), Ok(other)) = (own.parse_x509(), other.parse_x509()) else {
+            return false;
+        };
+        own.verify_signature(Some(other.public_key())).is_ok()
+    }
+
+    /// Whether it can still be used at `now`.
+    pub fn is_good_at(&self, now: Timestamp) -> bool {
+        now < self.expires
+    }
+
+    /// Whether two thirds of its life are over at `now`.
+    pub fn is_old_at(&self, now: Timestamp) -> bool {
+        let life = self.expires.duration_since(self.issued);
+        now.duration_since(self.issued) >= life / 3 * 2
+    }
+
+    fn block(&self) -> Result<Pem, CertificateError> {
+        let mut blocks = Pem::iter_from_buffer(self.pem.as_bytes());
+        let block = blocks.next().ok_or(CertificateError::Empty)?;
+        block.map_err(|error| CertificateError::Unreadable(error.to_string()))
+    }
+}
+
+/// A certificate and its private key. `Debug` shows no key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// The certificate.
+    pub certificate: Certificate,
+    /// Its private key, PKCS#8 in PEM.
+    pub key: String,
+}
+
+impl Pair {
+    /// Reads a certificate and its key, and holds them against each other.
+    ///
+    /// # Errors
+    /// When one of them cannot be read, or they do not belong together.
+    pub fn parse(certificate: &str, key: &str) -> Result<Self, CertificateError> {
+        let certificate = Certificate::parse(certificate)?;
+        let pair = rcgen::KeyPair::from_pem(key).map_err(|error| CertificateError::Key(error.to_string()))?;
+        let block = certificate.block()?;
+        let x509 = block
+            .parse_x509()
+            .map_err(|error| CertificateError::Unreadable(error.to_string()))?;
+        if x509.public_key().raw != pair.subject_public_key_info() {
+            return Err(CertificateError::Mismatch);
+        }
+        Ok(Self {
+            certificate,
+            key: key.to_owned(),
+        })
+    }
+}
+
+impl fmt::Debug for Pair {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Pair")
+            .field("certificate", &self.certificate)
+            .finish_non_exhaustive()
+    }
+}
+
+fn name(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(octets) => match octets.len() {
+            4 => <[u8; 4]>::try_from(*octets)
+                .ok()
+                .map(|octets| IpAddr::from(octets).to_string()),
+            _ => <[u8; 16]>::try_from(*octets)
+                .ok()
+                .map(|octets| IpAddr::from(octets).to_string()),
+        },
+        _ => None,
+    }
+}
+
+fn encode(der: &[u8]) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    for line in text.as_bytes().chunks(64) {
+        pem.push_str(&String::from_utf8_lossy(line));
+        pem.push('\n');
+    }
+    pem.push_str("-----END CERTIFICATE-----\n");
+    pem
+}

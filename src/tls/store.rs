@@ -1,0 +1,187 @@
+//! The certificate Secret: one, by name, in the operator's namespace; created once however many replicas start at once.
+//!
+//! Only `get` and `patch` are used. A `create` by POST is refused where RBAC names the one Secret (the name is not part
+//! of a POST's path), so it is created by server-side apply; each replica applies under a field manager of its own
+//! and without force, so of two that create at the same moment the second gets a conflict. Later writes carry the
+//! resourceVersion that was read.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::json;
+
+use super::material::{Material, MaterialError};
+use crate::api::{ApiError, deadline};
+use crate::{clock, digest, labels};
+
+/// Why the Secret cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A call to the API server failed.
+    #[error("Secret {name}")]
+    Api {
+        /// Name of the Secret.
+        name: String,
+        /// What went wrong.
+        #[source]
+        source: ApiError,
+    },
+    /// Somebody else's Secret (rule R7).
+    #[error(
+        "Secret {name} exists and is not ours (it has no label {}={}): delete it, or give another name with \
+         --certificate-secret",
+        labels::MANAGED_BY,
+        labels::OPERATOR
+    )]
+    NotOurs {
+        /// Name of the Secret.
+        name: String,
+    },
+    /// Somebody else wrote in between; read again.
+    #[error("Secret {name} was written by another replica")]
+    Conflict {
+        /// Name of the Secret.
+        name: String,
+    },
+}
+
+/// What was read.
+#[derive(Debug)]
+pub struct Stored {
+    /// For the precondition of the next write; `None`: there is no such Secret.
+    version: Option<String>,
+    /// The content, if there is any; an error where it cannot be used.
+    pub material: Result<Option<Material>, MaterialError>,
+}
+
+/// The certificate Secret.
+#[derive(Clone)]
+pub struct Store {
+    api: Api<Secret>,
+    name: String,
+    manager: String,
+}
+
+impl Store {
+    /// The Secret `name` in `namespace`; nothing is read yet.
+    pub fn new(client: kube::Client, namespace: &str, name: &str) -> Self {
+        // Different for each replica, and for each life of one: that is what makes two creations a conflict.
+        let replica = format!("{} {}", std::process::id(), clock::now());
+        let host = std::env::var("HOSTNAME").unwrap_or_default();
+        let id = digest::short_hex(format!("{host} {replica}").as_bytes(), 12);
+        Self {
+            api: Api::namespaced(client, namespace),
+            name: name.to_owned(),
+            manager: format!("{}-certificate-{id}", labels::MANAGER),
+        }
+    }
+
+    /// Reads the Secret.
+    ///
+    /// # Errors
+    /// When the API server does not answer, or the Secret is somebody else's.
+    pub async fn read(&self) -> Result<Stored, StoreError> {
+        let secret = deadline(self.api.get_opt(&self.name))
+            .await
+            .map_err(|error| self.error(error))?;
+        let Some(secret) = secret else {
+            return Ok(Stored {
+                version: None,
+                material: Ok(None),
+            });
+        };
+        let labels = secret.metadata.labels.unwrap_or_default();
+        if labels.get(labels::MANAGED_BY).map(String::as_str) != Some(labels::OPERATOR) {
+            return Err(StoreError::NotOurs {
+                name: self.name.clone(),
+            });
+        }
+        let entries = secret.data.unwrap_or_default().into_iter();
+        let entries = entries.map(|(key, value)| (key, String::from_utf8_lossy(&value.0).into_owned()));
+        let entries: BTreeMap<String, String> = entries.collect();
+        Ok(Stored {
+            version: Some(secret.metadata.resource_version.unwrap_or_default()),
+            material: Material::from_entries(&entries),
+        })
+    }
+
+    /// Writes `material` in place of what was read.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when another replica wrote since; else when the API server refuses.
+    pub async fn write(&self, read: &Stored, material: &Material) -> Result<(), StoreError> {
+        match &read.version {
+            None => self.create(material).await,
+            Some(version) => self.update(version, material).await,
+        }
+    }
+
+    async fn create(&self, material: &Material) -> Result<(), StoreError> {
+        let entries = material.to_entries();
+        let entries: BTreeMap<_, _> = entries
+            .into_iter()
+            .filter_map(|(key, text)| Some((key, text?)))
+            .collect();
+        let secret = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": self.name,
+                "labels": { labels::NAME: labels::OPERATOR, labels::MANAGED_BY: labels::OPERATOR },
+            },
+            "type": "Opaque",
+            "data": encoded(entries),
+        });
+        let params = PatchParams::apply(&self.manager);
+        deadline(self.api.patch(&self.name, &params, &Patch::Apply(&secret)))
+            .await
+            .map(drop)
+            .map_err(|error| self.error(error))
+    }
+
+    async fn update(&self, version: &str, material: &Material) -> Result<(), StoreError> {
+        let data = encoded(material.to_entries());
+        let patch = json!({ "metadata": { "resourceVersion": version }, "data": data });
+        let params = PatchParams {
+            field_manager: Some(self.manager.clone()),
+            ..PatchParams::default()
+        };
+        deadline(self.api.patch(&self.name, &params, &Patch::Merge(&patch)))
+            .await
+            .map(drop)
+            .map_err(|error| self.error(error))
+    }
+
+    fn error(&self, source: ApiError) -> StoreError {
+        let name = self.name.clone();
+        if source.is_conflict() {
+            StoreError::Conflict { name }
+        } else {
+            StoreError::Api { name, source }
+        }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Store")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Values as a Secret's `data` wants them: base64; `null` stays.
+fn encoded(entries: impl IntoIterator<Item = (&'static str, impl Into<Option<String>>)>) -> serde_json::Value {
+    use base64::Engine as _;
+    let engine = base64::engine::general_purpose::STANDARD;
+    let entries = entries.into_iter().map(|(key, text)| {
+        let text: Option<String> = text.into();
+        (
+            key.to_owned(),
+            text.map_or(serde_json::Value::Null, |text| engine.encode(text).into()),
+        )
+    });
+    serde_json::Value::Object(entries.collect())
+}

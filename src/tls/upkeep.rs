@@ -1,0 +1,368 @@
+//! The loops that keep the certificate: [`Follower`] on every replica, [`Keeper`] on one of them.
+//!
+//! The follower serves what the Secret or the files hold, and says whether this replica is ready. The keeper makes and
+//! rotates what the Secret holds and keeps `caBundle` right. Two keepers at once are harmless: every write has a
+//! precondition, and the one that comes second reads again.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tracing::{error, info, warn};
+
+use super::ca_bundle::{Configurations, Found};
+use super::certificate::{Certificate, CertificateError};
+use super::issue::IssueError;
+use super::material::Material;
+use super::plan::{self, Policy, Step};
+use super::serving::{Serving, ServingError};
+use super::store::{Store, StoreError};
+use crate::api::ApiError;
+use crate::clock;
+use crate::probes::Readiness;
+
+/// Condition of readiness: there is a certificate to serve.
+pub const CERTIFICATE: &str = "certificate";
+/// Condition of readiness: the API server trusts it.
+pub const CA_BUNDLE: &str = "caBundle";
+/// The longest wait after errors.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// Where the certificate comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Made by the keeper, shared in a Secret.
+    Secret(Box<Store>),
+    /// Files that somebody else renews, such as cert-manager.
+    Files {
+        /// Chain, leaf first.
+        cert: PathBuf,
+        /// Private key.
+        key: PathBuf,
+        /// What `caBundle` is to hold; without it `caBundle` is left to whoever writes it.
+        ca: Option<PathBuf>,
+    },
+}
+
+/// Why a round of one of the loops failed. The next round tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum UpkeepError {
+    /// The Secret cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A webhook configuration cannot be read or written.
+    #[error("webhook configuration {name}")]
+    Configuration {
+        /// Name of both configurations.
+        name: String,
+        /// What went wrong.
+        #[source]
+        source: ApiError,
+    },
+    /// The certificate cannot be served.
+    #[error("cannot serve the certificate")]
+    Serving(#[from] ServingError),
+    /// A certificate cannot be made.
+    #[error("cannot make a certificate")]
+    Issue(#[from] IssueError),
+    /// A file cannot be read.
+    #[error("cannot read {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file for `caBundle` holds no certificates.
+    #[error("{} cannot be used as caBundle", path.display())]
+    Bundle {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: CertificateError,
+    },
+}
+
+/// What is to be served, and what is to be trusted.
+struct Wanted {
+    chain: String,
+    key: String,
+    bundle: Option<String>,
+}
+
+impl Source {
+    /// What the source holds now; `None`: nothing yet.
+    async fn read(&self) -> Result<Option<Wanted>, UpkeepError> {
+        match self {
+            Self::Secret(store) => match store.read().await?.material {
+                Ok(Some(material)) => Ok(Some(Wanted {
+                    bundle: Some(material.bundle()),
+                    chain: material.leaf.certificate.pem,
+                    key: material.leaf.key,
+                })),
+                // The keeper replaces what cannot be used; until then the old is served.
+                Ok(None) | Err(_) => Ok(None),
+            },
+            Self::Files { cert, key, ca } => Ok(Some(Wanted {
+                chain: read_file(cert).await?,
+                key: read_file(key).await?,
+                bundle: match ca {
+                    Some(path) => Some(read_bundle(path).await?),
+                    None => None,
+                },
+            })),
+        }
+    }
+}
+
+/// Serves what the source holds, on every replica.
+#[derive(Debug)]
+pub struct Follower {
+    /// Where the certificate comes from.
+    pub source: Source,
+    /// Where it goes.
+    pub serving: Serving,
+    /// Where it has to be trusted.
+    pub configurations: Configurations,
+    /// Whom to tell.
+    pub readiness: Readiness,
+    /// How often to look.
+    pub interval: Duration,
+}
+
+impl Follower {
+    /// Follows for ever.
+    pub async fn run(self) {
+        self.readiness.require(CERTIFICATE, "no certificate yet");
+        self.readiness.require(CA_BUNDLE, "not known to be in place yet");
+        let mut pace = Pace::new(self.interval);
+        loop {
+            let result = self.round().await;
+            pace.wait("following the webhook's certificate", result).await;
+        }
+    }
+
+    async fn round(&self) -> Result<(), UpkeepError> {
+        let Some(wanted) = self.source.read().await? else {
+            if !self.serving.is_ready() {
+                self.readiness
+                    .unmet(CERTIFICATE, "the certificate Secret is not written yet");
+            }
+            return Ok(());
+        };
+        if self.serving.offer(&wanted.chain, &wanted.key)? {
+            let expires = Certificate::parse(&wanted.chain).map(|leaf| leaf.expires.to_string());
+            info!(expires = expires.unwrap_or_default(), "serving a new certificate");
+        }
+        self.readiness.met(CERTIFICATE);
+        let Some(bundle) = wanted.bundle else {
+            self.readiness.met(CA_BUNDLE);
+            return Ok(());
+        };
+        let found = self
+            .configurations
+            .look(&bundle)
+            .await
+            .map_err(|source| self.configuration(source))?;
+        if found.is_in_force() {
+            self.readiness.met(CA_BUNDLE);
+        } else {
+            let kinds = found.different.join(" and ");
+            let name = self.configurations.name();
+            self.readiness
+                .unmet(CA_BUNDLE, format!("{kinds} {name} does not hold our caBundle yet"));
+        }
+        Ok(())
+    }
+
+    fn configuration(&self, source: ApiError) -> UpkeepError {
+        UpkeepError::Configuration {
+            name: self.configurations.name().to_owned(),
+            source,
+        }
+    }
+}
+
+/// Makes, rotates and makes known what the followers serve; on one replica.
+#[derive(Debug)]
+pub struct Keeper {
+    /// Where the certificate is kept.
+    pub source: Source,
+    /// Where it has to be trusted.
+    pub configurations: Configurations,
+    /// What the certificate is held to.
+    pub policy: Policy,
+    /// How often to look.
+    pub interval: Duration,
+}
+
+/// What a keeper remembers between two rounds; nothing that a new one could not do without.
+#[derive(Default)]
+struct Memory {
+    /// The bundle that both configurations hold, and since when we know.
+    trusted: Option<(String, Timestamp)>,
+    /// What was missing at the last look, to report it once.
+    missing: Vec<&'static str>,
+}
+
+impl Keeper {
+    /// Keeps for ever.
+    pub async fn run(self) {
+        let mut memory = Memory::default();
+        let mut pace = Pace::new(self.interval);
+        loop {
+            let result = self.round(&mut memory).await;
+            pace.wait("keeping the webhook's certificate", result).await;
+        }
+    }
+
+    async fn round(&self, memory: &mut Memory) -> Result<(), UpkeepError> {
+        if let Source::Secret(store) = &self.source {
+            self.advance(store, memory).await?;
+        }
+        let bundle = self.source.read().await?.and_then(|wanted| wanted.bundle);
+        let Some(bundle) = bundle else {
+            return Ok(());
+        };
+        let found = self
+            .configurations
+            .put(&bundle)
+            .await
+            .map_err(|source| UpkeepError::Configuration {
+                name: self.configurations.name().to_owned(),
+                source,
+            })?;
+        memory.remember(self.configurations.name(), bundle, &found);
+        Ok(())
+    }
+
+    /// One step of the plan, if it has one.
+    async fn advance(&self, store: &Store, memory: &Memory) -> Result<(), UpkeepError> {
+        let read = store.read().await?;
+        let material = read.material.as_ref().unwrap_or_else(|error| {
+            warn!(%error, "the certificate Secret cannot be used; making a new certificate");
+            &None
+        });
+        let material = material.as_ref();
+        let now = clock::now();
+        let trusted_since = memory.trusted_since(material.map(Material::bundle).as_deref());
+        let step = plan::plan(material, &self.policy, trusted_since, now);
+        if step == Step::Keep {
+            return Ok(());
+        }
+        let Some(after) = plan::after(step, material, &self.policy, now)? else {
+            return Ok(());
+        };
+        match store.write(&read, &after).await {
+            Ok(()) => info!(?step, expires = %after.leaf.certificate.expires, "wrote the certificate Secret"),
+            Err(StoreError::Conflict { .. }) => info!("another replica wrote the certificate Secret; using that"),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+}
+
+impl Memory {
+    fn trusted_since(&self, bundle: Option<&str>) -> Option<Timestamp> {
+        let (trusted, since) = self.trusted.as_ref()?;
+        (Some(trusted.as_str()) == bundle).then_some(*since)
+    }
+
+    fn remember(&mut self, name: &str, bundle: String, found: &Found) {
+        if found.missing != self.missing {
+            for kind in &found.missing {
+                warn!(
+                    kind,
+                    name, "the webhook configuration does not exist: the API server does not call the webhook"
+                );
+            }
+            self.missing.clone_from(&found.missing);
+        }
+        // What was just repaired counts from the next look on: the write may have been overtaken.
+        if !found.is_in_force() {
+            self.trusted = None;
+        } else if self.trusted.as_ref().is_none_or(|(trusted, _)| *trusted != bundle) {
+            self.trusted = Some((bundle, clock::now()));
+        }
+    }
+}
+
+/// The pauses between rounds, longer after errors; and each error logged once.
+struct Pace {
+    interval: Duration,
+    failures: u32,
+    last: Option<String>,
+}
+
+impl Pace {
+    fn new(interval: Duration) -> Self {
+        Self {
+            interval,
+            failures: 0,
+            last: None,
+        }
+    }
+
+    async fn wait(&mut self, doing: &str, result: Result<(), UpkeepError>) {
+        match result {
+            Ok(()) => {
+                if self.last.take().is_some() {
+                    info!("{doing}: works again");
+                }
+                self.failures = 0;
+            }
+            Err(error) => {
+                let text = chain(&error);
+                if self.last.as_ref() != Some(&text) {
+                    error!("{doing}: {text}");
+                }
+                self.last = Some(text);
+                self.failures = self.failures.saturating_add(1);
+            }
+        }
+        let factor = 2_u32.saturating_pow(self.failures.min(10));
+        tokio::time::sleep(
+            self.interval
+                .saturating_mul(factor)
+                .min(LONGEST_WAIT.max(self.interval)),
+        )
+        .await;
+    }
+}
+
+/// An error with everything that caused it, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+async fn read_file(path: &PathBuf) -> Result<String, UpkeepError> {
+    let read = tokio::fs::read_to_string(path).await;
+    read.map_err(|source| UpkeepError::File {
+        path: path.clone(),
+        source,
+    })
+}
+
+async fn read_bundle(path: &PathBuf) -> Result<String, UpkeepError> {
+    let text = read_file(path).await?;
+    match Certificate::parse_all(&text) {
+        Ok(certificates) if certificates.is_empty() => Err(UpkeepError::Bundle {
+            path: path.clone(),
+            source: CertificateError::Empty,
+        }),
+        Ok(_) => Ok(text),
+        Err(source) => Err(UpkeepError::Bundle {
+            path: path.clone(),
+            source,
+        }),
+    }
+}

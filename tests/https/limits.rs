@@ -1,0 +1,143 @@
+//! No client, and no crowd of clients, can take more than its share of time, memory or places.
+
+use std::time::Duration;
+
+use stellar_k8s::admission::limits::Limits;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use crate::client::{Client, post};
+use crate::server::Server;
+
+const SHORT: Duration = Duration::from_millis(200);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_body_is_given_up() {
+    let server = Server::start(Limits {
+        body_time: SHORT,
+        ..Limits::default()
+    });
+    let mut client = server.connect().await;
+    let whole = post("/mutate", &[b' '; 90]);
+    client.send(&whole[..whole.len() - 1]).await.unwrap();
+    let response = client.response().await.unwrap();
+    assert_eq!(response.status, 408, "{response:?}");
+    assert!(response.body.contains("0.2 s"), "{response:?}");
+    server.assert_serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_headers_are_given_up() {
+    let server = Server::start(Limits {
+        first_request: SHORT,
+        ..Limits::default()
+    });
+    let mut client = server.connect().await;
+    client.send(b"POST /mutate HTTP/1.1\r\nHost:").await.unwrap();
+    client.closed().await;
+    server.assert_serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_without_a_handshake_is_closed() {
+    let server = Server::start(Limits {
+        handshake: SHORT,
+        ..Limits::default()
+    });
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let end = timeout(Duration::from_secs(20), stream.read_to_end(&mut Vec::new())).await;
+    assert!(end.is_ok(), "still open");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_connection_is_closed_and_a_used_one_is_not() {
+    let server = Server::start(Limits {
+        first_request: SHORT,
+        idle: Duration::from_secs(1),
+        ..Limits::default()
+    });
+    let mut used = server.connect().await;
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_millis(1500) {
+        assert_eq!(used.post("/mutate", b"{}").await.unwrap().status, 200);
+    }
+    used.closed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_of_idle_connections_is_bounded_and_passes() {
+    let limits = Limits {
+        connections: 20,
+        first_request: Duration::from_secs(2),
+        ..Limits::default()
+    };
+    let server = Server::start(limits);
+    let mut crowd = Vec::new();
+    for _ in 0..20 {
+        crowd.push(server.connect().await);
+    }
+    assert!(
+        Client::connect(server.address, &server.trust()).await.is_err(),
+        "one too many is refused at once"
+    );
+    for idle in &mut crowd {
+        idle.closed().await;
+    }
+    // A place is free as soon as its connection's task has ended, a moment after the client sees the close.
+    let served = async {
+        while Client::connect(server.address, &server.trust()).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(20), served)
+        .await
+        .expect("places come free");
+    server.assert_serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_many_reviews_at_once_are_refused_quickly() {
+    let server = Server::start(Limits {
+        reviews: 2,
+        queue: SHORT,
+        ..Limits::default()
+    });
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut client = server.connect().await;
+        client.send(&post("/mutate", b"wait")).await.unwrap();
+        held.push(client);
+    }
+    server.gate.holds(2).await;
+    let begin = Instant::now();
+    let third = server.connect().await.post("/mutate", b"{}").await.unwrap();
+    assert_eq!(third.status, 503, "{third:?}");
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    server.gate.open();
+    for mut client in held {
+        assert_eq!(client.response().await.unwrap().status, 200);
+    }
+    server.assert_serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_bodies_together_have_so_much_room() {
+    let server = Server::start(Limits {
+        bodies: 1000,
+        body_time: Duration::from_secs(60),
+        ..Limits::default()
+    });
+    let mut holder = server.connect().await;
+    holder.send(&post("/mutate", b"wait")).await.unwrap();
+    server.gate.holds(1).await;
+    let large = [b' '; 998];
+    let second = server.connect().await.post("/mutate", &large).await.unwrap();
+    assert_eq!(second.status, 503, "{second:?}");
+    server.gate.open();
+    assert_eq!(holder.response().await.unwrap().status, 200);
+    assert_eq!(
+        server.connect().await.post("/mutate", &large).await.unwrap().status,
+        200
+    );
+}

@@ -1,0 +1,16 @@
+//! The webhook's HTTPS server over real TLS on loopback: bad input, too much of it, certificates that change, and the end.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod client;
+mod server;
+
+mod bad_input;
+mod certificates;
+mod drain;
+mod limits;
