@@ -65,13 +65,9 @@ fn stateful_set(object: &Value, old: Option<&Value>, set: ValidatorSet<'_>, cont
     let mut mutation = Mutation::default();
     let node = set.node().and_then(|name| context.node(set.namespace(), name));
     let config = node.as_ref().and_then(|node| node.spec.validator_config.as_ref());
+    let set = set.expecting(config.map_or_else(default_peer_port, |config| config.peer_port()));
     // What the object names but is no port is left for validation to refuse.
-    let port = match set.own_port() {
-        None if set.port_annotation().is_none() => {
-            Some(config.map_or_else(default_peer_port, |config| config.peer_port()))
-        }
-        own => own,
-    };
+    let port = set.port();
     let core = set.core();
     if let (Some(port), None, None, Some(_)) = (port, set.port_annotation(), set.owner(), core) {
         mutation.annotate(object, labels::PEER_PORT, &port.to_string());

@@ -10,6 +10,7 @@ use crate::labels;
 #[derive(Clone, Copy, Debug)]
 pub struct ValidatorSet<'a> {
     object: &'a Value,
+    expected_port: u16,
 }
 
 /// A container of the pod template and where it stands in the list.
@@ -38,7 +39,26 @@ impl<'a> ValidatorSet<'a> {
         let label = |name: &str| object["metadata"]["labels"][name].as_str();
         let is_validator =
             label(labels::NAME) == Some(labels::STELLAR_NODE) && label(labels::COMPONENT) == Some(labels::VALIDATOR);
-        is_validator.then_some(Self { object })
+        is_validator.then_some(Self {
+            object,
+            expected_port: crate::crd::default_peer_port(),
+        })
+    }
+
+    /// The same, where its StellarNode asks for this port: it counts while the object itself names none.
+    pub fn expecting(self, port: u16) -> Self {
+        Self {
+            expected_port: port,
+            ..self
+        }
+    }
+
+    /// The peer port, the object's own or else the expected one; `None` where the object names what is no port.
+    pub fn port(&self) -> Option<u16> {
+        match self.own_port() {
+            None if self.port_annotation().is_none() => Some(self.expected_port),
+            own => own,
+        }
     }
 
     /// Its namespace; empty where the object does not say.
@@ -85,7 +105,7 @@ impl<'a> ValidatorSet<'a> {
             .find_map(|name| self.containers().find(|one| one.name() == *name));
         let only = || self.containers().next().filter(|_| self.containers().count() == 1);
         let by_port_name = || self.containers().find(|one| one.peer_port().is_some());
-        let number = || i64::from(self.valid_annotation().unwrap_or_else(crate::crd::default_peer_port));
+        let number = || i64::from(self.valid_annotation().unwrap_or(self.expected_port));
         let by_port_number = || {
             self.containers()
                 .find(|one| one.ports().any(|port| port.number == number()))

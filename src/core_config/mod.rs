@@ -24,3 +24,19 @@ pub mod pod_paths {
         vec![]
     }
 }
+/// x
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// x
+    pub field: &'static str,
+    /// x
+    pub message: String,
+}
+/// x
+pub fn check_validator(_c: &crate::crd::ValidatorConfig) -> Vec<Problem> {
+    vec![]
+}
+/// x
+pub fn quorum_warnings(_t: &str) -> Vec<String> {
+    vec![]
+}
