@@ -14,17 +14,29 @@ pub enum ApiError {
     /// No answer within [`DEADLINE`].
     #[error("the API server did not answer within {} s", DEADLINE.as_secs())]
     Deadline,
-    /// The API server, or the way to it, refused.
-    #[error(transparent)]
-    Kube(#[from] kube::Error),
+    /// The API server refused.
+    #[error("the API server refused: {} ({})", .0.message, .0.code)]
+    Refused(Box<kube::core::Status>),
+    /// The API server cannot be reached, or its answer cannot be read.
+    #[error("the API server cannot be asked")]
+    Unreachable(#[source] kube::Error),
+}
+
+impl From<kube::Error> for ApiError {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::Refused(status),
+            error => Self::Unreachable(error),
+        }
+    }
 }
 
 impl ApiError {
     /// The HTTP status that the API server answered with, if it answered.
     pub fn code(&self) -> Option<u16> {
         match self {
-            Self::Kube(kube::Error::Api(status)) => Some(status.code),
-            Self::Kube(_) | Self::Deadline => None,
+            Self::Refused(status) => Some(status.code),
+            Self::Deadline | Self::Unreachable(_) => None,
         }
     }
 
@@ -63,5 +75,6 @@ mod tests {
             .await
             .unwrap_err();
         assert!(error.is_conflict());
+        assert_eq!(error.to_string(), "the API server refused: changed meanwhile (409)");
     }
 }

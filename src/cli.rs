@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::core_config::RenderConfig;
 use crate::crd;
+use crate::health::Health;
 
 /// Connects Stellar validators on Kubernetes.
 #[derive(Debug, Parser)]
@@ -20,6 +22,10 @@ pub struct Cli {
 enum Command {
     /// Print the CustomResourceDefinition of the StellarNode as YAML.
     Crd,
+    /// Write a validator's stellar-core.cfg, in its pod: base config, seed and peers.
+    RenderConfig(RenderConfig),
+    /// Tell, over HTTP, whether the stellar-core beside us takes part in consensus.
+    Health(Health),
 }
 
 impl Cli {
@@ -31,6 +37,14 @@ impl Cli {
         match self.command {
             Command::Crd => {
                 print!("{}", serde_saphyr::to_string(&crd::custom_resource_definition())?);
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::RenderConfig(command) => {
+                command.run()?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Health(command) => {
+                command.run().await?;
                 Ok(ExitCode::SUCCESS)
             }
         }

@@ -119,3 +119,81 @@ fn duration(text: &str) -> Result<Duration, String> {
         .map_err(|error| format!("{error}; write for example 10s"))?;
     span.try_into().map_err(|_| "must not be negative".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Flags {
+        #[command(flatten)]
+        webhook: WebhookConfig,
+    }
+
+    fn parse(flags: &[&str]) -> Result<WebhookConfig, String> {
+        let flags = Flags::try_parse_from([&["webhook"], flags].concat());
+        flags.map(|flags| flags.webhook).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_certificate_names_whatever_the_api_server_may_call() {
+        let service = ["w", "w.ns", "w.ns.svc", "w.ns.svc.cluster.local"];
+        let check = |flags: &[&str], more: &[&str]| {
+            let config = parse(&[&["--webhook-service", "w"], flags].concat()).unwrap();
+            let expected = service.iter().chain(more).map(|name| (*name).to_owned()).collect();
+            assert_eq!(config.policy("ns").names, expected, "{flags:?}");
+        };
+        check(&[], &[]);
+        check(
+            &["--webhook-url", "https://webhook.example.org:9443"],
+            &["webhook.example.org"],
+        );
+        check(&["--webhook-url", "https://10.0.0.7/"], &["10.0.0.7"]);
+        check(&["--webhook-url", "https://[fd00::7]:443"], &["fd00::7"]);
+        check(&["--webhook-listen", "127.0.0.1:0"], &["127.0.0.1", "localhost"]);
+    }
+
+    #[test]
+    fn lifetimes_are_read_and_bounded() {
+        let life =
+            |text: &str| parse(&[&format!("--certificate-lifetime={text}")]).map(|config| config.certificate_lifetime);
+        assert_eq!(life("90d").unwrap(), SignedDuration::from_hours(24 * 90));
+        assert_eq!(life("6s").unwrap(), SignedDuration::from_secs(6));
+        for (text, sentence) in [
+            ("2s", "between 3 s"),
+            ("-1d", "between 3 s"),
+            ("200y", ""),
+            ("90", "90d, 12h or 30s"),
+        ] {
+            let error = life(text).unwrap_err();
+            assert!(
+                error.contains("--certificate-lifetime") && error.contains(sentence),
+                "{text}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused() {
+        for (flags, sentence) in [
+            (&["--webhook-url", "http://example.org"][..], "https://HOST"),
+            (&["--webhook-url", "example.org"], "https://HOST"),
+            (&["--tls-cert-file", "a"], "--tls-key-file"),
+            (&["--tls-key-file", "a"], "--tls-cert-file"),
+            (&["--tls-ca-file", "a"], "--tls-cert-file"),
+            (&["--drain-time=-1s"], "negative"),
+        ] {
+            let error = parse(flags).unwrap_err();
+            assert!(error.contains(sentence), "{flags:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn short_lives_are_looked_at_more_often() {
+        let interval = |life| parse(&["--certificate-lifetime", life]).unwrap().interval();
+        assert_eq!(interval("90d"), Duration::from_secs(3));
+        assert_eq!(interval("6s"), Duration::from_millis(150));
+    }
+}

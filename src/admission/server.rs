@@ -28,7 +28,7 @@ use crate::probes::{self, Readiness};
 use crate::tls::ca_bundle::Configurations;
 use crate::tls::serving::{Serving, ServingError};
 use crate::tls::store::Store;
-use crate::tls::upkeep::{Follower, Keeper, Source};
+use crate::tls::upkeep::{CA_BUNDLE, CERTIFICATE, Follower, Keeper, Source};
 
 /// Condition of readiness: not being told to stop.
 const SERVING: &str = "serving";
@@ -107,6 +107,9 @@ impl Webhook {
         };
         let listener = listener.into_std().map_err(listen_error)?;
         let probes = listen(config.probe_listen).await?;
+        // Before anybody can ask: no conditions would be ready.
+        readiness.require(CERTIFICATE, "no certificate yet");
+        readiness.require(CA_BUNDLE, "not known to be in place yet");
         let configurations = Configurations::new(&client, &config.webhook_configuration);
         let source = match (&config.tls_cert_file, &config.tls_key_file) {
             (Some(cert), Some(key)) => Source::Files {

@@ -1,26 +1,73 @@
-//! To be written.
-/// x
+//! `stellar-core.cfg`: how the file is made, and stellar-core's own rules for it.
+//!
+//! stellar-core reads one TOML file, once, and ends at the first thing in it that it does not like. So the same rules are
+//! applied here before it sees the file: by admission and `check` to what a user wrote, by the controller to the base
+//! config, and by `render-config`, inside the pod, to the file itself. The facts are those of stellar-core's
+//! `src/main/Config.cpp` (protocol 24, commit 005af918); functions named in comments are of that file. The code is ours.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | `document` | TOML in and out: what was read, written again so that keys come before tables |
+//! | `keys` | the keys that stellar-core knows, their types, and those that the operator owns |
+//! | `address` | how stellar-core reads the address of a peer |
+//! | `quorum` | quorum sets: thresholds, what they tolerate, how one is generated from a list of validators |
+//! | `check` | is this config one that stellar-core starts with? |
+//! | `base` | StellarNode → base config, everything but the seed and the peers |
+//! | `render` | base config, seed and peers → `stellar-core.cfg` |
+//! | `command` | the subcommand `render-config`: the only code here that touches a file |
+//! | [`pod_paths`] | where all of that lies inside a validator's pod |
+//!
+//! No function here changes a quorum set (rule R8), and no error holds a seed.
+
+mod address;
+mod base;
+mod check;
+mod command;
+mod consensus;
+mod document;
+mod keys;
+pub mod pod_paths;
+mod quorum;
+mod render;
+#[cfg(test)]
+mod rules;
+mod seed;
+
+pub use base::base_config;
+pub use check::{Problem, check_core_config, check_quorum_set, check_validator, failures_tolerated, quorum_warnings};
+pub use command::RenderConfig;
+pub use render::render;
+pub use seed::Seed;
+
+pub use address::problem as address_problem;
+
+/// Why there is no config. Every message says what to write instead, and none holds a seed.
 #[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct ConfigError;
-/// x
-pub fn base_config(_s: &crate::crd::StellarNodeSpec) -> Result<String, ConfigError> {
-    Ok(String::new())
-}
-/// x
-pub mod pod_paths {
-    #![allow(missing_docs)]
-    pub const BASE_DIR: &str = "";
-    pub const PEERS_DIR: &str = "";
-    pub const CONFIG_DIR: &str = "";
-    pub const CONFIG_FILE: &str = "";
-    pub const DATA_DIR: &str = "";
-    pub const NEW_DB_MARKER: &str = "";
-    pub const VOTING_PATH: &str = "";
-    pub fn render_config_args(_n: &crate::peers::NodeId, _s: Option<&str>) -> Vec<String> {
-        vec![]
-    }
-    pub fn health_args() -> Vec<String> {
-        vec![]
-    }
+pub enum ConfigError {
+    /// A text is not TOML.
+    #[error("{what} is not TOML: {reason}")]
+    Toml {
+        /// Which text.
+        what: &'static str,
+        /// Where and why.
+        reason: String,
+    },
+    /// The node is no validator or lacks the block of a validator.
+    #[error("spec.validatorConfig is absent: only a validator with that block has a stellar-core config")]
+    NoValidator,
+    /// A network that has no quorum set of its own, and none given.
+    #[error(
+        "spec.validatorConfig.quorumSet is absent and {network} has no default: write whom this validator trusts, as \
+         [QUORUM_SET] with THRESHOLD_PERCENT and VALIDATORS, or as [[HOME_DOMAINS]] and [[VALIDATORS]]"
+    )]
+    NoQuorumSet {
+        /// The network, as people call it.
+        network: String,
+    },
+    /// stellar-core would end with this config.
+    #[error("stellar-core would refuse this config: {}", .0.join("; "))]
+    Refused(Vec<String>),
+    /// The seed is not a seed.
+    #[error("the seed is not a Stellar secret seed (S followed by 55 characters, nothing else): {0}")]
+    Seed(&'static str),
 }

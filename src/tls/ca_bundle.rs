@@ -9,7 +9,7 @@ use json_patch::Patch as JsonPatch;
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::api::{ApiError, deadline};
 use crate::labels;
@@ -100,7 +100,7 @@ impl Configurations {
                 Ok(_) => info!(kind, name = self.name, "wrote caBundle"),
                 // 422: the test of the resourceVersion did not hold.
                 Err(error) if matches!(error.code(), Some(404 | 409 | 422)) => {
-                    warn!(kind, name = self.name, %error, "did not write caBundle: it was changed meanwhile");
+                    info!(kind, name = self.name, %error, "caBundle not written, the configuration was changed meanwhile");
                 }
                 Err(error) => return Err(error),
             }

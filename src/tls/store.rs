@@ -1,9 +1,10 @@
 //! The certificate Secret: one, by name, in the operator's namespace; created once however many replicas start at once.
 //!
-//! Only `get` and `patch` are used. A `create` by POST is refused where RBAC names the one Secret (the name is not part
+//! Only GET and PATCH are used. A `create` by POST is refused where RBAC names the one Secret (the name is not part
 //! of a POST's path), so it is created by server-side apply; each replica applies under a field manager of its own
 //! and without force, so of two that create at the same moment the second gets a conflict. Later writes carry the
-//! resourceVersion that was read.
+//! resourceVersion that was read. The rights needed, for this one name: `get`, `patch`, and `create`, which the API
+//! server asks for when an apply creates.
 
 use std::collections::BTreeMap;
 

@@ -25,6 +25,8 @@ use crate::probes::Readiness;
 pub const CERTIFICATE: &str = "certificate";
 /// Condition of readiness: the API server trusts it.
 pub const CA_BUNDLE: &str = "caBundle";
+/// How often to look, at most, while this replica waits to become ready.
+const FIRST_INTERVAL: Duration = Duration::from_millis(250);
 /// The longest wait after errors.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -135,16 +137,28 @@ pub struct Follower {
 impl Follower {
     /// Follows for ever.
     pub async fn run(self) {
-        self.readiness.require(CERTIFICATE, "no certificate yet");
-        self.readiness.require(CA_BUNDLE, "not known to be in place yet");
+        let mut trusted = false;
         let mut pace = Pace::new(self.interval);
         loop {
-            let result = self.round().await;
+            let result = self.round(&mut trusted).await;
+            if let Err(error) = &result
+                && !self.serving.is_ready()
+            {
+                self.readiness.unmet(CERTIFICATE, chain(error));
+            }
+            // Until this replica is ready, somebody waits for each round.
+            pace.interval = if trusted {
+                self.interval
+            } else {
+                self.interval.min(FIRST_INTERVAL)
+            };
             pace.wait("following the webhook's certificate", result).await;
         }
     }
 
-    async fn round(&self) -> Result<(), UpkeepError> {
+    /// `trusted`: whether `caBundle` has been in place. It decides only when this replica becomes ready. Were readiness
+    /// taken back while the bundle is being changed or repaired, every replica would leave the Service at once.
+    async fn round(&self, trusted: &mut bool) -> Result<(), UpkeepError> {
         let Some(wanted) = self.source.read().await? else {
             if !self.serving.is_ready() {
                 self.readiness
@@ -157,31 +171,29 @@ impl Follower {
             info!(expires = expires.unwrap_or_default(), "serving a new certificate");
         }
         self.readiness.met(CERTIFICATE);
-        let Some(bundle) = wanted.bundle else {
-            self.readiness.met(CA_BUNDLE);
-            return Ok(());
-        };
-        let found = self
-            .configurations
-            .look(&bundle)
-            .await
-            .map_err(|source| self.configuration(source))?;
-        if found.is_in_force() {
-            self.readiness.met(CA_BUNDLE);
-        } else {
-            let kinds = found.different.join(" and ");
-            let name = self.configurations.name();
-            self.readiness
-                .unmet(CA_BUNDLE, format!("{kinds} {name} does not hold our caBundle yet"));
+        if !*trusted {
+            *trusted = self.is_trusted(wanted.bundle.as_deref()).await?;
         }
         Ok(())
     }
 
-    fn configuration(&self, source: ApiError) -> UpkeepError {
-        UpkeepError::Configuration {
-            name: self.configurations.name().to_owned(),
-            source,
+    async fn is_trusted(&self, bundle: Option<&str>) -> Result<bool, UpkeepError> {
+        let name = self.configurations.name();
+        if let Some(bundle) = bundle {
+            let found = self.configurations.look(bundle).await;
+            let found = found.map_err(|source| UpkeepError::Configuration {
+                name: name.to_owned(),
+                source,
+            })?;
+            if !found.is_in_force() {
+                let kinds = found.different.join(" and ");
+                self.readiness
+                    .unmet(CA_BUNDLE, format!("our caBundle is not in {kinds} {name} yet"));
+                return Ok(false);
+            }
         }
+        self.readiness.met(CA_BUNDLE);
+        Ok(true)
     }
 }
 
@@ -219,27 +231,25 @@ impl Keeper {
     }
 
     async fn round(&self, memory: &mut Memory) -> Result<(), UpkeepError> {
-        if let Source::Secret(store) = &self.source {
-            self.advance(store, memory).await?;
-        }
-        let bundle = self.source.read().await?.and_then(|wanted| wanted.bundle);
+        let bundle = match &self.source {
+            Source::Secret(store) => self.advance(store, memory).await?,
+            Source::Files { ca: Some(path), .. } => Some(read_bundle(path).await?),
+            Source::Files { ca: None, .. } => None,
+        };
         let Some(bundle) = bundle else {
             return Ok(());
         };
-        let found = self
-            .configurations
-            .put(&bundle)
-            .await
-            .map_err(|source| UpkeepError::Configuration {
-                name: self.configurations.name().to_owned(),
-                source,
-            })?;
+        let found = self.configurations.put(&bundle).await;
+        let found = found.map_err(|source| UpkeepError::Configuration {
+            name: self.configurations.name().to_owned(),
+            source,
+        })?;
         memory.remember(self.configurations.name(), bundle, &found);
         Ok(())
     }
 
-    /// One step of the plan, if it has one.
-    async fn advance(&self, store: &Store, memory: &Memory) -> Result<(), UpkeepError> {
+    /// One step of the plan, if it has one. Returns the bundle that follows from it.
+    async fn advance(&self, store: &Store, memory: &Memory) -> Result<Option<String>, UpkeepError> {
         let read = store.read().await?;
         let material = read.material.as_ref().unwrap_or_else(|error| {
             warn!(%error, "the certificate Secret cannot be used; making a new certificate");
@@ -247,20 +257,25 @@ impl Keeper {
         });
         let material = material.as_ref();
         let now = clock::now();
-        let trusted_since = memory.trusted_since(material.map(Material::bundle).as_deref());
-        let step = plan::plan(material, &self.policy, trusted_since, now);
+        let bundle = material.map(Material::bundle);
+        let step = plan::plan(material, &self.policy, memory.trusted_since(bundle.as_deref()), now);
         if step == Step::Keep {
-            return Ok(());
+            return Ok(bundle);
         }
         let Some(after) = plan::after(step, material, &self.policy, now)? else {
-            return Ok(());
+            return Ok(bundle);
         };
         match store.write(&read, &after).await {
-            Ok(()) => info!(?step, expires = %after.leaf.certificate.expires, "wrote the certificate Secret"),
-            Err(StoreError::Conflict { .. }) => info!("another replica wrote the certificate Secret; using that"),
-            Err(error) => return Err(error.into()),
+            Ok(()) => {
+                info!(?step, expires = %after.leaf.certificate.expires, "wrote the certificate Secret");
+                Ok(Some(after.bundle()))
+            }
+            Err(StoreError::Conflict { .. }) => {
+                info!("another replica wrote the certificate Secret; reading that next");
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
         }
-        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use stellar_k8s::admission::limits::Limits;
 use crate::client::{Client, Trust};
 use crate::server::Server;
 
-fn shown(client: &Client) -> Vec<u8> {
+pub(crate) fn shown(client: &Client) -> Vec<u8> {
     client.stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
 }
 

@@ -13,4 +13,5 @@ mod server;
 mod bad_input;
 mod certificates;
 mod drain;
+mod files;
 mod limits;

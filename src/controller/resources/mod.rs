@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::core_config::ConfigError;
 use crate::crd::{StellarNode, StellarNodeSpec, ValidatorConfig};
+use crate::peers::NodeId;
 use crate::{digest, labels};
 
 /// Why a StellarNode's objects cannot be built.
@@ -106,6 +107,10 @@ pub fn holds(actual: &Value, desired: &Value) -> bool {
 }
 
 impl Subject<'_> {
+    fn node(&self) -> NodeId {
+        NodeId::new(&self.namespace, &self.name)
+    }
+
     fn labels(&self) -> Value {
         json!({
             labels::NAME: labels::STELLAR_NODE,

@@ -16,6 +16,8 @@ const CORE_IMAGE: &str = "stellar/stellar-core";
 const TERMINATION_GRACE_SECONDS: i64 = 60;
 /// Name of the volume claim template; the claim of `{name}-0` is `data-{name}-0`.
 pub(super) const DATA_VOLUME: &str = "data";
+/// Written after `new-db` succeeded; on the volume, beside the database that it speaks of.
+const NEW_DB_MARKER: &str = "/data/.stellar-operator-new-db";
 const BASE_VOLUME: &str = "base";
 const PEERS_VOLUME: &str = "peers";
 const CONFIG_VOLUME: &str = "config";
@@ -117,12 +119,11 @@ fn core_image(subject: &Subject<'_>) -> String {
 }
 
 fn render_config(subject: &Subject<'_>) -> Value {
-    let node = crate::peers::NodeId::new(&subject.namespace, &subject.name);
     let mut container = json!({
         "name": labels::RENDER_CONTAINER,
         "image": subject.settings.operator_image,
         "command": ["stellar-operator"],
-        "args": pod_paths::render_config_args(&node, seed_file(subject)),
+        "args": pod_paths::render_args(&subject.node(), seed_file(subject)),
         "volumeMounts": [
             { "name": BASE_VOLUME, "mountPath": pod_paths::BASE_DIR, "readOnly": true },
             { "name": PEERS_VOLUME, "mountPath": pod_paths::PEERS_DIR, "readOnly": true },
@@ -130,12 +131,17 @@ fn render_config(subject: &Subject<'_>) -> Value {
         ],
         "securityContext": restricted(),
     });
+    let mut env = vec![json!({
+        "name": pod_paths::POD_IP_ENV,
+        "valueFrom": { "fieldRef": { "fieldPath": "status.podIP" } },
+    })];
     if subject.config.key_source == KeySource::Secret {
-        container["env"] = json!([{
-            "name": labels::SEED_KEY,
+        env.push(json!({
+            "name": pod_paths::SEED_ENV,
             "valueFrom": { "secretKeyRef": { "name": subject.config.seed_secret_ref, "key": labels::SEED_KEY } },
-        }]);
+        }));
     }
+    container["env"] = json!(env);
     container
 }
 
@@ -148,7 +154,7 @@ fn seed_file<'a>(subject: &'a Subject<'_>) -> Option<&'a str> {
 fn new_db(subject: &Subject<'_>) -> Value {
     let script = format!(
         "test -e {marker} || {{ stellar-core new-db --conf {config} --console && touch {marker}; }}",
-        marker = pod_paths::NEW_DB_MARKER,
+        marker = NEW_DB_MARKER,
         config = pod_paths::CONFIG_FILE,
     );
     json!({
@@ -168,10 +174,10 @@ fn health(subject: &Subject<'_>) -> Value {
         "image": subject.settings.operator_image,
         "restartPolicy": "Always",
         "command": ["stellar-operator"],
-        "args": pod_paths::health_args(),
+        "args": ["health", "--listen", format!("0.0.0.0:{}", labels::HEALTH_PORT)],
         "ports": [{ "name": "health", "containerPort": labels::HEALTH_PORT, "protocol": "TCP" }],
         "readinessProbe": {
-            "httpGet": { "path": pod_paths::VOTING_PATH, "port": "health" },
+            "httpGet": { "path": "/voting", "port": "health" },
             "periodSeconds": 5,
             "failureThreshold": 2,
         },

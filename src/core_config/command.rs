@@ -1,0 +1,172 @@
+//! The subcommand `render-config`: reads base config, peers and seed, writes `stellar-core.cfg`, reports what it loaded.
+//!
+//! It runs as an init container. Every path comes from an argument or an env. The seed goes into the one file and nowhere
+//! else: not into an error, a line of output or the report.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::net::Ipv4Addr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::{Seed, address, pod_paths, render};
+use crate::peers::{NodeId, PeerList, Report};
+
+/// Write a validator's stellar-core.cfg: the base config, its seed and its peers.
+#[derive(Debug, clap::Args)]
+pub struct RenderConfig {
+    /// The validator, as namespace/name.
+    #[arg(long, env = "STELLAR_NODE")]
+    node: NodeId,
+    /// The base config, everything but seed and peers.
+    #[arg(long, env = "BASE_CONFIG_FILE")]
+    base: PathBuf,
+    /// The user's own peers, one a line; may be absent.
+    #[arg(long, env = "OWN_PEERS_FILE")]
+    own_peers: Option<PathBuf>,
+    /// The discovered peers, peers.json; may be absent.
+    #[arg(long, env = "PEERS_FILE")]
+    peers: PathBuf,
+    /// The file that holds the secret seed; without it the seed is read from the env STELLAR_CORE_SEED.
+    #[arg(long, env = "SEED_FILE")]
+    seed_file: Option<PathBuf>,
+    /// The pod's own IP, so that it never becomes its own peer.
+    #[arg(long, env = pod_paths::POD_IP_ENV)]
+    pod_ip: Option<std::net::IpAddr>,
+    /// The file to write, mode 0600.
+    #[arg(long, env = "CONFIG_FILE")]
+    out: PathBuf,
+    /// The file that gets the report of what was loaded.
+    #[arg(long, env = "REPORT_FILE", default_value = pod_paths::REPORT_FILE)]
+    report: PathBuf,
+}
+
+/// What became of `peers.json`.
+enum Peers {
+    Listed(PeerList),
+    Absent,
+    Unreadable,
+}
+
+impl RenderConfig {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When there is no config that stellar-core would start with, or a file cannot be read or written. The report is
+    /// written last: where it is, the config is there.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let seed = self.read_seed()?;
+        let base = fs::read_to_string(&self.base)
+            .with_context(|| format!("the base config {} cannot be read", self.base.display()))?;
+        let own_peers = self.read_own_peers()?;
+        let peers = self.read_peers();
+        let (list, report, source) = match &peers {
+            Peers::Listed(list) => {
+                let source = format!("list of {} with {} members", list.version, list.members.len());
+                (Some(list), Report::of_list(list, &self.node), source)
+            }
+            Peers::Absent => (None, Report::of_nothing(), "no list yet".to_owned()),
+            Peers::Unreadable => (None, Report::Unreadable, "list unreadable".to_owned()),
+        };
+        let pod_ip: Option<Ipv4Addr> = self.pod_ip.and_then(|ip| match ip.to_canonical() {
+            std::net::IpAddr::V4(ip) => Some(ip),
+            std::net::IpAddr::V6(_) => None,
+        });
+        let config = render(&base, &seed, &own_peers, list, &self.node, pod_ip)
+            .with_context(|| format!("no config for {}", self.node))?;
+        write_private(&self.out, &config).with_context(|| format!("{} cannot be written", self.out.display()))?;
+        fs::write(&self.report, report.to_message())
+            .with_context(|| format!("the report {} cannot be written", self.report.display()))?;
+        println!(
+            "{}: wrote {}, public key {}, {} own peers, {source}",
+            self.node,
+            self.out.display(),
+            seed.public_key(),
+            own_peers.len(),
+        );
+        Ok(())
+    }
+
+    fn read_seed(&self) -> anyhow::Result<Seed> {
+        let text = match &self.seed_file {
+            Some(file) => {
+                fs::read_to_string(file).with_context(|| format!("the seed file {} cannot be read", file.display()))?
+            }
+            None => std::env::var(pod_paths::SEED_ENV).ok().with_context(|| {
+                format!(
+                    "there is no seed: the env {} is not set, and no --seed-file is given",
+                    pod_paths::SEED_ENV
+                )
+            })?,
+        };
+        Ok(Seed::parse(&text)?)
+    }
+
+    fn read_own_peers(&self) -> anyhow::Result<Vec<String>> {
+        let Some(file) = &self.own_peers else {
+            return Ok(Vec::new());
+        };
+        let text = match fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => {
+                return Err(error).with_context(|| format!("the own peers {} cannot be read", file.display()));
+            }
+        };
+        let lines = text.lines().map(str::trim);
+        Ok(lines.filter(|line| !line.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// A list that cannot be used stops nobody: the validator starts with the user's own peers and says so.
+    fn read_peers(&self) -> Peers {
+        let text = match fs::read_to_string(&self.peers) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Peers::Absent,
+            Err(error) => return self.unreadable(&error.to_string()),
+        };
+        match PeerList::parse(&text) {
+            Err(error) => self.unreadable(&format!("{:#}", anyhow::Error::from(error))),
+            Ok(list) => match list.addresses().iter().find_map(|address| address::problem(address)) {
+                Some(problem) => self.unreadable(&problem),
+                None => Peers::Listed(list),
+            },
+        }
+    }
+
+    fn unreadable(&self, reason: &str) -> Peers {
+        eprintln!(
+            "warning: {} is unreadable and only the own peers are used: {reason}",
+            self.peers.display()
+        );
+        Peers::Unreadable
+    }
+}
+
+/// Writes a file that only its owner can read, whole or not at all.
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+    name.push(".new");
+    let new = path.with_file_name(name);
+    // One that an interrupted run left may have another mode.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let written = create_private(&new)
+        .and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        })
+        .and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        // What could not be finished must not stay: it may hold the seed. The first error is the one that counts.
+        let _ = fs::remove_file(&new);
+    }
+    written
+}
+
+fn create_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}

@@ -1,0 +1,81 @@
+//! Where things lie inside a validator's pod, and how `render-config` is called there.
+//!
+//! The controller mounts by these names and `render-config` is started with them: one place, so that the two cannot drift
+//! apart. The program itself reads no path from here; every path comes to it as an argument.
+
+use crate::peers::NodeId;
+
+/// Where the ConfigMap `{name}-config` is mounted.
+pub const BASE_DIR: &str = "/etc/stellar/base";
+/// The base config: key [`crate::labels::BASE_CONFIG_KEY`] of that ConfigMap.
+pub const BASE_FILE: &str = "/etc/stellar/base/stellar-core.base.cfg";
+/// The user's own peers: key [`crate::labels::OWN_PEERS_KEY`] of that ConfigMap.
+pub const OWN_PEERS_FILE: &str = "/etc/stellar/base/known-peers";
+/// Where the known-peers ConfigMap is mounted, `optional: true`.
+pub const PEERS_DIR: &str = "/etc/stellar/peers";
+/// The list: key [`crate::labels::PEERS_JSON`] of that ConfigMap.
+pub const PEERS_FILE: &str = "/etc/stellar/peers/peers.json";
+/// Where the memory-backed volume with the finished config is mounted.
+pub const CONFIG_DIR: &str = "/config";
+/// The finished config, mode 0600.
+pub const CONFIG_FILE: &str = "/config/stellar-core.cfg";
+/// Where the validator's volume is mounted; also stellar-core's working directory.
+pub const DATA_DIR: &str = "/data";
+/// stellar-core's `DATABASE` on that volume.
+pub const DATABASE: &str = "sqlite3:///data/stellar.db";
+/// stellar-core's `BUCKET_DIR_PATH` on that volume.
+pub const BUCKET_DIR: &str = "/data/buckets";
+/// Where Kubernetes reads a container's termination message by default.
+pub const REPORT_FILE: &str = "/dev/termination-log";
+/// Env in which `render-config` gets the seed, from the pod's own Secret reference.
+pub const SEED_ENV: &str = "STELLAR_CORE_SEED";
+/// Env in which `render-config` gets the pod's own IP (`status.podIP`), so that it never lists itself.
+pub const POD_IP_ENV: &str = "POD_IP";
+
+/// The arguments with which a pod of this validator starts the binary to write its config.
+///
+/// `seed_file` is where the seed lies when it is not in the env [`SEED_ENV`] (`keySource: KMS`).
+pub fn render_args(node: &NodeId, seed_file: Option<&str>) -> Vec<String> {
+    let node = node.to_string();
+    let mut args = vec!["render-config"];
+    args.extend(["--node", &node]);
+    args.extend(["--base", BASE_FILE]);
+    args.extend(["--own-peers", OWN_PEERS_FILE]);
+    args.extend(["--peers", PEERS_FILE]);
+    if let Some(file) = seed_file {
+        args.extend(["--seed-file", file]);
+    }
+    args.extend(["--out", CONFIG_FILE]);
+    args.extend(["--report", REPORT_FILE]);
+    args.into_iter().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::labels;
+
+    #[test]
+    fn the_files_are_the_keys_of_the_config_maps() {
+        for (file, dir, key) in [
+            (BASE_FILE, BASE_DIR, labels::BASE_CONFIG_KEY),
+            (OWN_PEERS_FILE, BASE_DIR, labels::OWN_PEERS_KEY),
+            (PEERS_FILE, PEERS_DIR, labels::PEERS_JSON),
+        ] {
+            assert_eq!(file, format!("{dir}/{key}"));
+        }
+        assert_eq!(SEED_ENV, labels::SEED_KEY);
+        assert!(CONFIG_FILE.starts_with(CONFIG_DIR));
+        assert!(BUCKET_DIR.starts_with(DATA_DIR) && DATABASE.contains(DATA_DIR));
+    }
+
+    #[test]
+    fn the_program_understands_the_arguments_that_the_pod_gives_it() {
+        use clap::Parser as _;
+        for seed_file in [None, Some("/seed/file")] {
+            let args = render_args(&NodeId::new("stellar", "validator-1"), seed_file);
+            let line = std::iter::once("stellar-operator".to_owned()).chain(args);
+            assert!(crate::cli::Cli::try_parse_from(line).is_ok());
+        }
+    }
+}

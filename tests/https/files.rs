@@ -1,0 +1,107 @@
+//! Certificates from files that somebody else renews: swapped as the kubelet swaps them, by a symbolic link.
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use stellar_k8s::admission::limits::Limits;
+use stellar_k8s::probes::Readiness;
+use stellar_k8s::tls::ca_bundle::Configurations;
+use stellar_k8s::tls::certificate::Pair;
+use stellar_k8s::tls::upkeep::{Follower, Source};
+
+use crate::certificates::shown;
+use crate::client::Client;
+use crate::server::Server;
+
+/// A mounted Secret: files behind a link that is swapped as a whole.
+struct Volume(tempfile::TempDir);
+
+impl Volume {
+    fn path(&self, file: &str) -> PathBuf {
+        self.0.path().join("data").join(file)
+    }
+
+    fn swap(&self, version: &str, chain: &str, key: &str) {
+        let directory = self.0.path().join(version);
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::write(directory.join("tls.crt"), chain).unwrap();
+        std::fs::write(directory.join("tls.key"), key).unwrap();
+        let link: &Path = &self.0.path().join("data.new");
+        symlink(&directory, link).unwrap();
+        std::fs::rename(link, self.0.path().join("data")).unwrap();
+    }
+
+    fn swap_pair(&self, version: &str, pair: &Pair) {
+        self.swap(version, &pair.certificate.pem, &pair.key);
+    }
+}
+
+/// Waits until a client that trusts the server's authority is shown this certificate.
+async fn is_served(server: &Server, pair: &Pair) {
+    let wanted = async {
+        loop {
+            if let Ok(client) = Client::connect(server.address, &server.trust()).await
+                && pair.certificate == stellar_k8s::tls::certificate::Certificate::parse(&pem(&shown(&client))).unwrap()
+            {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wanted)
+        .await
+        .expect("the new certificate is not served");
+}
+
+fn pem(der: &[u8]) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_are_followed_and_bad_ones_are_not() {
+    let server = Server::start_without_certificate(Limits::default(), Duration::ZERO);
+    let volume = Volume(tempfile::tempdir().unwrap());
+    // Without a file for caBundle nobody asks the API server; there is none here.
+    let nowhere = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
+    let client = kube::Client::try_from(nowhere).unwrap();
+    let readiness = Readiness::default();
+    let follower = Follower {
+        source: Source::Files {
+            cert: volume.path("tls.crt"),
+            key: volume.path("tls.key"),
+            ca: None,
+        },
+        serving: server.serving.clone(),
+        configurations: Configurations::new(&client, "none"),
+        readiness: readiness.clone(),
+        interval: Duration::from_millis(20),
+    };
+    let following = tokio::spawn(follower.run());
+
+    let missing = async {
+        while !readiness.missing().iter().any(|(_, reason)| reason.contains("tls.crt")) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), missing)
+        .await
+        .expect("nobody says that the file is missing");
+
+    let (first, second, third) = (server.new_leaf(), server.new_leaf(), server.new_leaf());
+    volume.swap_pair("1", &first);
+    is_served(&server, &first).await;
+    volume.swap_pair("2", &second);
+    is_served(&server, &second).await;
+    assert!(readiness.is_ready(), "{:?}", readiness.missing());
+
+    volume.swap("3", &third.certificate.pem, &first.key);
+    for _ in 0..20 {
+        is_served(&server, &second).await;
+    }
+    assert!(readiness.is_ready(), "what is served is still good");
+    volume.swap_pair("4", &third);
+    is_served(&server, &third).await;
+    following.abort();
+}

@@ -1,0 +1,226 @@
+//! The API server trusts what is served, from the first call on, through every rotation, and after every edit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::json;
+use stellar_k8s::labels;
+
+use crate::cluster::{Cluster, eventually};
+use crate::replica::Replica;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the control plane named by STELLAR_TEST_KUBECONFIG"]
+async fn two_replicas_that_start_together_share_one_authority() {
+    for _ in 0..5 {
+        let cluster = Cluster::new().await;
+        let replicas = tokio::join!(Replica::start(&cluster, &[]), Replica::start(&cluster, &[]));
+        let replicas = <[Replica; 2]>::from(replicas);
+        cluster.register_replicas(&replicas).await;
+        for replica in &replicas {
+            replica.ready().await;
+        }
+        let secret = cluster.secret().await;
+        let [mutating, validating] = cluster.bundles().await;
+        assert_eq!(
+            mutating,
+            secret[labels::CA_CERT],
+            "one authority, and it is in caBundle"
+        );
+        assert_eq!(validating, mutating);
+        for replica in &replicas {
+            assert_eq!(replica.shown(&mutating).await.unwrap(), secret[labels::TLS_CERT]);
+        }
+        cluster.create_until_trusted().await;
+        cluster.remove().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the control plane named by STELLAR_TEST_KUBECONFIG"]
+async fn rotation_under_load_fails_no_call() {
+    let cluster = Arc::new(Cluster::new().await);
+    let lives = ["--certificate-lifetime", "6s", "--ca-lifetime", "24s"];
+    let replicas = [
+        Replica::start(&cluster, &lives).await,
+        Replica::start(&cluster, &lives).await,
+    ];
+    cluster.register_replicas(&replicas).await;
+    for replica in &replicas {
+        replica.ready().await;
+    }
+    cluster.create_until_trusted().await;
+
+    let done = Arc::new(AtomicBool::new(false));
+    let load = [0, 1, 2].map(|task| {
+        let (cluster, done) = (Arc::clone(&cluster), Arc::clone(&done));
+        tokio::spawn(async move {
+            let (mut created, mut failed) = (0, Vec::new());
+            while !done.load(Ordering::Relaxed) {
+                match cluster.create(&format!("load-{task}-{created}")).await {
+                    Ok(()) => created += 1,
+                    Err(error) => failed.push(error.to_string()),
+                }
+            }
+            (created, failed)
+        })
+    });
+    // Beside what the API server does with connections that it keeps, a new handshake with each replica all the time.
+    let (mut leaves, mut authorities, mut handshakes) = (Vec::new(), Vec::new(), 0);
+    let begin = Instant::now();
+    while authorities.len() < 3 || leaves.len() < 7 {
+        assert!(
+            begin.elapsed() < Duration::from_secs(90),
+            "{} leaves, {} CAs",
+            leaves.len(),
+            authorities.len()
+        );
+        let [bundle, _] = cluster.bundles().await;
+        for replica in &replicas {
+            let leaf = replica
+                .shown(&bundle)
+                .await
+                .unwrap_or_else(|error| panic!("not trusted: {error}"));
+            handshakes += 1;
+            if !leaves.contains(&leaf) {
+                leaves.push(leaf);
+            }
+        }
+        let authority = cluster.secret().await[labels::CA_CERT].clone();
+        if !authorities.contains(&authority) {
+            authorities.push(authority);
+        }
+    }
+    done.store(true, Ordering::Relaxed);
+    let mut created = 0;
+    for task in load {
+        let (count, failed) = task.await.unwrap();
+        assert_eq!(failed, Vec::<String>::new());
+        created += count;
+    }
+    eprintln!(
+        "{created} objects created in {:.0?}, {handshakes} handshakes, {} certificates, {} authorities, 0 failures",
+        begin.elapsed(),
+        leaves.len(),
+        authorities.len(),
+    );
+    Arc::into_inner(cluster).unwrap().remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the control plane named by STELLAR_TEST_KUBECONFIG"]
+async fn an_edited_ca_bundle_is_repaired_and_nothing_else_is_touched() {
+    let cluster = Cluster::new().await;
+    let replica = [Replica::start(&cluster, &[]).await];
+    cluster.register_replicas(&replica).await;
+    replica[0].ready().await;
+    cluster.create_until_trusted().await;
+    let [right, _] = cluster.bundles().await;
+
+    let other = cluster.register_other().await;
+    let edit = json!([
+        { "op": "remove", "path": "/webhooks/0/clientConfig/caBundle" },
+        { "op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": 7 },
+    ]);
+    let patch = Patch::<()>::Json(serde_json::from_value(edit).unwrap());
+    let begin = Instant::now();
+    cluster
+        .mutating()
+        .patch(&cluster.name, &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    eventually("caBundle is repaired", async || cluster.bundles().await[0] == right).await;
+    eprintln!("repaired after {:.1?}", begin.elapsed());
+    let edited = cluster.mutating().get(&cluster.name).await.unwrap();
+    assert_eq!(
+        edited.webhooks.unwrap()[0].timeout_seconds,
+        Some(7),
+        "the rest of the edit stays"
+    );
+    cluster.create_until_trusted().await;
+    assert_eq!(
+        cluster
+            .mutating()
+            .get(&other.metadata.name.clone().unwrap())
+            .await
+            .unwrap(),
+        other
+    );
+    cluster.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the control plane named by STELLAR_TEST_KUBECONFIG"]
+async fn a_configuration_that_was_deleted_stays_deleted() {
+    let cluster = Cluster::new().await;
+    let replica = [Replica::start(&cluster, &[]).await];
+    cluster.register_replicas(&replica).await;
+    replica[0].ready().await;
+    cluster
+        .mutating()
+        .delete(&cluster.name, &Default::default())
+        .await
+        .unwrap();
+    // The keeper repairs the other one, so it has had its look at the one that is gone.
+    let patch = json!([{ "op": "remove", "path": "/webhooks/0/clientConfig/caBundle" }]);
+    let patch = Patch::<()>::Json(serde_json::from_value(patch).unwrap());
+    cluster
+        .validating()
+        .patch(&cluster.name, &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    eventually("the other is repaired", async || {
+        let other = cluster.validating().get(&cluster.name).await.unwrap();
+        other.webhooks.unwrap()[0].client_config.ca_bundle.is_some()
+    })
+    .await;
+    assert!(cluster.mutating().get_opt(&cluster.name).await.unwrap().is_none());
+    replica[0].ready().await;
+    cluster.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the control plane named by STELLAR_TEST_KUBECONFIG"]
+async fn somebody_elses_secret_is_left_alone() {
+    let cluster = Cluster::new().await;
+    let theirs = json!({ "metadata": { "name": cluster.name }, "stringData": { "password": "theirs" } });
+    let theirs = serde_json::from_value(theirs).unwrap();
+    let theirs = cluster.secrets().create(&PostParams::default(), &theirs).await.unwrap();
+    let replica = Replica::start(&cluster, &[]).await;
+    eventually("/readyz names the Secret", async || {
+        let missing = replica.readiness.missing();
+        missing
+            .iter()
+            .any(|(condition, reason)| *condition == "certificate" && reason.contains("is not ours"))
+    })
+    .await;
+    assert_eq!(cluster.secrets().get(&cluster.name).await.unwrap(), theirs);
+    cluster.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the control plane named by STELLAR_TEST_KUBECONFIG"]
+async fn a_damaged_secret_is_made_anew() {
+    let cluster = Cluster::new().await;
+    let replica = [Replica::start(&cluster, &[]).await];
+    cluster.register_replicas(&replica).await;
+    replica[0].ready().await;
+    let before = cluster.secret().await;
+    let patch = Patch::Merge(json!({ "stringData": { labels::TLS_CERT: "nonsense" } }));
+    cluster
+        .secrets()
+        .patch(&cluster.name, &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    eventually("a new certificate is trusted and served", async || {
+        let secret = cluster.secret().await;
+        let [bundle, _] = cluster.bundles().await;
+        let shown = replica[0].shown(&bundle).await;
+        secret[labels::CA_CERT] != before[labels::CA_CERT] && shown.is_ok_and(|leaf| leaf == secret[labels::TLS_CERT])
+    })
+    .await;
+    cluster.create_until_trusted().await;
+    cluster.remove().await;
+}
