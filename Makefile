@@ -1,9 +1,36 @@
 # What can be done here. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help up down
+.PHONY: help demo test check cluster-tests generate up down
+
+# Everything is built before a cluster is there, with progress.
+BUILD = cargo build --workspace
 
 help: ## Print this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+demo: ## Show the whole product on a control plane of its own (about 2 minutes, warm)
+	@$(BUILD)
+	@tests/cluster/with demo/run
+
+test: check ## Everything that CI runs: rules, simulation, and every promise on a control plane of its own
+	cargo test --workspace --lib --bins --test https --test render_config --test simulation
+	cargo test --doc
+	@$(MAKE) --no-print-directory cluster-tests
+
+check: ## Format, lints, documentation, generated files
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+	@$(BUILD)
+	@tests/generated
+
+cluster-tests: ## The tests that need a control plane, alone
+	@cargo build --workspace --tests
+	@tests/cluster/with tests/promises
+
+generate: ## Write the generated files anew
+	@$(BUILD)
+	@tests/generated write
 
 up: ## Keep a cluster in .play for playing
 	@tests/cluster/up .play
