@@ -33,3 +33,12 @@ mod stellar_node;
 mod url;
 pub mod validate;
 mod workload;
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod mutate_tests;
+#[cfg(test)]
+mod validate_tests;
+#[cfg(test)]
+mod wire_tests;
