@@ -115,7 +115,7 @@ fn what_must_always_pass_does() {
     unknown["request"]["kind"] = json!({ "group": "", "version": "v1", "kind": "Pod" });
     for review in [
         request("DELETE", &Value::Null, &bad),
-        request("CONNECT", &Value::Null, &Value::Null),
+        request("CONNECT", &Value::Null, &bad),
         request("UPDATE", &annotated, &bad),
         request("UPDATE", &leaving, &validator("v1")),
         status,
@@ -157,13 +157,14 @@ fn a_body_that_is_no_review_is_answered_in_one_sentence() {
     for (body, word) in [
         (String::new(), "not an AdmissionReview"),
         ("nonsense".to_owned(), "not an AdmissionReview"),
-        ("[]".to_owned(), "not an AdmissionReview"),
+        ("[]".to_owned(), "not a JSON object"),
         ("{}".to_owned(), "kind is \"\""),
         (text[..text.len() / 2].to_owned(), "not an AdmissionReview"),
         (format!("{text}x"), "not an AdmissionReview"),
         (edit("/kind", json!("Pod")), "kind is \"Pod\""),
         (edit("/apiVersion", json!("admission.k8s.io/v1beta1")), "v1beta1"),
         (edit("/request", Value::Null), "no request"),
+        (edit("/request", json!([])), "no request"),
         (edit("/request/uid", json!("")), "uid is empty"),
         (edit("/request/uid", json!(7)), "not an AdmissionReview"),
         (edit("/request/operation", json!("PATCH")), "not an AdmissionReview"),
