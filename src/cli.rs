@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::admission::check::CheckArgs;
 use crate::crd;
 
 /// Connects Stellar validators on Kubernetes.
@@ -18,6 +19,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Judge manifests by the rules of the webhook, without a cluster
+    ///
+    /// Exit code: 0 if all objects pass, 1 if one would be refused, 2 if a file is no manifest.
+    Check(CheckArgs),
     /// Print the CustomResourceDefinition of the StellarNode as YAML.
     Crd,
 }
@@ -29,6 +34,7 @@ impl Cli {
     /// When that cannot be done; the message says what and why.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::Check(args) => Ok(args.run(&mut std::io::stdout().lock(), &mut std::io::stderr().lock())?),
             Command::Crd => {
                 print!("{}", serde_saphyr::to_string(&crd::custom_resource_definition())?);
                 Ok(ExitCode::SUCCESS)

@@ -152,7 +152,8 @@ pub struct ValidatorConfig {
     pub quorum_set: Option<String>,
     /// Port on which other validators reach this one: 1 to 65535, not 11626 (stellar-core's HTTP port). Default 11625. Below 1024 a non-root process may not be able to bind it. Changing it restarts this validator, and the others in turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 65535))]
+    // The API server warns of the format uint16.
+    #[schemars(range(min = 1, max = 65535), extend("format" = "int32"))]
     pub peer_port: Option<u16>,
     /// The ConfigMap in which the operator keeps the addresses of the validators that belong together. Default stellar-peers, key KNOWN_PEERS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
