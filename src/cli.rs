@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::admission::check::CheckArgs;
 use crate::core_config::RenderConfig;
 use crate::health::Health;
 use crate::operator::{self, OperatorArgs};
@@ -23,6 +24,10 @@ pub struct Cli {
 enum Command {
     /// Run the operator: webhook, peer discovery, StellarNode controller.
     Run(Box<OperatorArgs>),
+    /// Judge manifests by the rules of the webhook, without a cluster
+    ///
+    /// Exit code: 0 if all objects pass, 1 if one would be refused, 2 if a file is no manifest.
+    Check(CheckArgs),
     /// Print the CustomResourceDefinition of the StellarNode as YAML.
     Crd,
     /// Write a validator's stellar-core.cfg, in its pod: base config, seed and peers.
@@ -43,6 +48,7 @@ impl Cli {
                 Box::pin(operator::run(*args)).await?;
                 Ok(ExitCode::SUCCESS)
             }
+            Command::Check(args) => Ok(args.run(&mut std::io::stdout().lock(), &mut std::io::stderr().lock())?),
             Command::Crd => {
                 print!("{}", serde_saphyr::to_string(&crd::custom_resource_definition())?);
                 Ok(ExitCode::SUCCESS)

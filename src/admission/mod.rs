@@ -2,6 +2,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
+//! | [`check`] | the same rules for manifests, without a cluster |
 //! | [`config`] | its flags |
 //! | [`server`] | HTTPS: routes, drain, and how the parts are joined |
 //! | [`limits`] | what one client, or many, may cost |
@@ -16,6 +17,7 @@
 //! | [`rules`] | all of that behind [`reviewer`] |
 //! | [`reviewer`] | what the HTTP layer knows of the rules: a body goes in, an answer comes out |
 
+pub mod check;
 pub mod config;
 pub mod context;
 pub mod decide;
@@ -33,3 +35,12 @@ mod stellar_node;
 mod url;
 pub mod validate;
 mod workload;
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod mutate_tests;
+#[cfg(test)]
+mod validate_tests;
+#[cfg(test)]
+mod wire_tests;

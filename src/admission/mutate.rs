@@ -63,9 +63,8 @@ fn stellar_node(node: &Value) -> Mutation {
 
 fn stateful_set(object: &Value, old: Option<&Value>, set: ValidatorSet<'_>, context: &dyn Context) -> Mutation {
     let mut mutation = Mutation::default();
-    let node = set.node().and_then(|name| context.node(set.namespace(), name));
-    let config = node.as_ref().and_then(|node| node.spec.validator_config.as_ref());
-    let set = set.expecting(config.map_or_else(default_peer_port, |config| config.peer_port()));
+    let config = set.config(context);
+    let set = set.expecting(config.as_ref());
     // What the object names but is no port is left for validation to refuse.
     let port = set.port();
     let core = set.core();
@@ -86,7 +85,7 @@ fn stateful_set(object: &Value, old: Option<&Value>, set: ValidatorSet<'_>, cont
         ));
         return mutation;
     };
-    let config_map = config.map_or(labels::DEFAULT_PEERS_CONFIG_MAP, |config| {
+    let config_map = config.as_ref().map_or(labels::DEFAULT_PEERS_CONFIG_MAP, |config| {
         config.known_peers_config_map()
     });
     mutation.add_known_peers(core, config_map);

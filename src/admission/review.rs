@@ -28,6 +28,9 @@ pub enum BadReview {
     /// The body is not JSON, or not of the shape of a review.
     #[error("the body is not an AdmissionReview: {0}")]
     Json(#[source] serde_json::Error),
+    /// The body is JSON of another form.
+    #[error("the body is not a JSON object: send an {KIND}")]
+    NotObject,
     /// The body is JSON of another kind.
     #[error("the kind is {0:?}: send an {KIND}")]
     Kind(String),
@@ -142,13 +145,18 @@ pub fn parse(body: &[u8]) -> Result<Review<'_>, BadReview> {
     let text = std::str::from_utf8(body)?;
     // The request is read only once the envelope says that it is one: else its shape would be blamed for a wrong kind.
     let envelope: Envelope<'_> = serde_json::from_str(text).map_err(BadReview::Json)?;
+    // serde reads a struct from a list, too.
+    if !text.trim_start().starts_with('{') {
+        return Err(BadReview::NotObject);
+    }
     if envelope.kind != KIND {
         return Err(BadReview::Kind(envelope.kind.into_owned()));
     }
     if envelope.api_version != API_VERSION {
         return Err(BadReview::Version(envelope.api_version.into_owned()));
     }
-    let request = envelope.request.ok_or(BadReview::NoRequest)?;
+    let is_object = |raw: &&RawValue| raw.get().starts_with('{');
+    let request = envelope.request.filter(is_object).ok_or(BadReview::NoRequest)?;
     let request: Request<'_> = serde_json::from_str(request.get()).map_err(BadReview::Json)?;
     if request.uid.is_empty() {
         return Err(BadReview::NoUid);

@@ -4,6 +4,8 @@
 
 use serde_json::Value;
 
+use super::context::Context;
+use crate::crd::ValidatorConfig;
 use crate::labels;
 
 /// A StatefulSet that carries the labels of a validator.
@@ -45,12 +47,10 @@ impl<'a> ValidatorSet<'a> {
         })
     }
 
-    /// The same, where its StellarNode asks for this port: it counts while the object itself names none.
-    pub fn expecting(self, port: u16) -> Self {
-        Self {
-            expected_port: port,
-            ..self
-        }
+    /// The same, where its StellarNode has these settings: the port in them counts while the object itself names none.
+    pub fn expecting(self, config: Option<&ValidatorConfig>) -> Self {
+        let expected_port = config.map_or(self.expected_port, ValidatorConfig::peer_port);
+        Self { expected_port, ..self }
     }
 
     /// The peer port, the object's own or else the expected one; `None` where the object names what is no port.
@@ -84,6 +84,11 @@ impl<'a> ValidatorSet<'a> {
             .or_else(|| self.object["metadata"]["labels"][labels::INSTANCE].as_str())
     }
 
+    /// The settings of the StellarNode that it belongs to, if that is known.
+    pub fn config(&self, context: &dyn Context) -> Option<ValidatorConfig> {
+        context.node(self.namespace(), self.node()?)?.spec.validator_config
+    }
+
     /// The annotation `stellar.org/peer-port` as written.
     pub fn port_annotation(&self) -> Option<&'a str> {
         self.object["metadata"]["annotations"][labels::PEER_PORT].as_str()
@@ -95,6 +100,7 @@ impl<'a> ValidatorSet<'a> {
         list.into_iter()
             .flatten()
             .enumerate()
+            .filter(|(_, value)| value.is_object())
             .map(|(index, value)| Container { index, value })
     }
 

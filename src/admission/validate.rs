@@ -66,7 +66,8 @@ fn alone(object: &Value, context: &dyn Context) -> Verdict {
         }
         Some("StatefulSet") => {
             if let Some(set) = ValidatorSet::new(object) {
-                workload::check(object, set, &mut verdict);
+                let config = set.config(context);
+                workload::check(object, set.expecting(config.as_ref()), &mut verdict);
                 check_annotations(object, &mut verdict);
             }
         }

@@ -38,7 +38,7 @@ pub(super) fn check(object: &Value, set: ValidatorSet<'_>, verdict: &mut Verdict
             ));
         }
     }
-    if let (Some(core), Some(wanted)) = (core, set.own_port()) {
+    if let (Some(core), Some(wanted)) = (core, set.port()) {
         let field = if annotated.is_some() {
             annotation_field
         } else {

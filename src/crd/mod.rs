@@ -4,6 +4,8 @@
 //! `stellar-operator crd`.
 
 mod network;
+// The derive of KubeSchema makes hidden copies of the structs that nobody can reach.
+#[allow(unreachable_pub)]
 mod types;
 
 pub use network::Network;

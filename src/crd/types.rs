@@ -5,13 +5,13 @@
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::CustomResource;
+use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A node of a Stellar network: a validator, a Horizon API server or a Stellar RPC server.
-#[derive(CustomResource, Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[derive(CustomResource, Clone, Debug, Deserialize, Serialize, KubeSchema, PartialEq)]
 #[kube(
     group = "stellar.org",
     version = "v1alpha1",
@@ -21,6 +21,8 @@ use std::collections::BTreeMap;
     namespaced,
     status = "StellarNodeStatus",
     derive = "PartialEq",
+    validation = Rule::new("size(self.metadata.name) <= 52 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
+        .message("metadata.name must be at most 52 of a-z, 0-9 and -, first a letter, last no -: it names a Service and pods"),
     printcolumn = r#"{"name":"Type","type":"string","jsonPath":".spec.nodeType"}"#,
     printcolumn = r#"{"name":"Network","type":"string","jsonPath":".spec.network"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
@@ -28,6 +30,18 @@ use std::collections::BTreeMap;
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.nodeType == oldSelf.nodeType")
+        .message("nodeType never changes: create another StellarNode"),
+    validation = Rule::new("has(self.validatorConfig) == (self.nodeType == 'Validator')")
+        .message("validatorConfig is given exactly when nodeType is Validator"),
+    validation = Rule::new("has(self.horizonConfig) == (self.nodeType == 'Horizon')")
+        .message("horizonConfig is given exactly when nodeType is Horizon"),
+    validation = Rule::new("has(self.sorobanConfig) == (self.nodeType == 'SorobanRpc')")
+        .message("sorobanConfig is given exactly when nodeType is SorobanRpc"),
+    validation = Rule::new("self.nodeType != 'Validator' || self.replicas <= 1")
+        .message("replicas is 1 for a Validator: two nodes with one seed harm consensus")
+)]
 pub struct StellarNodeSpec {
     /// What the node is: Validator takes part in consensus, Horizon and SorobanRpc serve APIs. It never changes.
     pub node_type: NodeType,
@@ -138,7 +152,8 @@ pub struct ValidatorConfig {
     pub quorum_set: Option<String>,
     /// Port on which other validators reach this one: 1 to 65535, not 11626 (stellar-core's HTTP port). Default 11625. Below 1024 a non-root process may not be able to bind it. Changing it restarts this validator, and the others in turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 65535))]
+    // The API server warns of the format uint16.
+    #[schemars(range(min = 1, max = 65535), extend("format" = "int32"))]
     pub peer_port: Option<u16>,
     /// The ConfigMap in which the operator keeps the addresses of the validators that belong together. Default stellar-peers, key KNOWN_PEERS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -203,7 +218,7 @@ pub struct KmsConfig {
 }
 
 /// The key of a ConfigMap that holds the known peers.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Serialize, KubeSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct KnownPeersRef {
     /// Name of the ConfigMap, in the same namespace. Validators with the same name here, on the same network, find each other.
@@ -211,6 +226,8 @@ pub struct KnownPeersRef {
     pub name: String,
     /// Key of the ConfigMap; always KNOWN_PEERS.
     #[serde(default = "default_peers_key")]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("self == 'KNOWN_PEERS'").message("the key is always KNOWN_PEERS"))]
     pub key: String,
 }
 

@@ -1,0 +1,94 @@
+//! Objects and caches for the tests of the rules.
+
+use serde_json::{Value, json};
+
+use super::context::Context;
+use crate::crd::StellarNode;
+
+/// A validator with nothing wrong about it.
+pub(super) fn validator(name: &str) -> Value {
+    json!({
+        "apiVersion": "stellar.org/v1alpha1",
+        "kind": "StellarNode",
+        "metadata": { "name": name, "namespace": "stellar" },
+        "spec": {
+            "nodeType": "Validator",
+            "network": "testnet",
+            "version": "26.0.1",
+            "validatorConfig": { "seedSecretRef": format!("{name}-seed") },
+        },
+    })
+}
+
+/// A Horizon server with nothing wrong about it.
+pub(super) fn horizon() -> Value {
+    json!({
+        "apiVersion": "stellar.org/v1alpha1",
+        "kind": "StellarNode",
+        "metadata": { "name": "api", "namespace": "stellar" },
+        "spec": {
+            "nodeType": "Horizon",
+            "network": "testnet",
+            "version": "26.0.1",
+            "horizonConfig": { "databaseSecretRef": "db", "stellarCoreUrl": "http://core:11626" },
+        },
+    })
+}
+
+/// A validator's StatefulSet as a person would write it, with these containers.
+pub(super) fn stateful_set(containers: &Value) -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {
+            "name": "v1",
+            "namespace": "stellar",
+            "labels": {
+                "app.kubernetes.io/name": "stellar-node",
+                "app.kubernetes.io/component": "validator",
+                "app.kubernetes.io/instance": "v1",
+            },
+        },
+        "spec": {
+            "replicas": 1,
+            "fieldOfTomorrow": { "kept": [1.50, null] },
+            "template": { "spec": { "containers": containers } },
+        },
+    })
+}
+
+/// The object with something written into it.
+pub(super) fn with(mut object: Value, pointer: &str, value: &Value) -> Value {
+    let mut place = &mut object;
+    for token in pointer.split('/').skip(1) {
+        place = match token.parse::<usize>() {
+            Ok(index) => &mut place[index],
+            Err(_) => &mut place[token.replace("~1", "/")],
+        };
+    }
+    *place = value.clone();
+    object
+}
+
+/// Knows the StellarNodes in it, all of one namespace.
+pub(super) struct Known(pub(super) Vec<Value>);
+
+impl Known {
+    fn nodes(&self) -> impl Iterator<Item = StellarNode> {
+        self.0
+            .iter()
+            .map(|node| serde_json::from_value(node.clone()).expect("a StellarNode"))
+    }
+}
+
+impl Context for Known {
+    fn node(&self, _namespace: &str, name: &str) -> Option<StellarNode> {
+        self.nodes().find(|node| node.metadata.name.as_deref() == Some(name))
+    }
+
+    fn validators(&self, _namespace: &str) -> Vec<StellarNode> {
+        self.nodes()
+            .filter(|node| node.spec.validator_config.is_some())
+            .collect()
+    }
+}

@@ -1,0 +1,339 @@
+//! One case for each sentence of DESIGN.md § 7, Validate.
+
+use serde_json::{Value, json};
+
+use super::context::NoContext;
+use super::fixtures::{Known, horizon, stateful_set, validator, with};
+use super::validate::{Verdict, validate};
+
+fn config(field: &str, value: &Value) -> Value {
+    with(validator("v1"), &format!("/spec/validatorConfig/{field}"), value)
+}
+
+fn core(ports: &Value) -> Value {
+    stateful_set(&json!([{ "name": "stellar-core", "ports": ports }]))
+}
+
+fn annotated(object: Value, port: &str) -> Value {
+    with(
+        object,
+        "/metadata/annotations",
+        &json!({ "stellar.org/peer-port": port }),
+    )
+}
+
+fn fields(verdict: &Verdict) -> Vec<&str> {
+    verdict.errors.iter().map(|error| error.field.as_str()).collect()
+}
+
+/// Refused for this field alone, in words that hold these.
+#[track_caller]
+fn refused(object: &Value, field: &str, words: &[&str]) {
+    let verdict = validate(object, None, &NoContext);
+    assert_eq!(fields(&verdict), [field], "{verdict:?}");
+    for word in words {
+        assert!(verdict.errors[0].message.contains(word), "{word:?} in {verdict:?}");
+    }
+}
+
+#[track_caller]
+fn accepted(object: &Value) {
+    let verdict = validate(object, None, &NoContext);
+    assert!(verdict.passes() && verdict.warnings.is_empty(), "{verdict:?}");
+}
+
+#[track_caller]
+fn warned(object: &Value, words: &str) {
+    let verdict = validate(object, None, &NoContext);
+    assert!(verdict.passes(), "{verdict:?}");
+    assert!(
+        verdict.warnings.iter().any(|warning| warning.contains(words)),
+        "{words:?} in {verdict:?}"
+    );
+}
+
+#[test]
+fn sound_objects_pass_in_silence() {
+    accepted(&validator("v1"));
+    accepted(&horizon());
+    accepted(&config("peerPort", &json!(1024)));
+    accepted(&config("peerPort", &json!(65535)));
+    accepted(&core(
+        &json!([{ "name": "peer", "containerPort": 11625 }, { "name": "http", "containerPort": 11626 }]),
+    ));
+    accepted(&annotated(core(&json!([])), "11625"));
+    accepted(&validator(&"a".repeat(52)));
+    accepted(&json!({ "apiVersion": "v1", "kind": "Pod" }));
+    let unlabelled = with(annotated(core(&json!([])), "70000"), "/metadata/labels", &json!({}));
+    accepted(&unlabelled);
+}
+
+#[test]
+fn a_bad_peer_port_is_refused() {
+    let field = "spec.validatorConfig.peerPort";
+    for (port, words) in [
+        (json!(0), ["0 is no port", "1 to 65535"]),
+        (json!(65536), ["65536 is no port", "1 to 65535"]),
+        (json!(-1), ["-1 is no port", "1 to 65535"]),
+        (json!(1.5), ["1.5 is no port", "whole number"]),
+        (json!("11625"), ["\"11625\" is no port", "whole number"]),
+        (json!(11626), ["stellar-core's HTTP port", "11625"]),
+        (json!(11628), ["container \"health\"", "11625"]),
+    ] {
+        refused(&config("peerPort", &port), field, &words);
+    }
+    warned(&config("peerPort", &json!(1023)), "below 1024");
+    warned(&annotated(core(&json!([])), "80"), "below 1024");
+}
+
+#[test]
+fn a_stateful_set_must_not_contradict_itself() {
+    let annotation = "metadata.annotations[stellar.org/peer-port]";
+    for text in ["70000", "0", "", "+5", "11625 ", "peer"] {
+        refused(
+            &annotated(core(&json!([])), text),
+            annotation,
+            &["is no port", "1 to 65535"],
+        );
+    }
+    refused(&annotated(core(&json!([])), "11626"), annotation, &["HTTP port"]);
+    let number = "spec.template.spec.containers[0].ports[0].containerPort";
+    let peer = |port: u32| core(&json!([{ "name": "core-peer", "containerPort": port }]));
+    refused(&peer(11626), number, &["HTTP port"]);
+    refused(&peer(70000), number, &["is no port"]);
+    refused(
+        &annotated(peer(11625), "11700"),
+        number,
+        &["11625 is not the 11700", "same port in both"],
+    );
+    let two = stateful_set(&json!([
+        { "name": "exporter", "ports": [{ "containerPort": 11700 }] },
+        { "name": "core", "ports": [{ "containerPort": 11626 }] },
+    ]));
+    refused(
+        &annotated(two, "11700"),
+        annotation,
+        &["container \"exporter\"", "no other container"],
+    );
+}
+
+#[test]
+fn what_cannot_work_is_refused_with_the_fix() {
+    let spec = |field: &str, value: Value| with(validator("v1"), &format!("/spec/{field}"), &value);
+    for (object, field, word) in [
+        (validator("v.1"), "metadata.name", "52"),
+        (validator("1v"), "metadata.name", "first a letter"),
+        (validator("v-"), "metadata.name", "last no -"),
+        (validator(&"a".repeat(53)), "metadata.name", "53 characters"),
+        (
+            spec("nodeType", json!("Core")),
+            "spec.nodeType",
+            "Validator, Horizon or SorobanRpc",
+        ),
+        (spec("replicas", json!(2)), "spec.replicas", "write 1"),
+        (spec("replicas", json!(0)), "spec.replicas", "suspended: true"),
+        (spec("horizonConfig", json!({})), "spec.horizonConfig", "remove it"),
+        (spec("validatorConfig", Value::Null), "spec.validatorConfig", "needs it"),
+        (
+            with(horizon(), "/spec/validatorConfig", &json!({})),
+            "spec.validatorConfig",
+            "spec.horizonConfig",
+        ),
+        (
+            with(horizon(), "/spec/horizonConfig/stellarCoreUrl", &json!("core:1")),
+            "spec.horizonConfig.stellarCoreUrl",
+            "http://",
+        ),
+        (
+            config("seedSecretRef", &json!("")),
+            "spec.validatorConfig.seedSecretRef",
+            "Secret",
+        ),
+        (
+            config("seedSecretRef", &json!("My_Seed")),
+            "spec.validatorConfig.seedSecretRef",
+            "a-z",
+        ),
+        (
+            config("knownPeersRef", &json!({ "name": "v1-config" })),
+            "spec.validatorConfig.knownPeersRef.name",
+            "stellar-peers",
+        ),
+        (
+            config("knownPeersRef", &json!({ "name": "A b" })),
+            "spec.validatorConfig.knownPeersRef.name",
+            "ConfigMap",
+        ),
+        (
+            config("knownPeersRef", &json!({ "key": "peers" })),
+            "spec.validatorConfig.knownPeersRef.key",
+            "KNOWN_PEERS",
+        ),
+        (config("keySource", &json!("Vault")), "spec.validatorConfig", "Vault"),
+        (
+            spec("resources", json!({ "requests": { "cpu": "two" } })),
+            "spec.resources.requests.cpu",
+            "500m",
+        ),
+        (
+            spec(
+                "resources",
+                json!({ "requests": { "cpu": "2" }, "limits": { "cpu": "1500m" } }),
+            ),
+            "spec.resources.requests.cpu",
+            "no more than the limit",
+        ),
+        (
+            spec("storage", json!({ "size": "100GB" })),
+            "spec.storage.size",
+            "100Gi",
+        ),
+        (spec("storage", json!({ "size": "0" })), "spec.storage.size", "100Gi"),
+    ] {
+        refused(&object, field, &[word]);
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let mut object = config("peerPort", &json!(11626));
+    object["spec"]["replicas"] = json!(3);
+    object["spec"]["storage"] = json!({ "size": "much" });
+    object["spec"]["validatorConfig"]["seedSecretRef"] = Value::Null;
+    let verdict = validate(&object, None, &NoContext);
+    for field in [
+        "spec.validatorConfig.peerPort",
+        "spec.replicas",
+        "spec.storage.size",
+        "spec.validatorConfig.seedSecretRef",
+    ] {
+        assert!(fields(&verdict).contains(&field), "{field} in {verdict:?}");
+    }
+}
+
+#[test]
+fn what_works_and_is_unwise_is_told() {
+    warned(&config("enableHistoryArchive", &json!(true)), "none is named");
+    warned(
+        &with(validator("v1"), "/spec/network", &json!("My Network ; 2026")),
+        "quorumSet: absent",
+    );
+    warned(
+        &with(
+            validator("v1"),
+            "/metadata/annotations",
+            &json!({ "stellar.org/peer-prot": "1" }),
+        ),
+        "did you mean stellar.org/peer-port?",
+    );
+    warned(&with(core(&json!([])), "/spec/replicas", &json!(2)), "one seed");
+    accepted(&with(
+        validator("v1"),
+        "/metadata/annotations",
+        &json!({ "stellar.org/pause-restarts": "" }),
+    ));
+}
+
+#[test]
+fn what_must_not_change_or_shrink_does_not() {
+    let sized = |size: &str| with(validator("v1"), "/spec/storage", &json!({ "size": size }));
+    let class = |class: &Value| with(sized("1Gi"), "/spec/storage/storageClass", class);
+    for (old, new, field) in [
+        (sized("100Gi"), sized("99Gi"), Some("spec.storage.size")),
+        (validator("v1"), sized("99Gi"), Some("spec.storage.size")),
+        (sized("1Gi"), sized("1024Mi"), None),
+        (sized("1Gi"), sized("2Gi"), None),
+        (
+            class(&json!("a")),
+            class(&json!("b")),
+            Some("spec.storage.storageClass"),
+        ),
+        (class(&json!("a")), sized("1Gi"), Some("spec.storage.storageClass")),
+        (sized("1Gi"), class(&json!("a")), Some("spec.storage.storageClass")),
+        (
+            validator("v1"),
+            with(validator("v1"), "/spec/network", &json!("mainnet")),
+            Some("spec.network"),
+        ),
+        (
+            validator("v1"),
+            with(validator("v1"), "/spec/network", &json!("Testnet")),
+            None,
+        ),
+    ] {
+        let verdict = validate(&new, Some(&old), &NoContext);
+        assert_eq!(fields(&verdict), Vec::from_iter(field), "{old} → {new}");
+    }
+    let verdict = validate(&horizon(), Some(&validator("v1")), &NoContext);
+    assert_eq!(fields(&verdict), ["spec.nodeType"]);
+}
+
+#[test]
+fn an_old_problem_is_a_warning_and_a_new_one_is_not() {
+    let old = config("peerPort", &json!(11626));
+    let suspended = with(old.clone(), "/spec/suspended", &json!(true));
+    let verdict = validate(&suspended, Some(&old), &NoContext);
+    assert!(verdict.passes());
+    assert!(
+        verdict.warnings[0].contains("as before, spec.validatorConfig.peerPort: 11626"),
+        "{verdict:?}"
+    );
+    let worse = config("peerPort", &json!(70000));
+    assert_eq!(
+        fields(&validate(&worse, Some(&old), &NoContext)),
+        ["spec.validatorConfig.peerPort"]
+    );
+    assert_eq!(
+        fields(&validate(&old, Some(&validator("v1")), &NoContext)),
+        ["spec.validatorConfig.peerPort"]
+    );
+}
+
+#[test]
+fn a_seed_is_used_once_on_a_network() {
+    let field = "spec.validatorConfig.seedSecretRef";
+    let other = |network: &str, suspended: bool| {
+        let other = with(
+            validator("v2"),
+            "/spec/validatorConfig/seedSecretRef",
+            &json!("v1-seed"),
+        );
+        let other = with(other, "/spec/network", &json!(network));
+        Known(vec![validator("v1"), with(other, "/spec/suspended", &json!(suspended))])
+    };
+    let sleeping = with(validator("v1"), "/spec/suspended", &json!(true));
+    let check = |object: &Value, old: Option<&Value>, context: &Known| validate(object, old, context);
+    assert_eq!(
+        fields(&check(&validator("v1"), None, &other("Testnet", false))),
+        [field]
+    );
+    assert!(check(&validator("v1"), None, &other("testnet", true)).passes());
+    assert!(check(&sleeping, None, &other("testnet", false)).passes());
+    assert!(check(&validator("v1"), None, &other("mainnet", false)).passes());
+    let resumed = check(&validator("v1"), Some(&sleeping), &other("testnet", false));
+    assert_eq!(fields(&resumed), [field]);
+    assert!(resumed.errors[0].message.contains("\"v2\""), "{resumed:?}");
+}
+
+#[test]
+fn another_network_in_the_group_is_a_warning_that_names_the_fix() {
+    let other = with(validator("v2"), "/spec/network", &json!("mainnet"));
+    let verdict = validate(&validator("v1"), None, &Known(vec![other.clone()]));
+    assert!(verdict.passes());
+    assert!(
+        verdict
+            .warnings
+            .iter()
+            .any(|text| text.contains("v2 (mainnet)") && text.contains("knownPeersRef.name")),
+        "{verdict:?}"
+    );
+    let apart = with(
+        other,
+        "/spec/validatorConfig/knownPeersRef",
+        &json!({ "name": "peers-main" }),
+    );
+    assert_eq!(
+        validate(&validator("v1"), None, &Known(vec![apart])),
+        Verdict::default()
+    );
+}

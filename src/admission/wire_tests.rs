@@ -1,0 +1,217 @@
+//! The wire, judged by kube's own types, and the requests that always pass.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::context::NoContext;
+use super::fixtures::{stateful_set, validator, with};
+use super::review;
+use super::reviewer::{Answer, Reviewer as _};
+use super::rules::Rules;
+
+fn rules() -> Rules {
+    Rules::new(Arc::new(NoContext))
+}
+
+fn request(operation: &str, object: &Value, old: &Value) -> Value {
+    let some = if object.is_null() { old } else { object };
+    let (group, version) = if some["kind"] == "StellarNode" {
+        ("stellar.org", "v1alpha1")
+    } else {
+        ("apps", "v1")
+    };
+    json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
+            "kind": { "group": group, "version": version, "kind": some["kind"] },
+            "resource": { "group": group, "version": version, "resource": "things" },
+            "name": "v1",
+            "namespace": "stellar",
+            "operation": operation,
+            "userInfo": { "username": "someone" },
+            "object": object,
+            "oldObject": old,
+            "dryRun": false,
+        },
+    })
+}
+
+fn decided(answer: &Answer) -> Value {
+    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    serde_json::from_slice::<Value>(&answer.body).expect("JSON")["response"].clone()
+}
+
+fn validated(review: &Value) -> Value {
+    decided(&rules().validate(review.to_string().as_bytes()))
+}
+
+fn bad_node() -> Value {
+    with(validator("v1"), "/spec/validatorConfig/peerPort", &json!(11626))
+}
+
+#[test]
+fn a_denial_is_a_status_with_a_cause_for_each_field() {
+    let body = request("CREATE", &with(bad_node(), "/spec/replicas", &json!(2)), &Value::Null).to_string();
+    let answer = rules().validate(body.as_bytes());
+    let response = decided(&answer);
+    assert_eq!(response["uid"], "705ab4f5-6393-11e8-b7cc-42010a800002");
+    assert_eq!(response["allowed"], false);
+    let status = &response["status"];
+    assert_eq!(
+        (&status["code"], &status["reason"], &status["status"]),
+        (&json!(422), &json!("Invalid"), &json!("Failure"))
+    );
+    assert_eq!(status["details"]["name"], "v1");
+    assert_eq!(status["details"]["group"], "stellar.org");
+    assert_eq!(status["details"]["kind"], "StellarNode");
+    let causes = status["details"]["causes"].as_array().expect("causes");
+    assert_eq!(causes.len(), 2);
+    for cause in causes {
+        let message = status["message"].as_str().expect("a message");
+        assert!(
+            message.contains(cause["field"].as_str().unwrap()) && message.contains(cause["message"].as_str().unwrap())
+        );
+        assert_eq!(cause["reason"], "FieldValueInvalid");
+    }
+    assert_eq!((answer.facts.allowed, answer.facts.code), (Some(false), Some(422)));
+}
+
+#[test]
+fn a_patch_is_base64_and_has_its_type() {
+    let object = stateful_set(&json!([{ "name": "core" }]));
+    let response = decided(&rules().mutate(request("CREATE", &object, &Value::Null).to_string().as_bytes()));
+    assert_eq!(response["patchType"], "JSONPatch");
+    let patch = STANDARD
+        .decode(response["patch"].as_str().expect("text"))
+        .expect("base64");
+    let patch: json_patch::Patch = serde_json::from_slice(&patch).expect("a patch");
+    let mut stored = object;
+    json_patch::patch(&mut stored, &patch).expect("it applies");
+    let again = decided(&rules().mutate(request("CREATE", &stored, &Value::Null).to_string().as_bytes()));
+    assert_eq!(
+        (&again["allowed"], again.get("patch"), again.get("patchType")),
+        (&json!(true), None, None)
+    );
+}
+
+#[test]
+fn what_must_always_pass_does() {
+    let bad = bad_node();
+    let annotated = with(bad.clone(), "/metadata/finalizers", &json!([]));
+    let leaving = with(
+        bad.clone(),
+        "/metadata/deletionTimestamp",
+        &json!("2026-01-01T00:00:00Z"),
+    );
+    let mut status = request("UPDATE", &bad, &validator("v1"));
+    status["request"]["subResource"] = json!("status");
+    let mut unknown = request("CREATE", &bad, &Value::Null);
+    unknown["request"]["kind"] = json!({ "group": "", "version": "v1", "kind": "Pod" });
+    for review in [
+        request("DELETE", &Value::Null, &bad),
+        request("CONNECT", &Value::Null, &bad),
+        request("UPDATE", &annotated, &bad),
+        request("UPDATE", &leaving, &validator("v1")),
+        status,
+        unknown.clone(),
+    ] {
+        let body = review.to_string();
+        for answer in [rules().validate(body.as_bytes()), rules().mutate(body.as_bytes())] {
+            assert_eq!(decided(&answer)["allowed"], true, "{review}");
+        }
+    }
+    assert!(
+        validated(&unknown)["warnings"][0]
+            .as_str()
+            .unwrap()
+            .contains("no rules for Pod")
+    );
+    assert_eq!(validated(&request("UPDATE", &bad, &validator("v1")))["allowed"], false);
+}
+
+#[test]
+fn an_annotation_that_becomes_wrong_is_refused() {
+    let old = stateful_set(&json!([{ "name": "core" }]));
+    let new = with(
+        old.clone(),
+        "/metadata/annotations",
+        &json!({ "stellar.org/peer-port": "70000" }),
+    );
+    assert_eq!(validated(&request("UPDATE", &new, &old))["allowed"], false);
+    let relabelled = with(new.clone(), "/metadata/labels/team", &json!("a"));
+    assert_eq!(validated(&request("UPDATE", &relabelled, &new))["allowed"], true);
+}
+
+#[test]
+fn a_body_that_is_no_review_is_answered_in_one_sentence() {
+    let good = request("CREATE", &validator("v1"), &Value::Null);
+    let text = good.to_string();
+    let edit = |pointer: &str, value: Value| with(good.clone(), pointer, &value).to_string();
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    for (body, word) in [
+        (String::new(), "not an AdmissionReview"),
+        ("nonsense".to_owned(), "not an AdmissionReview"),
+        ("[]".to_owned(), "not a JSON object"),
+        ("{}".to_owned(), "kind is \"\""),
+        (text[..text.len() / 2].to_owned(), "not an AdmissionReview"),
+        (format!("{text}x"), "not an AdmissionReview"),
+        (edit("/kind", json!("Pod")), "kind is \"Pod\""),
+        (edit("/apiVersion", json!("admission.k8s.io/v1beta1")), "v1beta1"),
+        (edit("/request", Value::Null), "no request"),
+        (edit("/request", json!([])), "no request"),
+        (edit("/request/uid", json!("")), "uid is empty"),
+        (edit("/request/uid", json!(7)), "not an AdmissionReview"),
+        (edit("/request/operation", json!("PATCH")), "not an AdmissionReview"),
+        (
+            edit("/request/object", Value::Null),
+            "request.object is absent, which CREATE needs",
+        ),
+        (
+            edit("/request/operation", json!("UPDATE")),
+            "request.oldObject is absent",
+        ),
+        (
+            text.replacen('{', "{\"kind\":\"AdmissionReview\",", 1),
+            "duplicate field",
+        ),
+        (
+            text.replacen("\"object\":{", &format!("\"object\":{{\"deep\":{deep},"), 1),
+            "request.object cannot be read",
+        ),
+        (deep, "not an AdmissionReview"),
+    ] {
+        for answer in [rules().validate(body.as_bytes()), rules().mutate(body.as_bytes())] {
+            let said = String::from_utf8(answer.body).expect("text");
+            assert_eq!(answer.status, 400, "{said}");
+            assert!(said.contains(word) && !said.contains('\n'), "{word:?} in {said:?}");
+            assert_eq!(answer.facts.allowed, None);
+        }
+    }
+    assert_eq!(rules().validate(b"\xff{}").status, 400);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn arbitrary_bytes_are_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        prop_assert!(review::parse(&bytes).is_err());
+    }
+
+    #[test]
+    fn a_damaged_review_is_no_panic(at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
+        let mut body = request("UPDATE", &bad_node(), &validator("v1")).to_string().into_bytes();
+        let place = at.index(body.len());
+        body[place] = byte;
+        let whole = rules().validate(&body);
+        prop_assert!([200, 400].contains(&whole.status));
+        body.truncate(cut.index(body.len()));
+        prop_assert_eq!(rules().mutate(&body).status, 400);
+    }
+}
