@@ -21,6 +21,8 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
+/// Answers 200 while the validator votes, else 503 with the reason.
+pub const VOTING_PATH: &str = "/voting";
 /// A ledger older than this, in seconds, is not that of a node in consensus: one closes every 5 s or so.
 const OLDEST_LEDGER: u64 = 10;
 /// How often stellar-core is asked.
@@ -150,7 +152,7 @@ async fn serve(listener: std::net::TcpListener, info_url: Uri, watch: Watch) -> 
     let (tell, verdict) = watch::channel((Instant::now(), Err("stellar-core was not asked yet".to_owned())));
     let app = Router::new()
         .route("/alive", get(|| async { "alive\n" }))
-        .route("/voting", get(move || std::future::ready(voting(&verdict))));
+        .route(VOTING_PATH, get(move || std::future::ready(voting(&verdict))));
     let handle = axum_server::Handle::new();
     let mut server = axum_server::from_tcp(listener)?.handle(handle.clone());
     server
@@ -383,7 +385,7 @@ mod tests {
         listener.set_nonblocking(true).unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let running = tokio::spawn(serve(listener, url, Watch::new(false)));
-        let voting: Uri = format!("{base}/voting").parse().unwrap();
+        let voting: Uri = format!("{base}{VOTING_PATH}").parse().unwrap();
         let until = async |wanted: &str| loop {
             let heard = ask(&voting).await;
             let text = heard.as_ref().map_or_else(String::clone, String::clone);

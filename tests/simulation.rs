@@ -1,5 +1,7 @@
 //! Rules R1–R6 in a simulated cluster: named situations, and arbitrary histories.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "simulation/world.rs"]
 mod world;
 

@@ -5,9 +5,31 @@
 //! | [`config`] | its flags |
 //! | [`server`] | HTTPS: routes, drain, and how the parts are joined |
 //! | [`limits`] | what one client, or many, may cost |
+//! | [`review`] | the wire: `AdmissionReview` in and out |
+//! | [`field_error`] | one problem of one field |
+//! | [`context`] | what the rules know beside the object |
+//! | [`stateful_set`] | how a StatefulSet is read |
+//! | [`mutate`](mod@mutate) | what is added to an object before it is stored |
+//! | [`validate`](mod@validate) | which objects are refused, and why |
+//! | `stellar_node`, `workload` | the rules for each kind; `port`, `quantity`, `url` for each sort of value |
+//! | [`decide`] | review → answer: what always passes, and who decides the rest |
+//! | [`rules`] | all of that behind [`reviewer`] |
 //! | [`reviewer`] | what the HTTP layer knows of the rules: a body goes in, an answer comes out |
 
 pub mod config;
+pub mod context;
+pub mod decide;
+pub mod field_error;
 pub mod limits;
+pub mod mutate;
+mod port;
+mod quantity;
+pub mod review;
 pub mod reviewer;
+pub mod rules;
 pub mod server;
+pub mod stateful_set;
+mod stellar_node;
+mod url;
+pub mod validate;
+mod workload;

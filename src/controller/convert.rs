@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::resources;
 use super::snapshot::{ListId, MemberRecord, Pod, PublishedList, TurnLease, Validator, Workload};
-use crate::crd::{Network, NodeType, StellarNode};
+use crate::crd::{Network, NodeType, StellarNode, ValidatorConfig};
 use crate::labels;
 use crate::peers::{NodeId, PeerList, Report};
 
@@ -42,7 +42,7 @@ pub fn validator(node: &StellarNode, workload: Option<&StatefulSet>, pod: Option
                 })
                 .to_owned(),
         },
-        spec_port: config.map_or_else(crate::crd::default_peer_port, |config| config.peer_port()),
+        spec_port: config.map_or_else(crate::crd::default_peer_port, ValidatorConfig::peer_port),
         suspended: node.spec.suspended,
         deleting: node.metadata.deletion_timestamp.is_some(),
         paused: annotation(labels::PAUSE_RESTARTS).is_some(),

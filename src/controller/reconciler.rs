@@ -82,6 +82,7 @@ pub async fn reconcile(node: Arc<GuardedNode>, context: Arc<Context>) -> Result<
 }
 
 /// What follows from a reconcile that failed.
+#[allow(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 pub fn on_error(node: Arc<GuardedNode>, error: &ApplyError, _: Arc<Context>) -> Action {
     let name = node.meta().name.clone().unwrap_or_default();
     let namespace = node.meta().namespace.clone().unwrap_or_default();
@@ -115,7 +116,7 @@ async fn apply_objects(
         if let Err(NotOurs(object)) = ensure::<ConfigMap>(client, &namespace, &objects.config_map).await? {
             return Ok(degraded(objects, &object));
         }
-        create(client, &namespace, &objects.stateful_set).await?;
+        apply::apply_object::<StatefulSet>(client, &namespace, &objects.stateful_set, labels::MANAGER).await?;
         tracing::info!(validator = node.name_any(), namespace, "StatefulSet created");
         return Ok(ready(node, objects, 0));
     };
@@ -164,17 +165,6 @@ fn built_from(stored: &StatefulSet) -> Option<String> {
         .as_ref()?
         .get(labels::SPEC_HASH)
         .cloned()
-}
-
-/// Creates a StatefulSet that is not there, or writes nothing: an apply could write into somebody else's.
-async fn create(client: &Client, namespace: &str, object: &Value) -> Result<(), ApplyError> {
-    let mut object = object.clone();
-    // With the uid of no object an apply creates, and conflicts where there is one.
-    object["metadata"]
-        .as_object_mut()
-        .map(|metadata| metadata.remove("uid"));
-    apply::apply_object::<StatefulSet>(client, namespace, &object, labels::MANAGER).await?;
-    Ok(())
 }
 
 /// Creates an object of ours, or repairs it where it lacks what we set.

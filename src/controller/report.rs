@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::groups::{Group, ListAction, Member};
-use super::needs::{Need, loaded_view};
+use super::needs::{Need, Wait, loaded_view};
 use super::rollout::{TurnPlan, is_voting};
 use super::snapshot::{Cause, Snapshot, Validator};
 use crate::crd::PeersStatus;
@@ -178,7 +178,7 @@ impl Subject<'_> {
         }
         let pending = self.needs.iter().find(|need| need.cause != Cause::SpecChanged);
         if let Some(need) = pending {
-            let wait = need.wait.as_ref().map(|wait| wait.reason()).or(self.waiting);
+            let wait = need.wait.as_ref().map(Wait::reason).or(self.waiting);
             let what = match need.cause {
                 Cause::NotLinked => "its group is not connected and it is to load the list again",
                 Cause::PeersChanged | Cause::SpecChanged => "the members of its group changed since it started",
@@ -233,7 +233,7 @@ impl Subject<'_> {
                 let wait = need
                     .wait
                     .as_ref()
-                    .map(|wait| wait.reason())
+                    .map(Wait::reason)
                     .or(self.waiting)
                     .unwrap_or("it waits for its turn");
                 Finding::new(

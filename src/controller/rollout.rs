@@ -315,7 +315,7 @@ fn is_done(turn: &Turn, validator: &Validator, now: Timestamp, options: &Options
 }
 
 /// The networks that have validators or turns: each has its own queue.
-pub fn networks<'a>(snapshot: &'a Snapshot, groups: &[Group<'_>]) -> BTreeSet<String> {
+pub fn networks(snapshot: &Snapshot, groups: &[Group<'_>]) -> BTreeSet<String> {
     let of_groups = groups.iter().map(|group| group.network.short_hash());
     of_groups
         .chain(

@@ -8,7 +8,6 @@ use super::check::{check_document, check_validator};
 use super::{ConfigError, document, pod_paths};
 use crate::crd::{Network, NodeType, StellarNodeSpec, ValidatorConfig};
 use crate::labels;
-use crate::peers::NodeId;
 
 /// SDF's three validators of the test network, from stellar-core's `docs/stellar-core_testnet_validator.cfg` (commit
 /// 80f80669). Like that example it is unsafe by stellar-core's rules: a single failure can stop the node.
@@ -46,7 +45,7 @@ HISTORY="curl -sf http://history.stellar.org/prd/core-testnet/core_testnet_003/{
 /// # Errors
 /// When the node is no validator, trusts nobody on a network that has no default, or holds what stellar-core would
 /// refuse; all problems at once.
-pub fn base_config(spec: &StellarNodeSpec, node: &NodeId) -> Result<String, ConfigError> {
+pub fn base_config(spec: &StellarNodeSpec) -> Result<String, ConfigError> {
     let (Some(config), NodeType::Validator) = (&spec.validator_config, spec.node_type) else {
         return Err(ConfigError::NoValidator);
     };
@@ -61,7 +60,7 @@ pub fn base_config(spec: &StellarNodeSpec, node: &NodeId) -> Result<String, Conf
     let mut base = settings(config, &network);
     let quorum = match &config.quorum_set {
         Some(text) => document::parse("quorumSet", text)?,
-        None if network.is_testnet() => testnet_quorum(config, node, &mut base)?,
+        None if network.is_testnet() => testnet_quorum(config, &mut base)?,
         None => {
             return Err(ConfigError::NoQuorumSet {
                 network: network.display_name(),
@@ -107,14 +106,11 @@ fn settings(config: &ValidatorConfig, network: &Network) -> Table {
     base
 }
 
-/// Testnet's own quorum, in which the validator is an organisation of its own. Where it has no home domain it gets its
-/// name in the cluster as one: stellar-core only groups by it.
-fn testnet_quorum(config: &ValidatorConfig, node: &NodeId, base: &mut Table) -> Result<Table, ConfigError> {
+/// Testnet's own quorum, in which the validator is an organisation of its own. Where it has no home domain it gets one that
+/// nobody else has: stellar-core only groups by it.
+fn testnet_quorum(config: &ValidatorConfig, base: &mut Table) -> Result<Table, ConfigError> {
     let mut quorum = document::parse("the default quorum set", TESTNET)?;
-    let domain = match &config.home_domain {
-        Some(domain) => domain.clone(),
-        None => format!("{}.{}", node.name, node.namespace),
-    };
+    let domain = config.home_domain.clone().unwrap_or_else(|| "self".to_owned());
     base.insert("NODE_HOME_DOMAIN".to_owned(), Value::String(domain.clone()));
     if let Some(Value::Array(domains)) = quorum.get_mut("HOME_DOMAINS") {
         let listed = domains

@@ -3,17 +3,18 @@
 //! The controller mounts by these names and `render-config` is started with them: one place, so that the two cannot drift
 //! apart. The program itself reads no path from here; every path comes to it as an argument.
 
+use crate::labels;
 use crate::peers::NodeId;
 
 /// Where the ConfigMap `{name}-config` is mounted.
 pub const BASE_DIR: &str = "/etc/stellar/base";
-/// The base config: key [`crate::labels::BASE_CONFIG_KEY`] of that ConfigMap.
+/// The base config: key [`labels::BASE_CONFIG_KEY`] of that ConfigMap.
 pub const BASE_FILE: &str = "/etc/stellar/base/stellar-core.base.cfg";
-/// The user's own peers: key [`crate::labels::OWN_PEERS_KEY`] of that ConfigMap.
+/// The user's own peers: key [`labels::OWN_PEERS_KEY`] of that ConfigMap.
 pub const OWN_PEERS_FILE: &str = "/etc/stellar/base/known-peers";
 /// Where the known-peers ConfigMap is mounted, `optional: true`.
 pub const PEERS_DIR: &str = "/etc/stellar/peers";
-/// The list: key [`crate::labels::PEERS_JSON`] of that ConfigMap.
+/// The list: key [`labels::PEERS_JSON`] of that ConfigMap.
 pub const PEERS_FILE: &str = "/etc/stellar/peers/peers.json";
 /// Where the memory-backed volume with the finished config is mounted.
 pub const CONFIG_DIR: &str = "/config";
@@ -25,6 +26,10 @@ pub const DATA_DIR: &str = "/data";
 pub const DATABASE: &str = "sqlite3:///data/stellar.db";
 /// stellar-core's `BUCKET_DIR_PATH` on that volume.
 pub const BUCKET_DIR: &str = "/data/buckets";
+/// The file that `new-db` leaves behind once it has made the database.
+pub const NEW_DB_MARKER: &str = "/data/.database-created";
+/// Path of the `health` sidecar that answers 200 while the validator votes.
+pub const VOTING_PATH: &str = crate::health::VOTING_PATH;
 /// Where Kubernetes reads a container's termination message by default.
 pub const REPORT_FILE: &str = "/dev/termination-log";
 /// Env in which `render-config` gets the seed, from the pod's own Secret reference.
@@ -35,7 +40,7 @@ pub const POD_IP_ENV: &str = "POD_IP";
 /// The arguments with which a pod of this validator starts the binary to write its config.
 ///
 /// `seed_file` is where the seed lies when it is not in the env [`SEED_ENV`] (`keySource: KMS`).
-pub fn render_args(node: &NodeId, seed_file: Option<&str>) -> Vec<String> {
+pub fn render_config_args(node: &NodeId, seed_file: Option<&str>) -> Vec<String> {
     let node = node.to_string();
     let mut args = vec!["render-config"];
     args.extend(["--node", &node]);
@@ -50,10 +55,20 @@ pub fn render_args(node: &NodeId, seed_file: Option<&str>) -> Vec<String> {
     args.into_iter().map(str::to_owned).collect()
 }
 
+/// The arguments with which a pod starts the sidecar that tells whether it votes.
+pub fn health_args() -> Vec<String> {
+    vec![
+        "health".to_owned(),
+        "--listen".to_owned(),
+        format!("0.0.0.0:{}", labels::HEALTH_PORT),
+        "--info-url".to_owned(),
+        format!("http://127.0.0.1:{}/info", labels::HTTP_PORT),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::labels;
 
     #[test]
     fn the_files_are_the_keys_of_the_config_maps() {
@@ -66,14 +81,18 @@ mod tests {
         }
         assert_eq!(SEED_ENV, labels::SEED_KEY);
         assert!(CONFIG_FILE.starts_with(CONFIG_DIR));
-        assert!(BUCKET_DIR.starts_with(DATA_DIR) && DATABASE.contains(DATA_DIR));
+        assert!(BUCKET_DIR.starts_with(DATA_DIR) && DATABASE.contains(DATA_DIR) && NEW_DB_MARKER.starts_with(DATA_DIR));
     }
 
     #[test]
     fn the_program_understands_the_arguments_that_the_pod_gives_it() {
         use clap::Parser as _;
-        for seed_file in [None, Some("/seed/file")] {
-            let args = render_args(&NodeId::new("stellar", "validator-1"), seed_file);
+        let node = NodeId::new("stellar", "validator-1");
+        for args in [
+            render_config_args(&node, None),
+            render_config_args(&node, Some("/seed/file")),
+            health_args(),
+        ] {
             let line = std::iter::once("stellar-operator".to_owned()).chain(args);
             assert!(crate::cli::Cli::try_parse_from(line).is_ok());
         }

@@ -202,7 +202,7 @@ fn a_base_config_holds_all_but_seed_and_peers() {
         config.history_archive_urls = vec!["https://history.example/".to_owned()];
         config.home_domain = Some("example.org".to_owned());
     });
-    let text = base_config(&spec, &me()).unwrap();
+    let text = base_config(&spec).unwrap();
     for line in [
         "NETWORK_PASSPHRASE=\"Private ; 2026\"\n",
         "PEER_PORT=11625\nHTTP_PORT=11626\nPUBLIC_HTTP_PORT=false\nLOG_FILE_PATH=\"\"\n",
@@ -215,23 +215,23 @@ fn a_base_config_holds_all_but_seed_and_peers() {
         assert!(text.contains(line), "{line}\n{text}");
     }
     assert!(!text.contains("KNOWN_PEERS") && !text.contains("NODE_SEED"));
-    assert_eq!(text, base_config(&spec, &me()).unwrap());
+    assert_eq!(text, base_config(&spec).unwrap());
 }
 
 #[test]
 fn testnet_has_a_quorum_of_its_own_and_other_networks_have_none() {
     let mut testnet = spec(None);
     testnet.network = "Testnet".to_owned();
-    let base = base_config(&testnet, &me()).unwrap();
+    let base = base_config(&testnet).unwrap();
     assert!(
-        base.contains("sdftest3") && base.contains("NODE_HOME_DOMAIN=\"validator-1.stellar\""),
+        base.contains("sdftest3") && base.contains("NODE_HOME_DOMAIN=\"self\""),
         "{base}"
     );
     assert!(render(&base, &seed(1), &[], None, &me(), None).is_ok());
     for network in ["mainnet", "futurenet", "Private ; 2026"] {
         let mut other = spec(None);
         other.network = network.to_owned();
-        let error = base_config(&other, &me()).unwrap_err();
+        let error = base_config(&other).unwrap_err();
         assert!(
             matches!(error, ConfigError::NoQuorumSet { .. }) && error.to_string().contains("QUORUM_SET"),
             "{error}"
@@ -258,7 +258,7 @@ fn fields_are_named_in_what_is_refused() {
         (with(|c| c.core_config = Some("NODE_SEED='x'".to_owned())), "coreConfig"),
         (with(|c| c.quorum_set = Some(flat(3, ""))), "quorumSet"),
     ] {
-        let error = base_config(&spec, &me()).unwrap_err().to_string();
+        let error = base_config(&spec).unwrap_err().to_string();
         assert!(error.contains(&format!("spec.validatorConfig.{field}: ")), "{error}");
     }
     // UNSAFE_QUORUM may stand in coreConfig.
@@ -266,7 +266,7 @@ fn fields_are_named_in_what_is_refused() {
         c.quorum_set = Some(flat(3, ""));
         c.core_config = Some("UNSAFE_QUORUM=true".to_owned());
     });
-    assert!(base_config(&spec, &me()).is_ok());
+    assert!(base_config(&spec).is_ok());
 }
 
 fn list(members: usize) -> PeerList {
@@ -291,7 +291,7 @@ fn peers_of(config: &str) -> Vec<String> {
 
 #[test]
 fn a_config_has_the_others_and_not_itself() {
-    let base = base_config(&spec(Some(flat(4, ""))), &me()).unwrap();
+    let base = base_config(&spec(Some(flat(4, "")))).unwrap();
     let own: Vec<String> = [
         "core.example:11625",
         "core.example",
@@ -329,7 +329,7 @@ fn one_text_serves_the_whole_group() {
     }
     let mut spec = spec(Some(quorum));
     spec.validator_config.as_mut().unwrap().home_domain = Some("x.org".to_owned());
-    let base = base_config(&spec, &me()).unwrap();
+    let base = base_config(&spec).unwrap();
     for i in 1..=3 {
         let config = render(&base, &seed(i), &[], None, &me(), None).unwrap();
         assert_eq!(config.matches("PUBLIC_KEY").count(), 2, "{config}");
@@ -340,7 +340,7 @@ fn one_text_serves_the_whole_group() {
 #[test]
 fn self_is_an_alias_only_where_it_is_used() {
     let quorum = keys_in("[QUORUM_SET]\nVALIDATORS=['$self','K2','K3','K4']");
-    let base = base_config(&spec(Some(quorum)), &me()).unwrap();
+    let base = base_config(&spec(Some(quorum))).unwrap();
     let config = render(&base, &seed(1), &[], None, &me(), None).unwrap();
     assert!(
         config.contains(&format!("NODE_SEED=\"{} self\"", seed_text(1))),
@@ -351,7 +351,7 @@ fn self_is_an_alias_only_where_it_is_used() {
         "NODE_NAMES=['{} me']\n[QUORUM_SET]\nVALIDATORS=['$self','K2','K3','K4']",
         seed(1).public_key()
     );
-    let base = base_config(&spec(Some(keys_in(&named))), &me()).unwrap();
+    let base = base_config(&spec(Some(keys_in(&named)))).unwrap();
     let config = render(&base, &seed(1), &[], None, &me(), None).unwrap();
     assert!(
         config.contains(&format!("NODE_SEED=\"{}\"", seed_text(1))) && !config.contains("$self"),
@@ -365,7 +365,7 @@ proptest! {
         hosts in prop::collection::vec("[a-z]{1,8}(:[1-9][0-9]{0,3})?", 0..6),
         members in 0usize..8,
     ) {
-        let base = base_config(&spec(Some(flat(4, ""))), &me()).unwrap();
+        let base = base_config(&spec(Some(flat(4, "")))).unwrap();
         let list = list(members);
         let config = render(&base, &seed(1), &hosts, Some(&list), &me(), None).unwrap();
         prop_assert_eq!(&config, &render(&base, &seed(1), &hosts, Some(&list), &me(), None).unwrap());

@@ -1,6 +1,8 @@
 //! A small simulated cluster: StellarNodes, their StatefulSets, pods, kubelets that may read a ConfigMap late, and an
 //! operator that may crash between any two writes, see an old state, or be there twice. No I/O; time is a number.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -362,15 +364,15 @@ impl World {
     /// The writes of a plan in their order; ends early where the operator dies.
     fn write(&mut self, snapshot: &Snapshot, plan: &Plan, writes: &mut Writes) -> Option<()> {
         for record in &plan.records {
-            if writes.next()? {
-                if let Some(node) = self.at_version(&record.node, &record.resource_version) {
-                    node.member.clone_from(&record.member);
-                }
+            if writes.next()?
+                && let Some(node) = self.at_version(&record.node, &record.resource_version)
+            {
+                node.member.clone_from(&record.member);
             }
         }
         for write in &plan.lists {
             if writes.next()? {
-                let seen = snapshot.lists.get(&write.id).map(|list| list.resource_version.clone());
+                let seen = snapshot.lists.get(&write.id).map(|list| &list.resource_version);
                 self.write_list(seen, &write.data, &write.network);
             }
         }
@@ -380,10 +382,10 @@ impl World {
                     self.step(snapshot, plan, step);
                 }
             }
-            if let Some(write) = &turns.write {
-                if writes.next()? {
-                    self.write_lease(snapshot, write);
-                }
+            if let Some(write) = &turns.write
+                && writes.next()?
+            {
+                self.write_lease(snapshot, write);
             }
         }
         Some(())
@@ -398,8 +400,8 @@ impl World {
         Some(node)
     }
 
-    fn write_list(&mut self, seen: Option<String>, data: &BTreeMap<String, String>, network: &Network) {
-        if seen != self.list.as_ref().map(|list| list.resource_version.clone()) {
+    fn write_list(&mut self, seen: Option<&String>, data: &BTreeMap<String, String>, network: &Network) {
+        if seen != self.list.as_ref().map(|list| &list.resource_version) {
             return;
         }
         let list = PeerList::parse(&data[labels::PEERS_JSON]).unwrap();

@@ -11,7 +11,7 @@ pub(super) fn build(subject: &Subject<'_>) -> Result<Value, BuildError> {
         "kind": "ConfigMap",
         "metadata": subject.metadata(&labels::config_map_name(&subject.name)),
         "data": {
-            labels::BASE_CONFIG_KEY: core_config::base_config(subject.spec, &subject.node())?,
+            labels::BASE_CONFIG_KEY: core_config::base_config(subject.spec)?,
             labels::OWN_PEERS_KEY: subject.config.known_peers.join("\n"),
         },
     }))

@@ -16,8 +16,6 @@ const CORE_IMAGE: &str = "stellar/stellar-core";
 const TERMINATION_GRACE_SECONDS: i64 = 60;
 /// Name of the volume claim template; the claim of `{name}-0` is `data-{name}-0`.
 pub(super) const DATA_VOLUME: &str = "data";
-/// Written after `new-db` succeeded; on the volume, beside the database that it speaks of.
-const NEW_DB_MARKER: &str = "/data/.stellar-operator-new-db";
 const BASE_VOLUME: &str = "base";
 const PEERS_VOLUME: &str = "peers";
 const CONFIG_VOLUME: &str = "config";
@@ -123,7 +121,7 @@ fn render_config(subject: &Subject<'_>) -> Value {
         "name": labels::RENDER_CONTAINER,
         "image": subject.settings.operator_image,
         "command": ["stellar-operator"],
-        "args": pod_paths::render_args(&subject.node(), seed_file(subject)),
+        "args": pod_paths::render_config_args(&subject.node(), seed_file(subject)),
         "volumeMounts": [
             { "name": BASE_VOLUME, "mountPath": pod_paths::BASE_DIR, "readOnly": true },
             { "name": PEERS_VOLUME, "mountPath": pod_paths::PEERS_DIR, "readOnly": true },
@@ -154,7 +152,7 @@ fn seed_file<'a>(subject: &'a Subject<'_>) -> Option<&'a str> {
 fn new_db(subject: &Subject<'_>) -> Value {
     let script = format!(
         "test -e {marker} || {{ stellar-core new-db --conf {config} --console && touch {marker}; }}",
-        marker = NEW_DB_MARKER,
+        marker = pod_paths::NEW_DB_MARKER,
         config = pod_paths::CONFIG_FILE,
     );
     json!({
@@ -174,10 +172,10 @@ fn health(subject: &Subject<'_>) -> Value {
         "image": subject.settings.operator_image,
         "restartPolicy": "Always",
         "command": ["stellar-operator"],
-        "args": ["health", "--listen", format!("0.0.0.0:{}", labels::HEALTH_PORT)],
+        "args": pod_paths::health_args(),
         "ports": [{ "name": "health", "containerPort": labels::HEALTH_PORT, "protocol": "TCP" }],
         "readinessProbe": {
-            "httpGet": { "path": "/voting", "port": "health" },
+            "httpGet": { "path": pod_paths::VOTING_PATH, "port": "health" },
             "periodSeconds": 5,
             "failureThreshold": 2,
         },

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, EnvVarSource, Pod};
 
-use crate::sources::Sources;
+use crate::sources::{Data, Sources};
 
 /// The variables, references resolved and `$(NAME)` expanded.
 ///
@@ -17,13 +17,9 @@ pub(crate) fn resolve(container: &Container, pod: &Pod, sources: &Sources) -> Re
     for from in container.env_from.iter().flatten() {
         let prefix = from.prefix.as_deref().unwrap_or_default();
         let data = if let Some(reference) = &from.config_map_ref {
-            sources
-                .config_map(&reference.name, reference.optional)?
-                .map(|map| map.text())
+            sources.config_map(&reference.name, reference.optional)?.map(Data::text)
         } else if let Some(reference) = &from.secret_ref {
-            sources
-                .secret(&reference.name, reference.optional)?
-                .map(|map| map.text())
+            sources.secret(&reference.name, reference.optional)?.map(Data::text)
         } else {
             None
         };

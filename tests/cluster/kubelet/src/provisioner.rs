@@ -123,7 +123,7 @@ async fn serve(client: &Client, claim: &PersistentVolumeClaim) -> anyhow::Result
                 "name": claim.name_any(), "uid": claim.uid(), "resourceVersion": claim.resource_version(),
             },
             // Its content is not kept: nothing that runs here writes to a claim.
-            "csi": { "driver": PROVISIONER, "volumeHandle": name },
+            "csi": { "driver": "test.stellar.org", "volumeHandle": name },
         },
     }))?;
     in_time(volumes.create(&PostParams::default(), &volume)).await?;

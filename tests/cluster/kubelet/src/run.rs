@@ -110,6 +110,8 @@ pub(crate) fn prepare(
 /// Runs the container to its end. `containers` is the number of containers in the pod, which share the message's space.
 pub(crate) async fn run(prepared: &Prepared, fall_back_to_log: bool, containers: usize) -> Ended {
     let started_at = now();
+    // Earlier runs' output is in the log too.
+    let logged = std::fs::metadata(&prepared.log).map_or(0, |metadata| metadata.len());
     // An empty file, as a kubelet makes it: the program may open it without creating it.
     let outcome = match std::fs::write(&prepared.message, "") {
         Ok(()) => execute(prepared).await,
@@ -122,7 +124,11 @@ pub(crate) async fn run(prepared: &Prepared, fall_back_to_log: bool, containers:
     let mut content = std::fs::read(&prepared.message).unwrap_or_default();
     if content.is_empty() && exit_code != 0 && fall_back_to_log {
         let log = std::fs::read(&prepared.log).unwrap_or_default();
-        content = log[log.len().saturating_sub(2048)..].to_vec();
+        let begin = usize::try_from(logged)
+            .unwrap_or(0)
+            .max(log.len().saturating_sub(2048))
+            .min(log.len());
+        content = log[begin..].to_vec();
     }
     if content.is_empty() {
         content = failure.into_bytes();

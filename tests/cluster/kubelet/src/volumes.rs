@@ -1,5 +1,6 @@
 //! Volumes as directories.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -40,11 +41,7 @@ pub(crate) fn make(pod: &Pod, directory: &Path, sources: &Sources) -> Result<(),
 }
 
 /// Which paths inside the container are played by which volumes.
-pub(crate) fn mapping(
-    container: &Container,
-    directory: &Path,
-    env: &std::collections::BTreeMap<String, String>,
-) -> Mapping {
+pub(crate) fn mapping(container: &Container, directory: &Path, env: &BTreeMap<String, String>) -> Mapping {
     let mut mapping = Mapping::default();
     for mount in container.volume_mounts.iter().flatten() {
         let mut outside = directory.join(&mount.name);
@@ -144,17 +141,19 @@ fn is_inside(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::core::v1::Volume;
     use serde_json::json;
 
     use super::files;
     use crate::sources::{Data, Sources};
 
-    fn content(volume: &serde_json::Value) -> Result<Option<Vec<(String, String, i32)>>, String> {
+    /// Path, content and mode of a file.
+    type Plain = (String, String, i32);
+
+    fn content(volume: &serde_json::Value) -> Result<Option<Vec<Plain>>, String> {
         let data = Data::from([("a".to_owned(), b"1".to_vec()), ("b".to_owned(), b"2".to_vec())]);
         let sources = Sources::new([("map".to_owned(), data.clone())], [("secret".to_owned(), data)]);
-        let volume: Volume = serde_json::from_value(volume.clone()).unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let volume = serde_json::from_value(volume.clone()).map_err(|error| error.to_string())?;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let plain = |(path, bytes, mode): super::File| (path.display().to_string(), text(bytes), mode);
         files(&volume, &sources).map(|files| files.map(|files| files.into_iter().map(plain).collect()))
     }

@@ -1,0 +1,90 @@
+//! Review → answer: what always passes, and who decides the rest.
+//!
+//! Deletes, requests about a part of an object, updates that leave alone what the rules are about, and updates of an
+//! object that is being deleted always pass, so that nothing ever waits for us to go away.
+
+use serde_json::Value;
+
+use super::context::Context;
+use super::mutate::{Mutation, mutate};
+use super::review::{BadReview, Operation, Request, Response, Review};
+use super::validate::validate;
+use crate::labels;
+
+/// Answers a review sent to `/mutate`.
+///
+/// # Errors
+/// When the object in it is absent or cannot be read.
+pub fn decide_mutate(review: &Review<'_>, context: &dyn Context) -> Result<Response, BadReview> {
+    let request = &review.request;
+    let Some((object, old)) = subject(request)? else {
+        return Ok(pass(request));
+    };
+    let Mutation { patch, warnings } = mutate(&object, old.as_ref(), context);
+    Response::patched(&request.uid, &patch, warnings).map_err(BadReview::Json)
+}
+
+/// Answers a review sent to `/validate`.
+///
+/// # Errors
+/// When the object in it is absent or cannot be read.
+pub fn decide_validate(review: &Review<'_>, context: &dyn Context) -> Result<Response, BadReview> {
+    let request = &review.request;
+    let Some((object, old)) = subject(request)? else {
+        return Ok(pass(request));
+    };
+    if old.as_ref().is_some_and(|old| is_untouched(&object, old)) {
+        return Ok(pass(request));
+    }
+    let verdict = validate(&object, old.as_ref(), context);
+    if verdict.passes() {
+        return Ok(Response::allow(&request.uid, verdict.warnings));
+    }
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    Ok(Response::deny(request, name, verdict.errors, verdict.warnings))
+}
+
+/// The object to decide on and the stored one; `None` where the request passes whatever it says.
+fn subject(request: &Request<'_>) -> Result<Option<(Value, Option<Value>)>, BadReview> {
+    let decides = matches!(request.operation, Operation::Create | Operation::Update);
+    if !decides || !request.is_whole_object() || !is_known(request) {
+        return Ok(None);
+    }
+    let mut object = request.object()?;
+    if !object["metadata"]["deletionTimestamp"].is_null() {
+        return Ok(None);
+    }
+    let old = request.old_object()?;
+    // The object of a create through the API may leave its namespace to the request.
+    if let (Some(namespace), Some(metadata)) = (&request.namespace, object["metadata"].as_object_mut()) {
+        metadata
+            .entry("namespace")
+            .or_insert_with(|| Value::from(namespace.as_ref()));
+    }
+    Ok(Some((object, old)))
+}
+
+fn is_known(request: &Request<'_>) -> bool {
+    matches!(
+        (request.kind.group.as_ref(), request.kind.kind.as_ref()),
+        (labels::GROUP, labels::KIND) | ("apps", "StatefulSet")
+    )
+}
+
+fn pass(request: &Request<'_>) -> Response {
+    let warnings = if is_known(request) {
+        Vec::new()
+    } else {
+        vec![format!(
+            "stellar-operator has no rules for {} {:?}: its webhook configuration should not send them",
+            request.kind.kind, request.kind.group
+        )]
+    };
+    Response::allow(&request.uid, warnings)
+}
+
+/// Whether an update leaves alone what the rules are about: the spec, and the annotation that says the port.
+fn is_untouched(object: &Value, old: &Value) -> bool {
+    let port = |object: &Value| object["metadata"]["annotations"][labels::PEER_PORT].clone();
+    object["spec"] == old["spec"] && (object["kind"] == labels::KIND || port(object) == port(old))
+}

@@ -1,0 +1,164 @@
+//! What is added to an object before it is stored (DESIGN.md § 7, Mutate).
+//!
+//! The patch is explicit RFC 6902 operations: what they do not name stays as it is, byte for byte. Applied to its own
+//! output it is empty. The controller runs the StatefulSets that it builds through [`apply`], so that what is stored is
+//! the same with the webhook up or down.
+
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, Patch, PatchOperation};
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::stateful_set::{Container, ValidatorSet};
+use crate::crd::default_peer_port;
+use crate::labels;
+
+/// What is to be added, and what the user is told.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Mutation {
+    /// Operations on the object; none if it has everything.
+    pub patch: Patch,
+    /// One line each.
+    pub warnings: Vec<String>,
+}
+
+/// What an object lacks. `old` is the stored object on an update, `None` on a create.
+pub fn mutate(object: &Value, old: Option<&Value>, context: &dyn Context) -> Mutation {
+    match object["kind"].as_str() {
+        Some(labels::KIND) => stellar_node(object),
+        Some("StatefulSet") => ValidatorSet::new(object)
+            .map(|set| stateful_set(object, old, set, context))
+            .unwrap_or_default(),
+        _ => Mutation::default(),
+    }
+}
+
+/// Adds to an object what it lacks, as on its creation; returns the warnings.
+///
+/// # Errors
+/// When the patch does not apply, which the tests hold to be impossible; the object is then as it was.
+pub fn apply(object: &mut Value, context: &dyn Context) -> Result<Vec<String>, json_patch::PatchError> {
+    let Mutation { patch, warnings } = mutate(object, None, context);
+    json_patch::patch(object, &patch)?;
+    Ok(warnings)
+}
+
+fn stellar_node(node: &Value) -> Mutation {
+    let mut mutation = Mutation::default();
+    let config = &node["spec"]["validatorConfig"];
+    if node["spec"]["nodeType"] != "Validator" || !config.is_object() {
+        return mutation;
+    }
+    if config["peerPort"].is_null() {
+        mutation.add(["spec", "validatorConfig", "peerPort"], json!(default_peer_port()));
+    }
+    if config["knownPeersRef"].is_null() {
+        mutation.add(
+            ["spec", "validatorConfig", "knownPeersRef"],
+            json!({ "name": labels::DEFAULT_PEERS_CONFIG_MAP, "key": labels::KNOWN_PEERS }),
+        );
+    }
+    mutation
+}
+
+fn stateful_set(object: &Value, old: Option<&Value>, set: ValidatorSet<'_>, context: &dyn Context) -> Mutation {
+    let mut mutation = Mutation::default();
+    let node = set.node().and_then(|name| context.node(set.namespace(), name));
+    let config = node.as_ref().and_then(|node| node.spec.validator_config.as_ref());
+    let set = set.expecting(config.map_or_else(default_peer_port, |config| config.peer_port()));
+    // What the object names but is no port is left for validation to refuse.
+    let port = set.port();
+    let core = set.core();
+    if let (Some(port), None, None, Some(_)) = (port, set.port_annotation(), set.owner(), core) {
+        mutation.annotate(object, labels::PEER_PORT, &port.to_string());
+    }
+    // Scaling or annotating an older StatefulSet must not restart its validator.
+    let template_changed = old.is_none_or(|old| old["spec"]["template"] != object["spec"]["template"]);
+    if !template_changed {
+        return mutation;
+    }
+    let Some(core) = core else {
+        mutation.warnings.push(format!(
+            "no container of the pod is known as stellar-core, so {} was not added: name the container {:?}, or its port {:?}",
+            labels::KNOWN_PEERS,
+            labels::CORE_CONTAINER,
+            labels::PEER_PORT_NAME,
+        ));
+        return mutation;
+    };
+    let config_map = config.map_or(labels::DEFAULT_PEERS_CONFIG_MAP, |config| {
+        config.known_peers_config_map()
+    });
+    mutation.add_known_peers(core, config_map);
+    if let Some(port) = port {
+        mutation.add_peer_port(set, core, port);
+    }
+    mutation
+}
+
+impl Mutation {
+    fn add<const N: usize>(&mut self, path: [&str; N], value: Value) {
+        self.patch.0.push(PatchOperation::Add(AddOperation {
+            path: PointerBuf::from_tokens(path),
+            value,
+        }));
+    }
+
+    fn annotate(&mut self, object: &Value, name: &str, value: &str) {
+        if object["metadata"]["annotations"].is_object() {
+            self.add(["metadata", "annotations", name], json!(value));
+        } else if object["metadata"]["annotations"].is_null() {
+            self.add(["metadata", "annotations"], json!({ name: value }));
+        }
+    }
+
+    /// Appends to a list of a container, or makes the list. One of a form that is no list is the API server's to refuse.
+    fn append(&mut self, container: Container<'_>, list: &str, value: Value) {
+        let index = container.index.to_string();
+        let path = ["spec", "template", "spec", "containers", &index, list];
+        match &container.value[list] {
+            Value::Array(_) => {
+                let [a, b, c, d, e, f] = path;
+                self.add([a, b, c, d, e, f, "-"], value);
+            }
+            Value::Null => self.add(path, json!([value])),
+            _ => {}
+        }
+    }
+
+    fn add_known_peers(&mut self, core: Container<'_>, config_map: &str) {
+        let wanted = json!({
+            "name": labels::KNOWN_PEERS,
+            "valueFrom": {
+                // Optional: a pod must start before the first discovery.
+                "configMapKeyRef": { "name": config_map, "key": labels::KNOWN_PEERS, "optional": true },
+            },
+        });
+        match core.env(labels::KNOWN_PEERS) {
+            None => self.append(core, "env", wanted),
+            Some(found) if *found == wanted => {}
+            Some(_) => self.warnings.push(format!(
+                "container {:?} sets {} itself and was left alone: remove that env to have the peers that the operator \
+                 finds, from ConfigMap {config_map:?}",
+                core.name(),
+                labels::KNOWN_PEERS,
+            )),
+        }
+    }
+
+    fn add_peer_port(&mut self, set: ValidatorSet<'_>, core: Container<'_>, port: u16) {
+        let number = i64::from(port);
+        let declared = set
+            .containers()
+            .any(|one| one.ports().any(|each| each.number == number));
+        // A second port of that name would be refused by the API server; that the two differ, by validation.
+        let name_taken = core.ports().any(|each| each.name == labels::PEER_PORT_NAME);
+        if !declared && !name_taken {
+            self.append(
+                core,
+                "ports",
+                json!({ "name": labels::PEER_PORT_NAME, "containerPort": port, "protocol": "TCP" }),
+            );
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The rules behind the HTTP layer: a body goes in, the body of an answer comes out.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::context::Context;
+use super::decide::{decide_mutate, decide_validate};
+use super::review::{self, BadReview, Response, Review};
+use super::reviewer::{Answer, Facts, Reviewer};
+
+/// Decides reviews by the rules of this program.
+#[derive(Clone)]
+pub struct Rules {
+    context: Arc<dyn Context>,
+}
+
+type Decide = fn(&Review<'_>, &dyn Context) -> Result<Response, BadReview>;
+
+impl Rules {
+    /// Rules that know what `context` knows.
+    pub fn new(context: Arc<dyn Context>) -> Self {
+        Self { context }
+    }
+
+    fn answer(&self, body: &[u8], decide: Decide) -> Answer {
+        let mut facts = Facts::default();
+        let decided = review::parse(body).and_then(|review| {
+            facts = facts_of(&review);
+            let response = decide(&review, &*self.context)?;
+            let json = response.to_json().map_err(BadReview::Json)?;
+            Ok((response, json))
+        });
+        match decided {
+            Ok((response, body)) => Answer {
+                status: 200,
+                body,
+                facts: Facts {
+                    allowed: Some(response.allowed()),
+                    code: response.code(),
+                    ..facts
+                },
+            },
+            Err(error) => Answer {
+                status: 400,
+                body: error.to_string().into_bytes(),
+                facts,
+            },
+        }
+    }
+}
+
+impl Reviewer for Rules {
+    fn mutate(&self, body: &[u8]) -> Answer {
+        self.answer(body, decide_mutate)
+    }
+
+    fn validate(&self, body: &[u8]) -> Answer {
+        self.answer(body, decide_validate)
+    }
+}
+
+impl fmt::Debug for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rules").finish_non_exhaustive()
+    }
+}
+
+fn facts_of(review: &Review<'_>) -> Facts {
+    let request = &review.request;
+    Facts {
+        uid: request.uid.to_string(),
+        kind: request.kind.kind.to_string(),
+        operation: request.operation.to_string(),
+        namespace: request.namespace.as_deref().unwrap_or_default().to_owned(),
+        name: request.name.as_deref().unwrap_or_default().to_owned(),
+        allowed: None,
+        code: None,
+    }
+}

@@ -1,0 +1,164 @@
+//! How a StatefulSet is read: is it a validator's, which container is stellar-core, which port do others dial?
+//!
+//! Reads raw JSON and changes nothing. A field of a form that we do not know counts as absent.
+
+use serde_json::Value;
+
+use crate::labels;
+
+/// A StatefulSet that carries the labels of a validator.
+#[derive(Clone, Copy, Debug)]
+pub struct ValidatorSet<'a> {
+    object: &'a Value,
+    expected_port: u16,
+}
+
+/// A container of the pod template and where it stands in the list.
+#[derive(Clone, Copy, Debug)]
+pub struct Container<'a> {
+    /// Index in `spec.template.spec.containers`.
+    pub index: usize,
+    /// The container.
+    pub value: &'a Value,
+}
+
+/// One port that a container declares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Port<'a> {
+    /// Index in the container's `ports`.
+    pub index: usize,
+    /// Its name, empty if it has none.
+    pub name: &'a str,
+    /// Its number as written, whatever its range.
+    pub number: i64,
+}
+
+impl<'a> ValidatorSet<'a> {
+    /// The StatefulSet, if its labels say that it is a validator's.
+    pub fn new(object: &'a Value) -> Option<Self> {
+        let label = |name: &str| object["metadata"]["labels"][name].as_str();
+        let is_validator =
+            label(labels::NAME) == Some(labels::STELLAR_NODE) && label(labels::COMPONENT) == Some(labels::VALIDATOR);
+        is_validator.then_some(Self {
+            object,
+            expected_port: crate::crd::default_peer_port(),
+        })
+    }
+
+    /// The same, where its StellarNode asks for this port: it counts while the object itself names none.
+    pub fn expecting(self, port: u16) -> Self {
+        Self {
+            expected_port: port,
+            ..self
+        }
+    }
+
+    /// The peer port, the object's own or else the expected one; `None` where the object names what is no port.
+    pub fn port(&self) -> Option<u16> {
+        match self.own_port() {
+            None if self.port_annotation().is_none() => Some(self.expected_port),
+            own => own,
+        }
+    }
+
+    /// Its namespace; empty where the object does not say.
+    pub fn namespace(&self) -> &'a str {
+        self.object["metadata"]["namespace"].as_str().unwrap_or_default()
+    }
+
+    /// Name of the StellarNode that owns it.
+    pub fn owner(&self) -> Option<&'a str> {
+        let references = self.object["metadata"]["ownerReferences"].as_array()?;
+        let is_node = |reference: &&Value| {
+            let group = reference["apiVersion"]
+                .as_str()
+                .and_then(|version| version.split_once('/'));
+            reference["kind"] == labels::KIND && group.is_some_and(|(group, _)| group == labels::GROUP)
+        };
+        references.iter().find(is_node)?["name"].as_str()
+    }
+
+    /// Name of the StellarNode that it belongs to: its owner, else the one that its label names.
+    pub fn node(&self) -> Option<&'a str> {
+        self.owner()
+            .or_else(|| self.object["metadata"]["labels"][labels::INSTANCE].as_str())
+    }
+
+    /// The annotation `stellar.org/peer-port` as written.
+    pub fn port_annotation(&self) -> Option<&'a str> {
+        self.object["metadata"]["annotations"][labels::PEER_PORT].as_str()
+    }
+
+    /// The containers of the pod template.
+    pub fn containers(&self) -> impl Iterator<Item = Container<'a>> + use<'a> {
+        let list = self.object["spec"]["template"]["spec"]["containers"].as_array();
+        list.into_iter()
+            .flatten()
+            .enumerate()
+            .map(|(index, value)| Container { index, value })
+    }
+
+    /// The core container: one of the usual names, else the only one, else the one with the peer port.
+    pub fn core(&self) -> Option<Container<'a>> {
+        let named = labels::CORE_CONTAINERS
+            .iter()
+            .find_map(|name| self.containers().find(|one| one.name() == *name));
+        let only = || self.containers().next().filter(|_| self.containers().count() == 1);
+        let by_port_name = || self.containers().find(|one| one.peer_port().is_some());
+        let number = || i64::from(self.valid_annotation().unwrap_or(self.expected_port));
+        let by_port_number = || {
+            self.containers()
+                .find(|one| one.ports().any(|port| port.number == number()))
+        };
+        named.or_else(only).or_else(by_port_name).or_else(by_port_number)
+    }
+
+    /// The port that the object itself names: its annotation, else the core container's port of one of the usual names.
+    /// `None` where it names none, or something that is no port.
+    pub fn own_port(&self) -> Option<u16> {
+        if self.port_annotation().is_some() {
+            return self.valid_annotation();
+        }
+        u16::try_from(self.core()?.peer_port()?.number)
+            .ok()
+            .filter(|port| *port > 0)
+    }
+
+    fn valid_annotation(&self) -> Option<u16> {
+        parse_port(self.port_annotation()?)
+    }
+}
+
+impl<'a> Container<'a> {
+    /// Its name, empty if it has none.
+    pub fn name(&self) -> &'a str {
+        self.value["name"].as_str().unwrap_or_default()
+    }
+
+    /// The TCP ports that it declares.
+    pub fn ports(&self) -> impl Iterator<Item = Port<'a>> + use<'a> {
+        let list = self.value["ports"].as_array();
+        list.into_iter().flatten().enumerate().filter_map(|(index, port)| {
+            let tcp = port["protocol"].as_str().is_none_or(|protocol| protocol == "TCP");
+            let number = port["containerPort"].as_i64().filter(|_| tcp)?;
+            let name = port["name"].as_str().unwrap_or_default();
+            Some(Port { index, name, number })
+        })
+    }
+
+    /// The port that goes by one of the usual names.
+    pub fn peer_port(&self) -> Option<Port<'a>> {
+        self.ports().find(|port| labels::PEER_PORT_NAMES.contains(&port.name))
+    }
+
+    /// The env entry of that name.
+    pub fn env(&self, name: &str) -> Option<&'a Value> {
+        self.value["env"].as_array()?.iter().find(|entry| entry["name"] == name)
+    }
+}
+
+/// A port as an annotation has it: digits only, 1 to 65535.
+pub fn parse_port(text: &str) -> Option<u16> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|port| digits && *port > 0)
+}

@@ -1,0 +1,370 @@
+//! The rules for a StellarNode.
+//!
+//! They read raw JSON, so that a field of the wrong type is one problem among others and hides none. What stellar-core
+//! itself demands is [`core_config`]'s to say.
+
+use serde_json::{Map, Value};
+
+use super::context::Context;
+use super::field_error::FieldError;
+use super::quantity::Quantity;
+use super::validate::Verdict;
+use super::{port, url};
+use crate::core_config;
+use crate::crd::{Network, StellarNode, ValidatorConfig};
+use crate::labels;
+
+/// Longest name whose StatefulSet still gets pods: the revision label of a longer one would pass 63 characters.
+const NAME_LIMIT: usize = 52;
+/// Longest name of a ConfigMap or Secret (RFC 1123 subdomain).
+const SUBDOMAIN_LIMIT: usize = 253;
+/// Which block belongs to which `nodeType`.
+const BLOCKS: [(&str, &str); 3] = [
+    ("Validator", "validatorConfig"),
+    ("Horizon", "horizonConfig"),
+    ("SorobanRpc", "sorobanConfig"),
+];
+
+/// Judges a StellarNode as it stands.
+pub(super) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) {
+    let spec = &node["spec"];
+    check_name(node, verdict);
+    check_blocks(spec, verdict);
+    check_resources(&spec["resources"], verdict);
+    check_storage(&spec["storage"], verdict);
+    for block in ["horizonConfig", "sorobanConfig"] {
+        if let Some(text) = spec[block]["stellarCoreUrl"].as_str()
+            && let Some(problem) = url::problem(text)
+        {
+            verdict.error(FieldError::invalid(format!("spec.{block}.stellarCoreUrl"), problem));
+        }
+    }
+    if spec["nodeType"] == "Validator" && spec["validatorConfig"].is_object() {
+        check_validator(node, context, verdict);
+    }
+}
+
+/// Judges what an update changes.
+pub(super) fn check_change(node: &Value, old: &Value, verdict: &mut Verdict) {
+    let (spec, before) = (&node["spec"], &old["spec"]);
+    if spec["nodeType"] != before["nodeType"] {
+        verdict.error(FieldError::forbidden(
+            "spec.nodeType",
+            format!(
+                "{} cannot become {}: keep it, and create another StellarNode",
+                before["nodeType"], spec["nodeType"]
+            ),
+        ));
+    }
+    let network = |spec: &Value| spec["network"].as_str().map(Network::parse);
+    if let (Some(new), Some(was)) = (network(spec), network(before))
+        && new != was
+    {
+        verdict.error(FieldError::forbidden(
+            "spec.network",
+            format!(
+                "{} cannot become {}: keep it, and create another StellarNode",
+                was.display_name(),
+                new.display_name()
+            ),
+        ));
+    }
+    let size = |spec: &Value| Quantity::parse(spec["storage"]["size"].as_str().unwrap_or("100Gi"));
+    if let (Some(new), Some(was)) = (size(spec), size(before))
+        && new < was
+    {
+        verdict.error(FieldError::forbidden(
+            "spec.storage.size",
+            format!(
+                "a volume cannot shrink to {}: write {} or more",
+                spec["storage"]["size"].as_str().unwrap_or("100Gi"),
+                before["storage"]["size"].as_str().unwrap_or("100Gi")
+            ),
+        ));
+    }
+    let (class, was) = (&spec["storage"]["storageClass"], &before["storage"]["storageClass"]);
+    if class != was {
+        let (field, keep) = ("spec.storage.storageClass", "the class of a volume never changes");
+        verdict.error(match was.as_str() {
+            Some(was) => FieldError::forbidden(field, format!("{keep}: write {was:?}")),
+            None => FieldError::forbidden(field, format!("{keep}: leave it out, as before")),
+        });
+    }
+}
+
+fn check_name(node: &Value, verdict: &mut Verdict) {
+    let Some(name) = node["metadata"]["name"].as_str() else {
+        return;
+    };
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let fits = name.len() <= NAME_LIMIT
+        && name.bytes().all(inner)
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && !name.ends_with('-');
+    if !fits {
+        verdict.error(FieldError::invalid(
+            "metadata.name",
+            format!(
+                "{name:?} ({} characters) cannot name a Service and pods: write at most {NAME_LIMIT} of a-z, 0-9 and -, \
+                 first a letter, last no -",
+                name.len()
+            ),
+        ));
+    }
+}
+
+fn check_blocks(spec: &Value, verdict: &mut Verdict) {
+    let found = spec["nodeType"].as_str().unwrap_or_default();
+    let Some((_, wanted)) = BLOCKS.iter().find(|(node_type, _)| *node_type == found) else {
+        let field = "spec.nodeType";
+        let known = "write Validator, Horizon or SorobanRpc";
+        verdict.error(if found.is_empty() {
+            FieldError::required(field, format!("absent: {known}"))
+        } else {
+            FieldError::invalid(field, format!("{found:?} is no type of node: {known}"))
+        });
+        return;
+    };
+    for (_, block) in BLOCKS {
+        let given = !spec[block].is_null();
+        if block == *wanted && !given {
+            verdict.error(FieldError::required(
+                format!("spec.{block}"),
+                format!("absent: a node of type {found} needs it"),
+            ));
+        } else if block != *wanted && given {
+            verdict.error(FieldError::forbidden(
+                format!("spec.{block}"),
+                format!("a node of type {found} has no such block: remove it, or write the settings in spec.{wanted}"),
+            ));
+        }
+    }
+    let replicas = spec["replicas"].as_i64().unwrap_or(1);
+    if found == "Validator" && replicas != 1 {
+        verdict.error(FieldError::invalid(
+            "spec.replicas",
+            if replicas == 0 {
+                "0 is not how a validator is stopped: write 1, and suspended: true".to_owned()
+            } else {
+                format!("{replicas} pods would run with one seed, which harms consensus: write 1")
+            },
+        ));
+    }
+}
+
+fn check_resources(resources: &Value, verdict: &mut Verdict) {
+    let empty = Map::new();
+    let part = |name: &str| resources[name].as_object().unwrap_or(&empty);
+    let (requests, limits) = (part("requests"), part("limits"));
+    for (part, amounts) in [("requests", requests), ("limits", limits)] {
+        for (name, amount) in amounts {
+            if amount_of(amount).is_none() {
+                verdict.error(FieldError::invalid(
+                    format!("spec.resources.{part}.{name}"),
+                    format!("{amount} is no quantity: write for example 500m or 2 (cpu), 4Gi (memory)"),
+                ));
+            }
+        }
+    }
+    for (name, request) in requests {
+        let limit = limits.get(name);
+        if let (Some(asked), Some(most)) = (amount_of(request), limit.and_then(amount_of))
+            && asked > most
+        {
+            verdict.error(FieldError::invalid(
+                format!("spec.resources.requests.{name}"),
+                format!(
+                    "{request} is more than the limit {}: ask for no more than the limit",
+                    limit.unwrap_or(&Value::Null)
+                ),
+            ));
+        }
+    }
+}
+
+/// A quantity is a string or, in YAML without quotes, a number.
+fn amount_of(value: &Value) -> Option<Quantity> {
+    match value {
+        Value::String(text) => Quantity::parse(text),
+        Value::Number(number) => Quantity::parse(&number.to_string()),
+        _ => None,
+    }
+}
+
+fn check_storage(storage: &Value, verdict: &mut Verdict) {
+    let Some(size) = storage.get("size") else {
+        return;
+    };
+    if !amount_of(size).is_some_and(|amount| !amount.is_zero()) {
+        verdict.error(FieldError::invalid(
+            "spec.storage.size",
+            format!("{size} is no size of a volume: write for example 100Gi"),
+        ));
+    }
+}
+
+fn check_validator(node: &Value, context: &dyn Context, verdict: &mut Verdict) {
+    let config = &node["spec"]["validatorConfig"];
+    let field = |name: &str| format!("spec.validatorConfig.{name}");
+    if !config["peerPort"].is_null() {
+        let written = &config["peerPort"];
+        port::check(&field("peerPort"), written.as_i64(), &written.to_string(), verdict);
+        if written == labels::HEALTH_PORT {
+            verdict.error(FieldError::invalid(
+                field("peerPort"),
+                format!(
+                    "{written} is the port of the container {:?} in the same pod: write another, for example 11625",
+                    labels::HEALTH_CONTAINER
+                ),
+            ));
+        }
+    }
+    let seed = config["seedSecretRef"].as_str().unwrap_or_default();
+    if seed.is_empty() {
+        verdict.error(FieldError::required(
+            field("seedSecretRef"),
+            format!(
+                "absent: write the name of the Secret whose key {} holds the seed",
+                labels::SEED_KEY
+            ),
+        ));
+    } else if !is_subdomain(seed) {
+        verdict.error(FieldError::invalid(field("seedSecretRef"), not_a_name(seed, "Secret")));
+    }
+    check_known_peers_ref(node, verdict);
+    if config["enableHistoryArchive"] == true && config["historyArchiveUrls"].as_array().is_none_or(Vec::is_empty) {
+        verdict.warn(format!(
+            "{}: history archives are enabled and none is named: write their URLs, or enableHistoryArchive: false",
+            field("historyArchiveUrls")
+        ));
+    }
+    check_neighbours(node, seed, context, verdict);
+    check_core_settings(node, verdict);
+}
+
+fn check_known_peers_ref(node: &Value, verdict: &mut Verdict) {
+    let reference = &node["spec"]["validatorConfig"]["knownPeersRef"];
+    if let Some(key) = reference["key"].as_str().filter(|key| *key != labels::KNOWN_PEERS) {
+        verdict.error(FieldError::invalid(
+            "spec.validatorConfig.knownPeersRef.key",
+            format!("{key:?} is not written by the operator: write {}", labels::KNOWN_PEERS),
+        ));
+    }
+    let Some(name) = reference["name"].as_str() else {
+        return;
+    };
+    let field = "spec.validatorConfig.knownPeersRef.name";
+    if !is_subdomain(name) {
+        verdict.error(FieldError::invalid(field, not_a_name(name, "ConfigMap")));
+    } else if node["metadata"]["name"]
+        .as_str()
+        .is_some_and(|node| labels::config_map_name(node) == name)
+    {
+        verdict.error(FieldError::invalid(
+            field,
+            format!(
+                "{name:?} is the ConfigMap with this node's own config: write another, for example {}",
+                labels::DEFAULT_PEERS_CONFIG_MAP
+            ),
+        ));
+    }
+}
+
+/// What the other validators of the namespace have to do with this one.
+fn check_neighbours(node: &Value, seed: &str, context: &dyn Context, verdict: &mut Verdict) {
+    let spec = &node["spec"];
+    let namespace = node["metadata"]["namespace"].as_str().unwrap_or_default();
+    let name = node["metadata"]["name"].as_str().unwrap_or_default();
+    let network = Network::parse(spec["network"].as_str().unwrap_or_default());
+    let list = spec["validatorConfig"]["knownPeersRef"]["name"]
+        .as_str()
+        .unwrap_or(labels::DEFAULT_PEERS_CONFIG_MAP);
+    let mut strangers = Vec::new();
+    for other in context.validators(namespace) {
+        let (Some(other_name), Some(config)) = (&other.metadata.name, &other.spec.validator_config) else {
+            continue;
+        };
+        if other_name == name || other.metadata.deletion_timestamp.is_some() {
+            continue;
+        }
+        if Network::parse(&other.spec.network) != network {
+            if config.known_peers_config_map() == list {
+                strangers.push(format!(
+                    "{other_name} ({})",
+                    Network::parse(&other.spec.network).display_name()
+                ));
+            }
+        } else if !seed.is_empty() && config.seed_secret_ref == seed && runs(spec, &other) {
+            verdict.error(FieldError::duplicate(
+                "spec.validatorConfig.seedSecretRef",
+                format!(
+                    "Secret {seed:?} is already the seed of validator {other_name:?} on this network, and two nodes with one \
+                     seed harm consensus: write another Secret, or suspend one of the two"
+                ),
+            ));
+        }
+    }
+    if !strangers.is_empty() {
+        strangers.sort();
+        verdict.warn(format!(
+            "spec.validatorConfig.knownPeersRef.name: ConfigMap {list:?} is shared with validators of another network, {}; one \
+             network of the two is left out: write another knownPeersRef.name, for example {list}-{}",
+            strangers.join(", "),
+            network.short_hash(),
+        ));
+    }
+}
+
+fn runs(spec: &Value, other: &StellarNode) -> bool {
+    spec["suspended"] != true && !other.spec.suspended
+}
+
+/// What stellar-core says to the settings together.
+fn check_core_settings(node: &Value, verdict: &mut Verdict) {
+    let spec = &node["spec"];
+    let network = Network::parse(spec["network"].as_str().unwrap_or_default());
+    match spec["validatorConfig"]["quorumSet"].as_str() {
+        None if network.is_testnet() => {}
+        None => verdict.warn(format!(
+            "spec.validatorConfig.quorumSet: absent, and {} has no default, so this validator will not start: write whom it \
+             trusts",
+            network.display_name()
+        )),
+        Some(text) => {
+            for warning in core_config::quorum_warnings(text) {
+                verdict.warn(format!("spec.validatorConfig.quorumSet: {warning}"));
+            }
+        }
+    }
+    // The fields that other rules speak of are left out: wrong, they would hide what stellar-core says to the rest.
+    let mut config = spec["validatorConfig"].clone();
+    if let Some(fields) = config.as_object_mut() {
+        fields.remove("peerPort");
+        fields.remove("knownPeersRef");
+        fields.entry("seedSecretRef").or_insert_with(|| Value::from(""));
+    }
+    match serde_json::from_value::<ValidatorConfig>(config) {
+        Ok(config) => {
+            for problem in core_config::check_validator(&config) {
+                verdict.error(FieldError::invalid(problem.field, problem.message));
+            }
+        }
+        Err(error) => verdict.error(FieldError::invalid(
+            "spec.validatorConfig",
+            format!("cannot be read: {error}; see kubectl explain stellarnode.spec.validatorConfig"),
+        )),
+    }
+}
+
+/// Whether a text can be the name of a ConfigMap or Secret.
+fn is_subdomain(name: &str) -> bool {
+    let is_label = |label: &str| {
+        let outer = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        label.starts_with(outer) && label.ends_with(outer) && label.chars().all(|c| outer(c) || c == '-')
+    };
+    name.len() <= SUBDOMAIN_LIMIT && name.split('.').all(is_label)
+}
+
+fn not_a_name(name: &str, kind: &str) -> String {
+    format!("{name:?} cannot be the name of a {kind}: write a-z, 0-9, - and . only, first and last a letter or digit")
+}

@@ -1,0 +1,124 @@
+//! Which objects are refused, and what their author is told (DESIGN.md § 7, Validate).
+//!
+//! All problems at once. Pure: the webhook, `check` and the controller ask the same function.
+
+use serde_json::Value;
+
+use super::context::Context;
+use super::field_error::FieldError;
+use super::stateful_set::ValidatorSet;
+use super::{stellar_node, workload};
+use crate::labels;
+
+/// What is wrong with an object, and what is unwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Each refuses the object.
+    pub errors: Vec<FieldError>,
+    /// Told and let pass; one line each.
+    pub warnings: Vec<String>,
+}
+
+impl Verdict {
+    /// Whether the object may be stored.
+    pub fn passes(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    pub(super) fn error(&mut self, error: FieldError) {
+        self.errors.push(error);
+    }
+
+    pub(super) fn warn(&mut self, warning: impl Into<String>) {
+        self.warnings.push(warning.into());
+    }
+}
+
+/// Judges an object. `old` is the stored object on an update, `None` on a create.
+///
+/// A problem that the stored object already has is a warning: rules that came later never lock an object in.
+pub fn validate(object: &Value, old: Option<&Value>, context: &dyn Context) -> Verdict {
+    let mut verdict = alone(object, context);
+    if let Some(old) = old {
+        let before = alone(old, context);
+        let (known, new): (Vec<_>, Vec<_>) = verdict
+            .errors
+            .into_iter()
+            .partition(|error| before.errors.contains(error));
+        verdict.errors = new;
+        verdict
+            .warnings
+            .extend(known.iter().map(|error| format!("as before, {error}")));
+        if object["kind"] == labels::KIND {
+            stellar_node::check_change(object, old, &mut verdict);
+        }
+    }
+    verdict
+}
+
+/// What can be said of an object without knowing what it was.
+fn alone(object: &Value, context: &dyn Context) -> Verdict {
+    let mut verdict = Verdict::default();
+    match object["kind"].as_str() {
+        Some(labels::KIND) => {
+            stellar_node::check(object, context, &mut verdict);
+            check_annotations(object, &mut verdict);
+        }
+        Some("StatefulSet") => {
+            if let Some(set) = ValidatorSet::new(object) {
+                workload::check(object, set, &mut verdict);
+                check_annotations(object, &mut verdict);
+            }
+        }
+        _ => {}
+    }
+    verdict
+}
+
+/// Annotations of ours that mean nothing are typing errors: say which was meant.
+fn check_annotations(object: &Value, verdict: &mut Verdict) {
+    let known = [
+        labels::PEER_PORT,
+        labels::APPROVE_RESTART,
+        labels::PAUSE_RESTARTS,
+        labels::RESTARTS,
+        labels::SPEC_HASH,
+        labels::MEMBER,
+        labels::LOADED_PEERS,
+        labels::LAST_RESTART,
+        labels::TURNS,
+    ];
+    let prefix = format!("{}/", labels::GROUP);
+    let annotations = object["metadata"]["annotations"].as_object();
+    for name in annotations.into_iter().flat_map(|map| map.keys()) {
+        if !name.starts_with(&prefix) || known.contains(&name.as_str()) {
+            continue;
+        }
+        let nearest = labels::USER_ANNOTATIONS
+            .iter()
+            .map(|candidate| (distance(name, candidate), candidate))
+            .min();
+        let advice = match nearest {
+            Some((0..=3, candidate)) => format!("did you mean {candidate}?"),
+            _ => format!("the operator reads {}", labels::USER_ANNOTATIONS.join(", ")),
+        };
+        verdict.warn(format!(
+            "metadata.annotations: {name} means nothing to the operator; {advice}"
+        ));
+    }
+}
+
+/// Letters to insert, delete or change to make one word of another (Levenshtein).
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut next = vec![i + 1];
+        for (j, (b, above)) in to.iter().zip(row.windows(2)).enumerate() {
+            let left = next.get(j).copied().unwrap_or(usize::MAX - 1);
+            next.push((above[0] + usize::from(a != *b)).min(above[1] + 1).min(left + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
