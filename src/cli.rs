@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::core_config::RenderConfig;
-use crate::crd;
 use crate::health::Health;
+use crate::operator::{self, OperatorArgs};
+use crate::{crd, telemetry};
 
 /// Connects Stellar validators on Kubernetes.
 #[derive(Debug, Parser)]
@@ -20,6 +21,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the operator: webhook, peer discovery, StellarNode controller.
+    Run(Box<OperatorArgs>),
     /// Print the CustomResourceDefinition of the StellarNode as YAML.
     Crd,
     /// Write a validator's stellar-core.cfg, in its pod: base config, seed and peers.
@@ -35,6 +38,11 @@ impl Cli {
     /// When that cannot be done; the message says what and why.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::Run(args) => {
+                telemetry::start();
+                Box::pin(operator::run(*args)).await?;
+                Ok(ExitCode::SUCCESS)
+            }
             Command::Crd => {
                 print!("{}", serde_saphyr::to_string(&crd::custom_resource_definition())?);
                 Ok(ExitCode::SUCCESS)

@@ -12,10 +12,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 
 use crate::admission::config::WebhookConfig;
-use crate::admission::reviewer::Reviewer;
+use crate::admission::context::OnceComplete;
+use crate::admission::rules::Rules;
 use crate::admission::server::{self, ServerError};
 use crate::api::deadline;
-use crate::controller::{self, BuildSettings, ControllerConfig, Options, Scope};
+use crate::controller::{self, BuildSettings, Caches, ControllerConfig, Options, Scope};
 use crate::labels;
 use crate::probes::Readiness;
 
@@ -69,7 +70,7 @@ pub enum OperatorError {
 ///
 /// # Errors
 /// When it cannot connect or serve at all; what can pass is waited for instead.
-pub async fn run(args: OperatorArgs, reviewer: Arc<dyn Reviewer>) -> Result<(), OperatorError> {
+pub async fn run(args: OperatorArgs) -> Result<(), OperatorError> {
     let OperatorArgs {
         namespaces,
         all_namespaces,
@@ -96,7 +97,9 @@ pub async fn run(args: OperatorArgs, reviewer: Arc<dyn Reviewer>) -> Result<(), 
         options,
         settings: BuildSettings { operator_image },
     };
-    let controllers = run_controllers(client.clone(), config, readiness.clone());
+    let known = Arc::new(OnceComplete::new());
+    let reviewer = Arc::new(Rules::new(Arc::<OnceComplete<Caches>>::clone(&known)));
+    let controllers = run_controllers(client.clone(), config, readiness.clone(), known);
     let shutdown = shutdown()?;
     let serve = server::run(webhook, client, &own_namespace, reviewer, readiness, shutdown);
     tokio::select! {
@@ -109,10 +112,19 @@ pub async fn run(args: OperatorArgs, reviewer: Arc<dyn Reviewer>) -> Result<(), 
     Ok(())
 }
 
-async fn run_controllers(client: Client, config: ControllerConfig, readiness: Readiness) {
+async fn run_controllers(
+    client: Client,
+    config: ControllerConfig,
+    readiness: Readiness,
+    known: Arc<OnceComplete<Caches>>,
+) {
     wait_for_crd(&client).await;
     readiness.met(CRD);
-    controller::run_controller(client, config, || readiness.met(CACHES)).await;
+    let complete = |caches| {
+        known.complete(caches);
+        readiness.met(CACHES);
+    };
+    controller::run_controller(client, config, complete).await;
 }
 
 /// Waits until the CRD is installed and established, saying so once.

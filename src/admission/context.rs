@@ -1,5 +1,9 @@
 //! What the rules know beside the object itself: reads of warm caches, never a call.
 
+use std::sync::{Arc, OnceLock};
+
+use kube::ResourceExt as _;
+
 use crate::crd::StellarNode;
 
 /// The StellarNodes of the cluster as far as they are known. What is not known is not held against an object.
@@ -21,5 +25,56 @@ impl Context for NoContext {
 
     fn validators(&self, _namespace: &str) -> Vec<StellarNode> {
         Vec::new()
+    }
+}
+
+/// Knows one StellarNode: for what is built from it.
+#[derive(Clone, Debug)]
+pub struct OneNode(pub StellarNode);
+
+impl Context for OneNode {
+    fn node(&self, namespace: &str, name: &str) -> Option<StellarNode> {
+        let same = self.0.namespace().as_deref() == Some(namespace) && self.0.name_any() == name;
+        same.then(|| self.0.clone())
+    }
+
+    fn validators(&self, _namespace: &str) -> Vec<StellarNode> {
+        Vec::new()
+    }
+}
+
+/// Knows nothing until its caches are complete.
+#[derive(Debug)]
+pub struct OnceComplete<C>(OnceLock<Arc<C>>);
+
+impl<C> OnceComplete<C> {
+    /// Knows nothing yet.
+    pub fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    /// From now on it knows what `caches` know.
+    pub fn complete(&self, caches: Arc<C>) {
+        // Caches are completed once; a second time changes nothing.
+        let _ = self.0.set(caches);
+    }
+}
+
+impl<C> Default for OnceComplete<C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<C: Context> Context for OnceComplete<C> {
+    fn node(&self, namespace: &str, name: &str) -> Option<StellarNode> {
+        self.0.get()?.node(namespace, name)
+    }
+
+    fn validators(&self, namespace: &str) -> Vec<StellarNode> {
+        self.0
+            .get()
+            .map(|caches| caches.validators(namespace))
+            .unwrap_or_default()
     }
 }

@@ -32,7 +32,7 @@ use kube::runtime::reflector::store;
 use kube::runtime::watcher::{Config, watcher};
 use kube::runtime::{Predicate as _, WatchStreamExt as _, predicates};
 
-pub use observe::{Scope, ScopePart};
+pub use observe::{Caches, Scope, ScopePart};
 pub use options::{AddressMode, Options, RestartMode};
 pub use peer_discovery::{
     Discovery, PeerDiscoveryResult, discover_peers, ensure_peers_config_map, get_peer_address, trigger_rolling_update,
@@ -61,17 +61,18 @@ pub struct ControllerConfig {
 
 /// Runs discovery in the background and the StellarNode controller, for ever.
 ///
-/// `complete` is called when everything is known that decisions are made from.
-pub async fn run_controller(client: Client, config: ControllerConfig, complete: impl FnOnce() + Send) {
+/// `complete` gets the caches when everything is known that decisions are made from.
+pub async fn run_controller(client: Client, config: ControllerConfig, complete: impl FnOnce(Arc<Caches>) + Send) {
     let ControllerConfig {
         scope,
         own_namespace,
         options,
         settings,
     } = config;
-    let discovery = Discovery::new(client.clone(), &scope, own_namespace, options, settings.clone());
-    discovery.wait_until_complete().await;
-    complete();
+    let caches = Arc::new(Caches::start(&client, &scope, &own_namespace));
+    caches.wait_until_complete().await;
+    complete(Arc::clone(&caches));
+    let discovery = Discovery::new(client.clone(), caches, own_namespace, options, settings.clone());
     // Its own task: whatever happens to one, the other goes on.
     let discovery = AbortOnDrop(tokio::spawn(discovery.run()));
     let context = Arc::new(reconciler::Context {

@@ -26,7 +26,8 @@ use tokio::task::JoinSet;
 
 use super::objects::{GuardedNode, Objects};
 use super::snapshot::Snapshot;
-use crate::crd::StellarNode;
+use crate::admission::context::Context;
+use crate::crd::{NodeType, StellarNode};
 use crate::labels;
 use crate::peers::NodeId;
 
@@ -161,13 +162,6 @@ impl Caches {
         self.changed.notified().await;
     }
 
-    /// All StellarNodes that parse.
-    pub fn nodes(&self) -> Vec<StellarNode> {
-        self.guarded_nodes()
-            .filter_map(|node| node.0.as_ref().ok().cloned())
-            .collect()
-    }
-
     /// The StellarNode of that name, if it is there and parses.
     pub fn node(&self, id: &NodeId) -> Option<StellarNode> {
         let reference = ObjectRef::new(&id.name).within(&id.namespace);
@@ -192,6 +186,21 @@ impl Caches {
             leases: self.leases.iter().flat_map(Store::state).collect(),
         };
         objects.snapshot(now)
+    }
+}
+
+impl Context for Caches {
+    fn node(&self, namespace: &str, name: &str) -> Option<StellarNode> {
+        Self::node(self, &NodeId::new(namespace, name))
+    }
+
+    fn validators(&self, namespace: &str) -> Vec<StellarNode> {
+        let is_there = |node: &StellarNode| {
+            node.spec.node_type == NodeType::Validator && node.metadata.namespace.as_deref() == Some(namespace)
+        };
+        self.guarded_nodes()
+            .filter_map(|node| node.0.as_ref().ok().filter(|node| is_there(node)).cloned())
+            .collect()
     }
 }
 

@@ -195,15 +195,15 @@ pub async fn watch_peers(client: Client, namespace: String) {
         operator_image: super::DEFAULT_OPERATOR_IMAGE.to_owned(),
     };
     let scope = Scope::Namespaces(vec![namespace.clone()]);
-    Discovery::new(client, &scope, namespace, Options::default(), settings)
-        .run()
-        .await;
+    let caches = Arc::new(Caches::start(&client, &scope, &namespace));
+    let discovery = Discovery::new(client, caches, namespace, Options::default(), settings);
+    discovery.run().await;
 }
 
 /// The loop.
 pub struct Discovery {
     client: Client,
-    caches: Caches,
+    caches: Arc<Caches>,
     own_namespace: String,
     options: Options,
     settings: BuildSettings,
@@ -219,15 +219,14 @@ impl std::fmt::Debug for Discovery {
 }
 
 impl Discovery {
-    /// Starts the watches; [`Self::run`] runs the loop.
+    /// Discovery over these caches; [`Self::run`] runs the loop.
     pub fn new(
         client: Client,
-        scope: &Scope,
+        caches: Arc<Caches>,
         own_namespace: String,
         options: Options,
         settings: BuildSettings,
     ) -> Self {
-        let caches = Caches::start(&client, scope, &own_namespace);
         let reporter = Reporter {
             controller: labels::REPORTER.to_owned(),
             instance: None,
@@ -243,14 +242,9 @@ impl Discovery {
         }
     }
 
-    /// Waits until everything is known that decisions are made from.
-    pub async fn wait_until_complete(&self) {
-        self.caches.wait_until_complete().await;
-    }
-
     /// Observes, decides, applies and reports for ever.
     pub async fn run(self) {
-        self.wait_until_complete().await;
+        self.caches.wait_until_complete().await;
         let interval = Duration::from_secs(self.options.discovery_interval_secs);
         loop {
             let now = clock::now();

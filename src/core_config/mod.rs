@@ -71,19 +71,3 @@ pub enum ConfigError {
     #[error("the seed is not a Stellar secret seed (S followed by 55 characters, nothing else): {0}")]
     Seed(&'static str),
 }
-/// x
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// x
-    pub field: &'static str,
-    /// x
-    pub message: String,
-}
-/// x
-pub fn check_validator(_c: &crate::crd::ValidatorConfig) -> Vec<Problem> {
-    vec![]
-}
-/// x
-pub fn quorum_warnings(_t: &str) -> Vec<String> {
-    vec![]
-}

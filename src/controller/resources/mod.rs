@@ -9,6 +9,8 @@ mod stateful_set;
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::{Map, Value, json};
 
+use crate::admission::context::OneNode;
+use crate::admission::mutate;
 use crate::core_config::ConfigError;
 use crate::crd::{StellarNode, StellarNodeSpec, ValidatorConfig};
 use crate::peers::NodeId;
@@ -23,6 +25,9 @@ pub enum BuildError {
     /// The object has no name, namespace or uid: it does not come from an API server.
     #[error("the StellarNode has no {0}")]
     NoMetadata(&'static str),
+    /// The defaults of the webhook do not fit the StatefulSet: a defect of this program.
+    #[error("the StatefulSet cannot be completed")]
+    Defaults(#[from] json_patch::PatchError),
     /// stellar-core would refuse the config.
     #[error("the config of stellar-core cannot be made")]
     Config(#[from] ConfigError),
@@ -75,10 +80,13 @@ pub fn build(node: &StellarNode, settings: &BuildSettings) -> Result<ValidatorOb
             .ok_or(BuildError::NoValidatorConfig)?,
         settings,
     };
+    let mut stateful_set = stateful_set::build(&subject);
+    // As the webhook would: what is stored is the same with the webhook up or down.
+    mutate::apply(&mut stateful_set, &OneNode(node.clone()))?;
     Ok(ValidatorObjects {
         config_map: config_map::build(&subject)?,
         service: service::build(&subject),
-        stateful_set: stateful_set::build(&subject),
+        stateful_set,
         replicas: stateful_set::replicas(subject.spec),
     })
 }
