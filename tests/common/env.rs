@@ -1,0 +1,213 @@
+//! One test's namespace with its operator, and what tests look at in it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use stellar_k8s::labels;
+
+use super::operator::{Operator, free_port};
+use super::{Cluster, Output, Recorder, install, wait_for};
+
+/// How long the operator may take until it is ready.
+const START: Duration = Duration::from_secs(60);
+/// How long a few validators may take until nobody has a reason left to restart.
+const SETTLE: Duration = Duration::from_secs(120);
+
+/// How the operator of a test is started.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// Arguments of `run`, beside addresses and names.
+    pub(crate) arguments: Vec<String>,
+}
+
+impl Default for Options {
+    /// Shorter times than an administrator would choose.
+    fn default() -> Self {
+        let arguments = "--settle 100ms --quiet 1s --propagation 2s --min-ready 1s --join-wait 10s --drain-time 1s";
+        Self {
+            arguments: arguments.split(' ').map(str::to_owned).collect(),
+        }
+    }
+}
+
+/// A namespace of its own with an operator for it. Dropped, it takes all of that away, also when the test fails; then the
+/// operator's log is printed.
+#[derive(Debug)]
+pub(crate) struct TestEnv {
+    cluster: Cluster,
+    namespace: String,
+    directory: PathBuf,
+    operator: Option<Operator>,
+    recorder: Recorder,
+}
+
+impl TestEnv {
+    /// Installs the manifests in a new namespace called after `name`, and waits until the operator there is ready.
+    pub(crate) async fn start(name: &str, options: Options) -> Self {
+        let cluster = Cluster::connect();
+        let namespace = format!("{name}-{}-{}", std::process::id(), free_port());
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&namespace);
+        std::fs::create_dir_all(&directory).expect("a directory of the test's own");
+        let recorder = Recorder::start(cluster.client().await, &namespace);
+        // From here on whatever fails, what was made is removed.
+        let mut env = Self {
+            cluster,
+            namespace,
+            directory,
+            operator: None,
+            recorder,
+        };
+        env.install(&options).await;
+        env
+    }
+
+    async fn install(&mut self, options: &Options) {
+        let port = free_port();
+        install::crd(&self.cluster);
+        install::operator(&self.cluster, &self.namespace, port, &self.directory);
+        let operator = Operator::start(
+            &self.cluster,
+            &self.namespace,
+            port,
+            &self.directory,
+            &options.arguments,
+        );
+        let operator = self.operator.insert(operator);
+        wait_for("the operator to be ready", START, async || {
+            operator.is_ready().await.then_some(())
+        })
+        .await;
+    }
+
+    /// The test's namespace.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// What happened to the pods since the start.
+    pub(crate) fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// The operator's log so far.
+    pub(crate) fn log(&self) -> String {
+        self.operator.as_ref().map(Operator::log).unwrap_or_default()
+    }
+
+    /// Runs kubectl as the administrator, in the test's namespace.
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> Output {
+        self.kubectl_with(arguments, "")
+    }
+
+    /// The same, with an input.
+    pub(crate) fn kubectl_with(&self, arguments: &[&str], stdin: &str) -> Output {
+        let arguments: Vec<&str> = ["--namespace", &self.namespace]
+            .into_iter()
+            .chain(arguments.iter().copied())
+            .collect();
+        self.cluster.kubectl(&arguments, stdin)
+    }
+
+    /// `kubectl apply -f -`, which must succeed.
+    pub(crate) fn apply(&self, manifests: &str) {
+        self.kubectl_with(&["apply", "-f", "-"], manifests).ok("apply");
+    }
+
+    /// An object as the API server returns it; `None` if there is none.
+    pub(crate) fn get(&self, object: &str) -> Option<Value> {
+        let text = self
+            .kubectl(&["get", object, "-o", "json", "--ignore-not-found"])
+            .ok(object);
+        (!text.is_empty()).then(|| serde_json::from_str(&text).expect("JSON"))
+    }
+
+    /// The lines of `KNOWN_PEERS`; none while there is no ConfigMap.
+    pub(crate) fn peers(&self) -> BTreeSet<String> {
+        let list = self.get(&format!("configmap/{}", labels::DEFAULT_PEERS_CONFIG_MAP));
+        let lines = list
+            .as_ref()
+            .and_then(|list| list["data"][labels::KNOWN_PEERS].as_str());
+        lines.unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+
+    /// The present IP of a validator's pod.
+    pub(crate) fn pod_ip(&self, validator: &str) -> Option<String> {
+        let pod = self.get(&format!("pod/{validator}-0"))?;
+        pod["status"]["podIP"].as_str().map(str::to_owned)
+    }
+
+    /// `{podIP}:11625` of each of these validators, once each has a pod with an address.
+    pub(crate) fn addresses(&self, validators: &[&str]) -> Option<BTreeSet<String>> {
+        let address = |validator: &&str| Some(format!("{}:11625", self.pod_ip(validator)?));
+        validators.iter().map(address).collect()
+    }
+
+    /// Waits until these validators vote, the list is made of their present addresses, and each has loaded all the others.
+    pub(crate) async fn settled(&self, validators: &[&str]) {
+        let what = format!("{validators:?} to know each other");
+        wait_for(&what, SETTLE, async || self.is_settled(validators).then_some(())).await;
+    }
+
+    fn is_settled(&self, validators: &[&str]) -> bool {
+        let voting = self.recorder.history().voting();
+        if !validators.iter().all(|name| voting.contains(*name)) {
+            return false;
+        }
+        let Some(addresses) = self.addresses(validators) else {
+            return false;
+        };
+        let loaded: Option<Vec<BTreeSet<String>>> = validators.iter().map(|name| self.rendered_peers(name)).collect();
+        let Some(loaded) = loaded else {
+            return false;
+        };
+        self.peers() == addresses && loaded.iter().all(|peers| peers.len() + 1 == validators.len())
+    }
+
+    /// Pairs of validators neither of which loaded the other's present address: they cannot meet.
+    pub(crate) fn strangers(&self, validators: &[&str]) -> Vec<(String, String)> {
+        let knows = |one: &str, other: &str| {
+            let address = self.pod_ip(other).map(|ip| format!("{ip}:11625"));
+            let loaded = self.rendered_peers(one).unwrap_or_default();
+            address.is_some_and(|address| loaded.contains(&address))
+        };
+        let mut strangers = Vec::new();
+        for (place, one) in validators.iter().enumerate() {
+            for other in &validators[place + 1..] {
+                if !knows(one, other) && !knows(other, one) {
+                    strangers.push(((*one).to_owned(), (*other).to_owned()));
+                }
+            }
+        }
+        strangers
+    }
+
+    /// The `stellar-core.cfg` that a pod really got, written by its `render-config`.
+    pub(crate) fn rendered_config(&self, pod: &str) -> Option<toml::Table> {
+        let directory = self.cluster.kubelet_directory().join(&self.namespace).join(pod);
+        let file = directory.join("current/volumes/config/stellar-core.cfg");
+        let text = std::fs::read_to_string(file).ok()?;
+        Some(text.parse().expect("stellar-core.cfg is TOML"))
+    }
+
+    /// `KNOWN_PEERS` of the `stellar-core.cfg` that a validator really got; none where the file leaves it out.
+    pub(crate) fn rendered_peers(&self, validator: &str) -> Option<BTreeSet<String>> {
+        let config = self.rendered_config(&format!("{validator}-0"))?;
+        let peers = config.get(labels::KNOWN_PEERS).and_then(toml::Value::as_array);
+        let peers = peers.into_iter().flatten().filter_map(toml::Value::as_str);
+        Some(peers.map(str::to_owned).collect())
+    }
+}
+
+impl Drop for TestEnv {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- log of the operator in {} ---\n{}", self.namespace, self.log());
+            eprintln!("--- what happened to its pods ---\n{}", self.recorder.history());
+        }
+        self.operator = None;
+        install::remove(&self.cluster, &self.namespace);
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}

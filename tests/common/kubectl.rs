@@ -1,0 +1,47 @@
+//! `kubectl` as a person would type it, with a kubeconfig that is named, never found.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What a command printed, and whether it succeeded.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) success: bool,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Output {
+    /// What it printed, if it succeeded; else the test fails with what it complained about.
+    pub(crate) fn ok(self, what: &str) -> String {
+        assert!(self.success, "{what}: {}", self.stderr);
+        self.stdout
+    }
+}
+
+/// Runs kubectl with this kubeconfig.
+pub(crate) fn kubectl(kubeconfig: &Path, arguments: &[&str], stdin: &str) -> Output {
+    let mut child = Command::new("kubectl")
+        .arg("--kubeconfig")
+        .arg(kubeconfig)
+        // Nothing is written into the home directory.
+        .arg(concat!("--cache-dir=", env!("CARGO_TARGET_TMPDIR"), "/kubectl"))
+        .args(arguments)
+        .env_remove("KUBECONFIG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("kubectl is in PATH");
+    let mut input = child.stdin.take().expect("piped");
+    // A command that reads no input closes it: that is its right.
+    let _ = input.write_all(stdin.as_bytes());
+    drop(input);
+    let output = child.wait_with_output().expect("kubectl ends");
+    Output {
+        success: output.status.success(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}

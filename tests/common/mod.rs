@@ -1,0 +1,42 @@
+//! An operator of the test's own in a real cluster: one namespace, the shipped manifests, the shipped rights.
+//!
+//! The cluster comes from `STELLAR_TEST_KUBECONFIG` and from nowhere else; `make test` makes one and sets it.
+
+#![allow(dead_code, reason = "each test uses a part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod cluster;
+mod env;
+mod install;
+mod kubectl;
+mod operator;
+mod recorder;
+mod validators;
+
+pub(crate) use cluster::Cluster;
+pub(crate) use env::{Options, TestEnv};
+pub(crate) use kubectl::Output;
+pub(crate) use recorder::Recorder;
+pub(crate) use validators::Validators;
+
+use std::time::{Duration, Instant};
+
+/// How often a condition is looked at.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Waits until `probe` finds something, and gives it back; fails the test when that takes longer than `timeout`.
+pub(crate) async fn wait_for<T>(what: &str, timeout: Duration, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = probe().await {
+            return found;
+        }
+        assert!(start.elapsed() < timeout, "waited {timeout:?} in vain for {what}");
+        tokio::time::sleep(POLL).await;
+    }
+}

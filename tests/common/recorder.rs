@@ -1,0 +1,164 @@
+//! What happened to the pods of a namespace, from the start: so that a test can count restarts, and prove that two
+//! validators were never down at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::Pod;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, ResourceExt as _};
+use stellar_k8s::labels;
+use tokio::task::JoinHandle;
+
+/// What was seen of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It is there and not Ready.
+    NotReady,
+    /// It is Ready: its validator votes.
+    Ready,
+    /// It was asked to end.
+    Terminating,
+    /// It is gone.
+    Gone,
+}
+
+/// One thing that was seen.
+#[derive(Clone, Debug)]
+struct Seen {
+    validator: String,
+    uid: String,
+    state: State,
+}
+
+/// All that was seen, in the order in which the API server did it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct History(Vec<Seen>);
+
+impl History {
+    fn note(&mut self, validator: &str, uid: &str, state: State) {
+        let last = self.0.iter().rev().find(|seen| seen.uid == uid);
+        if last.is_none_or(|last| last.state != state) {
+            self.0.push(Seen {
+                validator: validator.to_owned(),
+                uid: uid.to_owned(),
+                state,
+            });
+        }
+    }
+
+    /// How many pods each validator has had.
+    pub(crate) fn lives(&self) -> BTreeMap<String, usize> {
+        let pods: BTreeSet<(&str, &str)> = self
+            .0
+            .iter()
+            .map(|seen| (seen.validator.as_str(), seen.uid.as_str()))
+            .collect();
+        let mut lives = BTreeMap::new();
+        for (validator, _) in pods {
+            *lives.entry(validator.to_owned()).or_default() += 1;
+        }
+        lives
+    }
+
+    /// The validators whose present pod is Ready.
+    pub(crate) fn voting(&self) -> BTreeSet<String> {
+        let mut states = BTreeMap::new();
+        for seen in &self.0 {
+            states.insert(&seen.validator, seen.state);
+        }
+        let ready = states.into_iter().filter(|(_, state)| *state == State::Ready);
+        ready.map(|(validator, _)| validator.clone()).collect()
+    }
+
+    /// The most validators that were down at one moment, leaving out those that were meant to go down. Down is who voted
+    /// before and does not now.
+    pub(crate) fn down_at_once(&self, leaving: &[&str]) -> BTreeSet<String> {
+        let mut down = BTreeSet::new();
+        let mut most = BTreeSet::new();
+        let mut voted = BTreeSet::new();
+        for seen in self.0.iter().filter(|seen| !leaving.contains(&seen.validator.as_str())) {
+            if seen.state == State::Ready {
+                voted.insert(&seen.validator);
+                down.remove(&seen.validator);
+            } else if voted.contains(&seen.validator) {
+                down.insert(seen.validator.clone());
+            }
+            if down.len() > most.len() {
+                most = down.clone();
+            }
+        }
+        most
+    }
+}
+
+impl fmt::Display for History {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Seen { validator, uid, state } in &self.0 {
+            writeln!(formatter, "{validator} {} {state:?}", uid.get(..8).unwrap_or(uid))?;
+        }
+        Ok(())
+    }
+}
+
+/// Watches the pods of a namespace.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    history: Arc<Mutex<History>>,
+    watch: JoinHandle<()>,
+}
+
+impl Recorder {
+    /// Starts to watch; the namespace need not be there yet.
+    pub(crate) fn start(client: Client, namespace: &str) -> Self {
+        let history: Arc<Mutex<History>> = Arc::default();
+        let pods: Api<Pod> = Api::namespaced(client, namespace);
+        let noted = Arc::clone(&history);
+        let watch = tokio::spawn(async move {
+            let mut events = watcher(pods, watcher::Config::default().labels(labels::INSTANCE)).boxed();
+            while let Some(event) = events.next().await {
+                let (pod, gone) = match event {
+                    Ok(Event::Apply(pod) | Event::InitApply(pod)) => (pod, false),
+                    Ok(Event::Delete(pod)) => (pod, true),
+                    Ok(Event::Init | Event::InitDone) => continue,
+                    // A gap in what was seen would prove nothing.
+                    Err(error) => panic!("the recorder's watch broke off: {error}"),
+                };
+                let validator = pod.labels().get(labels::INSTANCE).cloned().unwrap_or_default();
+                let state = if gone { State::Gone } else { state(&pod) };
+                let mut history = noted.lock().expect("nobody panicked with it");
+                history.note(&validator, &pod.uid().unwrap_or_default(), state);
+            }
+        });
+        Self { history, watch }
+    }
+
+    /// All that was seen so far.
+    pub(crate) fn history(&self) -> History {
+        assert!(
+            !self.watch.is_finished() || std::thread::panicking(),
+            "the recorder's watch broke off"
+        );
+        self.history.lock().map(|history| history.clone()).unwrap_or_default()
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
+
+fn state(pod: &Pod) -> State {
+    if pod.metadata.deletion_timestamp.is_some() {
+        return State::Terminating;
+    }
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let ready = conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    if ready { State::Ready } else { State::NotReady }
+}

@@ -1,0 +1,37 @@
+//! Four validators that nobody touches are not restarted.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Options, TestEnv, Validators};
+
+const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
+/// Thirty times the time for which the operator waits in this test.
+const A_MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_restarted_within_a_minute() {
+    let env = TestEnv::start("left-alone", Options::default()).await;
+    env.apply(&Validators::new(4).manifests(1..=4));
+    env.settled(&FOUR).await;
+    let before = env.recorder().history();
+    let most = before.lives().into_values().max();
+    assert!(most <= Some(2), "one restart brought everybody together:\n{before}");
+
+    // The time itself is what is promised: there is nothing to wait for.
+    tokio::time::sleep(A_MINUTE).await;
+
+    let after = env.recorder().history();
+    assert_eq!(after.lives(), before.lives(), "{after}");
+    assert_eq!(after.voting().len(), FOUR.len(), "{after}");
+    let down = after.down_at_once(&[]);
+    assert!(down.len() <= 1, "down at once: {down:?}\n{after}");
+}

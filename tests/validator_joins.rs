@@ -1,0 +1,41 @@
+//! Scenario 1 of the guide: a fourth validator joins three; the three restart one after the other, the fourth does not.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{Options, TestEnv, Validators};
+
+const THREE: [&str; 3] = ["validator-1", "validator-2", "validator-3"];
+const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_others_restart_in_turn_and_the_newcomer_does_not() {
+    let env = TestEnv::start("joins", Options::default()).await;
+    let validators = Validators::new(4);
+    env.apply(&validators.manifests(1..=3));
+    env.settled(&THREE).await;
+    let before = env.recorder().history().lives();
+
+    env.apply(&validators.manifests([4]));
+    env.settled(&FOUR).await;
+
+    let history = env.recorder().history();
+    let mut expected: BTreeMap<String, usize> = before.into_iter().map(|(name, lives)| (name, lives + 1)).collect();
+    expected.insert("validator-4".to_owned(), 1);
+    assert_eq!(
+        history.lives(),
+        expected,
+        "one restart each, none of the newcomer:\n{history}"
+    );
+    let down = history.down_at_once(&[]);
+    assert!(down.len() <= 1, "down at once: {down:?}\n{history}");
+    assert_eq!(env.strangers(&FOUR), [], "each pair can meet");
+}

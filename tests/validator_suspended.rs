@@ -1,0 +1,63 @@
+//! Scenario 2 of the guide: one validator is suspended; it leaves the list, and the others restart in turn without it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use common::{Options, TestEnv, Validators, wait_for};
+use serde_json::json;
+
+const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
+const REMAINING: [&str; 3] = ["validator-1", "validator-3", "validator-4"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_leaves_and_the_others_restart_in_turn() {
+    let env = TestEnv::start("suspended", Options::default()).await;
+    env.apply(&Validators::new(4).manifests(1..=4));
+    env.settled(&FOUR).await;
+    let before = env.recorder().history().lives();
+
+    let suspend = r#"{"spec":{"suspended":true}}"#;
+    env.kubectl(&["patch", "stellarnode/validator-2", "--type=merge", "-p", suspend])
+        .ok("suspend");
+    wait_for(
+        "the StatefulSet to be scaled to 0",
+        Duration::from_secs(30),
+        async || {
+            let stateful_set = env.get("statefulset/validator-2")?;
+            (stateful_set["spec"]["replicas"] == json!(0)).then_some(())
+        },
+    )
+    .await;
+    env.settled(&REMAINING).await;
+
+    let history = env.recorder().history();
+    let expected: BTreeMap<String, usize> = before
+        .into_iter()
+        .map(|(name, lives)| {
+            if name == "validator-2" {
+                (name, lives)
+            } else {
+                (name, lives + 1)
+            }
+        })
+        .collect();
+    assert_eq!(
+        history.lives(),
+        expected,
+        "one restart each, no new pod of the suspended one:\n{history}"
+    );
+    let down = history.down_at_once(&["validator-2"]);
+    assert!(down.len() <= 1, "down at once: {down:?}\n{history}");
+    assert_eq!(env.strangers(&REMAINING), [], "each pair can meet");
+    assert!(env.get("pod/validator-2-0").is_none(), "its pod is gone");
+    assert!(env.get("service/validator-2-headless").is_some(), "its Service stays");
+}
