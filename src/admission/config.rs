@@ -18,7 +18,7 @@ pub struct WebhookConfig {
     /// Address that the webhook is served on; port 0 takes a free one.
     #[arg(long, env = "WEBHOOK_LISTEN", default_value = "0.0.0.0:9443")]
     pub webhook_listen: SocketAddr,
-    /// Address under which the API server calls the webhook, when that is not the Service: https://HOST[:PORT].
+    /// Address under which the API server calls the webhook, when that is not the Service, such as `https://HOST:PORT`.
     #[arg(long, env = "WEBHOOK_URL", value_parser = url)]
     pub webhook_url: Option<Uri>,
     /// Name of the webhook's Service, in the operator's namespace.

@@ -16,6 +16,8 @@ use super::field_error::FieldError;
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
+/// Ends every cause.
+const SPEAKER: &str = "(refused by the admission webhook of stellar-operator)";
 /// HTTP status of a denial, as the API server gives it for an invalid object.
 pub const UNPROCESSABLE: u16 = 422;
 
@@ -255,8 +257,9 @@ impl Response {
         Ok(response)
     }
 
-    /// Refuses the request, with every problem in the message and in a cause of its own: `kubectl` prints the causes,
-    /// client libraries the message.
+    /// Refuses the request, with every problem in the message and in a cause of its own: `kubectl` prints only the causes,
+    /// client libraries only the message. The API server puts the webhook's name before the message; a cause has to say by
+    /// itself who speaks.
     pub fn deny(request: &Request<'_>, name: &str, errors: Vec<FieldError>, warnings: Vec<String>) -> Self {
         let problems: Vec<String> = errors.iter().map(ToString::to_string).collect();
         let kind = &request.kind;
@@ -276,7 +279,13 @@ impl Response {
                 name: name.to_owned(),
                 group: kind.group.to_string(),
                 kind: kind.kind.to_string(),
-                causes: errors,
+                causes: errors
+                    .into_iter()
+                    .map(|error| FieldError {
+                        message: format!("{} {SPEAKER}", error.message),
+                        ..error
+                    })
+                    .collect(),
             },
         });
         response

@@ -147,7 +147,7 @@ pub struct ValidatorConfig {
     /// Where the seed's file is, with keySource KMS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kms_config: Option<KmsConfig>,
-    /// Whom this validator trusts, as stellar-core's TOML: [QUORUM_SET] tables, or [[HOME_DOMAINS]] and [[VALIDATORS]].
+    /// Whom this validator trusts, as stellar-core's TOML: a QUORUM_SET table, or arrays of HOME_DOMAINS and VALIDATORS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quorum_set: Option<String>,
     /// Port on which other validators reach this one: 1 to 65535, not 11626 (stellar-core's HTTP port). Default 11625. Below 1024 a non-root process may not be able to bind it. Changing it restarts this validator, and the others in turn.
