@@ -18,7 +18,7 @@ fn mutated(object: &Value) -> Value {
     object
 }
 
-fn core_env<'a>(object: &'a Value, container: usize) -> &'a Value {
+fn core_env(object: &Value, container: usize) -> &Value {
     &object["spec"]["template"]["spec"]["containers"][container]["env"]
 }
 
@@ -179,13 +179,12 @@ fn a_template_that_the_request_does_not_change_is_left_alone() {
 fn without_additions(mut object: Value, before: &Value) -> Value {
     if object["kind"] == "StellarNode" {
         for field in ["peerPort", "knownPeersRef"] {
-            if before["spec"]["validatorConfig"][field].is_null() {
-                if let Some(config) = object
+            if before["spec"]["validatorConfig"][field].is_null()
+                && let Some(config) = object
                     .pointer_mut("/spec/validatorConfig")
                     .and_then(Value::as_object_mut)
-                {
-                    config.remove(field);
-                }
+            {
+                config.remove(field);
             }
         }
         return object;
@@ -251,7 +250,7 @@ fn any_stateful_set() -> impl Strategy<Value = Value> {
             None => {}
             Some(None) => object["metadata"]["annotations"] = json!({ "other": "kept" }),
             Some(Some(port)) => {
-                object["metadata"]["annotations"] = json!({ "stellar.org/peer-port": port.to_string() })
+                object["metadata"]["annotations"] = json!({ "stellar.org/peer-port": port.to_string() });
             }
         }
         object
