@@ -195,7 +195,7 @@ fn check_storage(storage: &Value, verdict: &mut Verdict) {
     let Some(size) = storage.get("size") else {
         return;
     };
-    if amount_of(size).is_none_or(super::quantity::Quantity::is_zero) {
+    if amount_of(size).is_none_or(Quantity::is_zero) {
         verdict.error(FieldError::invalid(
             "spec.storage.size",
             format!("{size} is no size of a volume: write for example 100Gi"),

@@ -1,4 +1,4 @@
-//! The wire, judged by kube's own types, and the requests that always pass.
+//! The wire, and the requests that always pass.
 
 use std::sync::Arc;
 
