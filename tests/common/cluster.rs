@@ -47,7 +47,7 @@ impl Cluster {
     }
 
     /// Where the kubelet's part keeps what the pods got; only where the cluster is one of `tests/cluster`.
-    pub(crate) fn kubelet_directory(&self) -> PathBuf {
+    pub(crate) fn kubelet_directory() -> PathBuf {
         let directory = std::env::var_os("STELLAR_TEST_CLUSTER_DIR").expect("a cluster made by tests/cluster");
         Path::new(&directory).join("kubelet")
     }

@@ -185,7 +185,7 @@ impl TestEnv {
 
     /// The `stellar-core.cfg` that a pod really got, written by its `render-config`.
     pub(crate) fn rendered_config(&self, pod: &str) -> Option<toml::Table> {
-        let directory = self.cluster.kubelet_directory().join(&self.namespace).join(pod);
+        let directory = Cluster::kubelet_directory().join(&self.namespace).join(pod);
         let file = directory.join("current/volumes/config/stellar-core.cfg");
         let text = std::fs::read_to_string(file).ok()?;
         Some(text.parse().expect("stellar-core.cfg is TOML"))
