@@ -26,7 +26,7 @@ check: ## Format, lints, documentation, generated files
 
 cluster-tests: ## The tests that need a control plane, alone
 	@cargo build --workspace --tests
-	@tests/cluster/with tests/promises
+	@tests/cluster/with cargo test --test promises --test webhook
 
 generate: ## Write the generated files anew
 	@$(BUILD)

@@ -12,7 +12,6 @@ use crate::cluster::{Cluster, eventually};
 use crate::replica::Replica;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs the control plane named by STELLAR_TEST_KUBECONFIG"]
 async fn two_replicas_that_start_together_share_one_authority() {
     for _ in 0..5 {
         let cluster = Cluster::new().await;
@@ -39,7 +38,6 @@ async fn two_replicas_that_start_together_share_one_authority() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs the control plane named by STELLAR_TEST_KUBECONFIG"]
 async fn rotation_under_load_fails_no_call() {
     let cluster = Arc::new(Cluster::new().await);
     let lives = ["--certificate-lifetime", "6s", "--ca-lifetime", "24s"];
@@ -110,7 +108,6 @@ async fn rotation_under_load_fails_no_call() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs the control plane named by STELLAR_TEST_KUBECONFIG"]
 async fn an_edited_ca_bundle_is_repaired_and_nothing_else_is_touched() {
     let cluster = Cluster::new().await;
     let replica = [Replica::start(&cluster, &[]).await];
@@ -152,7 +149,6 @@ async fn an_edited_ca_bundle_is_repaired_and_nothing_else_is_touched() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs the control plane named by STELLAR_TEST_KUBECONFIG"]
 async fn a_configuration_that_was_deleted_stays_deleted() {
     let cluster = Cluster::new().await;
     let replica = [Replica::start(&cluster, &[]).await];
@@ -182,7 +178,6 @@ async fn a_configuration_that_was_deleted_stays_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs the control plane named by STELLAR_TEST_KUBECONFIG"]
 async fn somebody_elses_secret_is_left_alone() {
     let cluster = Cluster::new().await;
     let theirs = json!({ "metadata": { "name": cluster.name }, "stringData": { "password": "theirs" } });
@@ -201,7 +196,6 @@ async fn somebody_elses_secret_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs the control plane named by STELLAR_TEST_KUBECONFIG"]
 async fn a_damaged_secret_is_made_anew() {
     let cluster = Cluster::new().await;
     let replica = [Replica::start(&cluster, &[]).await];

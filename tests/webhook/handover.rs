@@ -8,7 +8,6 @@ use crate::cluster::Cluster;
 use crate::replica::Replica;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs the control plane named by STELLAR_TEST_KUBECONFIG"]
 async fn two_replicas_restart_in_turn_and_no_call_fails() {
     let cluster = Arc::new(Cluster::new().await);
     let balancer = Balancer::start().await;

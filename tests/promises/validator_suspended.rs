@@ -1,18 +1,9 @@
 //! Scenario 2 of the guide: one validator is suspended; it leaves the list, and the others restart in turn without it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use common::{Options, TestEnv, Validators, wait_for};
+use crate::common::{Options, TestEnv, Validators, wait_for};
 use serde_json::json;
 
 const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];

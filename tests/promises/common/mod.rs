@@ -2,14 +2,6 @@
 //!
 //! The cluster comes from `STELLAR_TEST_KUBECONFIG` and from nowhere else; `make test` makes one and sets it.
 
-#![allow(dead_code, reason = "each test uses a part")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 mod cluster;
 mod env;
 mod install;

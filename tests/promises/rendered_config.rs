@@ -1,15 +1,6 @@
 //! The `stellar-core.cfg` that each validator really got holds the others and not itself.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
-use common::{Options, TestEnv, Validators};
+use crate::common::{Options, TestEnv, Validators};
 
 const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
 

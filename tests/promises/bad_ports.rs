@@ -1,15 +1,6 @@
 //! Ports that cannot work are refused: by the schema where it can see it, else by the webhook, and the field is named.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
-use common::{Options, Output, TestEnv, Validators};
+use crate::common::{Options, Output, TestEnv, Validators};
 use serde_json::{Value, json};
 
 const FIELD: &str = "spec.validatorConfig.peerPort";
@@ -26,7 +17,7 @@ fn with_port(port: i64) -> Value {
 
 /// The API server's whole answer to a create: what client libraries see, where kubectl prints only the causes.
 async fn answer(env: &TestEnv, resource: &str, object: &Value) -> (u16, Value) {
-    let client = common::Cluster::connect().client().await;
+    let client = crate::common::Cluster::connect().client().await;
     let path = format!(
         "/apis/{}/namespaces/{}/{resource}",
         object["apiVersion"].as_str().unwrap(),

@@ -1,17 +1,8 @@
 //! Four validators that nobody touches are not restarted.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
 use std::time::Duration;
 
-use common::{Options, TestEnv, Validators};
+use crate::common::{Options, TestEnv, Validators};
 
 const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
 /// Thirty times the time for which the operator waits in this test.

@@ -70,11 +70,6 @@ impl Operator {
             .is_some_and(|line| line.contains(" 200 "))
     }
 
-    /// Process id.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// All that it logged so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()

@@ -1,17 +1,8 @@
 //! Scenario 1 of the guide: a fourth validator joins three; the three restart one after the other, the fourth does not.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::{Options, TestEnv, Validators};
+use crate::common::{Options, TestEnv, Validators};
 
 const THREE: [&str; 3] = ["validator-1", "validator-2", "validator-3"];
 const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];

@@ -25,11 +25,6 @@ impl Cluster {
         }
     }
 
-    /// The administrator's kubeconfig.
-    pub(crate) fn kubeconfig(&self) -> &Path {
-        &self.kubeconfig
-    }
-
     /// Runs kubectl as the administrator.
     pub(crate) fn kubectl(&self, arguments: &[&str], stdin: &str) -> Output {
         kubectl::kubectl(&self.kubeconfig, arguments, stdin)

@@ -1,15 +1,6 @@
 //! A validator created without a peer port is stored with stellar-core's own, 11625.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
-use common::{Options, TestEnv, Validators};
+use crate::common::{Options, TestEnv, Validators};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]

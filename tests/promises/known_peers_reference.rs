@@ -1,17 +1,8 @@
 //! The StatefulSet of a validator, as the API server stores it, takes KNOWN_PEERS from the peers ConfigMap.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
 use std::time::Duration;
 
-use common::{Options, TestEnv, Validators, wait_for};
+use crate::common::{Options, TestEnv, Validators, wait_for};
 use serde_json::{Value, json};
 
 const TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,15 +1,6 @@
 //! Three validators make a ConfigMap with their three addresses, in each of its forms.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
-use common::{Options, TestEnv, Validators};
+use crate::common::{Options, TestEnv, Validators};
 use serde_json::{Value, json};
 
 const THREE: [&str; 3] = ["validator-1", "validator-2", "validator-3"];
