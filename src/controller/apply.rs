@@ -13,9 +13,9 @@ use kube::{Api, Client, ResourceExt as _};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::decide::{ListRemoval, ListWrite, RecordWrite};
+use super::decide::{ListRemoval, ListWrite, Plan, RecordWrite};
 use super::resources::{self, BuildError, BuildSettings};
-use super::snapshot::{LastRestart, PublishedList, Turn, TurnLease, Workload};
+use super::snapshot::{LastRestart, PublishedList, Snapshot, Turn, TurnLease, Workload};
 use crate::api::{ApiError, deadline};
 use crate::crd::StellarNode;
 use crate::labels;
@@ -264,4 +264,17 @@ pub async fn status(client: &Client, node: &StellarNode, manager: &str, part: &V
     });
     deadline(api.patch_status(&node.name_any(), &server_side(manager), &Patch::Apply(&body))).await?;
     Ok(())
+}
+
+/// Restarts the holder of a turn as a plan says.
+///
+/// # Errors
+/// As [`restart`]; also when the plan is not of that snapshot.
+pub async fn planned_restart(client: &Client, snapshot: &Snapshot, plan: &Plan, turn: &Turn) -> Result<(), ApplyError> {
+    let validator = snapshot.validators.iter().find(|validator| validator.uid == turn.uid);
+    let workload = validator
+        .and_then(|validator| validator.workload.as_ref())
+        .ok_or(ApplyError::SpecMoved)?;
+    let view = plan.views.get(&turn.node).ok_or(ApplyError::SpecMoved)?;
+    restart(client, turn, workload, view).await
 }

@@ -25,6 +25,7 @@ pub fn validator(node: &StellarNode, workload: Option<&StatefulSet>, pod: Option
     let namespace = node.namespace()?;
     let config = node.spec.validator_config.as_ref();
     let annotation = |name: &str| node.annotations().get(name).cloned();
+    let workload = workload.map(convert_workload);
     Some(Validator {
         id: NodeId::new(namespace.clone(), node.name_any()),
         uid: node.uid()?,
@@ -47,11 +48,19 @@ pub fn validator(node: &StellarNode, workload: Option<&StatefulSet>, pod: Option
         deleting: node.metadata.deletion_timestamp.is_some(),
         paused: annotation(labels::PAUSE_RESTARTS).is_some(),
         approved: annotation(labels::APPROVE_RESTART),
-        spec_hash: Some(resources::spec_hash(&node.spec)),
+        spec_hash: wanted_hash(node, workload.as_ref()),
         mirror: mirror(node),
-        workload: workload.map(convert_workload),
+        workload,
         pod: pod.map(convert_pod),
     })
+}
+
+/// Hash of the spec that a validator's pods are to be built from; `None` for a spec that nothing can be built from, so that
+/// it takes no turn and what runs goes on.
+fn wanted_hash(node: &StellarNode, workload: Option<&Workload>) -> Option<String> {
+    let hash = resources::spec_hash(&node.spec);
+    let built = workload.is_some_and(|workload| workload.spec_hash.as_ref() == Some(&hash));
+    (built || resources::check(node).is_ok()).then_some(hash)
 }
 
 /// What the status of a StellarNode says of its membership.
@@ -226,5 +235,69 @@ pub fn turn_lease(object: &Lease) -> TurnLease {
         resource_version: object.resource_version(),
         readable: turns.is_some() && is_ours(object.labels()),
         turns: turns.unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn node(validator_config: &Value) -> StellarNode {
+        serde_json::from_value(json!({
+            "apiVersion": labels::API_VERSION,
+            "kind": labels::KIND,
+            "metadata": { "name": "validator-1", "namespace": "stellar", "uid": "1" },
+            "spec": {
+                "nodeType": "Validator", "network": "testnet", "version": "26.0.1", "validatorConfig": validator_config,
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_spec_that_nothing_can_be_built_from_takes_no_turn() {
+        let good = validator(&node(&json!({ "seedSecretRef": "seed" })), None, None).unwrap();
+        assert!(good.spec_hash.is_some());
+        for bad in [
+            json!({ "seedSecretRef": "seed", "peerPort": 11626 }),
+            json!({ "seedSecretRef": "seed", "quorumSet": "[QUORUM_SET" }),
+        ] {
+            assert_eq!(validator(&node(&bad), None, None).unwrap().spec_hash, None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_report_counts_only_when_it_was_there_before_the_core_container() {
+        let statuses = |exit_code: i32, finished: &str| -> Vec<ContainerStatus> {
+            serde_json::from_value(json!([{
+                "name": labels::RENDER_CONTAINER, "image": "", "imageID": "", "ready": true, "restartCount": 0,
+                "state": { "terminated": {
+                    "exitCode": exit_code, "finishedAt": finished, "message": Report::of_nothing().to_message(),
+                } },
+            }]))
+            .unwrap()
+        };
+        let started: Timestamp = "2026-01-01T00:00:10Z".parse().unwrap();
+        let counts = |exit_code, finished, core| loaded(&statuses(exit_code, finished), core).is_some();
+        assert!(counts(0, "2026-01-01T00:00:09Z", Some(started)));
+        assert!(
+            counts(0, "2026-01-01T00:00:10Z", Some(started)),
+            "kubelets give whole seconds"
+        );
+        assert!(counts(0, "2026-01-01T00:00:09Z", None));
+        assert!(
+            !counts(0, "2026-01-01T00:00:11Z", Some(started)),
+            "an old message beside a new sandbox"
+        );
+        assert!(!counts(1, "2026-01-01T00:00:09Z", Some(started)));
+    }
+
+    #[test]
+    fn a_dual_stack_pod_contributes_its_ipv4_address() {
+        let status = |json: Value| serde_json::from_value(json).unwrap();
+        let both = json!({ "podIP": "fd00::1", "podIPs": [{ "ip": "fd00::1" }, { "ip": "10.0.0.1" }] });
+        assert_eq!(ipv4(&status(both)).as_deref(), Some("10.0.0.1"));
+        assert_eq!(ipv4(&status(json!({ "podIP": "fd00::1" }))), None);
     }
 }

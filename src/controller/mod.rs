@@ -1,12 +1,13 @@
 //! Discovery, rollout and the StellarNode controller.
 //!
 //! Data flows one way: [`observe`] (reflector caches) → [`decide`] (pure: [`groups`], [`links`], [`needs`], [`rollout`],
-//! [`report`]) → [`apply`] (writes) and [`status`] (what each StellarNode is told). [`peer_discovery`] runs that loop;
+//! [`report`]) → [`apply`] (writes) and [`status`] (what each StellarNode is told). [`discovery`] runs that loop;
 //! [`reconciler`] runs beside it and turns each StellarNode into its objects. Neither blocks or stops the other.
 
 pub mod apply;
 pub mod convert;
 pub mod decide;
+pub mod discovery;
 pub mod groups;
 pub mod links;
 pub mod needs;
@@ -32,11 +33,11 @@ use kube::runtime::reflector::store;
 use kube::runtime::watcher::{Config, watcher};
 use kube::runtime::{Predicate as _, WatchStreamExt as _, predicates};
 
+pub use discovery::Discovery;
 pub use observe::{Caches, Scope, ScopePart};
 pub use options::{AddressMode, Options, RestartMode};
 pub use peer_discovery::{
-    Discovery, PeerDiscoveryResult, discover_peers, ensure_peers_config_map, get_peer_address, trigger_rolling_update,
-    watch_peers,
+    PeerDiscoveryResult, discover_peers, ensure_peers_config_map, get_peer_address, trigger_rolling_update, watch_peers,
 };
 pub use resources::BuildSettings;
 

@@ -9,9 +9,9 @@ mod stateful_set;
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::{Map, Value, json};
 
-use crate::admission::context::OneNode;
-use crate::admission::mutate;
-use crate::core_config::ConfigError;
+use crate::admission::context::{NoContext, OneNode};
+use crate::admission::{mutate, validate};
+use crate::core_config::{self, ConfigError};
 use crate::crd::{StellarNode, StellarNodeSpec, ValidatorConfig};
 use crate::peers::NodeId;
 use crate::{digest, labels};
@@ -22,6 +22,12 @@ pub enum BuildError {
     /// The spec of a validator has no validatorConfig.
     #[error("spec.validatorConfig is missing: a node of type Validator needs it")]
     NoValidatorConfig,
+    /// The webhook would refuse it.
+    #[error("{0}")]
+    Refused(String),
+    /// What was parsed cannot be written as JSON: a defect of this program.
+    #[error("the StellarNode cannot be written as JSON")]
+    Json(#[from] serde_json::Error),
     /// The object has no name, namespace or uid: it does not come from an API server.
     #[error("the StellarNode has no {0}")]
     NoMetadata(&'static str),
@@ -63,11 +69,28 @@ struct Subject<'a> {
     settings: &'a BuildSettings,
 }
 
+/// Holds a validator to the rules that the webhook holds it to: it can have been down when the object was stored.
+///
+/// # Errors
+/// With every problem, each with its field.
+pub fn check(node: &StellarNode) -> Result<(), BuildError> {
+    let mut object = serde_json::to_value(node)?;
+    mutate::apply(&mut object, &NoContext)?;
+    let verdict = validate::validate(&object, None, &NoContext);
+    if !verdict.passes() {
+        let problems: Vec<String> = verdict.errors.iter().map(ToString::to_string).collect();
+        return Err(BuildError::Refused(problems.join("; ")));
+    }
+    core_config::base_config(&node.spec)?;
+    Ok(())
+}
+
 /// Builds the objects of a validator.
 ///
 /// # Errors
-/// When its spec lacks what is needed, or stellar-core would refuse its config.
+/// When its spec is not one that the webhook lets pass, or stellar-core would refuse its config.
 pub fn build(node: &StellarNode, settings: &BuildSettings) -> Result<ValidatorObjects, BuildError> {
+    check(node)?;
     let subject = Subject {
         name: node.name_any(),
         namespace: node.namespace().ok_or(BuildError::NoMetadata("namespace"))?,

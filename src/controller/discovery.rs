@@ -1,0 +1,393 @@
+//! The discovery loop: observe, decide, apply, report, for ever.
+//!
+//! It never blocks the StellarNode controller and survives the error or panic of one cycle. What is done is decided in
+//! `decide`; this file only runs it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{FutureExt as _, StreamExt as _, stream};
+use jiff::Timestamp;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Client, Resource as _};
+use tracing::Instrument as _;
+
+use super::apply::{self, ApplyError};
+use super::decide::{Plan, decide};
+use super::groups;
+use super::observe::Caches;
+use super::options::Options;
+use super::report::PeersReport;
+use super::resources::BuildSettings;
+use super::rollout::Step;
+use super::snapshot::{Cause, Snapshot, Turn};
+use super::status;
+use crate::api::deadline;
+use crate::crd::StellarNode;
+use crate::peers::NodeId;
+use crate::{clock, labels};
+
+/// How soon a cycle in which something failed is tried again.
+const RETRY: Duration = Duration::from_secs(2);
+/// Status writes that are under way at once.
+const STATUS_WRITES: usize = 8;
+
+/// The loop.
+pub struct Discovery {
+    client: Client,
+    caches: Arc<Caches>,
+    own_namespace: String,
+    options: Options,
+    settings: BuildSettings,
+    events: Recorder,
+}
+
+impl std::fmt::Debug for Discovery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Discovery")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Discovery {
+    /// Discovery over these caches; [`Self::run`] runs the loop.
+    pub fn new(
+        client: Client,
+        caches: Arc<Caches>,
+        own_namespace: String,
+        options: Options,
+        settings: BuildSettings,
+    ) -> Self {
+        let reporter = Reporter {
+            controller: labels::REPORTER.to_owned(),
+            instance: None,
+        };
+        let events = Recorder::new(client.clone(), reporter);
+        Self {
+            client,
+            caches,
+            own_namespace,
+            options,
+            settings,
+            events,
+        }
+    }
+
+    /// Observes, decides, applies and reports for ever.
+    pub async fn run(self) {
+        self.caches.wait_until_complete().await;
+        let interval = Duration::from_secs(self.options.discovery_interval_secs);
+        loop {
+            let now = clock::now();
+            let span = tracing::info_span!("discovery", groups = tracing::field::Empty);
+            let cycle = AssertUnwindSafe(self.cycle(now)).catch_unwind().instrument(span).await;
+            let pause = match cycle {
+                Ok(Outcome { retry: true, .. }) => RETRY.min(interval),
+                Ok(Outcome { wake: Some(time), .. }) => until(now, time).min(interval),
+                Ok(Outcome { wake: None, .. }) => interval,
+                Err(_) => {
+                    tracing::error!("a discovery cycle panicked; the next one starts anew and nothing was removed");
+                    RETRY
+                }
+            };
+            tokio::select! {
+                () = self.caches.changed() => tokio::time::sleep(self.options.settle).await,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn cycle(&self, now: Timestamp) -> Outcome {
+        let snapshot = self.caches.snapshot(now);
+        log_observed(&snapshot);
+        let plan = decide(&snapshot, &self.options);
+        let mut outcome = Outcome {
+            retry: false,
+            wake: plan.wake,
+        };
+        outcome.retry |= self.write_records(&plan).await;
+        outcome.retry |= self.write_lists(&snapshot, &plan).await;
+        outcome.retry |= self.write_turns(&snapshot, &plan).await;
+        outcome.retry |= self.write_statuses(&plan, now).await;
+        outcome
+    }
+
+    async fn write_records(&self, plan: &Plan) -> bool {
+        let mut failed = false;
+        for record in &plan.records {
+            if let Err(error) = apply::record(&self.client, record).await {
+                failed |= log_failure(&error, "membership", &record.node, "tried again");
+            }
+        }
+        failed
+    }
+
+    async fn write_lists(&self, snapshot: &Snapshot, plan: &Plan) -> bool {
+        let mut failed = false;
+        for write in &plan.lists {
+            let config_map = format!("{}/{}", write.id.namespace, write.id.name);
+            match apply::list(&self.client, write, snapshot.lists.get(&write.id)).await {
+                Ok(()) if write.repair => {
+                    tracing::info!(
+                        config_map,
+                        peers = write.peers,
+                        "list of peers had been changed by somebody else and was put right"
+                    );
+                    for node in &write.members {
+                        self.tell(
+                            node,
+                            EventType::Warning,
+                            "PeersRepaired",
+                            "Repair",
+                            format!(
+                                "ConfigMap {} had been changed by somebody else and was put right",
+                                write.id.name
+                            ),
+                        )
+                        .await;
+                    }
+                }
+                Ok(()) => tracing::info!(config_map, peers = write.peers, "list of peers written"),
+                Err(error) if error.is_conflict() => {
+                    tracing::debug!(
+                        config_map,
+                        error = &error as &dyn std::error::Error,
+                        "list of peers changed meanwhile; decided again"
+                    );
+                    failed = true;
+                }
+                Err(error) => {
+                    tracing::error!(
+                        config_map,
+                        error = &error as &dyn std::error::Error,
+                        "list of peers not written; tried again, and nobody is restarted for it before"
+                    );
+                    failed = true;
+                }
+            }
+        }
+        if plan.lists.is_empty() {
+            tracing::debug!(lists = snapshot.lists.len(), "peers unchanged");
+        }
+        for removal in &plan.removals {
+            let config_map = format!("{}/{}", removal.id.namespace, removal.id.name);
+            match apply::remove_list(&self.client, removal).await {
+                Ok(()) => tracing::info!(config_map, "no validator refers to the list of peers any more; removed"),
+                Err(error) if error.is_conflict() => {}
+                Err(error) => {
+                    tracing::error!(
+                        config_map,
+                        error = &error as &dyn std::error::Error,
+                        "list of peers not removed; tried again"
+                    );
+                    failed = true;
+                }
+            }
+        }
+        failed
+    }
+
+    async fn write_turns(&self, snapshot: &Snapshot, plan: &Plan) -> bool {
+        let mut failed = false;
+        for (network, turns) in &plan.turns {
+            for step in &turns.steps {
+                failed |= self.take(snapshot, plan, step).await;
+            }
+            let Some(write) = &turns.write else { continue };
+            let seen = snapshot.turns.get(network);
+            let before = seen.map_or(&[][..], |lease| &lease.turns[..]);
+            match apply::turns(&self.client, &self.own_namespace, network, seen, write).await {
+                Ok(()) => log_turns(before, write),
+                Err(error) if seen.is_none() => {
+                    let lease = labels::turns_lease_name(network);
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(
+                        lease,
+                        error,
+                        "turns not written; tried again. A Lease of this name without our label has to be deleted"
+                    );
+                    failed = true;
+                }
+                Err(error) => {
+                    let lease = labels::turns_lease_name(network);
+                    tracing::debug!(
+                        lease,
+                        error = &error as &dyn std::error::Error,
+                        "turns not written; decided again"
+                    );
+                    failed = true;
+                }
+            }
+        }
+        failed
+    }
+
+    /// Does what a turn is for; tells whether it failed.
+    async fn take(&self, snapshot: &Snapshot, plan: &Plan, step: &Step) -> bool {
+        let (node, result) = match step {
+            Step::Restart(turn) => (
+                &turn.node,
+                apply::planned_restart(&self.client, snapshot, plan, turn).await,
+            ),
+            Step::ApplyTemplate(turn) => (&turn.node, self.apply_template(snapshot, turn).await),
+            Step::DeletePod { node, name, uid } => {
+                (node, apply::delete_pod(&self.client, &node.namespace, name, uid).await)
+            }
+        };
+        match result {
+            Ok(()) => {
+                let (reason, note) = match step {
+                    Step::DeletePod { name, .. } => (
+                        "PodDeleted",
+                        format!("pod {name} is not Ready and is replaced for its new template"),
+                    ),
+                    Step::Restart(Turn {
+                        cause: Cause::NotLinked,
+                        ..
+                    }) => (
+                        "Restarting",
+                        "its group is not connected: restarting it to load the present addresses".to_owned(),
+                    ),
+                    Step::Restart(_) => (
+                        "Restarting",
+                        "the members of its group changed: restarting it to load the list".to_owned(),
+                    ),
+                    Step::ApplyTemplate(_) => (
+                        "Restarting",
+                        "its spec changed: rolling out the new pod template".to_owned(),
+                    ),
+                };
+                tracing::info!(validator = %node, reason, "rolling update: {note}");
+                self.tell(node, EventType::Normal, reason, "Restart", note).await;
+                false
+            }
+            Err(error) if error.is_conflict() => {
+                tracing::debug!(validator = %node, error = &error as &dyn std::error::Error, "rolling update: changed meanwhile; decided again");
+                true
+            }
+            Err(error) => {
+                tracing::warn!(validator = %node, error = &error as &dyn std::error::Error, "rolling update failed; tried again, and discovery goes on");
+                true
+            }
+        }
+    }
+
+    async fn apply_template(&self, snapshot: &Snapshot, turn: &Turn) -> Result<(), ApplyError> {
+        let validator = snapshot.validators.iter().find(|validator| validator.uid == turn.uid);
+        let workload = validator
+            .and_then(|validator| validator.workload.as_ref())
+            .ok_or(ApplyError::SpecMoved)?;
+        let node = self.caches.node(&turn.node).ok_or(ApplyError::SpecMoved)?;
+        apply::template(&self.client, turn, workload, &node, &self.settings).await
+    }
+
+    async fn write_statuses(&self, plan: &Plan, now: Timestamp) -> bool {
+        let writes: Vec<_> = plan
+            .reports
+            .iter()
+            .map(|(id, report)| self.write_status(id, report, now))
+            .collect();
+        let failures = stream::iter(writes).buffer_unordered(STATUS_WRITES);
+        failures.fold(false, |failed, this| async move { failed || this }).await
+    }
+
+    async fn write_status(&self, id: &NodeId, report: &PeersReport, now: Timestamp) -> bool {
+        let Some(node) = self.caches.node(id) else { return false };
+        let Some(part) = status::peers_part(&node, report, now) else {
+            return false;
+        };
+        if let Err(error) = apply::status(&self.client, &node, labels::MANAGER_PEERS_STATUS, &part).await {
+            return log_failure(&error, "status", id, "tried again");
+        }
+        for finding in &report.conditions {
+            let grave = matches!(
+                finding.reason,
+                "NetworkConflict" | "NotOurs" | "DeadlineExceeded" | "ListUnreadable"
+            );
+            if grave && !status::has_reason(&node, finding.r#type, finding.reason) {
+                tracing::warn!(validator = %id, reason = finding.reason, "{}", finding.message);
+                self.tell(
+                    id,
+                    EventType::Warning,
+                    finding.reason,
+                    finding.r#type,
+                    finding.message.clone(),
+                )
+                .await;
+            }
+        }
+        false
+    }
+
+    /// Reports an Event on a StellarNode; one that is lost changes nothing.
+    async fn tell(&self, id: &NodeId, kind: EventType, reason: &str, action: &str, note: String) {
+        let Some(node) = self.caches.node(id) else { return };
+        let event = Event {
+            type_: kind,
+            reason: reason.to_owned(),
+            note: Some(note),
+            action: action.to_owned(),
+            secondary: None,
+        };
+        let reference = StellarNode::object_ref(&node, &());
+        if let Err(error) = deadline(self.events.publish(&event, &reference)).await {
+            tracing::debug!(validator = %id, reason, error = &error as &dyn std::error::Error, "Event not reported");
+        }
+    }
+}
+
+/// What follows from a cycle.
+struct Outcome {
+    /// Something was not written: decide again soon.
+    retry: bool,
+    /// When something may change without an event.
+    wake: Option<Timestamp>,
+}
+
+fn until(now: Timestamp, time: Timestamp) -> Duration {
+    // A moment more, so that what ends then has ended.
+    Duration::try_from(time.duration_since(now)).unwrap_or_default() + Duration::from_millis(20)
+}
+
+fn log_failure(error: &ApplyError, what: &str, node: &NodeId, next: &str) -> bool {
+    let conflict = error.is_conflict();
+    let error = error as &dyn std::error::Error;
+    if conflict {
+        tracing::debug!(validator = %node, error, "{what} changed meanwhile; decided again");
+    } else {
+        tracing::warn!(validator = %node, error, "{what} not written; {next}");
+    }
+    true
+}
+
+fn log_observed(snapshot: &Snapshot) {
+    for validator in &snapshot.validators {
+        if !groups::is_wanted(validator) {
+            tracing::debug!(validator = %validator.id, "skipped: suspended, scaled to 0 or being deleted");
+        }
+    }
+    for (network, lease) in snapshot.turns.iter().filter(|(_, lease)| !lease.readable) {
+        let lease_name = labels::turns_lease_name(network);
+        let turns = lease.turns.len();
+        tracing::warn!(
+            lease = lease_name,
+            turns,
+            "the Lease of the turns cannot be read; nobody gets a turn until it is deleted"
+        );
+    }
+    for node in &snapshot.unreadable {
+        tracing::warn!(node = %node, "StellarNode cannot be parsed; what is known of it stays as it is");
+    }
+}
+
+fn log_turns(before: &[Turn], after: &[Turn]) {
+    let is_in = |turns: &[Turn], turn: &Turn| turns.iter().any(|other| other.uid == turn.uid);
+    for turn in after.iter().filter(|turn| !is_in(before, turn)) {
+        tracing::info!(validator = %turn.node, cause = turn.cause.as_str(), "rolling update: its turn begins");
+    }
+    for turn in before.iter().filter(|turn| !is_in(after, turn)) {
+        tracing::info!(validator = %turn.node, cause = turn.cause.as_str(), "rolling update: its turn is over");
+    }
+}
