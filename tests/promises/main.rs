@@ -10,10 +10,16 @@
 mod common;
 
 mod bad_ports;
+mod bad_version;
 mod config_map_content;
 mod known_peers_reference;
 mod left_alone;
+mod list_damaged;
+mod networks_apart;
 mod peer_port_default;
+mod pods_deleted;
+mod power_cut;
 mod rendered_config;
+mod unlinked_mode;
 mod validator_joins;
 mod validator_suspended;

@@ -1,6 +1,6 @@
 //! One test's namespace with its operator, and what tests look at in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +20,17 @@ const SETTLE: Duration = Duration::from_secs(120);
 pub(crate) struct Options {
     /// Arguments of `run`, beside addresses and names.
     pub(crate) arguments: Vec<String>,
+}
+
+impl Options {
+    /// These, with one more, or another value for one of them.
+    pub(crate) fn with(mut self, argument: &str, value: &str) -> Self {
+        match self.arguments.iter().position(|given| given == argument) {
+            Some(place) => value.clone_into(&mut self.arguments[place + 1]),
+            None => self.arguments.extend([argument.to_owned(), value.to_owned()]),
+        }
+        self
+    }
 }
 
 impl Default for Options {
@@ -181,6 +192,47 @@ impl TestEnv {
             }
         }
         strangers
+    }
+
+    /// How many of the others each validator can meet.
+    pub(crate) fn links(&self, validators: &[&str]) -> BTreeMap<String, usize> {
+        let strangers = self.strangers(validators);
+        let count = |name: &str| {
+            strangers
+                .iter()
+                .filter(|(one, other)| one == name || other == name)
+                .count()
+        };
+        let links = |name: &&str| ((*name).to_owned(), validators.len() - 1 - count(name));
+        validators.iter().map(links).collect()
+    }
+
+    /// When the operator last restarted each of these validators for its peers.
+    pub(crate) fn restarts(&self, validators: &[&str]) -> BTreeMap<String, Option<Value>> {
+        let last = |name: &&str| {
+            let stateful_set = self.get(&format!("statefulset/{name}"))?;
+            let annotation = stateful_set["metadata"]["annotations"][labels::LAST_RESTART].clone();
+            annotation.is_string().then_some(annotation)
+        };
+        validators.iter().map(|name| ((*name).to_owned(), last(name))).collect()
+    }
+
+    /// The reason of a validator's condition.
+    pub(crate) fn reason(&self, validator: &str, condition: &str) -> Option<String> {
+        let node = self.get(&format!("stellarnode/{validator}"))?;
+        let conditions = node["status"]["conditions"].as_array()?.clone();
+        let found = conditions.into_iter().find(|found| found["type"] == condition)?;
+        found["reason"].as_str().map(str::to_owned)
+    }
+
+    /// Waits until no validator of this namespace has a turn.
+    pub(crate) async fn without_turns(&self) {
+        wait_for("all turns to be over", SETTLE, async || {
+            let leases = self.get("leases")?;
+            let over = |lease: &Value| lease["metadata"]["annotations"][labels::TURNS] == "[]";
+            leases["items"].as_array()?.iter().all(over).then_some(())
+        })
+        .await;
     }
 
     /// The `stellar-core.cfg` that a pod really got, written by its `render-config`.

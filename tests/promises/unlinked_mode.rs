@@ -1,0 +1,50 @@
+//! With `--restart unlinked` a join and a suspension restart nobody, and the group stays connected.
+
+use std::time::Duration;
+
+use crate::common::{Options, TestEnv, Validators, wait_for};
+
+const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
+const FIVE: [&str; 5] = [
+    "validator-1",
+    "validator-2",
+    "validator-3",
+    "validator-4",
+    "validator-5",
+];
+const REMAINING: [&str; 4] = ["validator-1", "validator-3", "validator-4", "validator-5"];
+/// Longer than every wait of the operator in this test, fuse aside.
+const CALM: Duration = Duration::from_secs(8);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_and_a_suspension_restart_nobody() {
+    let env = TestEnv::start("unlinked", Options::default().with("--restart", "unlinked")).await;
+    let validators = Validators::new(5);
+    let connected = async |names: &[&str]| {
+        wait_for("the group to be connected", Duration::from_secs(120), async || {
+            let enough = 3.min(names.len() - 1);
+            let is_listed = Some(env.peers()) == env.addresses(names);
+            (is_listed && env.links(names).values().all(|links| *links >= enough)).then_some(())
+        })
+        .await;
+        env.without_turns().await;
+    };
+    env.apply(&validators.manifests(1..=4));
+    connected(&FOUR).await;
+    tokio::time::sleep(CALM).await;
+    let before = env.recorder().history().lives();
+
+    env.apply(&validators.manifests([5]));
+    connected(&FIVE).await;
+    let suspend = r#"{"spec":{"suspended":true}}"#;
+    env.kubectl(&["patch", "stellarnode/validator-2", "--type=merge", "-p", suspend])
+        .ok("suspend");
+    connected(&REMAINING).await;
+    // That nothing more happens is what is promised: there is nothing to wait for.
+    tokio::time::sleep(CALM).await;
+
+    let history = env.recorder().history();
+    let mut expected = before;
+    expected.insert("validator-5".to_owned(), 1);
+    assert_eq!(history.lives(), expected, "nobody was restarted:\n{history}");
+}
