@@ -187,6 +187,10 @@ fn a_body_that_is_no_review_is_answered_in_one_sentence() {
             text.replacen("\"object\":{", &format!("\"object\":{{\"deep\":{deep},"), 1),
             "request.object cannot be read",
         ),
+        (
+            text.replacen("\"object\":{", "\"object\":{\"kind\":\"StellarNode\",", 1),
+            "key \"kind\" is given twice",
+        ),
         (deep, "not an AdmissionReview"),
     ] {
         for answer in [rules().validate(body.as_bytes()), rules().mutate(body.as_bytes())] {
