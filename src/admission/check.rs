@@ -416,7 +416,7 @@ mod tests {
             let item = node("a", "11626").replace('\n', "\n  ");
             format!("apiVersion: v1\nkind: {kind}\nitems:\n- {item}")
         };
-        assert_eq!(fields(&list("List")), [port.clone()]);
+        assert_eq!(fields(&list("List")), std::slice::from_ref(&port));
         assert_eq!(fields(&list("StellarNodeList")), [port]);
         assert!(fields("{kind: List, items: null}").is_empty());
     }
