@@ -203,6 +203,10 @@ impl Found<'_> {
         if !report.judged {
             return report;
         }
+        let schema = schema.filter(|_| rules == Rules::StellarNode);
+        if let Some(schema) = schema {
+            schema::prune(schema, &mut object);
+        }
         let mutation = mutate(&object, None, context);
         report.warnings = mutation.warnings;
         if let Err(error) = json_patch::patch(&mut object, &mutation.patch) {
@@ -215,8 +219,9 @@ impl Found<'_> {
         report.errors = verdict.errors;
         if rules == Rules::StellarNode {
             report.errors.extend(unknown_version(&object));
-            let found = schema.map(|schema| schema::check(schema, &object));
-            merge(&mut report.errors, found.unwrap_or_default());
+        }
+        if let Some(schema) = schema {
+            merge(&mut report.errors, schema::check(schema, &object));
         }
         report
     }

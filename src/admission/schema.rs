@@ -11,23 +11,57 @@ use serde_json::{Map, Value};
 
 use super::field_error::FieldError;
 
-/// Everything that `schema` refuses about an object. `apiVersion`, `kind` and `metadata` are not the schema's to judge.
+/// What the API server judges in its own way, or not at all on a create.
+const NOT_OURS: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
+
+/// Removes what the API server removes before it asks anybody: a null where the schema allows none
+/// (apiextensions-apiserver, `PruneNonNullableNullsWithoutDefaults`; with a default, the default takes its place).
+pub(super) fn prune(schema: &JSONSchemaProps, value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, value| !value.is_null() || field(schema, name).is_none_or(is_nullable));
+            for (name, value) in fields {
+                if let Some(schema) = field(schema, name) {
+                    prune(schema, value);
+                }
+            }
+        }
+        Value::Array(items) => {
+            if let Some(JSONSchemaPropsOrArray::Schema(schema)) = &schema.items {
+                items.iter_mut().for_each(|item| prune(schema, item));
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Everything that `schema` refuses about a new object that was pruned.
 pub(super) fn check(schema: &JSONSchemaProps, object: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    let Some(fields) = object.as_object() else {
-        return errors;
-    };
-    let own: Map<String, Value> = fields
-        .iter()
-        .filter(|(name, _)| !["apiVersion", "kind", "metadata"].contains(&name.as_str()))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    check_fields(schema, &own, "", &mut errors);
+    if let Some(fields) = object.as_object() {
+        let judged = fields.iter().filter(|(name, _)| !NOT_OURS.contains(&name.as_str()));
+        let judged: Map<String, Value> = judged.map(|(name, value)| (name.clone(), value.clone())).collect();
+        check_fields(schema, &judged, "", &mut errors);
+    }
     errors
 }
 
+fn is_nullable(schema: &JSONSchemaProps) -> bool {
+    schema.nullable == Some(true)
+}
+
+/// The schema of a field, or of each value of a map.
+fn field<'a>(schema: &'a JSONSchemaProps, name: &str) -> Option<&'a JSONSchemaProps> {
+    let each = match &schema.additional_properties {
+        Some(JSONSchemaPropsOrBool::Schema(each)) => Some(&**each),
+        Some(JSONSchemaPropsOrBool::Bool(_)) | None => None,
+    };
+    let named = schema.properties.as_ref().and_then(|known| known.get(name));
+    named.or(each)
+}
+
 fn check_value(schema: &JSONSchemaProps, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
-    if value.is_null() && (schema.nullable == Some(true) || schema.default.is_some()) {
+    if value.is_null() && is_nullable(schema) {
         return;
     }
     if let Some(expected) = wrong_type(schema, value) {
@@ -64,14 +98,9 @@ fn check_fields(schema: &JSONSchemaProps, fields: &Map<String, Value>, path: &st
             errors.push(FieldError::required(child(name), message));
         }
     }
-    let known = schema.properties.as_ref();
     for (name, value) in fields {
         let path = child(name);
-        let open = match &schema.additional_properties {
-            Some(JSONSchemaPropsOrBool::Schema(each)) => Some(&**each),
-            Some(JSONSchemaPropsOrBool::Bool(_)) | None => None,
-        };
-        if let Some(schema) = known.and_then(|known| known.get(name)).or(open) {
+        if let Some(schema) = field(schema, name) {
             check_value(schema, value, &path, errors);
         } else {
             let message = "unknown field: kubectl refuses it, and what other clients send of it is lost; correct its spelling \
@@ -161,7 +190,9 @@ mod tests {
 
     fn refused(object: &Value) -> Vec<(String, String)> {
         let schema = crate::crd::schema().expect("the CRD has a schema");
-        let errors = check(&schema, object).into_iter();
+        let mut object = object.clone();
+        prune(&schema, &mut object);
+        let errors = check(&schema, &object).into_iter();
         errors.map(|error| (error.field, error.message)).collect()
     }
 
@@ -185,9 +216,25 @@ mod tests {
             ),
             with(validator("v1"), "/spec/validatorConfig/peerPort", &json!(65535)),
             with(validator("v1"), "/metadata/anything", &json!([1])),
+            with(validator("v1"), "/status", &json!({ "replicas": "x" })),
         ] {
             assert_eq!(refused(&object), [], "{object}");
         }
+    }
+
+    #[test]
+    fn a_null_is_removed_where_the_schema_allows_none() {
+        let schema = crate::crd::schema().expect("the CRD has a schema");
+        let object = with(validator("v1"), "/spec/replicas", &Value::Null);
+        let object = with(object, "/spec/validatorConfig/knownPeers", &Value::Null);
+        let object = with(object, "/spec/resources", &json!({ "limits": null }));
+        let mut object = with(object, "/spec/image", &Value::Null);
+        object["spec"]["unknown"] = Value::Null;
+        prune(&schema, &mut object);
+        let expected = with(validator("v1"), "/spec/resources", &json!({}));
+        let mut expected = with(expected, "/spec/image", &Value::Null);
+        expected["spec"]["unknown"] = Value::Null;
+        assert_eq!(object, expected);
     }
 
     #[test]
@@ -195,7 +242,7 @@ mod tests {
         let spec = |field: &str, value: Value| with(validator("v1"), &format!("/spec/{field}"), &value);
         for (object, field, word) in [
             (json!({ "kind": "StellarNode" }), "spec", "absent"),
-            (spec("network", Value::Null), "spec.network", "a text"),
+            (spec("network", Value::Null), "spec.network", "absent"),
             (spec("network", json!("")), "spec.network", "empty"),
             (spec("version", json!(26)), "spec.version", "put it in quotes"),
             (spec("suspended", json!("yes")), "spec.suspended", "true or false"),
