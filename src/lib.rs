@@ -18,6 +18,7 @@
 //! | [`health`] | the sidecar that tells whether a validator votes |
 //! | [`probes`] | `/healthz` and `/readyz`, and what each part has to say to them |
 //! | [`api`] | deadlines for calls to the API server |
+//! | [`metrics`] | what is counted, for Prometheus |
 //! | [`labels`] | every label, annotation and object name |
 //!
 //! Everything that decides is a pure function of what the API server holds: *observe* (reflector caches) → *decide*
@@ -33,6 +34,7 @@ pub mod crd;
 pub mod digest;
 pub mod health;
 pub mod labels;
+pub mod metrics;
 pub mod operator;
 pub mod peers;
 pub mod probes;

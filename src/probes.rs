@@ -1,4 +1,4 @@
-//! `/healthz` and `/readyz`, on a port of their own, and what each part of the program has to say to them.
+//! `/healthz`, `/readyz` and `/metrics`, on a port of their own, and what each part of the program has to say to them.
 //!
 //! Alive is whoever answers at all: nothing outside the process makes `/healthz` fail, or a broken API server would get
 //! every operator restarted. Ready is decided by the parts: each names its condition when it is set up, so that a
@@ -9,11 +9,13 @@ use std::future::IntoFuture as _;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::routing::get;
 use axum::{Router, response::IntoResponse};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
+
+use crate::metrics;
 
 /// What has to hold before this replica is sent work; cheap to clone, all clones are one.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +72,7 @@ pub fn router(readiness: Readiness) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
         .with_state(readiness)
 }
 
@@ -86,6 +89,10 @@ pub async fn serve(
         .with_graceful_shutdown(shutdown)
         .into_future()
         .await
+}
+
+async fn metrics() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::get().text())
 }
 
 async fn ready(State(readiness): State<Readiness>) -> impl IntoResponse {

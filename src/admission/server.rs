@@ -24,6 +24,7 @@ use tracing::{Instrument as _, Span, debug, error, field, info, info_span};
 use super::config::WebhookConfig;
 use super::limits::{BoundedAcceptor, Limits, Refusal, read_body};
 use super::reviewer::{Answer, Reviewer};
+use crate::metrics::{self, Outcome};
 use crate::probes::{self, Readiness};
 use crate::tls::ca_bundle::Configurations;
 use crate::tls::serving::{Serving, ServingError};
@@ -316,10 +317,12 @@ impl App {
         async {
             match self.review(request, ask).await {
                 Ok(answer) => {
+                    metrics::get().reviewed(path, outcome_of(&answer));
                     debug!(status = answer.status, "answered");
                     answer.into_response()
                 }
                 Err(refusal) => {
+                    metrics::get().reviewed(path, Outcome::Undecided);
                     info!(status = refusal.status.as_u16(), "refused: {}", refusal.sentence);
                     refusal.into_response()
                 }
@@ -375,6 +378,14 @@ fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<(), Refusal> {
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, sentence));
     }
     Ok(())
+}
+
+fn outcome_of(answer: &Answer) -> Outcome {
+    match answer.facts.allowed {
+        Some(true) => Outcome::Allowed,
+        Some(false) => Outcome::Denied,
+        None => Outcome::Undecided,
+    }
 }
 
 fn record(answer: &Answer) {

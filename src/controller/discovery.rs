@@ -26,7 +26,7 @@ use super::status;
 use crate::api::deadline;
 use crate::crd::StellarNode;
 use crate::peers::NodeId;
-use crate::{clock, labels};
+use crate::{clock, labels, metrics};
 
 /// How soon a cycle in which something failed is tried again.
 const RETRY: Duration = Duration::from_secs(2);
@@ -128,7 +128,9 @@ impl Discovery {
         let mut failed = false;
         for write in &plan.lists {
             let config_map = format!("{}/{}", write.id.namespace, write.id.name);
-            match apply::list(&self.client, write, snapshot.lists.get(&write.id)).await {
+            let result = apply::list(&self.client, write, snapshot.lists.get(&write.id)).await;
+            metrics::get().list_written(result.is_ok());
+            match result {
                 Ok(()) if write.repair => {
                     tracing::info!(
                         config_map,
@@ -238,6 +240,9 @@ impl Discovery {
         };
         match result {
             Ok(()) => {
+                if let Step::Restart(turn) | Step::ApplyTemplate(turn) = step {
+                    metrics::get().restarted(turn.cause.as_str());
+                }
                 let (reason, note) = match step {
                     Step::DeletePod { name, .. } => (
                         "PodDeleted",

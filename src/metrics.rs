@@ -1,0 +1,140 @@
+//! What is counted, for Prometheus: names and units by its conventions, labels from small fixed sets.
+//!
+//! One set a process, as one scrape is of one process. Nothing here decides anything.
+
+use std::sync::LazyLock;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+/// Media type of [`Metrics::text`] (OpenMetrics 1.0, "Content Negotiation").
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What became of a review.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Outcome {
+    /// The object was allowed.
+    Allowed,
+    /// The object was refused.
+    Denied,
+    /// It was no review, or could not be decided: the API server does as the failure policy says.
+    Undecided,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Review {
+    path: &'static str,
+    outcome: Outcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Restart {
+    cause: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Write {
+    result: &'static str,
+}
+
+/// The counters of this process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    reviews: Family<Review, Counter>,
+    restarts: Family<Restart, Counter>,
+    list_writes: Family<Write, Counter>,
+}
+
+static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
+
+/// The counters of this process.
+pub fn get() -> &'static Metrics {
+    &METRICS
+}
+
+impl Metrics {
+    fn new() -> Self {
+        let mut registry = Registry::with_prefix("stellar_operator");
+        let reviews = Family::<Review, Counter>::default();
+        let restarts = Family::<Restart, Counter>::default();
+        let list_writes = Family::<Write, Counter>::default();
+        registry.register(
+            "admission_reviews",
+            "Admission reviews, by path and what became of them",
+            reviews.clone(),
+        );
+        registry.register(
+            "restarts",
+            "Validators restarted by the operator, by cause",
+            restarts.clone(),
+        );
+        registry.register(
+            "list_writes",
+            "Writes of the list of known peers, by result",
+            list_writes.clone(),
+        );
+        registry.register(
+            "build",
+            "The running version",
+            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        Self {
+            registry,
+            reviews,
+            restarts,
+            list_writes,
+        }
+    }
+
+    /// Counts a review sent to `path`.
+    pub fn reviewed(&self, path: &'static str, outcome: Outcome) {
+        self.reviews.get_or_create(&Review { path, outcome }).inc();
+    }
+
+    /// Counts a restart for `cause`.
+    pub fn restarted(&self, cause: &'static str) {
+        self.restarts.get_or_create(&Restart { cause }).inc();
+    }
+
+    /// Counts a write of a list.
+    pub fn list_written(&self, written: bool) {
+        let result = if written { "written" } else { "failed" };
+        self.list_writes.get_or_create(&Write { result }).inc();
+    }
+
+    /// All of it as OpenMetrics text.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing into a string does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_is_in_the_text() {
+        let metrics = Metrics::new();
+        metrics.reviewed("mutate", Outcome::Allowed);
+        metrics.reviewed("mutate", Outcome::Allowed);
+        metrics.restarted("PeersChanged");
+        metrics.list_written(true);
+        let text = metrics.text();
+        for line in [
+            r#"stellar_operator_admission_reviews_total{path="mutate",outcome="Allowed"} 2"#,
+            r#"stellar_operator_restarts_total{cause="PeersChanged"} 1"#,
+            r#"stellar_operator_list_writes_total{result="written"} 1"#,
+            "# EOF",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+}
