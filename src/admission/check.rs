@@ -1,21 +1,23 @@
 //! `stellar-operator check`: manifests judged without a cluster, by the rules of the webhook.
 //!
-//! Objects are first given what the webhook would add, then judged beside the other objects of the same call, so that a
-//! seed used twice is found here, too. Objects of kinds without rules pass.
+//! Objects are first given what the webhook would add, then held to the CRD's schema and to the rules, beside the other
+//! objects of the same call, so that a seed used twice is found here, too. Objects of kinds without rules pass unread.
 
-use std::io::{Read as _, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::context::Context;
-use super::field_error::FieldError;
+use super::field_error::{FieldError, Reason};
+use super::manifests::{Manifests, documents, items, read};
 use super::mutate::mutate;
+use super::schema;
 use super::validate::validate;
-use crate::crd::{NodeType, StellarNode};
+use crate::crd;
 use crate::labels;
 
 /// Exit code when a manifest would be refused.
@@ -80,6 +82,10 @@ pub enum CheckError {
 pub struct Report {
     /// The file it is from.
     pub file: String,
+    /// Which document of the file, from 1; empty ones do not count.
+    pub document: usize,
+    /// Whether there are rules for its kind.
+    pub judged: bool,
     /// Its kind.
     pub kind: String,
     /// Its name, empty if it has none.
@@ -121,86 +127,131 @@ impl CheckArgs {
 /// # Errors
 /// When a text is no manifest.
 pub fn check(files: &[(String, String)]) -> Result<Vec<Report>, CheckError> {
-    let mut objects = Vec::new();
+    let mut found = Vec::new();
     for (file, text) in files {
-        for (index, document) in documents(file, text)?.into_iter().enumerate() {
-            for object in items(document) {
+        for (index, content) in documents(file, text)?.into_iter().enumerate() {
+            let document = index + 1;
+            for object in items(content) {
                 if object["kind"].as_str().is_none_or(str::is_empty) {
-                    return Err(CheckError::NoKind {
-                        file: file.clone(),
-                        document: index + 1,
-                    });
+                    let file = file.clone();
+                    return Err(CheckError::NoKind { file, document });
                 }
-                objects.push((file, object));
+                found.push(Found { file, document, object });
             }
         }
     }
+    let nodes = found.iter().map(|found| &found.object);
     let context = Manifests(
-        objects
-            .iter()
-            .filter(|(_, object)| object["kind"] == labels::KIND)
-            .filter_map(|(_, object)| serde_json::from_value(object.clone()).ok())
+        nodes
+            .filter(|object| Rules::of(object) == Rules::StellarNode)
+            .filter_map(|object| serde_json::from_value(object.clone()).ok())
             .collect(),
     );
-    Ok(objects
+    let schema = crd::schema();
+    Ok(found
         .into_iter()
-        .map(|(file, object)| judge(file, object, &context))
+        .map(|found| found.judge(&context, schema.as_ref()))
         .collect())
 }
 
-fn judge(file: &str, mut object: Value, context: &Manifests) -> Report {
-    let mutation = mutate(&object, None, context);
-    let mut warnings = mutation.warnings;
-    if let Err(error) = json_patch::patch(&mut object, &mutation.patch) {
-        warnings.push(format!("the webhook's additions do not apply: {error}"));
-    }
-    let verdict = validate(&object, None, context);
-    warnings.extend(verdict.warnings);
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    Report {
-        file: file.to_owned(),
-        kind: text(&object["kind"]),
-        name: text(&object["metadata"]["name"]),
-        errors: verdict.errors,
-        warnings,
+/// An object and where it stands.
+struct Found<'a> {
+    file: &'a str,
+    document: usize,
+    object: Value,
+}
+
+/// Which rules there are for an object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rules {
+    StellarNode,
+    StatefulSet,
+    None,
+}
+
+impl Rules {
+    fn of(object: &Value) -> Self {
+        let version = object["apiVersion"].as_str().unwrap_or_default();
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        match (group, object["kind"].as_str()) {
+            (labels::GROUP, Some(labels::KIND)) => Self::StellarNode,
+            ("apps", Some("StatefulSet")) => Self::StatefulSet,
+            _ => Self::None,
+        }
     }
 }
 
-fn read(path: &Path) -> Result<(String, String), CheckError> {
-    let (file, text) = if path == Path::new("-") {
-        let mut text = String::new();
-        let read = std::io::stdin().read_to_string(&mut text);
-        ("standard input".to_owned(), read.map(|_| text))
-    } else {
-        (path.display().to_string(), std::fs::read_to_string(path))
+impl Found<'_> {
+    fn judge(self, context: &Manifests, schema: Option<&JSONSchemaProps>) -> Report {
+        let Self {
+            file,
+            document,
+            mut object,
+        } = self;
+        let rules = Rules::of(&object);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let mut report = Report {
+            file: file.to_owned(),
+            document,
+            judged: rules != Rules::None,
+            kind: text(&object["kind"]),
+            name: text(&object["metadata"]["name"]),
+            errors: Vec::new(),
+            warnings: Vec::new(),
+        };
+        if !report.judged {
+            return report;
+        }
+        let schema = schema.filter(|_| rules == Rules::StellarNode);
+        if let Some(schema) = schema {
+            schema::prune(schema, &mut object);
+        }
+        let mutation = mutate(&object, None, context);
+        report.warnings = mutation.warnings;
+        if let Err(error) = json_patch::patch(&mut object, &mutation.patch) {
+            report
+                .warnings
+                .push(format!("the webhook's additions do not apply: {error}"));
+        }
+        let verdict = validate(&object, None, context);
+        report.warnings.extend(verdict.warnings);
+        report.errors = verdict.errors;
+        if rules == Rules::StellarNode {
+            report.errors.extend(unknown_version(&object));
+        }
+        if let Some(schema) = schema {
+            merge(&mut report.errors, schema::check(schema, &object));
+        }
+        report
+    }
+}
+
+/// A version of the StellarNode that no API server with our CRD serves.
+fn unknown_version(node: &Value) -> Option<FieldError> {
+    let version = &node["apiVersion"];
+    (version != labels::API_VERSION).then(|| {
+        FieldError::invalid(
+            "apiVersion",
+            format!("{version} is not served: write {}", labels::API_VERSION),
+        )
+    })
+}
+
+/// Adds what the schema says where the rules are silent; of one field the rules speak better. A rule that could not read a
+/// whole block gives way to the schema, which names the field in it.
+fn merge(errors: &mut Vec<FieldError>, schema: Vec<FieldError>) {
+    let holds = |outer: &str, inner: &str| {
+        inner
+            .strip_prefix(outer)
+            .is_some_and(|rest| rest.starts_with(['.', '[']))
     };
-    match text {
-        Ok(text) => Ok((file, text)),
-        Err(source) => Err(CheckError::Read { file, source }),
-    }
-}
-
-fn documents(file: &str, text: &str) -> Result<Vec<Value>, CheckError> {
-    // Several JSON objects in a row are no YAML.
-    let json: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(text).into_iter().collect();
-    if let Ok(documents) = json {
-        return Ok(documents);
-    }
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| CheckError::Parse {
-        file: file.to_owned(),
-        reason: error.to_string(),
-    })?;
-    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
-}
-
-/// The objects of a document: those of a `List`, else the document itself.
-fn items(mut document: Value) -> Vec<Value> {
-    match document["kind"].as_str() {
-        Some("List") => match document["items"].take() {
-            Value::Array(items) => items,
-            _ => Vec::new(),
-        },
-        _ => vec![document],
+    errors.retain(|error| {
+        error.reason != Reason::FieldValueInvalid || !schema.iter().any(|other| holds(&error.field, &other.field))
+    });
+    for error in schema {
+        if errors.iter().all(|other| other.field != error.field) {
+            errors.push(error);
+        }
     }
 }
 
@@ -208,48 +259,27 @@ fn print(reports: &[Report], out: &mut dyn Write) -> std::io::Result<()> {
     for report in reports {
         let Report {
             file,
+            document,
+            judged,
             kind,
             name,
             errors,
             warnings,
         } = report;
-        if errors.is_empty() && warnings.is_empty() {
-            writeln!(out, "{file}: {kind} {name}: fine")?;
+        let place = format!("{file}: document {document}: {kind} {name}");
+        if !judged {
+            writeln!(out, "{place}: not judged, there are no rules for its kind")?;
+        } else if errors.is_empty() && warnings.is_empty() {
+            writeln!(out, "{place}: fine")?;
         }
         for error in errors {
-            writeln!(out, "{file}: {kind} {name}: error: {error}")?;
+            writeln!(out, "{place}: error: {error}")?;
         }
         for warning in warnings {
-            writeln!(out, "{file}: {kind} {name}: warning: {warning}")?;
+            writeln!(out, "{place}: warning: {warning}")?;
         }
     }
     Ok(())
-}
-
-/// The StellarNodes of one call; those that cannot be read are reported by the rules and unknown to the others.
-struct Manifests(Vec<StellarNode>);
-
-impl Manifests {
-    fn of<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a StellarNode> {
-        self.0
-            .iter()
-            .filter(move |node| node.metadata.namespace.as_deref().unwrap_or_default() == namespace)
-    }
-}
-
-impl Context for Manifests {
-    fn node(&self, namespace: &str, name: &str) -> Option<StellarNode> {
-        self.of(namespace)
-            .find(|node| node.metadata.name.as_deref() == Some(name))
-            .cloned()
-    }
-
-    fn validators(&self, namespace: &str) -> Vec<StellarNode> {
-        self.of(namespace)
-            .filter(|node| node.spec.node_type == NodeType::Validator)
-            .cloned()
-            .collect()
-    }
 }
 
 #[cfg(test)]
@@ -284,6 +314,74 @@ mod tests {
     }
 
     #[test]
+    fn what_the_schema_refuses_is_refused_here() {
+        let good = node("a", "11625");
+        let port = "spec.validatorConfig.peerPort";
+        for (text, field) in [
+            (good.replace("  network: testnet\n", ""), "spec.network"),
+            (good.replace("'1'", "26"), "spec.version"),
+            (
+                good.replace("nodeType: Validator", "nodeType: Validator\n  suspended: 'yes'"),
+                "spec.suspended",
+            ),
+            (
+                good.replace("nodeType: Validator", "nodeType: Validator\n  suspendd: true"),
+                "spec.suspendd",
+            ),
+            (
+                good.replace("seedSecretRef: seed", "seedSecretRef: seed, keySource: Vault"),
+                "spec.validatorConfig.keySource",
+            ),
+            (
+                good.replace("seedSecretRef: seed, ", ""),
+                "spec.validatorConfig.seedSecretRef",
+            ),
+            (good.replace("v1alpha1", "v1alpha9"), "apiVersion"),
+            (node("a", "70000"), port),
+            (node("a", "0"), port),
+            (node("a", "'11625'"), port),
+        ] {
+            assert_eq!(fields(&text), [vec![field.to_owned()]], "{text}");
+        }
+    }
+
+    #[test]
+    fn lists_of_any_kind_are_opened() {
+        let port = vec!["spec.validatorConfig.peerPort".to_owned()];
+        let list = |kind: &str| {
+            let item = node("a", "11626").replace('\n', "\n  ");
+            format!("apiVersion: v1\nkind: {kind}\nitems:\n- {item}")
+        };
+        assert_eq!(fields(&list("List")), std::slice::from_ref(&port));
+        assert_eq!(fields(&list("StellarNodeList")), [port]);
+        assert!(fields("{kind: List, items: null}").is_empty());
+    }
+
+    #[test]
+    fn kinds_of_other_groups_are_not_judged() {
+        let other = node("a", "11626").replace("stellar.org/v1alpha1", "example.org/v1");
+        let reports = check(&[("f".to_owned(), format!("{other}---\n{}", node("b", "11626")))]).expect("manifests");
+        let said: Vec<_> = reports
+            .iter()
+            .map(|one| (one.document, one.judged, one.errors.len()))
+            .collect();
+        assert_eq!(said, [(1, false, 0), (2, true, 1)]);
+    }
+
+    #[test]
+    fn a_line_names_file_document_object_and_field() {
+        let mut out = Vec::new();
+        let text = format!("kind: Pod\n---\n{}", node("a", "11626"));
+        print(&check(&[("f".to_owned(), text)]).expect("manifests"), &mut out).expect("written");
+        let said = String::from_utf8(out).expect("text");
+        assert!(said.contains("f: document 1: Pod : not judged"), "{said}");
+        assert!(
+            said.contains("f: document 2: StellarNode a: error: spec.validatorConfig.peerPort: 11626"),
+            "{said}"
+        );
+    }
+
+    #[test]
     fn a_seed_used_twice_is_found_in_the_manifests_alone() {
         let seed = vec!["spec.validatorConfig.seedSecretRef".to_owned()];
         assert_eq!(
@@ -294,7 +392,14 @@ mod tests {
 
     #[test]
     fn what_is_no_manifest_is_an_error() {
-        for text in ["a: [", "just text", "[]", "metadata: {}"] {
+        for text in [
+            "a: [",
+            "just text",
+            "[]",
+            "metadata: {}",
+            "kind: Pod\nkind: Pod",
+            r#"{"kind":"Pod","kind":"Pod"}"#,
+        ] {
             assert!(check(&[("f".to_owned(), text.to_owned())]).is_err(), "{text}");
         }
     }

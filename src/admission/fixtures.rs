@@ -1,9 +1,19 @@
 //! Objects and caches for the tests of the rules.
 
+use proptest::prelude::ProptestConfig;
 use serde_json::{Value, json};
 
 use super::context::Context;
 use crate::crd::StellarNode;
+
+/// How often a property is tried: `PROPTEST_CASES` where that is set, for long runs, else enough for every day.
+pub(super) fn cases() -> ProptestConfig {
+    if std::env::var_os("PROPTEST_CASES").is_some() {
+        ProptestConfig::default()
+    } else {
+        ProptestConfig::with_cases(4000)
+    }
+}
 
 /// A validator with nothing wrong about it.
 pub(super) fn validator(name: &str) -> Value {

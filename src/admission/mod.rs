@@ -12,6 +12,9 @@
 //! | [`stateful_set`] | how a StatefulSet is read |
 //! | [`mutate`](mod@mutate) | what is added to an object before it is stored |
 //! | [`validate`](mod@validate) | which objects are refused, and why |
+//! | `manifests` | how [`check`] reads files |
+//! | `schema` | what the CRD's schema refuses, for [`check`] |
+//! | `strict_json` | JSON in which no key is given twice |
 //! | `stellar_node`, `workload` | the rules for each kind; `port`, `quantity`, `url` for each sort of value |
 //! | [`decide`] | review → answer: what always passes, and who decides the rest |
 //! | [`rules`] | all of that behind [`reviewer`] |
@@ -23,15 +26,18 @@ pub mod context;
 pub mod decide;
 pub mod field_error;
 pub mod limits;
+mod manifests;
 pub mod mutate;
 mod port;
 mod quantity;
 pub mod review;
 pub mod reviewer;
 pub mod rules;
+mod schema;
 pub mod server;
 pub mod stateful_set;
 mod stellar_node;
+mod strict_json;
 mod url;
 pub mod validate;
 mod workload;

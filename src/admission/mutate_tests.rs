@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::context::NoContext;
-use super::fixtures::{Known, horizon, stateful_set, validator, with};
+use super::fixtures::{Known, cases, horizon, stateful_set, validator, with};
 use super::mutate::{apply, mutate};
 use super::validate::validate;
 
@@ -324,7 +324,7 @@ fn any_object() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(cases())]
 
     #[test]
     fn applied_to_its_own_output_it_is_empty(object in prop_oneof![any_node(), any_stateful_set(), any_object()]) {

@@ -13,6 +13,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::field_error::FieldError;
+use super::strict_json::Strict;
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
@@ -48,7 +49,7 @@ pub enum BadReview {
     /// The object to decide on is absent.
     #[error("request.{0} is absent, which {1} needs")]
     NoObject(&'static str, Operation),
-    /// The object is JSON that cannot be read, for example nested too deeply.
+    /// The object is JSON that cannot be read, for example nested too deeply or with one key twice.
     #[error("request.{0} cannot be read: {1}")]
     Object(&'static str, #[source] serde_json::Error),
 }
@@ -195,7 +196,9 @@ impl Request<'_> {
 
 fn read(field: &'static str, raw: Option<&RawValue>, operation: Operation) -> Result<Value, BadReview> {
     let raw = raw.ok_or(BadReview::NoObject(field, operation))?;
-    serde_json::from_str(raw.get()).map_err(|error| BadReview::Object(field, error))
+    serde_json::from_str(raw.get())
+        .map(|Strict(object)| object)
+        .map_err(|error| BadReview::Object(field, error))
 }
 
 /// A decision, ready to be written.

@@ -104,6 +104,19 @@ impl<'a> ValidatorSet<'a> {
             .map(|(index, value)| Container { index, value })
     }
 
+    /// The containers that run beside the core container: the others, and init containers that go on running.
+    pub fn neighbours(&self, core: Container<'a>) -> impl Iterator<Item = Container<'a>> + use<'a> {
+        let init = self.object["spec"]["template"]["spec"]["initContainers"].as_array();
+        let sidecars = init
+            .into_iter()
+            .flatten()
+            .enumerate()
+            .filter(|(_, value)| value["restartPolicy"] == "Always")
+            .map(|(index, value)| Container { index, value });
+        let others = self.containers().filter(move |one| one.index != core.index);
+        others.chain(sidecars)
+    }
+
     /// The core container: one of the usual names, else the only one, else the one with the peer port.
     pub fn core(&self) -> Option<Container<'a>> {
         let named = labels::CORE_CONTAINERS

@@ -63,6 +63,11 @@ fn sound_objects_pass_in_silence() {
     ));
     accepted(&annotated(core(&json!([])), "11625"));
     accepted(&validator(&"a".repeat(52)));
+    accepted(&with(
+        config("keySource", &json!("KMS")),
+        "/spec/validatorConfig/kmsConfig",
+        &json!({ "seedPath": "/mnt/seed" }),
+    ));
     accepted(&json!({ "apiVersion": "v1", "kind": "Pod" }));
     let unlabelled = with(annotated(core(&json!([])), "70000"), "/metadata/labels", &json!({}));
     accepted(&unlabelled);
@@ -110,6 +115,19 @@ fn a_stateful_set_must_not_contradict_itself() {
         { "name": "exporter", "ports": [{ "containerPort": 11700 }] },
         { "name": "core", "ports": [{ "containerPort": 11626 }] },
     ]));
+    let sidecar = |policy: Value| {
+        with(
+            core(&json!([{ "name": "peer", "containerPort": 11700 }])),
+            "/spec/template/spec/initContainers",
+            &json!([{ "name": "health", "restartPolicy": policy, "ports": [{ "containerPort": 11700 }] }]),
+        )
+    };
+    accepted(&sidecar(Value::Null));
+    refused(
+        &sidecar(json!("Always")),
+        "spec.template.spec.containers[0].ports",
+        &["container \"health\""],
+    );
     refused(
         &annotated(two, "11700"),
         annotation,
@@ -168,6 +186,20 @@ fn what_cannot_work_is_refused_with_the_fix() {
             config("knownPeersRef", &json!({ "key": "peers" })),
             "spec.validatorConfig.knownPeersRef.key",
             "KNOWN_PEERS",
+        ),
+        (
+            config("keySource", &json!("KMS")),
+            "spec.validatorConfig.kmsConfig.seedPath",
+            "absent",
+        ),
+        (
+            with(
+                config("keySource", &json!("KMS")),
+                "/spec/validatorConfig/kmsConfig",
+                &json!({ "seedPath": "seed" }),
+            ),
+            "spec.validatorConfig.kmsConfig.seedPath",
+            "from / on",
         ),
         (config("keySource", &json!("Vault")), "spec.validatorConfig", "Vault"),
         (

@@ -44,7 +44,7 @@ pub(super) fn check(object: &Value, set: ValidatorSet<'_>, verdict: &mut Verdict
         } else {
             format!("spec.template.spec.containers[{}].ports", core.index)
         };
-        for other in set.containers().filter(|one| one.index != core.index) {
+        for other in set.neighbours(core) {
             if other.ports().any(|port| port.number == i64::from(wanted)) {
                 verdict.error(FieldError::invalid(
                     field.as_str(),

@@ -20,3 +20,9 @@ pub fn custom_resource_definition()
     use kube::CustomResourceExt as _;
     StellarNode::crd()
 }
+
+/// The schema of the StellarNode, as that definition holds it.
+pub fn schema() -> Option<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps> {
+    let version = custom_resource_definition().spec.versions.into_iter().next()?;
+    version.schema?.open_api_v3_schema
+}
