@@ -26,7 +26,7 @@ check: ## Format, lints, documentation, generated files
 
 cluster-tests: ## The tests that need a control plane, alone
 	@cargo build --workspace --tests
-	@tests/cluster/with cargo test --test promises --test webhook
+	@tests/cluster/with sh -c 'cargo test --test promises -- --test-threads 6 && cargo test --test webhook'
 
 generate: ## Write the generated files anew
 	@$(BUILD)

@@ -19,13 +19,13 @@ const SIX: [&str; 6] = [
 const ENOUGH: usize = 3;
 /// Longer than every wait of the operator in these tests, the fuse included: it would keep those from being restarted that
 /// were restarted when the network was new.
-const CALM: Duration = Duration::from_secs(12);
+const CALM: Duration = Duration::from_secs(14);
 
 /// Loses the pods of the first `lost` validators, and counts the restarts of ours that follow.
 async fn losing(name: &str, lost: usize, read_late: Option<&str>, allowed: RangeInclusive<usize>) {
     let options = Options::default()
         .with("--restart-fuse", "10s")
-        .with("--propagation", "4s");
+        .with("--propagation", "6s");
     let env = TestEnv::start(name, options).await;
     let validators = Validators::new(6);
     let nodes: Vec<_> = (1..=6)
