@@ -50,7 +50,9 @@ async fn losing(name: &str, lost: usize, read_late: Option<&str>, allowed: Range
     // What began with the first lists has to be over, so that only the loss is counted.
     tokio::time::sleep(CALM).await;
     env.without_turns().await;
-    let before = env.recorder().history().lives();
+    // By its log: Kubernetes itself may replace a pod of a validator more than once in such a moment.
+    let restarts_of_ours = || env.log().matches("reason=\"Restarting\"").count();
+    let before = restarts_of_ours();
     let addresses = env.addresses(&SIX).expect("six addresses");
 
     let pods: Vec<String> = SIX[..lost].iter().map(|name| format!("pod/{name}-0")).collect();
@@ -71,7 +73,7 @@ async fn losing(name: &str, lost: usize, read_late: Option<&str>, allowed: Range
     let history = env.recorder().history();
     assert_eq!(history.lives(), lives, "it came to rest:\n{history}");
     assert!(connected().await.is_some(), "it stays connected");
-    let restarts = lives.values().sum::<usize>() - before.values().sum::<usize>() - lost;
+    let restarts = restarts_of_ours() - before;
     assert!(
         allowed.contains(&restarts),
         "{restarts} restarts, not {allowed:?}:\n{history}"
