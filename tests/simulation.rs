@@ -237,6 +237,44 @@ fn nobody_is_restarted_for_peers_while_another_is_down_for_good() {
     assert!(world.list.as_ref().unwrap().data["KNOWN_PEERS"].lines().count() == 5);
 }
 
+#[test]
+fn validators_that_vote_for_nobody_go_one_at_a_time_too() {
+    let mut world = network_of(4, RestartMode::Changed);
+    for node in &mut world.nodes {
+        node.broken = true;
+        node.version = 2;
+    }
+    world.run(minutes(20));
+    assert!(
+        world.nodes.iter().all(|node| node.template.1 == 2),
+        "each got its turn, though nobody votes"
+    );
+    assert_eq!(world.most_turns, 1);
+}
+
+#[test]
+fn nobody_is_restarted_twice_for_the_same_members_while_kubelets_read_an_old_list() {
+    let mut world = network_of(3, RestartMode::Changed);
+    let before = world.restarts();
+    world.late = 60 * 60_000;
+    world.join("validator-3");
+    world.run(minutes(9));
+    assert!(world.restarts() - before <= 4, "{} restarts", world.restarts() - before);
+}
+
+#[test]
+fn newcomers_that_come_up_one_after_the_other_cost_one_restart_each() {
+    let mut world = network_of(3, RestartMode::Changed);
+    let before: Vec<usize> = world.nodes.iter().map(|node| node.restarts.len()).collect();
+    world.join("validator-3");
+    world.join("validator-4");
+    world.nodes[4].flapping_until = world.now + 90_000;
+    world.run(minutes(12));
+    assert_converged(&world, true);
+    let after: Vec<usize> = world.nodes.iter().map(|node| node.restarts.len()).collect();
+    assert_eq!(after[..3], [before[0] + 1, before[1] + 1, before[2] + 1]);
+}
+
 /// Something that happens in a history.
 #[derive(Clone, Debug)]
 enum Happening {
@@ -399,6 +437,7 @@ proptest! {
                 }
                 world.settle();
                 prop_assert!(world.most_down <= 1, "{} down by us at once", world.most_down);
+                prop_assert!(world.most_turns <= 1, "{} turns at once", world.most_turns);
                 seen.drain(..seen.len().saturating_sub(6));
             }
         }

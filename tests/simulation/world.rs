@@ -91,6 +91,7 @@ pub(crate) struct World {
     pub(crate) reuse_addresses: bool,
     pub(crate) list_writes: u32,
     pub(crate) most_down: usize,
+    pub(crate) most_turns: usize,
 }
 
 /// What goes wrong with one cycle of the operator.
@@ -130,6 +131,7 @@ impl World {
             reuse_addresses: false,
             list_writes: 0,
             most_down: 0,
+            most_turns: 0,
         }
     }
 
@@ -209,6 +211,7 @@ impl World {
         }
         let down = self.nodes.iter().filter(|node| node.down_by_us == Some(true)).count();
         self.most_down = self.most_down.max(down);
+        self.most_turns = self.most_turns.max(self.lease.turns.len());
     }
 
     /// Whether a validator that we took down is back: its new pod does what the old one did.
