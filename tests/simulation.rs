@@ -11,6 +11,7 @@ use stellar_k8s::controller::groups;
 use stellar_k8s::controller::links;
 use stellar_k8s::controller::needs::loaded_view;
 use stellar_k8s::controller::options::{Options, RestartMode};
+use stellar_k8s::crd::Network;
 use world::{Fault, World, minutes};
 
 fn options(restart: RestartMode) -> Options {
@@ -273,6 +274,25 @@ fn newcomers_that_come_up_one_after_the_other_cost_one_restart_each() {
     assert_converged(&world, true);
     let after: Vec<usize> = world.nodes.iter().map(|node| node.restarts.len()).collect();
     assert_eq!(after[..3], [before[0] + 1, before[1] + 1, before[2] + 1]);
+}
+
+#[test]
+fn a_validator_left_out_of_a_group_still_gets_its_new_version() {
+    let mut world = network_of(3, RestartMode::Changed);
+    world.join("stranger");
+    world.nodes[3].network = Network::parse("Another Network ; 2026");
+    world.run(minutes(1));
+    world.nodes[3].version = 2;
+    let snapshot = world.snapshot();
+    let plan = decide(&snapshot, &world.options);
+    let turns = plan
+        .turns
+        .get(&world.nodes[3].network.short_hash())
+        .and_then(|turns| turns.write.clone());
+    assert_eq!(
+        turns.map(|turns| turns[0].node.clone()),
+        Some(world.nodes[3].id.clone())
+    );
 }
 
 /// Something that happens in a history.

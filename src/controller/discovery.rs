@@ -81,7 +81,7 @@ impl Discovery {
         let interval = Duration::from_secs(self.options.discovery_interval_secs);
         loop {
             let now = clock::now();
-            let span = tracing::info_span!("discovery", groups = tracing::field::Empty);
+            let span = tracing::info_span!("discovery");
             let cycle = AssertUnwindSafe(self.cycle(now)).catch_unwind().instrument(span).await;
             let pause = match cycle {
                 Ok(Outcome { retry: true, .. }) => RETRY.min(interval),
@@ -118,7 +118,7 @@ impl Discovery {
         let mut failed = false;
         for record in &plan.records {
             if let Err(error) = apply::record(&self.client, record).await {
-                failed |= log_failure(&error, "membership", &record.node, "tried again");
+                failed |= log_failure(&error, "membership", &record.node);
             }
         }
         failed
@@ -304,7 +304,7 @@ impl Discovery {
             return false;
         };
         if let Err(error) = apply::status(&self.client, &node, labels::MANAGER_PEERS_STATUS, &part).await {
-            return log_failure(&error, "status", id, "tried again");
+            return log_failure(&error, "status", id);
         }
         for finding in &report.conditions {
             let grave = matches!(
@@ -356,13 +356,13 @@ fn until(now: Timestamp, time: Timestamp) -> Duration {
     Duration::try_from(time.duration_since(now)).unwrap_or_default() + Duration::from_millis(20)
 }
 
-fn log_failure(error: &ApplyError, what: &str, node: &NodeId, next: &str) -> bool {
+fn log_failure(error: &ApplyError, what: &str, node: &NodeId) -> bool {
     let conflict = error.is_conflict();
     let error = error as &dyn std::error::Error;
     if conflict {
         tracing::debug!(validator = %node, error, "{what} changed meanwhile; decided again");
     } else {
-        tracing::warn!(validator = %node, error, "{what} not written; {next}");
+        tracing::warn!(validator = %node, error, "{what} not written; tried again");
     }
     true
 }

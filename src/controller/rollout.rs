@@ -155,7 +155,7 @@ impl Planner<'_> {
             return None;
         }
         let others: Vec<&Turn> = all.iter().filter(|other| other.uid != turn.uid).collect();
-        if self.refuses(validator, &turn.group, turn.cause, &others).is_some() {
+        if self.refuses(validator, turn.cause, &others).is_some() {
             return None;
         }
         self.plan.steps.push(match turn.cause {
@@ -192,7 +192,7 @@ impl Planner<'_> {
                     continue;
                 }
                 let others: Vec<&Turn> = turns.iter().collect();
-                match self.refuses(validator, &group.id, need.cause, &others) {
+                match self.refuses(validator, need.cause, &others) {
                     None => {
                         given = Some(self.turn_for(validator, group.id.clone(), need));
                         break;
@@ -208,10 +208,10 @@ impl Planner<'_> {
     }
 
     /// Why a validator may not go down now, beside the turns that others hold; `None` if it may.
-    fn refuses(&self, validator: &Validator, group_id: &ListId, cause: Cause, others: &[&Turn]) -> Option<String> {
+    fn refuses(&self, validator: &Validator, cause: Cause, others: &[&Turn]) -> Option<String> {
         let limit = self.options.max_unavailable as usize;
         let is_over = |turn: &Turn| is_past(turn.since, self.options.rollout_deadline, self.snapshot.now);
-        if let Some(turn) = others.iter().find(|turn| turn.group == *group_id && is_over(turn)) {
+        if let Some(turn) = others.iter().find(|turn| turn.group == validator.list && is_over(turn)) {
             return Some(format!(
                 "the restart of {} has not ended within its deadline",
                 turn.node
@@ -224,7 +224,9 @@ impl Planner<'_> {
         if !is_voting(validator) && cause != Cause::PeersChanged {
             return None;
         }
-        let group = self.groups.iter().find(|group| group.id == *group_id)?;
+        let Some(group) = self.groups.iter().find(|group| group.id == validator.list) else {
+            return Some("its group is not known".to_owned());
+        };
         // A validator that was left out of the group is no concern of its members.
         if group.network != validator.network {
             return None;
@@ -316,7 +318,10 @@ fn is_done(turn: &Turn, validator: &Validator, now: Timestamp, options: &Options
 
 /// The networks that have validators or turns: each has its own queue.
 pub fn networks(snapshot: &Snapshot, groups: &[Group<'_>]) -> BTreeSet<String> {
-    let of_groups = groups.iter().map(|group| group.network.short_hash());
+    let validators = groups
+        .iter()
+        .flat_map(|group| group.validators.iter().chain(&group.strangers));
+    let of_groups = validators.map(|validator| validator.network.short_hash());
     of_groups
         .chain(
             snapshot
