@@ -13,6 +13,7 @@ use kube::{Api, Client, ResourceExt as _};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::convert::is_ours;
 use super::decide::{ListRemoval, ListWrite, Plan, RecordWrite};
 use super::resources::{self, BuildError, BuildSettings};
 use super::snapshot::{LastRestart, PublishedList, Snapshot, Turn, TurnLease, Workload};
@@ -33,6 +34,9 @@ pub enum ApplyError {
     /// What was built is not what the API takes: a defect of this program.
     #[error("the object does not have the shape of its kind")]
     Shape(#[from] serde_json::Error),
+    /// Somebody else's object stands where one of ours should be.
+    #[error("{0} is there and not managed by stellar-operator: rename or delete it")]
+    NotOurs(String),
     /// The spec changed between the decision and the write: it is decided again.
     #[error("the spec changed meanwhile")]
     SpecMoved,
@@ -44,7 +48,7 @@ impl ApplyError {
         match self {
             Self::Api(error) => error.is_conflict() || error.code() == Some(404),
             Self::SpecMoved => true,
-            Self::Build(_) | Self::Shape(_) => false,
+            Self::Build(_) | Self::Shape(_) | Self::NotOurs(_) => false,
         }
     }
 }
@@ -218,7 +222,7 @@ pub async fn template(
     }
     let mut objects = resources::build(node, settings)?;
     objects.stateful_set["metadata"]["resourceVersion"] = json!(workload.resource_version);
-    apply_object::<ConfigMap>(client, &turn.node.namespace, &objects.config_map, labels::MANAGER).await?;
+    ensure::<ConfigMap>(client, &turn.node.namespace, &objects.config_map).await?;
     apply_object::<StatefulSet>(client, &turn.node.namespace, &objects.stateful_set, labels::MANAGER).await?;
     Ok(())
 }
@@ -237,6 +241,42 @@ where
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     Ok(deadline(api.patch(name, &server_side(manager), &Patch::Apply(object))).await?)
+}
+
+/// Creates an object of ours, or repairs it where it lacks what we set; writes nothing where it lacks nothing.
+///
+/// # Errors
+/// When somebody else's object has its name, or the API server refuses.
+pub async fn ensure<K>(client: &Client, namespace: &str, desired: &Value) -> Result<(), ApplyError>
+where
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + Serialize
+        + serde::de::DeserializeOwned,
+{
+    let name = desired["metadata"]["name"].as_str().unwrap_or_default();
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    if let Some(stored) = deadline(api.get_opt(name)).await? {
+        if !is_ours(stored.labels()) {
+            return Err(ApplyError::NotOurs(format!("{} {name}", K::kind(&()))));
+        }
+        if resources::holds(&serde_json::to_value(&stored)?, &without_type(desired)) {
+            return Ok(());
+        }
+    }
+    apply_object::<K>(client, namespace, desired, labels::MANAGER).await?;
+    Ok(())
+}
+
+/// A stored object does not repeat its kind.
+fn without_type(desired: &Value) -> Value {
+    let mut desired = desired.clone();
+    if let Some(object) = desired.as_object_mut() {
+        object.remove("apiVersion");
+        object.remove("kind");
+    }
+    desired
 }
 
 /// Deletes a pod that Kubernetes would not replace: normal grace, never forced.

@@ -9,10 +9,7 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::runtime::controller::Action;
-use kube::{Api, Client, Resource, ResourceExt as _};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use kube::{Api, Client, Resource as _, ResourceExt as _};
 
 use super::apply::{self, ApplyError};
 use super::convert::is_ours;
@@ -43,10 +40,6 @@ impl std::fmt::Debug for Context {
     }
 }
 
-/// Somebody else's object stands where one of ours should be.
-#[derive(Debug)]
-struct NotOurs(String);
-
 /// Reconciles one StellarNode.
 ///
 /// # Errors
@@ -72,8 +65,11 @@ pub async fn reconcile(node: Arc<GuardedNode>, context: Arc<Context>) -> Result<
         return Ok(Action::await_change());
     }
     let report = match resources::build(node, &context.settings) {
-        Err(error) => invalid(&error),
-        Ok(objects) => apply_objects(node, &objects, &context.client).await?,
+        Err(error) => leave_running(node, &error, &context.client).await?,
+        Ok(objects) => match apply_objects(node, &objects, &context.client).await {
+            Err(ApplyError::NotOurs(object)) => degraded(&objects, &object),
+            report => report?,
+        },
     };
     if let Some(part) = status::node_part(node, &report, clock::now()) {
         apply::status(&context.client, node, labels::MANAGER_NODE_STATUS, &part).await?;
@@ -107,50 +103,76 @@ async fn apply_objects(
     client: &Client,
 ) -> Result<NodeReport, ApplyError> {
     let namespace = node.namespace().unwrap_or_default();
-    if let Err(NotOurs(object)) = ensure::<Service>(client, &namespace, &objects.service).await? {
-        return Ok(degraded(objects, &object));
-    }
+    apply::ensure::<Service>(client, &namespace, &objects.service).await?;
     let stateful_sets: Api<StatefulSet> = Api::namespaced(client.clone(), &namespace);
     let stored = deadline(stateful_sets.get_opt(&node.name_any())).await?;
     let Some(stored) = stored else {
-        if let Err(NotOurs(object)) = ensure::<ConfigMap>(client, &namespace, &objects.config_map).await? {
-            return Ok(degraded(objects, &object));
-        }
+        apply::ensure::<ConfigMap>(client, &namespace, &objects.config_map).await?;
         apply::apply_object::<StatefulSet>(client, &namespace, &objects.stateful_set, labels::MANAGER).await?;
         tracing::info!(validator = node.name_any(), namespace, "StatefulSet created");
         return Ok(ready(node, objects, 0));
     };
     if !is_ours(stored.labels()) {
-        return Ok(degraded(objects, &format!("StatefulSet {}", stored.name_any())));
+        return Err(ApplyError::NotOurs(format!("StatefulSet {}", stored.name_any())));
     }
     let scaled_down = stored.spec.as_ref().is_some_and(|spec| spec.replicas == Some(0))
         && stored.status.as_ref().is_none_or(|status| status.replicas == 0);
     let current = built_from(&stored) == Some(resources::spec_hash(&node.spec));
     if current || scaled_down {
         // The base config belongs to the template: it changes with it, in the validator's turn.
-        if let Err(NotOurs(object)) = ensure::<ConfigMap>(client, &namespace, &objects.config_map).await? {
-            return Ok(degraded(objects, &object));
-        }
+        apply::ensure::<ConfigMap>(client, &namespace, &objects.config_map).await?;
     }
     if scaled_down && !current {
         // Nobody goes down for it.
         apply::apply_object::<StatefulSet>(client, &namespace, &objects.stateful_set, labels::MANAGER).await?;
-    } else if stored.spec.as_ref().and_then(|spec| spec.replicas) != Some(objects.replicas) {
-        let scale = resources::scale(&node.name_any(), &namespace, objects.replicas);
-        apply::apply_object::<StatefulSet>(client, &namespace, &scale, labels::MANAGER_REPLICAS).await?;
-        tracing::info!(
-            validator = node.name_any(),
-            namespace,
-            replicas = objects.replicas,
-            "StatefulSet scaled"
-        );
+    } else {
+        scale(node, &stored, objects.replicas, client).await?;
     }
-    let ready_replicas = stored
+    Ok(ready(node, objects, ready_replicas(&stored)))
+}
+
+/// Nothing can be built from this spec: what runs goes on, but a suspension is obeyed, for a person must be able to stop
+/// a validator whatever rules came later.
+async fn leave_running(
+    node: &StellarNode,
+    error: &resources::BuildError,
+    client: &Client,
+) -> Result<NodeReport, ApplyError> {
+    let namespace = node.namespace().unwrap_or_default();
+    let stateful_sets: Api<StatefulSet> = Api::namespaced(client.clone(), &namespace);
+    let stored = deadline(stateful_sets.get_opt(&node.name_any())).await?;
+    let Some(stored) = stored.filter(|stored| is_ours(stored.labels())) else {
+        return Ok(invalid(error, 0, 0));
+    };
+    if node.spec.suspended {
+        scale(node, &stored, 0, client).await?;
+    }
+    let replicas = stored.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    Ok(invalid(
+        error,
+        if node.spec.suspended { 0 } else { replicas },
+        ready_replicas(&stored),
+    ))
+}
+
+/// Scales a StatefulSet of ours that has another number of replicas.
+async fn scale(node: &StellarNode, stored: &StatefulSet, replicas: i32, client: &Client) -> Result<(), ApplyError> {
+    if stored.spec.as_ref().and_then(|spec| spec.replicas) == Some(replicas) {
+        return Ok(());
+    }
+    let namespace = node.namespace().unwrap_or_default();
+    let body = resources::scale(&node.name_any(), &namespace, replicas);
+    apply::apply_object::<StatefulSet>(client, &namespace, &body, labels::MANAGER_REPLICAS).await?;
+    tracing::info!(validator = node.name_any(), namespace, replicas, "StatefulSet scaled");
+    Ok(())
+}
+
+fn ready_replicas(stored: &StatefulSet) -> i32 {
+    stored
         .status
         .as_ref()
         .and_then(|status| status.ready_replicas)
-        .unwrap_or(0);
-    Ok(ready(node, objects, ready_replicas))
+        .unwrap_or(0)
 }
 
 /// Hash of the spec that a stored template was built from.
@@ -165,39 +187,6 @@ fn built_from(stored: &StatefulSet) -> Option<String> {
         .as_ref()?
         .get(labels::SPEC_HASH)
         .cloned()
-}
-
-/// Creates an object of ours, or repairs it where it lacks what we set.
-async fn ensure<K>(client: &Client, namespace: &str, desired: &Value) -> Result<Result<(), NotOurs>, ApplyError>
-where
-    K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + std::fmt::Debug
-        + Serialize
-        + DeserializeOwned,
-{
-    let name = desired["metadata"]["name"].as_str().unwrap_or_default();
-    let api: Api<K> = Api::namespaced(client.clone(), namespace);
-    if let Some(stored) = deadline(api.get_opt(name)).await? {
-        if !is_ours(stored.labels()) {
-            return Ok(Err(NotOurs(format!("{} {name}", K::kind(&())))));
-        }
-        if resources::holds(&serde_json::to_value(&stored)?, &without_type(desired)) {
-            return Ok(Ok(()));
-        }
-    }
-    apply::apply_object::<K>(client, namespace, desired, labels::MANAGER).await?;
-    Ok(Ok(()))
-}
-
-/// A stored object does not repeat its kind.
-fn without_type(desired: &Value) -> Value {
-    let mut desired = desired.clone();
-    if let Some(object) = desired.as_object_mut() {
-        object.remove("apiVersion");
-        object.remove("kind");
-    }
-    desired
 }
 
 fn finding(r#type: &'static str, status: bool, reason: &'static str, message: impl Into<String>) -> Finding {
@@ -247,7 +236,7 @@ fn degraded(objects: &ValidatorObjects, object: &str) -> NodeReport {
     }
 }
 
-fn invalid(error: &resources::BuildError) -> NodeReport {
+fn invalid(error: &resources::BuildError, replicas: i32, ready_replicas: i32) -> NodeReport {
     let mut message = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
@@ -259,8 +248,8 @@ fn invalid(error: &resources::BuildError) -> NodeReport {
         finding("ConfigInvalid", true, "Refused", message),
     ];
     NodeReport {
-        replicas: 0,
-        ready_replicas: 0,
+        replicas,
+        ready_replicas,
         conditions,
     }
 }

@@ -13,6 +13,7 @@ mod bad_ports;
 mod bad_version;
 mod config_map_content;
 mod known_peers_reference;
+mod later_rules;
 mod left_alone;
 mod list_damaged;
 mod networks_apart;
