@@ -97,6 +97,10 @@ pub const MANAGER_ROLLOUT: &str = "stellar-operator-rollout";
 pub const MANAGER_PEERS_STATUS: &str = "stellar-operator-peers-status";
 /// Field manager of the controller's part of a StellarNode's status.
 pub const MANAGER_NODE_STATUS: &str = "stellar-operator-node-status";
+/// Field manager of the leader's Lease.
+pub const MANAGER_LEADER: &str = "stellar-operator-leader";
+/// The Lease, in the operator's namespace, that the replica which leads holds.
+pub const LEADER_LEASE: &str = "stellar-operator-leader";
 /// Name under which Events are reported.
 pub const REPORTER: &str = "stellar-operator";
 

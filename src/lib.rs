@@ -19,6 +19,7 @@
 //! | [`probes`] | `/healthz` and `/readyz`, and what each part has to say to them |
 //! | [`api`] | deadlines for calls to the API server |
 //! | [`metrics`] | what is counted, for Prometheus |
+//! | [`leader`] | which replica does the leader's work |
 //! | [`labels`] | every label, annotation and object name |
 //!
 //! Everything that decides is a pure function of what the API server holds: *observe* (reflector caches) → *decide*
@@ -34,6 +35,7 @@ pub mod crd;
 pub mod digest;
 pub mod health;
 pub mod labels;
+pub mod leader;
 pub mod metrics;
 pub mod operator;
 pub mod peers;

@@ -8,6 +8,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
@@ -41,13 +42,14 @@ struct Write {
     result: &'static str,
 }
 
-/// The counters of this process.
+/// The counters and gauges of this process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     reviews: Family<Review, Counter>,
     restarts: Family<Restart, Counter>,
     list_writes: Family<Write, Counter>,
+    leader: Gauge,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -78,6 +80,8 @@ impl Metrics {
             "Writes of the list of known peers, by result",
             list_writes.clone(),
         );
+        let leader = Gauge::<i64>::default();
+        registry.register("leader", "1 while this replica leads, else 0", leader.clone());
         registry.register(
             "build",
             "The running version",
@@ -88,7 +92,13 @@ impl Metrics {
             reviews,
             restarts,
             list_writes,
+            leader,
         }
+    }
+
+    /// Tells whether this replica leads.
+    pub fn leading(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
     }
 
     /// Counts a review sent to `path`.
@@ -127,11 +137,13 @@ mod tests {
         metrics.reviewed("mutate", Outcome::Allowed);
         metrics.restarted("PeersChanged");
         metrics.list_written(true);
+        metrics.leading(true);
         let text = metrics.text();
         for line in [
             r#"stellar_operator_admission_reviews_total{path="mutate",outcome="Allowed"} 2"#,
             r#"stellar_operator_restarts_total{cause="PeersChanged"} 1"#,
             r#"stellar_operator_list_writes_total{result="written"} 1"#,
+            "stellar_operator_leader 1",
             "# EOF",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");

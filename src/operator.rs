@@ -1,11 +1,13 @@
-//! `stellar-operator run`: connects, waits for its CRD, and runs the webhook and the controllers side by side.
+//! `stellar-operator run`: connects, waits for its CRD, and runs the webhook and, where this replica leads, the controllers.
 //!
 //! It only wires the parts together; nothing is decided here.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use futures::FutureExt as _;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,11 +16,13 @@ use tracing::{error, info};
 use crate::admission::config::WebhookConfig;
 use crate::admission::context::OnceComplete;
 use crate::admission::rules::Rules;
-use crate::admission::server::{self, ServerError};
+use crate::admission::server::{ServerError, Webhook};
 use crate::api::deadline;
 use crate::controller::{self, BuildSettings, Caches, ControllerConfig, Options, Scope};
 use crate::labels;
+use crate::leader::{Election, LeaderConfig};
 use crate::probes::Readiness;
+use crate::tls::upkeep::Keeper;
 
 /// How often the API server is asked for the CRD while it is not there.
 const CRD_POLL: Duration = Duration::from_secs(2);
@@ -47,6 +51,8 @@ pub struct OperatorArgs {
     options: Options,
     #[command(flatten)]
     webhook: WebhookConfig,
+    #[command(flatten)]
+    leader: LeaderConfig,
 }
 
 /// Why the operator could not start, or ended.
@@ -78,6 +84,7 @@ pub async fn run(args: OperatorArgs) -> Result<(), OperatorError> {
         operator_image,
         options,
         webhook,
+        leader,
     } = args;
     let config = Config::infer().await?;
     let own_namespace = pod_namespace.unwrap_or_else(|| config.default_namespace.clone());
@@ -92,39 +99,54 @@ pub async fn run(args: OperatorArgs) -> Result<(), OperatorError> {
     readiness.require(CRD, "the CustomResourceDefinition is not installed");
     readiness.require(CACHES, "the caches are not complete");
     let config = ControllerConfig {
-        scope,
+        scope: scope.clone(),
         own_namespace: own_namespace.clone(),
         options,
         settings: BuildSettings { operator_image },
     };
-    let known = Arc::new(OnceComplete::new());
+    let known = Arc::new(OnceComplete::<Caches>::new());
+    let shutdown = shutdown()?.shared();
+    let webhook = Webhook::bind(webhook, client.clone(), &own_namespace, readiness.clone()).await?;
+    let work = {
+        let (keeper, client, known) = (webhook.keeper(), client.clone(), Arc::clone(&known));
+        move || lead(keeper.clone(), client.clone(), config.clone(), Arc::clone(&known))
+    };
+    let election = Election::new(client.clone(), &own_namespace, leader);
     let reviewer = Arc::new(Rules::new(Arc::<OnceComplete<Caches>>::clone(&known)));
-    let controllers = run_controllers(client.clone(), config, readiness.clone(), known);
-    let shutdown = shutdown()?;
-    let serve = server::run(webhook, client, &own_namespace, reviewer, readiness, shutdown);
+    let serve = webhook.serve(reviewer, shutdown.clone());
+    // The lead is given up first; the webhook drains meanwhile.
+    let serve_and_lead = async { tokio::try_join!(serve, election.run(work, shutdown).map(Ok)) };
     tokio::select! {
-        result = serve => {
+        result = serve_and_lead => {
             result?;
             info!("stopped");
         }
-        () = controllers => error!("the controllers ended"),
+        never = observe(&client, &scope, &own_namespace, &known, &readiness) => match never {},
     }
     Ok(())
 }
 
-async fn run_controllers(
-    client: Client,
-    config: ControllerConfig,
-    readiness: Readiness,
-    known: Arc<OnceComplete<Caches>>,
-) {
-    wait_for_crd(&client).await;
+/// Fills the caches that everything else asks, on every replica, and keeps them.
+async fn observe(
+    client: &Client,
+    scope: &Scope,
+    own_namespace: &str,
+    known: &OnceComplete<Caches>,
+    readiness: &Readiness,
+) -> Infallible {
+    wait_for_crd(client).await;
     readiness.met(CRD);
-    let complete = |caches| {
-        known.complete(caches);
-        readiness.met(CACHES);
-    };
-    controller::run_controller(client, config, complete).await;
+    let caches = Arc::new(Caches::start(client, scope, own_namespace));
+    caches.wait_until_complete().await;
+    known.complete(caches);
+    readiness.met(CACHES);
+    std::future::pending().await
+}
+
+/// What one replica does for all. The certificate waits for nothing: without it nobody is ready.
+async fn lead(keeper: Keeper, client: Client, config: ControllerConfig, known: Arc<OnceComplete<Caches>>) {
+    let control = async { controller::run_controller(client, config, known.wait().await).await };
+    tokio::join!(keeper.run(), control);
 }
 
 /// Waits until the CRD is installed and established, saying so once.

@@ -1,8 +1,9 @@
 //! What the rules know beside the object itself: reads of warm caches, never a call.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use kube::ResourceExt as _;
+use tokio::sync::SetOnce;
 
 use crate::crd::StellarNode;
 
@@ -45,18 +46,23 @@ impl Context for OneNode {
 
 /// Knows nothing until its caches are complete.
 #[derive(Debug)]
-pub struct OnceComplete<C>(OnceLock<Arc<C>>);
+pub struct OnceComplete<C>(SetOnce<Arc<C>>);
 
 impl<C> OnceComplete<C> {
     /// Knows nothing yet.
     pub fn new() -> Self {
-        Self(OnceLock::new())
+        Self(SetOnce::new())
     }
 
     /// From now on it knows what `caches` know.
     pub fn complete(&self, caches: Arc<C>) {
         // Caches are completed once; a second time changes nothing.
         let _ = self.0.set(caches);
+    }
+
+    /// The caches, once they are complete.
+    pub async fn wait(&self) -> Arc<C> {
+        Arc::clone(self.0.wait().await)
     }
 }
 

@@ -70,26 +70,6 @@ pub struct Webhook {
     probes: TcpListener,
 }
 
-/// Serves until `shutdown`, then drains; keeps certificate and `caBundle` meanwhile.
-///
-/// # Errors
-/// When a port cannot be bound, or the server fails for good.
-pub async fn run(
-    config: WebhookConfig,
-    client: kube::Client,
-    namespace: &str,
-    reviewer: Arc<dyn Reviewer>,
-    readiness: Readiness,
-    shutdown: impl Future<Output = ()> + Send,
-) -> Result<(), ServerError> {
-    let webhook = Webhook::bind(config, client, namespace, readiness).await?;
-    let keeper = webhook.keeper();
-    tokio::select! {
-        result = webhook.serve(reviewer, shutdown) => result,
-        () = keeper.run() => Ok(()),
-    }
-}
-
 impl Webhook {
     /// Binds both ports.
     ///

@@ -50,7 +50,7 @@ pub const DEFAULT_OPERATOR_IMAGE: &str = concat!("stellar-operator:", env!("CARG
 /// What the leader's work needs to know.
 #[derive(Clone, Debug)]
 pub struct ControllerConfig {
-    /// The namespaces that are looked at.
+    /// The namespaces that are looked at, those of the caches.
     pub scope: Scope,
     /// The operator's own namespace: turns are kept there.
     pub own_namespace: String,
@@ -60,19 +60,15 @@ pub struct ControllerConfig {
     pub settings: BuildSettings,
 }
 
-/// Runs discovery in the background and the StellarNode controller, for ever.
-///
-/// `complete` gets the caches when everything is known that decisions are made from.
-pub async fn run_controller(client: Client, config: ControllerConfig, complete: impl FnOnce(Arc<Caches>) + Send) {
+/// Runs discovery in the background and the StellarNode controller, for ever; on the replica that leads. The caches are
+/// complete: every replica has them, as the webhook asks them too.
+pub async fn run_controller(client: Client, config: ControllerConfig, caches: Arc<Caches>) {
     let ControllerConfig {
         scope,
         own_namespace,
         options,
         settings,
     } = config;
-    let caches = Arc::new(Caches::start(&client, &scope, &own_namespace));
-    caches.wait_until_complete().await;
-    complete(Arc::clone(&caches));
     let discovery = Discovery::new(client.clone(), caches, own_namespace, options, settings.clone());
     // Its own task: whatever happens to one, the other goes on.
     let discovery = AbortOnDrop(tokio::spawn(discovery.run()));

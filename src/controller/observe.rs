@@ -91,15 +91,13 @@ impl Caches {
         };
         let all = watcher::Config::default();
         let of_nodes = all.clone().labels(labels::INSTANCE);
-        let our_lists = all.clone().labels(&format!(
+        // The lists, and the Leases of the turns: not the leader's Lease, which changes every few seconds.
+        let ours = all.clone().labels(&format!(
             "{}={},{}",
             labels::MANAGED_BY,
             labels::OPERATOR,
             labels::NETWORK
         ));
-        let ours = all
-            .clone()
-            .labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
         let parts = scope.parts();
         let nodes = parts
             .iter()
@@ -115,7 +113,7 @@ impl Caches {
             .collect();
         let lists = parts
             .iter()
-            .map(|part| watches.start(watcher(part.api(client), our_lists.clone())))
+            .map(|part| watches.start(watcher(part.api(client), ours.clone())))
             .collect();
         let foreign = parts
             .iter()

@@ -198,7 +198,7 @@ impl Follower {
 }
 
 /// Makes, rotates and makes known what the followers serve; on one replica.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Keeper {
     /// Where the certificate is kept.
     pub source: Source,

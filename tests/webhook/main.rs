@@ -11,9 +11,7 @@
     reason = "a test fails by panicking"
 )]
 
-mod balancer;
 mod cluster;
 mod replica;
 
 mod certificates;
-mod handover;

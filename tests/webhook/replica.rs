@@ -17,7 +17,6 @@ use stellar_k8s::admission::server::Webhook;
 use stellar_k8s::probes::Readiness;
 use stellar_k8s::tls::certificate::Certificate;
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
@@ -26,7 +25,6 @@ use crate::cluster::{Cluster, eventually};
 pub(crate) struct Replica {
     pub(crate) address: SocketAddr,
     pub(crate) readiness: Readiness,
-    shutdown: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
@@ -56,9 +54,8 @@ impl Replica {
             .unwrap();
         let address = webhook.local_addr().unwrap();
         let keeper = webhook.keeper();
-        let (shutdown, told) = oneshot::channel();
         let task = tokio::spawn(async move {
-            let serving = webhook.serve(Arc::new(Labeller), async move { told.await.unwrap_or_default() });
+            let serving = webhook.serve(Arc::new(Labeller), std::future::pending());
             tokio::select! {
                 result = serving => result.unwrap(),
                 () = keeper.run() => {}
@@ -67,15 +64,8 @@ impl Replica {
         Self {
             address,
             readiness,
-            shutdown: Some(shutdown),
             task,
         }
-    }
-
-    /// Tells the replica to stop, as SIGTERM does, and waits until it has.
-    pub(crate) async fn stop(mut self) {
-        self.shutdown.take().unwrap().send(()).unwrap();
-        (&mut self.task).await.unwrap();
     }
 
     pub(crate) async fn ready(&self) {

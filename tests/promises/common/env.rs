@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use stellar_k8s::labels;
 
-use super::operator::{Operator, free_port};
+use super::operator::{Operator, Place, free_port, log_file};
 use super::{Cluster, Output, Recorder, install, wait_for};
 
 /// How long the operator may take until it is ready.
@@ -50,6 +50,7 @@ pub(crate) struct TestEnv {
     cluster: Cluster,
     namespace: String,
     directory: PathBuf,
+    webhook_port: u16,
     operator: Option<Operator>,
     recorder: Recorder,
 }
@@ -57,39 +58,68 @@ pub(crate) struct TestEnv {
 impl TestEnv {
     /// Installs the manifests in a new namespace called after `name`, and waits until the operator there is ready.
     pub(crate) async fn start(name: &str, options: Options) -> Self {
-        let cluster = Cluster::connect();
-        let namespace = format!("{name}-{}-{}", std::process::id(), free_port());
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&namespace);
-        std::fs::create_dir_all(&directory).expect("a directory of the test's own");
-        let recorder = Recorder::start(cluster.client().await, &namespace);
-        // From here on whatever fails, what was made is removed.
-        let mut env = Self {
-            cluster,
-            namespace,
-            directory,
-            operator: None,
-            recorder,
-        };
-        env.install(&options).await;
-        env
-    }
-
-    async fn install(&mut self, options: &Options) {
-        let port = free_port();
-        install::crd(&self.cluster);
-        install::operator(&self.cluster, &self.namespace, port, &self.directory);
-        let operator = Operator::start(
-            &self.cluster,
-            &self.namespace,
-            port,
-            &self.directory,
-            &options.arguments,
-        );
-        let operator = self.operator.insert(operator);
+        let mut env = Self::installed(name).await;
+        let operator = env.replica(&options, env.webhook_port);
+        let operator = env.operator.insert(operator);
         wait_for("the operator to be ready", START, async || {
             operator.is_ready().await.then_some(())
         })
         .await;
+        env
+    }
+
+    /// Installs the manifests in a new namespace called after `name`; no operator runs there yet.
+    pub(crate) async fn installed(name: &str) -> Self {
+        let cluster = Cluster::connect();
+        let webhook_port = free_port();
+        let namespace = format!("{name}-{}-{webhook_port}", std::process::id());
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&namespace);
+        std::fs::create_dir_all(&directory).expect("a directory of the test's own");
+        let recorder = Recorder::start(cluster.client().await, &namespace);
+        // From here on whatever fails, what was made is removed.
+        let env = Self {
+            cluster,
+            namespace,
+            directory,
+            webhook_port,
+            operator: None,
+            recorder,
+        };
+        install::crd(&env.cluster);
+        install::operator(&env.cluster, &env.namespace, webhook_port, &env.directory);
+        env
+    }
+
+    /// Starts an operator of the test's own, listening on a port of its own.
+    pub(crate) fn replica(&self, options: &Options, listens_on: u16) -> Operator {
+        Operator::start(&Place {
+            cluster: &self.cluster,
+            namespace: &self.namespace,
+            directory: &self.directory,
+            called_at: self.webhook_port,
+            listens_on,
+            arguments: &options.arguments,
+        })
+    }
+
+    /// Takes the operator away, as a crash does.
+    pub(crate) fn without_operator(&mut self) {
+        self.operator = None;
+    }
+
+    /// The cluster, as its administrator sees it.
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The port that the API server calls the webhook at.
+    pub(crate) fn webhook_port(&self) -> u16 {
+        self.webhook_port
+    }
+
+    /// The name of the webhook configurations of this install.
+    pub(crate) fn configuration(&self) -> String {
+        install::cluster_scoped_name(&self.namespace)
     }
 
     /// The test's namespace.
@@ -102,9 +132,9 @@ impl TestEnv {
         &self.recorder
     }
 
-    /// The operator's log so far.
+    /// What the operators logged so far.
     pub(crate) fn log(&self) -> String {
-        self.operator.as_ref().map(Operator::log).unwrap_or_default()
+        std::fs::read_to_string(log_file(&self.directory)).unwrap_or_default()
     }
 
     /// Runs kubectl as the administrator, in the test's namespace.
@@ -196,8 +226,13 @@ impl TestEnv {
 
     /// Takes the validating registration away, as an administrator in an emergency.
     pub(crate) fn without_validation(&self) {
-        let name = install::cluster_scoped_name(&self.namespace);
-        self.kubectl(&["delete", "validatingwebhookconfiguration", &name])
+        self.kubectl(&["delete", "validatingwebhookconfiguration", &self.configuration()])
+            .ok("delete");
+    }
+
+    /// The same with the registration that adds defaults.
+    pub(crate) fn without_defaults(&self) {
+        self.kubectl(&["delete", "mutatingwebhookconfiguration", &self.configuration()])
             .ok("delete");
     }
 
@@ -236,7 +271,10 @@ impl TestEnv {
     pub(crate) async fn without_turns(&self) {
         wait_for("all turns to be over", SETTLE, async || {
             let leases = self.get("leases")?;
-            let over = |lease: &Value| lease["metadata"]["annotations"][labels::TURNS] == "[]";
+            let over = |lease: &Value| match &lease["metadata"]["annotations"][labels::TURNS] {
+                Value::Null => lease["metadata"]["name"] == labels::LEADER_LEASE,
+                turns => turns == "[]",
+            };
             leases["items"].as_array()?.iter().all(over).then_some(())
         })
         .await;

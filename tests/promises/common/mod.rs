@@ -2,17 +2,22 @@
 //!
 //! The cluster comes from `STELLAR_TEST_KUBECONFIG` and from nowhere else; `make test` makes one and sets it.
 
+mod balancer;
 mod cluster;
 mod env;
 mod install;
 mod kubectl;
+mod load;
 mod operator;
 mod recorder;
 mod validators;
 
+pub(crate) use balancer::Balancer;
 pub(crate) use cluster::Cluster;
 pub(crate) use env::{Options, TestEnv};
 pub(crate) use kubectl::Output;
+pub(crate) use load::Load;
+pub(crate) use operator::{Operator, free_port};
 pub(crate) use recorder::Recorder;
 pub(crate) use validators::Validators;
 

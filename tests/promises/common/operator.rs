@@ -4,32 +4,51 @@ use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::Cluster;
 use super::install::cluster_scoped_name;
+use super::{Cluster, wait_for};
+
+/// How long an operator may take to end; tests drain for a second or three.
+const END: Duration = Duration::from_secs(30);
 
 /// A running operator; it is killed with this value.
 #[derive(Debug)]
 pub(crate) struct Operator {
     child: Child,
-    log: PathBuf,
+    webhook: u16,
     probes: u16,
 }
 
+/// Where an operator runs, and what it is told.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) namespace: &'a str,
+    /// Where its kubeconfig and its log are.
+    pub(crate) directory: &'a Path,
+    /// The port that the API server calls.
+    pub(crate) called_at: u16,
+    /// The port that it listens on: another, where a balancer stands between.
+    pub(crate) listens_on: u16,
+    /// Arguments beside those that every test has.
+    pub(crate) arguments: &'a [String],
+}
+
 impl Operator {
-    /// Starts the operator of this namespace, with `arguments` beside those that every test has.
-    pub(crate) fn start(
-        cluster: &Cluster,
-        namespace: &str,
-        webhook_port: u16,
-        directory: &Path,
-        arguments: &[String],
-    ) -> Self {
+    /// Starts an operator.
+    pub(crate) fn start(place: &Place<'_>) -> Self {
+        let Place {
+            namespace, directory, ..
+        } = *place;
         let kubeconfig = directory.join("kubeconfig");
-        std::fs::write(&kubeconfig, identity(cluster, namespace).to_string()).expect("the operator's kubeconfig");
-        let log = directory.join("operator.log");
+        // One file for all replicas: a second one must not find it half written.
+        let written = directory.join(format!("kubeconfig-{}", place.listens_on));
+        std::fs::write(&written, identity(place.cluster, namespace).to_string()).expect("the operator's kubeconfig");
+        std::fs::rename(&written, &kubeconfig).expect("the operator's kubeconfig");
+        let log = log_file(directory);
         let output = File::options()
             .create(true)
             .append(true)
@@ -39,11 +58,11 @@ impl Operator {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stellar-operator"));
         command
             .arg("run")
-            .args(["--webhook-listen", &format!("127.0.0.1:{webhook_port}")])
-            .args(["--webhook-url", &format!("https://127.0.0.1:{webhook_port}")])
+            .args(["--webhook-listen", &format!("127.0.0.1:{}", place.listens_on)])
+            .args(["--webhook-url", &format!("https://127.0.0.1:{}", place.called_at)])
             .args(["--webhook-configuration", &cluster_scoped_name(namespace)])
             .args(["--probe-listen", &format!("127.0.0.1:{probes}")])
-            .args(arguments)
+            .args(place.arguments)
             // Every flag has an environment variable: none of the caller's may count.
             .env_clear()
             .env("KUBECONFIG", &kubeconfig)
@@ -57,7 +76,21 @@ impl Operator {
             command.env("STELLAR_CLUSTER_PROCESS_OF", mark);
         }
         let child = command.spawn().expect("the operator starts");
-        Self { child, log, probes }
+        Self {
+            child,
+            webhook: place.listens_on,
+            probes,
+        }
+    }
+
+    /// The port that its webhook listens on.
+    pub(crate) fn webhook_port(&self) -> u16 {
+        self.webhook
+    }
+
+    /// The port that its probes are answered on.
+    pub(crate) fn probe_port(&self) -> u16 {
+        self.probes
     }
 
     /// Whether `/readyz` answers 200. The test fails if the operator ended.
@@ -65,15 +98,48 @@ impl Operator {
         if let Some(status) = self.child.try_wait().expect("the operator can be asked for") {
             panic!("the operator ended: {status}");
         }
-        get(self.probes, "/readyz")
-            .await
-            .is_some_and(|line| line.contains(" 200 "))
+        is_ready(self.probes).await
     }
 
-    /// All that it logged so far.
-    pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
+    /// What `/metrics` says; nothing where nobody answers.
+    pub(crate) async fn metrics(&self) -> String {
+        get(self.probes, "/metrics").await.unwrap_or_default()
     }
+
+    /// Whether it says that it leads.
+    pub(crate) async fn leads(&self) -> bool {
+        let metrics = self.metrics().await;
+        metrics.lines().any(|line| line == "stellar_operator_leader 1")
+    }
+
+    /// Ends it as Kubernetes does, and waits until it has ended in good order.
+    pub(crate) async fn terminate(mut self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
+        assert!(sent.success(), "SIGTERM is sent");
+        let status = wait_for("the operator to end", END, async || {
+            self.child.try_wait().expect("the operator can be asked for")
+        })
+        .await;
+        assert!(status.success(), "the operator ended: {status}");
+    }
+
+    /// Ends it as a crash does.
+    pub(crate) fn kill(self) {
+        drop(self);
+    }
+}
+
+/// Whether `/readyz` on this port answers 200.
+pub(crate) async fn is_ready(port: u16) -> bool {
+    get(port, "/readyz")
+        .await
+        .is_some_and(|answer| answer.starts_with("HTTP/1.1 200 "))
+}
+
+/// The log of all operators that ran in this directory.
+pub(crate) fn log_file(directory: &Path) -> PathBuf {
+    directory.join("operator.log")
 }
 
 impl Drop for Operator {
@@ -89,7 +155,7 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().expect("its number").port()
 }
 
-/// The status line that a plain GET is answered with.
+/// What a plain GET is answered with, status line and all.
 async fn get(port: u16, path: &str) -> Option<String> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
@@ -97,7 +163,7 @@ async fn get(port: u16, path: &str) -> Option<String> {
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.ok()?;
-    answer.lines().next().map(str::to_owned)
+    Some(answer)
 }
 
 /// A kubeconfig with a token of the ServiceAccount and no client certificate: beside one, the token would not count.

@@ -1,0 +1,105 @@
+//! A TCP balancer on loopback, in the place of the webhook's Service: new connections go to replicas that are ready, as
+//! it last heard of them; connections that stand are left alone.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use super::operator::{Operator, is_ready};
+use super::wait_for;
+
+/// How late it hears of a replica's readiness: a probe's period and what a Service needs.
+const LATE: Duration = Duration::from_millis(700);
+
+#[derive(Clone, Copy, Debug)]
+struct Replica {
+    webhook: u16,
+    probes: u16,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    replicas: Vec<Replica>,
+    /// Ports of the webhooks that were ready when they were last asked.
+    ready: Vec<u16>,
+}
+
+/// Forwards while it lives.
+#[derive(Debug)]
+pub(crate) struct Balancer {
+    known: Arc<Mutex<Known>>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Balancer {
+    /// Listens where the API server calls the webhook.
+    pub(crate) async fn listen(port: u16) -> Self {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let listener = TcpListener::bind(address).await.expect("the webhook's port is free");
+        let known = Arc::new(Mutex::new(Known::default()));
+        let tasks = [
+            tokio::spawn(listen_for_readiness(Arc::clone(&known))),
+            tokio::spawn(forward(listener, Arc::clone(&known))),
+        ];
+        Self { known, tasks }
+    }
+
+    /// Sends work to this replica, too, whenever it is ready.
+    pub(crate) fn add(&self, replica: &Operator) {
+        let (webhook, probes) = (replica.webhook_port(), replica.probe_port());
+        self.known.lock().unwrap().replicas.push(Replica { webhook, probes });
+    }
+
+    /// Waits until it has heard that so many replicas are ready, no more and no fewer.
+    pub(crate) async fn hears_of(&self, replicas: usize) {
+        let what = format!("the balancer to hear of {replicas} replicas");
+        wait_for(&what, Duration::from_secs(30), async || {
+            (self.known.lock().unwrap().ready.len() == replicas).then_some(())
+        })
+        .await;
+    }
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+async fn listen_for_readiness(known: Arc<Mutex<Known>>) {
+    loop {
+        let replicas = known.lock().unwrap().replicas.clone();
+        let mut ready = Vec::new();
+        for replica in replicas {
+            if is_ready(replica.probes).await {
+                ready.push(replica.webhook);
+            }
+        }
+        known.lock().unwrap().ready = ready;
+        tokio::time::sleep(LATE).await;
+    }
+}
+
+async fn forward(listener: TcpListener, known: Arc<Mutex<Known>>) {
+    for turn in 0.. {
+        let Ok((mut client, _)) = listener.accept().await else {
+            continue;
+        };
+        let ready = known.lock().unwrap().ready.clone();
+        let Some(port) = ready.get(turn % ready.len().max(1)).copied() else {
+            continue;
+        };
+        tokio::spawn(async move {
+            // Where nobody listens any more the client's connection is closed, as a Service's would be refused.
+            if let Ok(mut replica) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
+                let _ = copy_bidirectional(&mut client, &mut replica).await;
+            }
+        });
+    }
+}
