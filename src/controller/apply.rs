@@ -37,6 +37,9 @@ pub enum ApplyError {
     /// Somebody else's object stands where one of ours should be.
     #[error("{0} is there and not managed by stellar-operator: rename or delete it")]
     NotOurs(String),
+    /// Another validator with the same seed runs, or is to run first.
+    #[error("validator {0} has the same seed")]
+    SeedInUse(String),
     /// The spec changed between the decision and the write: it is decided again.
     #[error("the spec changed meanwhile")]
     SpecMoved,
@@ -48,7 +51,7 @@ impl ApplyError {
         match self {
             Self::Api(error) => error.is_conflict() || error.code() == Some(404),
             Self::SpecMoved => true,
-            Self::Build(_) | Self::Shape(_) | Self::NotOurs(_) => false,
+            Self::Build(_) | Self::Shape(_) | Self::NotOurs(_) | Self::SeedInUse(_) => false,
         }
     }
 }

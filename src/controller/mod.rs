@@ -2,7 +2,7 @@
 //!
 //! Data flows one way: [`observe`] (reflector caches) → [`decide`] (pure: [`groups`], [`links`], [`needs`], [`rollout`],
 //! [`report`]) → [`apply`] (writes) and [`status`] (what each StellarNode is told). [`discovery`] runs that loop;
-//! [`reconciler`] runs beside it and turns each StellarNode into its objects. Neither blocks or stops the other.
+//! [`reconciler`] runs beside it and turns each StellarNode into its objects, [`seeds`] keeping apart those that share one. Neither blocks or stops the other.
 
 pub mod apply;
 pub mod convert;
@@ -19,6 +19,7 @@ pub mod reconciler;
 pub mod report;
 pub mod resources;
 pub mod rollout;
+pub mod seeds;
 pub mod snapshot;
 pub mod status;
 
@@ -43,6 +44,7 @@ pub use resources::BuildSettings;
 
 use crate::labels;
 use objects::GuardedNode;
+use seeds::Claims;
 
 /// Image of the init container and the sidecar, unless another is named.
 pub const DEFAULT_OPERATOR_IMAGE: &str = concat!("stellar-operator:", env!("CARGO_PKG_VERSION"));
@@ -72,12 +74,8 @@ pub async fn run_controller(client: Client, config: ControllerConfig, caches: Ar
     let discovery = Discovery::new(client.clone(), caches, own_namespace, options, settings.clone());
     // Its own task: whatever happens to one, the other goes on.
     let discovery = AbortOnDrop(tokio::spawn(discovery.run()));
-    let context = Arc::new(reconciler::Context {
-        client: client.clone(),
-        settings,
-    });
     let parts = scope.parts();
-    future::join_all(parts.iter().map(|part| reconcile_nodes(&client, part, &context))).await;
+    future::join_all(parts.iter().map(|part| reconcile_nodes(&client, part, &settings))).await;
     drop(discovery);
 }
 
@@ -91,8 +89,14 @@ impl Drop for AbortOnDrop {
 }
 
 /// The StellarNode controller of the whole cluster, or of one namespace.
-async fn reconcile_nodes(client: &Client, part: &ScopePart, context: &Arc<reconciler::Context>) {
+async fn reconcile_nodes(client: &Client, part: &ScopePart, settings: &BuildSettings) {
     let (reader, writer) = store();
+    let context = Arc::new(reconciler::Context {
+        client: client.clone(),
+        settings: settings.clone(),
+        nodes: reader.clone(),
+        claims: Claims::default(),
+    });
     let owned = Config::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
     // Our own status writes wake nobody: they change neither generation nor annotations.
     let changes = watcher(part.api::<GuardedNode>(client), Config::default())
@@ -107,7 +111,7 @@ async fn reconcile_nodes(client: &Client, part: &ScopePart, context: &Arc<reconc
         .owns(part.api::<StatefulSet>(client), owned.clone())
         .owns(part.api::<Service>(client), owned);
     controller
-        .run(reconciler::reconcile, reconciler::on_error, Arc::clone(context))
+        .run(reconciler::reconcile, reconciler::on_error, context)
         .for_each(|result| {
             if let Err(error) = result {
                 tracing::debug!(%error, "a reconcile did not end well");

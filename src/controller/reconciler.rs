@@ -9,6 +9,7 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::Store;
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 
 use super::apply::{self, ApplyError};
@@ -16,6 +17,7 @@ use super::convert::is_ours;
 use super::objects::GuardedNode;
 use super::report::Finding;
 use super::resources::{self, BuildSettings, ValidatorObjects};
+use super::seeds::{self, Claims};
 use super::status::{self, NodeReport};
 use crate::api::deadline;
 use crate::crd::{NodeType, StellarNode};
@@ -23,6 +25,8 @@ use crate::{clock, labels};
 
 /// How soon a reconcile that failed is tried again.
 const RETRY: Duration = Duration::from_secs(2);
+/// How often a validator that waits for another to stop is looked at.
+const WAITING: Duration = Duration::from_secs(5);
 
 /// What every reconcile needs.
 pub struct Context {
@@ -30,6 +34,10 @@ pub struct Context {
     pub client: Client,
     /// What the builders take from the operator's own settings.
     pub settings: BuildSettings,
+    /// The StellarNodes, as the stream that triggers the reconciles knows them: whoever was created before is there.
+    pub nodes: Store<GuardedNode>,
+    /// Who was started with which seed.
+    pub claims: Claims,
 }
 
 impl std::fmt::Debug for Context {
@@ -64,17 +72,21 @@ pub async fn reconcile(node: Arc<GuardedNode>, context: Arc<Context>) -> Result<
         tracing::debug!(node = node.name_any(), "skipped: not a validator");
         return Ok(Action::await_change());
     }
-    let report = match resources::build(node, &context.settings) {
-        Err(error) => leave_running(node, &error, &context.client).await?,
-        Ok(objects) => match apply_objects(node, &objects, &context.client).await {
-            Err(ApplyError::NotOurs(object)) => degraded(&objects, &object),
-            report => report?,
+    let (report, next) = match resources::build(node, &context.settings) {
+        Err(error) => (
+            leave_running(node, &error, &context.client).await?,
+            Action::await_change(),
+        ),
+        Ok(objects) => match apply_objects(node, &objects, &context).await {
+            Err(ApplyError::NotOurs(object)) => (degraded(&objects, &object), Action::await_change()),
+            Err(ApplyError::SeedInUse(other)) => (seed_in_use(&other), Action::requeue(WAITING)),
+            report => (report?, Action::await_change()),
         },
     };
     if let Some(part) = status::node_part(node, &report, clock::now()) {
         apply::status(&context.client, node, labels::MANAGER_NODE_STATUS, &part).await?;
     }
-    Ok(Action::await_change())
+    Ok(next)
 }
 
 /// What follows from a reconcile that failed.
@@ -100,12 +112,16 @@ pub fn on_error(node: Arc<GuardedNode>, error: &ApplyError, _: Arc<Context>) -> 
 async fn apply_objects(
     node: &StellarNode,
     objects: &ValidatorObjects,
-    client: &Client,
+    context: &Context,
 ) -> Result<NodeReport, ApplyError> {
+    let client = &context.client;
     let namespace = node.namespace().unwrap_or_default();
     apply::ensure::<Service>(client, &namespace, &objects.service).await?;
     let stateful_sets: Api<StatefulSet> = Api::namespaced(client.clone(), &namespace);
     let stored = deadline(stateful_sets.get_opt(&node.name_any())).await?;
+    if objects.replicas > 0 && stored.as_ref().is_none_or(|stored| !runs(stored)) {
+        check_seed(node, context).await?;
+    }
     let Some(stored) = stored else {
         apply::ensure::<ConfigMap>(client, &namespace, &objects.config_map).await?;
         apply::apply_object::<StatefulSet>(client, &namespace, &objects.stateful_set, labels::MANAGER).await?;
@@ -115,8 +131,7 @@ async fn apply_objects(
     if !is_ours(stored.labels()) {
         return Err(ApplyError::NotOurs(format!("StatefulSet {}", stored.name_any())));
     }
-    let scaled_down = stored.spec.as_ref().is_some_and(|spec| spec.replicas == Some(0))
-        && stored.status.as_ref().is_none_or(|status| status.replicas == 0);
+    let scaled_down = !runs(&stored);
     let current = built_from(&stored) == Some(resources::spec_hash(&node.spec));
     if current || scaled_down {
         // The base config belongs to the template: it changes with it, in the validator's turn.
@@ -129,6 +144,34 @@ async fn apply_objects(
         scale(node, &stored, objects.replicas, client).await?;
     }
     Ok(ready(node, objects, ready_replicas(&stored)))
+}
+
+/// Whether a StatefulSet is to have pods, or still has some.
+fn runs(stored: &StatefulSet) -> bool {
+    let wanted = stored.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let present = stored.status.as_ref().map_or(0, |status| status.replicas);
+    wanted > 0 || present > 0
+}
+
+/// Whether a validator that does not run may be started.
+async fn check_seed(node: &StellarNode, context: &Context) -> Result<(), ApplyError> {
+    let all = context.nodes.state();
+    let rivals = seeds::rivals(node, &all);
+    if let Some(elder) = seeds::elder(node, &rivals) {
+        return Err(ApplyError::SeedInUse(elder.name_any()));
+    }
+    let stateful_sets: Api<StatefulSet> =
+        Api::namespaced(context.client.clone(), &node.namespace().unwrap_or_default());
+    for rival in &rivals {
+        let stored = deadline(stateful_sets.get_opt(&rival.name_any())).await?;
+        if stored.is_some_and(|stored| runs(&stored)) {
+            return Err(ApplyError::SeedInUse(rival.name_any()));
+        }
+    }
+    match context.claims.claim(node, &rivals) {
+        Some(rival) => Err(ApplyError::SeedInUse(rival.name_any())),
+        None => Ok(()),
+    }
 }
 
 /// Nothing can be built from this spec: what runs goes on, but a suspension is obeyed, for a person must be able to stop
@@ -215,6 +258,18 @@ fn ready(node: &StellarNode, objects: &ValidatorObjects, ready_replicas: i32) ->
         replicas: objects.replicas,
         ready_replicas,
         conditions: vec![condition],
+    }
+}
+
+fn seed_in_use(other: &str) -> NodeReport {
+    let message = format!(
+        "it is not started, because two nodes with one seed harm consensus and validator {other} has the same: write \
+         another Secret in seedSecretRef, or suspend or delete one of the two"
+    );
+    NodeReport {
+        replicas: 0,
+        ready_replicas: 0,
+        conditions: vec![finding("Ready", false, "SeedInUse", message)],
     }
 }
 

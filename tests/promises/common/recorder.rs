@@ -73,6 +73,20 @@ impl History {
         ready.map(|(validator, _)| validator.clone()).collect()
     }
 
+    /// The most pods that were there at one moment, those included that were ending.
+    pub(crate) fn most_alive_at_once(&self) -> usize {
+        let mut alive = BTreeSet::new();
+        let counts = self.0.iter().map(|seen| {
+            if seen.state == State::Gone {
+                alive.remove(&seen.uid);
+            } else {
+                alive.insert(&seen.uid);
+            }
+            alive.len()
+        });
+        counts.max().unwrap_or_default()
+    }
+
     /// The most validators that were down at one moment, leaving out those that were meant to go down. Down is who voted
     /// before and does not now.
     pub(crate) fn down_at_once(&self, leaving: &[&str]) -> BTreeSet<String> {

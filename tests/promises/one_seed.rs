@@ -1,0 +1,77 @@
+//! Of two validators with one seed only one runs, also where no webhook refused the second.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::common::{Options, TestEnv, Validators, wait_for};
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// The one of the two that runs, and the other.
+const TWO: [&str; 2] = ["validator-1", "validator-2"];
+
+fn is_held(env: &TestEnv, name: &str) -> bool {
+    env.reason(name, "Ready").as_deref() == Some("SeedInUse")
+}
+
+fn suspend(env: &TestEnv, name: &str, suspended: bool) {
+    let patch = json!({ "spec": { "suspended": suspended } }).to_string();
+    let node = format!("stellarnode/{name}");
+    env.kubectl(&["patch", &node, "--type=merge", "-p", &patch]).ok("patch");
+}
+
+async fn runs(env: &TestEnv, name: &str) {
+    let what = format!("{name} to run");
+    wait_for(&what, SOON, async || {
+        (env.reason(name, "Ready").as_deref() == Some("PodReady")).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_younger_is_not_started_until_the_other_has_stopped() {
+    let env = TestEnv::start("one-seed", Options::default()).await;
+    let validators = Validators::new(4);
+    let mut second = validators.node(2);
+    second["spec"]["validatorConfig"]["seedSecretRef"] = json!("validator-1-seed");
+    // What the webhook says of it, where it is asked.
+    env.apply(&validators.manifests([1]));
+    let refused = env.kubectl_with(&["create", "-f", "-"], &second.to_string());
+    assert!(
+        !refused.success && refused.stderr.contains("already the seed of validator \"validator-1\""),
+        "{}",
+        refused.stderr
+    );
+    env.kubectl(&["delete", "stellarnode/validator-1"]).ok("delete");
+    wait_for("its pod to be gone", SOON, async || {
+        env.get("pod/validator-1-0").is_none().then_some(())
+    })
+    .await;
+
+    env.without_validation();
+    let both = json!({ "apiVersion": "v1", "kind": "List", "items": [validators.node(1), second] }).to_string();
+    wait_for("the API server to store both", SOON, async || {
+        env.kubectl_with(&["apply", "-f", "-"], &both).success.then_some(())
+    })
+    .await;
+    let held = wait_for("one to be held back", SOON, async || {
+        TWO.into_iter().find(|name| is_held(&env, name))
+    })
+    .await;
+    let first = TWO.into_iter().find(|name| *name != held).expect("two");
+    runs(&env, first).await;
+    assert!(env.get(&format!("statefulset/{held}")).is_none());
+
+    suspend(&env, first, true);
+    runs(&env, held).await;
+    suspend(&env, first, false);
+    wait_for("the first to be held back now", SOON, async || {
+        is_held(&env, first).then_some(())
+    })
+    .await;
+    let set = env.get(&format!("statefulset/{first}")).expect("it was suspended");
+    assert_eq!(set["spec"]["replicas"], 0);
+    let history = env.recorder().history();
+    assert_eq!(history.most_alive_at_once(), 1, "{history}");
+}
