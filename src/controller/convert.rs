@@ -48,11 +48,21 @@ pub fn validator(node: &StellarNode, workload: Option<&StatefulSet>, pod: Option
         deleting: node.metadata.deletion_timestamp.is_some(),
         paused: annotation(labels::PAUSE_RESTARTS).is_some(),
         approved: annotation(labels::APPROVE_RESTART),
+        changed: changed(node),
         spec_hash: wanted_hash(node, workload.as_ref()),
         mirror: mirror(node),
         workload,
         pod: pod.map(convert_pod),
     })
+}
+
+/// When a field manager last changed something other than the status (Kubernetes docs, "Server-Side Apply", managedFields).
+fn changed(node: &StellarNode) -> Option<Timestamp> {
+    let managers = node.metadata.managed_fields.iter().flatten();
+    managers
+        .filter(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty())
+        .filter_map(|entry| entry.time.as_ref().map(|time| time.0))
+        .max()
 }
 
 /// Hash of the spec that a validator's pods are to be built from; `None` for a spec that nothing can be built from, so that

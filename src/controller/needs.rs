@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::groups::{Group, Member, is_past, is_wanted};
+use super::groups::{Group, ListAction, Member, is_past, is_wanted};
 use super::links;
 use super::options::{AddressMode, Options, RestartMode};
 use super::snapshot::{Cause, Pod, Snapshot, Validator, Workload};
@@ -16,6 +16,8 @@ use crate::peers::{NodeId, Report, View};
 
 /// A list read more than this after a newer one was published was read late. Kubernetes gives times in whole seconds.
 const CLOCK_GRAIN: Duration = Duration::from_secs(2);
+/// A person who changes several StellarNodes at once needs a moment for it: what comes within it is one change.
+const ONE_CHANGE: Duration = Duration::from_secs(2);
 /// Characters of the hash of a pending change: short enough to be typed.
 const PENDING_HASH_LENGTH: usize = 12;
 
@@ -151,7 +153,7 @@ impl<'a> Context<'a> {
 
     fn needs_of(&self, validator: &Validator) -> Vec<Need> {
         let mut needs: Vec<Need> = Vec::new();
-        needs.extend(for_spec(validator));
+        needs.extend(self.for_spec(validator));
         if let Some(member) = self.group.member(validator) {
             needs.extend(self.for_peers(member));
             needs.extend(self.for_links(member));
@@ -236,6 +238,40 @@ impl<'a> Context<'a> {
         })
     }
 
+    fn for_spec(&self, validator: &Validator) -> Option<Need> {
+        let workload = validator
+            .workload
+            .as_ref()
+            .filter(|workload| workload.ours && is_wanted(validator))?;
+        let wanted = validator.spec_hash.as_ref()?;
+        let changed = workload.spec_hash.as_ref() != Some(wanted);
+        changed.then(|| Need {
+            cause: Cause::SpecChanged,
+            hash: pending_hash("spec", wanted),
+            wait: self.one_restart_for_all(validator),
+        })
+    }
+
+    /// A validator that votes is restarted once, for its own change and for the newcomers that come with it. One that does
+    /// not vote waits for nobody: its change may be what makes it vote again.
+    fn one_restart_for_all(&self, validator: &Validator) -> Option<Wait> {
+        let votes = validator
+            .pod
+            .as_ref()
+            .is_some_and(|pod| pod.voting_since.is_some() && !pod.deleting);
+        let in_group = self.group.network == validator.network;
+        if !votes || !in_group || !matches!(self.options.restart, RestartMode::Changed | RestartMode::Manual) {
+            return None;
+        }
+        let last = self.group.validators.iter().filter_map(|other| other.changed).max();
+        let changing = || self.until(last?, ONE_CHANGE, "its group's specs are being changed");
+        let being_written = matches!(self.group.action, ListAction::Write { .. });
+        changing().or_else(|| self.joining.clone()).or_else(|| {
+            let written = Wait::For("its list is not written yet");
+            being_written.then_some(written)
+        })
+    }
+
     fn not_published(&self) -> Option<Wait> {
         (!self.group.is_published()).then_some(Wait::For("its list is not written yet"))
     }
@@ -268,20 +304,6 @@ fn restartable(validator: &Validator) -> Option<(&Workload, &Pod)> {
     let workload = validator.workload.as_ref().filter(|workload| workload.ours)?;
     let pod = validator.pod.as_ref().filter(|pod| !pod.deleting)?;
     Some((workload, pod))
-}
-
-fn for_spec(validator: &Validator) -> Option<Need> {
-    let workload = validator
-        .workload
-        .as_ref()
-        .filter(|workload| workload.ours && is_wanted(validator))?;
-    let wanted = validator.spec_hash.as_ref()?;
-    let changed = workload.spec_hash.as_ref() != Some(wanted);
-    changed.then(|| Need {
-        cause: Cause::SpecChanged,
-        hash: pending_hash("spec", wanted),
-        wait: None,
-    })
 }
 
 fn pending_hash(kind: &str, content: &str) -> String {

@@ -236,10 +236,19 @@ impl Watches {
     }
 }
 
-/// Field managers make up half of an object and nobody here reads them.
-fn trimmed<K: Resource>(mut event: Event<K>) -> Event<K> {
+/// Which fields a manager has makes up half of an object, and nobody here reads it; when a manager wrote is read of
+/// StellarNodes.
+fn trimmed<K: Resource<DynamicType = ()>>(mut event: Event<K>) -> Event<K> {
     if let Event::Apply(object) | Event::InitApply(object) = &mut event {
-        object.meta_mut().managed_fields = None;
+        let managers = &mut object.meta_mut().managed_fields;
+        if K::kind(&()) == labels::KIND {
+            managers
+                .iter_mut()
+                .flatten()
+                .for_each(|manager| manager.fields_v1 = None);
+        } else {
+            *managers = None;
+        }
     }
     event
 }

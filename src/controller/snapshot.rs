@@ -59,6 +59,8 @@ pub struct Validator {
     pub paused: bool,
     /// The pending change that a person approved.
     pub approved: Option<String>,
+    /// When somebody last changed anything of it but its status; `None` where that is not known.
+    pub changed: Option<Timestamp>,
     /// Hash of the part of the spec that its pods are built from; `None` where we do not build them.
     pub spec_hash: Option<String>,
     /// What its status says of its membership: serves while its StatefulSet is missing.

@@ -349,6 +349,7 @@ impl World {
             deleting: false,
             paused: false,
             approved: None,
+            changed: None,
             spec_hash: Some(format!("{}-{}", node.port, node.version)),
             mirror: None,
             workload: Some(workload),
