@@ -14,6 +14,7 @@ pub mod needs;
 pub mod objects;
 pub mod observe;
 pub mod options;
+mod paused;
 pub mod peer_discovery;
 pub mod reconciler;
 pub mod report;

@@ -3,8 +3,8 @@
 //! Watches only: nothing is listed in steady state. Every change wakes whoever waits on [`Caches::changed`]; our own
 //! status writes wake nobody.
 
-use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::future::ready;
 use std::hash::{Hash as _, Hasher as _};
@@ -21,10 +21,11 @@ use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::objects::{GuardedNode, Objects};
+use super::paused::{Namespaces, ask_for_namespaces};
 use super::snapshot::Snapshot;
 use crate::admission::context::Context;
 use crate::crd::{NodeType, StellarNode};
@@ -77,6 +78,7 @@ pub struct Caches {
     lists: Vec<Store<ConfigMap>>,
     foreign: Vec<Store<PartialObjectMeta<ConfigMap>>>,
     leases: Vec<Store<Lease>>,
+    namespaces: Namespaces,
     changed: Arc<Notify>,
     // Ends the watches with the caches.
     _watches: JoinSet<()>,
@@ -120,6 +122,10 @@ impl Caches {
             .map(|part| watches.start(watcher(part.api(client), all.clone())))
             .collect();
         let leases = vec![watches.start(watcher(Api::namespaced(client.clone(), own_namespace), ours))];
+        let namespaces = match scope {
+            Scope::All => Namespaces::Watched(watches.start(watcher(Api::all(client.clone()), all))),
+            Scope::Namespaces(names) => Namespaces::Asked(watches.ask(client, names)),
+        };
         let Watches { changed, tasks } = watches;
         Self {
             nodes,
@@ -128,6 +134,7 @@ impl Caches {
             lists,
             foreign,
             leases,
+            namespaces,
             changed,
             _watches: tasks,
         }
@@ -153,6 +160,7 @@ impl Caches {
         for store in &self.leases {
             let _ = store.wait_until_ready().await;
         }
+        self.namespaces.wait_until_complete().await;
     }
 
     /// Waits for the next change of anything that decisions depend on.
@@ -183,7 +191,10 @@ impl Caches {
             foreign: self.foreign.iter().flat_map(Store::state).collect(),
             leases: self.leases.iter().flat_map(Store::state).collect(),
         };
-        objects.snapshot(now)
+        Snapshot {
+            paused_namespaces: self.namespaces.paused(),
+            ..objects.snapshot(now)
+        }
     }
 }
 
@@ -209,6 +220,14 @@ struct Watches {
 }
 
 impl Watches {
+    fn ask(&mut self, client: &Client, names: &[String]) -> watch::Receiver<Option<BTreeSet<String>>> {
+        let (told, paused) = watch::channel(None);
+        let names = names.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+        let asking = ask_for_namespaces(Api::all(client.clone()), names, told, Arc::clone(&self.changed));
+        self.tasks.spawn(asking);
+        paused
+    }
+
     fn start<K>(&mut self, events: impl futures::Stream<Item = watcher::Result<Event<K>>> + Send + 'static) -> Store<K>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,

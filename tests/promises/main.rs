@@ -24,6 +24,7 @@ mod peer_port_default;
 mod pods_deleted;
 mod power_cut;
 mod rendered_config;
+mod restarts_paused;
 mod two_replicas;
 mod unlinked_mode;
 mod validator_joins;

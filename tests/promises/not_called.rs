@@ -41,15 +41,6 @@ async fn reviews(operator: &Operator) -> u64 {
         .sum()
 }
 
-async fn started(env: &TestEnv) -> Operator {
-    let mut operator = env.replica(&Options::default(), env.webhook_port());
-    wait_for("the operator to be ready", SOON, async || {
-        operator.is_ready().await.then_some(())
-    })
-    .await;
-    operator
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_stateful_set_keeps_its_template_until_its_owner_changes_it() {
     let env = TestEnv::installed("older-set").await;
@@ -61,7 +52,7 @@ async fn an_older_stateful_set_keeps_its_template_until_its_owner_changes_it() {
         "it is older than the operator: {before}"
     );
 
-    let operator = started(&env).await;
+    let operator = env.ready_replica(&Options::default()).await;
     let touches: [&[&str]; 5] = [
         &["scale", "statefulset/core", "--replicas=1"],
         &["scale", "statefulset/core", "--replicas=0"],
@@ -99,7 +90,7 @@ async fn an_older_stateful_set_keeps_its_template_until_its_owner_changes_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_operator_does_not_look_at_does_not_call_it() {
     let env = TestEnv::installed("not-called").await;
-    let operator = started(&env).await;
+    let operator = env.ready_replica(&Options::default()).await;
     let mut node = Validators::new(1).node(1);
     node["spec"]["suspended"] = json!(true);
     env.apply(&node.to_string());

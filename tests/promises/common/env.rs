@@ -59,13 +59,19 @@ impl TestEnv {
     /// Installs the manifests in a new namespace called after `name`, and waits until the operator there is ready.
     pub(crate) async fn start(name: &str, options: Options) -> Self {
         let mut env = Self::installed(name).await;
-        let operator = env.replica(&options, env.webhook_port);
-        let operator = env.operator.insert(operator);
+        let operator = env.ready_replica(&options).await;
+        env.operator = Some(operator);
+        env
+    }
+
+    /// Starts an operator of the test's own that the API server calls, and waits until it is ready.
+    pub(crate) async fn ready_replica(&self, options: &Options) -> Operator {
+        let mut operator = self.replica(options, self.webhook_port);
         wait_for("the operator to be ready", START, async || {
             operator.is_ready().await.then_some(())
         })
         .await;
-        env
+        operator
     }
 
     /// Installs the manifests in a new namespace called after `name`; no operator runs there yet.
