@@ -26,6 +26,10 @@ use crate::tls::upkeep::Keeper;
 
 /// How often the API server is asked for the CRD while it is not there.
 const CRD_POLL: Duration = Duration::from_secs(2);
+/// A connection on which nothing was read for as long as this is dead: on one that lives a watch is sent a bookmark every
+/// minute (Kubernetes docs, "Efficient detection of changes"). Without it a request that is never answered would hold its
+/// watch for ever.
+const SILENCE: Duration = Duration::from_secs(75);
 /// Condition of readiness: the CRD is installed.
 const CRD: &str = "crd";
 /// Condition of readiness: the caches are complete.
@@ -86,7 +90,9 @@ pub async fn run(args: OperatorArgs) -> Result<(), OperatorError> {
         webhook,
         leader,
     } = args;
-    let config = Config::infer().await?;
+    let mut config = Config::infer().await?;
+    config.read_timeout = Some(SILENCE);
+    config.reset_reader_on_write = true;
     let own_namespace = pod_namespace.unwrap_or_else(|| config.default_namespace.clone());
     let client = Client::try_from(config).map_err(OperatorError::Client)?;
     let scope = match (all_namespaces, namespaces.is_empty()) {

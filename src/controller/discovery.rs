@@ -3,6 +3,7 @@
 //! It never blocks the StellarNode controller and survives the error or panic of one cycle. What is done is decided in
 //! `decide`; this file only runs it.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,10 +80,14 @@ impl Discovery {
     pub async fn run(self) {
         self.caches.wait_until_complete().await;
         let interval = Duration::from_secs(self.options.discovery_interval_secs);
+        let mut told = Told::default();
         loop {
             let now = clock::now();
             let span = tracing::info_span!("discovery");
-            let cycle = AssertUnwindSafe(self.cycle(now)).catch_unwind().instrument(span).await;
+            let cycle = AssertUnwindSafe(self.cycle(now, &mut told))
+                .catch_unwind()
+                .instrument(span)
+                .await;
             let pause = match cycle {
                 Ok(Outcome { retry: true, .. }) => RETRY.min(interval),
                 Ok(Outcome { wake: Some(time), .. }) => until(now, time).min(interval),
@@ -99,9 +104,9 @@ impl Discovery {
         }
     }
 
-    async fn cycle(&self, now: Timestamp) -> Outcome {
+    async fn cycle(&self, now: Timestamp, told: &mut Told) -> Outcome {
         let snapshot = self.caches.snapshot(now);
-        log_observed(&snapshot);
+        log_observed(&snapshot, told);
         let plan = decide(&snapshot, &self.options);
         let mut outcome = Outcome {
             retry: false,
@@ -367,24 +372,34 @@ fn log_failure(error: &ApplyError, what: &str, node: &NodeId) -> bool {
     true
 }
 
-fn log_observed(snapshot: &Snapshot) {
+/// What the log was told of, so that it is told once.
+#[derive(Debug, Default)]
+struct Told {
+    unreadable: BTreeSet<NodeId>,
+    leases: BTreeSet<String>,
+}
+
+fn log_observed(snapshot: &Snapshot, told: &mut Told) {
     for validator in &snapshot.validators {
         if !groups::is_wanted(validator) {
             tracing::debug!(validator = %validator.id, "skipped: suspended, scaled to 0 or being deleted");
         }
     }
-    for (network, lease) in snapshot.turns.iter().filter(|(_, lease)| !lease.readable) {
-        let lease_name = labels::turns_lease_name(network);
-        let turns = lease.turns.len();
+    let broken = snapshot.turns.iter().filter(|(_, lease)| !lease.readable);
+    let leases: BTreeSet<String> = broken.map(|(network, _)| labels::turns_lease_name(network)).collect();
+    for lease in leases.difference(&told.leases) {
         tracing::warn!(
-            lease = lease_name,
-            turns,
+            lease,
             "the Lease of the turns cannot be read; nobody gets a turn until it is deleted"
         );
     }
-    for node in &snapshot.unreadable {
+    for node in snapshot.unreadable.difference(&told.unreadable) {
         tracing::warn!(node = %node, "StellarNode cannot be parsed; what is known of it stays as it is");
     }
+    *told = Told {
+        unreadable: snapshot.unreadable.clone(),
+        leases,
+    };
 }
 
 fn log_turns(before: &[Turn], after: &[Turn]) {

@@ -9,9 +9,11 @@
 
 mod common;
 
+mod api_server_away;
 mod bad_ports;
 mod bad_version;
 mod config_map_content;
+mod killed_at_each_write;
 mod known_peers_reference;
 mod kubectl_behaves;
 mod later_rules;
@@ -25,6 +27,7 @@ mod pods_deleted;
 mod power_cut;
 mod rendered_config;
 mod restarts_paused;
+mod two_leaders;
 mod two_replicas;
 mod unlinked_mode;
 mod validator_joins;

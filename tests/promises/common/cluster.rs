@@ -32,13 +32,23 @@ impl Cluster {
 
     /// A client of the administrator's.
     pub(crate) async fn client(&self) -> Client {
+        Client::try_from(self.config().await).expect("a client")
+    }
+
+    /// A client without an identity: whoever uses it brings a token.
+    pub(crate) async fn client_of_nobody(&self) -> Client {
+        let mut config = self.config().await;
+        config.auth_info = kube::config::AuthInfo::default();
+        Client::try_from(config).expect("a client")
+    }
+
+    async fn config(&self) -> kube::Config {
         // Also the provider of the test's own TLS; an error says that it is there already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).expect("STELLAR_TEST_KUBECONFIG is a kubeconfig");
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
             .await
-            .expect("the kubeconfig is complete");
-        Client::try_from(config).expect("a client")
+            .expect("the kubeconfig is complete")
     }
 
     /// Where the kubelet's part keeps what the pods got; only where the cluster is one of `tests/cluster`.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use stellar_k8s::labels;
 
 use super::operator::{Operator, Place, free_port, log_file};
-use super::{Cluster, Output, Recorder, install, wait_for};
+use super::{Cluster, Output, Proxy, Recorder, install, wait_for};
 
 /// How long the operator may take until it is ready.
 const START: Duration = Duration::from_secs(60);
@@ -98,12 +98,27 @@ impl TestEnv {
 
     /// Starts an operator of the test's own, listening on a port of its own.
     pub(crate) fn replica(&self, options: &Options, listens_on: u16) -> Operator {
+        self.replica_at(options, listens_on, None)
+    }
+
+    /// The same, behind a proxy of its own and on the port that the API server calls.
+    pub(crate) fn replica_behind(&self, options: &Options, proxy: &Proxy) -> Operator {
+        self.replica_at(options, self.webhook_port, Some(proxy.url()))
+    }
+
+    /// The same, on another port: the API server does not call it.
+    pub(crate) fn second_behind(&self, options: &Options, proxy: &Proxy) -> Operator {
+        self.replica_at(options, free_port(), Some(proxy.url()))
+    }
+
+    fn replica_at(&self, options: &Options, listens_on: u16, api_server: Option<String>) -> Operator {
         Operator::start(&Place {
             cluster: &self.cluster,
             namespace: &self.namespace,
             directory: &self.directory,
             called_at: self.webhook_port,
             listens_on,
+            api_server,
             arguments: &options.arguments,
         })
     }
@@ -276,11 +291,9 @@ impl TestEnv {
     /// Waits until no validator of this namespace has a turn.
     pub(crate) async fn without_turns(&self) {
         wait_for("all turns to be over", SETTLE, async || {
-            let leases = self.get("leases")?;
-            let over = |lease: &Value| match &lease["metadata"]["annotations"][labels::TURNS] {
-                Value::Null => lease["metadata"]["name"] == labels::LEADER_LEASE,
-                turns => turns == "[]",
-            };
+            let of_networks = ["get", "leases", "-l", labels::NETWORK, "-o", "json"];
+            let leases: Value = serde_json::from_str(&self.kubectl(&of_networks).ok("leases")).expect("JSON");
+            let over = |lease: &Value| lease["metadata"]["annotations"][labels::TURNS] == "[]";
             leases["items"].as_array()?.iter().all(over).then_some(())
         })
         .await;

@@ -9,6 +9,7 @@ mod install;
 mod kubectl;
 mod load;
 mod operator;
+mod proxy;
 mod recorder;
 mod validators;
 
@@ -18,6 +19,7 @@ pub(crate) use env::{Options, TestEnv};
 pub(crate) use kubectl::Output;
 pub(crate) use load::Load;
 pub(crate) use operator::{Operator, free_port};
+pub(crate) use proxy::{Fate, Proxy};
 pub(crate) use recorder::Recorder;
 pub(crate) use validators::Validators;
 

@@ -33,6 +33,8 @@ pub(crate) struct Place<'a> {
     pub(crate) called_at: u16,
     /// The port that it listens on: another, where a balancer stands between.
     pub(crate) listens_on: u16,
+    /// Where it finds the API server, if not where everybody does.
+    pub(crate) api_server: Option<String>,
     /// Arguments beside those that every test has.
     pub(crate) arguments: &'a [String],
 }
@@ -43,11 +45,12 @@ impl Operator {
         let Place {
             namespace, directory, ..
         } = *place;
-        let kubeconfig = directory.join("kubeconfig");
-        // One file for all replicas: a second one must not find it half written.
-        let written = directory.join(format!("kubeconfig-{}", place.listens_on));
-        std::fs::write(&written, identity(place.cluster, namespace).to_string()).expect("the operator's kubeconfig");
-        std::fs::rename(&written, &kubeconfig).expect("the operator's kubeconfig");
+        let kubeconfig = directory.join(format!("kubeconfig-{}", place.listens_on));
+        let mut identity = identity(place.cluster, namespace);
+        if let Some(api_server) = &place.api_server {
+            identity["clusters"][0]["cluster"] = json!({ "server": api_server });
+        }
+        std::fs::write(&kubeconfig, identity.to_string()).expect("the operator's kubeconfig");
         let log = log_file(directory);
         let output = File::options()
             .create(true)
@@ -91,6 +94,11 @@ impl Operator {
     /// The port that its probes are answered on.
     pub(crate) fn probe_port(&self) -> u16 {
         self.probes
+    }
+
+    /// Whether it runs.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.child.try_wait().expect("the operator can be asked for").is_none()
     }
 
     /// Whether `/readyz` answers 200. The test fails if the operator ended.

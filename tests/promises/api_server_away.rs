@@ -1,0 +1,78 @@
+//! An API server that does not answer, or answers with errors, removes no peer and restarts nobody; afterwards the list is
+//! right again by itself.
+
+use std::time::Duration;
+
+use crate::common::{Fate, Options, Proxy, TestEnv, Validators, wait_for};
+
+const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
+const SOON: Duration = Duration::from_secs(60);
+const A_MINUTE: Duration = Duration::from_secs(60);
+
+/// Validators settle, the API server is away while two pods are lost, and comes back.
+async fn away(name: &str, how: Fate, how_long: Duration) {
+    let env = TestEnv::installed(name).await;
+    let proxy = Proxy::start(env.cluster()).await;
+    let options = Options::default().with("--lease-duration", "5s");
+    let mut operator = env.replica_behind(&options, &proxy);
+    wait_for("the operator to be ready", SOON, async || {
+        operator.is_ready().await.then_some(())
+    })
+    .await;
+    env.apply(&Validators::new(4).manifests(1..=4));
+    env.settled(&FOUR).await;
+    env.without_turns().await;
+    let before = env.recorder().history().lives();
+    let list = env.peers();
+
+    proxy.judge(move |_| how);
+    proxy.cut();
+    let begin = tokio::time::Instant::now();
+    env.kubectl(&["delete", "pod/validator-1-0", "pod/validator-2-0", "--wait=false"])
+        .ok("two pods");
+    wait_for("both to vote again", SOON, async || {
+        let history = env.recorder().history();
+        let back = history.voting().len() == 4
+            && history.lives().values().sum::<usize>() == before.values().sum::<usize>() + 2;
+        back.then_some(())
+    })
+    .await;
+    assert_eq!(env.peers(), list, "nobody could write, and nobody removed a peer");
+    // How long it is away is what is promised: there is nothing to wait for.
+    tokio::time::sleep_until(begin + how_long).await;
+    assert!(operator.is_alive(), "it waits");
+
+    proxy.judge(|_| Fate::Pass);
+    wait_for("the list to follow", SOON, async || {
+        (Some(env.peers()) == env.addresses(&FOUR)).then_some(())
+    })
+    .await;
+    env.without_turns().await;
+    let mut after = before;
+    for name in &FOUR[..2] {
+        *after.entry((*name).to_owned()).or_default() += 1;
+    }
+    let history = env.recorder().history();
+    assert_eq!(history.lives(), after, "two deleted by hand, nobody by us:\n{history}");
+    assert!(operator.is_ready().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_for_a_minute() {
+    away("api-silent", Fate::Lost, A_MINUTE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failing_with_500() {
+    away("api-500", Fate::Refused(500), Duration::from_secs(20)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn overloaded_with_429() {
+    away("api-429", Fate::Refused(429), Duration::from_secs(20)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watches_gone_with_410() {
+    away("api-410", Fate::Refused(410), Duration::from_secs(20)).await;
+}
