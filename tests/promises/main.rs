@@ -9,6 +9,7 @@
 
 mod common;
 
+mod admission_cases;
 mod bad_ports;
 mod bad_version;
 mod config_map_content;
