@@ -65,9 +65,12 @@ fn stateful_set(object: &Value, old: Option<&Value>, set: ValidatorSet<'_>, cont
     let mut mutation = Mutation::default();
     let config = set.config(context);
     let set = set.expecting(config.as_ref());
-    // What the object names but is no port is left for validation to refuse.
-    let port = set.port();
     let core = set.core();
+    // What cannot be the peer port is left for validation to refuse, where the author wrote it and nowhere else.
+    let port = set.port().filter(|port| {
+        let taken = core.is_some_and(|core| set.others_with(core, *port).next().is_some());
+        *port != labels::HTTP_PORT && !taken
+    });
     if let (Some(port), None, None, Some(_)) = (port, set.port_annotation(), set.owner(), core) {
         mutation.annotate(object, labels::PEER_PORT, &port.to_string());
     }

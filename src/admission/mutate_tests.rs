@@ -120,6 +120,33 @@ fn the_port_is_declared_once() {
 }
 
 #[test]
+fn what_cannot_be_the_port_is_refused_only_where_it_was_written() {
+    let annotation = "metadata.annotations[stellar.org/peer-port]";
+    let core = |ports: Value| stateful_set(&json!([{ "name": "core", "ports": ports }]));
+    let annotated = with(
+        core(json!([])),
+        "/metadata/annotations",
+        &json!({ "stellar.org/peer-port": "11626" }),
+    );
+    let beside = stateful_set(&json!([
+        { "name": "core" },
+        { "name": "exporter", "ports": [{ "containerPort": 11625 }] },
+    ]));
+    for (object, field) in [
+        (annotated, annotation),
+        (
+            core(json!([{ "name": "peer", "containerPort": 11626 }])),
+            "spec.template.spec.containers[0].ports[0].containerPort",
+        ),
+        (beside, "spec.template.spec.containers[0].ports"),
+    ] {
+        let verdict = validate(&mutated(&object), None, &NoContext);
+        let fields: Vec<&str> = verdict.errors.iter().map(|error| error.field.as_str()).collect();
+        assert_eq!(fields, [field], "{object}");
+    }
+}
+
+#[test]
 fn an_env_of_the_users_own_is_left_alone_and_told() {
     for env in [
         json!([{ "name": "KNOWN_PEERS", "value": "10.0.0.1" }]),

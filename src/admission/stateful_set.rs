@@ -117,6 +117,12 @@ impl<'a> ValidatorSet<'a> {
         others.chain(sidecars)
     }
 
+    /// Containers that run beside the core container and have this port.
+    pub fn others_with(&self, core: Container<'a>, port: u16) -> impl Iterator<Item = Container<'a>> + use<'a> {
+        self.neighbours(core)
+            .filter(move |other| other.ports().any(|each| each.number == i64::from(port)))
+    }
+
     /// The core container: one of the usual names, else the only one, else the one with the peer port.
     pub fn core(&self) -> Option<Container<'a>> {
         let named = labels::CORE_CONTAINERS

@@ -344,18 +344,12 @@ fn runs(spec: &Value, other: &StellarNode) -> bool {
 fn check_core_settings(node: &Value, verdict: &mut Verdict) {
     let spec = &node["spec"];
     let network = Network::parse(spec["network"].as_str().unwrap_or_default());
-    match spec["validatorConfig"]["quorumSet"].as_str() {
-        None if network.is_testnet() => {}
-        None => verdict.warn(format!(
+    if spec["validatorConfig"]["quorumSet"].is_null() && !network.is_testnet() {
+        verdict.warn(format!(
             "spec.validatorConfig.quorumSet: absent, and {} has no default, so this validator will not start: write whom it \
              trusts",
             network.display_name()
-        )),
-        Some(text) => {
-            for warning in core_config::quorum_warnings(text) {
-                verdict.warn(format!("spec.validatorConfig.quorumSet: {warning}"));
-            }
-        }
+        ));
     }
     // The fields that other rules speak of are left out: wrong, they would hide what stellar-core says to the rest.
     let mut config = spec["validatorConfig"].clone();
@@ -368,6 +362,9 @@ fn check_core_settings(node: &Value, verdict: &mut Verdict) {
         Ok(config) => {
             for problem in core_config::check_validator(&config) {
                 verdict.error(FieldError::invalid(problem.field, problem.message));
+            }
+            for warning in core_config::quorum_warnings(&config) {
+                verdict.warn(format!("spec.validatorConfig.quorumSet: {warning}"));
             }
         }
         Err(error) => verdict.error(FieldError::invalid(

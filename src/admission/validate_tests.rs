@@ -250,6 +250,13 @@ fn what_works_and_is_unwise_is_told() {
         &with(validator("v1"), "/spec/network", &json!("My Network ; 2026")),
         "quorumSet: absent",
     );
+    let keys = (1..=3).map(|i| stellar_strkey::ed25519::PublicKey([i; 32]).to_string());
+    let keys: Vec<String> = keys.map(|key| key.as_str().to_owned()).collect();
+    let three = config("quorumSet", &json!(format!("[QUORUM_SET]\nVALIDATORS={keys:?}\n")));
+    warned(
+        &with(three, "/spec/validatorConfig/coreConfig", &json!("UNSAFE_QUORUM=true")),
+        "stands no failure",
+    );
     warned(
         &with(
             validator("v1"),

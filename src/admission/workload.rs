@@ -44,16 +44,14 @@ pub(super) fn check(object: &Value, set: ValidatorSet<'_>, verdict: &mut Verdict
         } else {
             format!("spec.template.spec.containers[{}].ports", core.index)
         };
-        for other in set.neighbours(core) {
-            if other.ports().any(|port| port.number == i64::from(wanted)) {
-                verdict.error(FieldError::invalid(
-                    field.as_str(),
-                    format!(
-                        "{wanted} is already the port of container {:?}: write a peer port that no other container has",
-                        other.name()
-                    ),
-                ));
-            }
+        for other in set.others_with(core, wanted) {
+            verdict.error(FieldError::invalid(
+                field.as_str(),
+                format!(
+                    "{wanted} is already the port of container {:?}: write a peer port that no other container has",
+                    other.name()
+                ),
+            ));
         }
     }
     if let Some(replicas) = object["spec"]["replicas"].as_i64().filter(|count| *count > 1) {

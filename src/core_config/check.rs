@@ -35,14 +35,11 @@ pub fn check_validator(config: &ValidatorConfig) -> Vec<Problem> {
         .filter_map(|url| base::url_problem(url))
         .collect();
     add("spec.validatorConfig.historyArchiveUrls", urls);
-    let core = config.core_config.as_deref();
-    if let Some(text) = core {
+    if let Some(text) = &config.core_config {
         add("spec.validatorConfig.coreConfig", check_core_config(text));
     }
     if let Some(text) = &config.quorum_set {
-        let core = core
-            .and_then(|text| document::parse("coreConfig", text).ok())
-            .unwrap_or_default();
+        let core = core_table(config);
         let messages = match document::parse("quorumSet", text) {
             Err(error) => vec![error.to_string()],
             Ok(quorum) => {
@@ -68,9 +65,9 @@ pub fn check_quorum_set(toml: &str) -> Vec<String> {
     }
 }
 
-/// What is legal and unwise about the text of `quorumSet`; nothing where it is not legal.
-pub fn quorum_warnings(toml: &str) -> Vec<String> {
-    match failures_tolerated(toml) {
+/// What is legal and unwise about a validator's `quorumSet`; nothing where it is not legal.
+pub fn quorum_warnings(config: &ValidatorConfig) -> Vec<String> {
+    match failures_tolerated(config) {
         Some(0) => vec![
             "this quorum set stands no failure: every restart of one of its validators can halt this one for a few ledgers; \
              with 4 equal validators and THRESHOLD_PERCENT=67 it stands one"
@@ -80,10 +77,11 @@ pub fn quorum_warnings(toml: &str) -> Vec<String> {
     }
 }
 
-/// How many validators of a quorum set can fail without stopping the one that trusts it; `None` where it is not legal.
-pub fn failures_tolerated(toml: &str) -> Option<usize> {
-    let quorum = document::parse("quorumSet", toml).ok()?;
-    let consensus = examine_alone(&quorum, None);
+/// How many validators of its `quorumSet` can fail without stopping the one that trusts it; `None` where it is not legal.
+pub fn failures_tolerated(config: &ValidatorConfig) -> Option<usize> {
+    let mut quorum = document::parse("quorumSet", config.quorum_set.as_deref()?).ok()?;
+    complete(&mut quorum, &core_table(config));
+    let consensus = examine_alone(&quorum, config.home_domain.as_deref());
     if consensus.problems.is_empty() {
         consensus.set.map(|set| set.fewest_that_block().saturating_sub(1))
     } else {
@@ -139,13 +137,24 @@ fn quorum_problems(mut quorum: Table, core: &Table, home_domain: Option<&str>) -
         );
         return problems;
     }
+    complete(&mut quorum, core);
+    problems.extend(examine_alone(&quorum, home_domain).problems);
+    problems
+}
+
+/// Adds to a quorum set what `coreConfig` says to it.
+fn complete(quorum: &mut Table, core: &Table) {
     for key in ["UNSAFE_QUORUM", "FAILURE_SAFETY", "NODE_NAMES"] {
         if let (Some(value), false) = (core.get(key), quorum.contains_key(key)) {
             quorum.insert(key.to_owned(), value.clone());
         }
     }
-    problems.extend(examine_alone(&quorum, home_domain).problems);
-    problems
+}
+
+/// `coreConfig`; empty where there is none, or none that is TOML.
+fn core_table(config: &ValidatorConfig) -> Table {
+    let text = config.core_config.as_deref().unwrap_or_default();
+    document::parse("coreConfig", text).unwrap_or_default()
 }
 
 /// Reads the text of `quorumSet`. Without a home domain, the validator may live in any of those that it lists.

@@ -139,7 +139,8 @@ impl QuorumSet {
         if self.threshold < 1 || self.threshold > entries {
             return Some(format!("a threshold is {} of {entries}", self.threshold));
         }
-        if safe && 2 * self.threshold < entries + 1 {
+        // The threshold of the whole set has a stricter rule (`validateConfig`), which says so.
+        if safe && depth > 0 && 2 * self.threshold < entries + 1 {
             return Some(format!(
                 "an inner quorum set needs only {} of its {entries} entries: raise its THRESHOLD_PERCENT to 51 or more, or \
                  set UNSAFE_QUORUM=true",

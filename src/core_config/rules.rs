@@ -1,6 +1,7 @@
 //! Tests: configs that stellar-core accepts or refuses, each with the branch of `Config.cpp` (commit 005af918) that does.
 
 use proptest::prelude::*;
+use serde_json::json;
 use stellar_strkey::ed25519::{PrivateKey, PublicKey};
 
 use super::*;
@@ -125,18 +126,33 @@ fn quorum_sets_are_judged_as_stellar_core_judges_them() {
 }
 
 #[test]
+fn a_threshold_is_complained_of_once() {
+    let problems = check_quorum_set(&flat(7, "THRESHOLD_PERCENT=30"));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains("5 is the least that is safe"), "{problems:?}");
+}
+
+fn trusting(quorum_set: &str, core_config: &str) -> ValidatorConfig {
+    let config = json!({ "seedSecretRef": "seed", "quorumSet": quorum_set, "coreConfig": core_config });
+    serde_json::from_value(config).expect("the settings of a validator")
+}
+
+#[test]
 fn a_set_says_how_many_failures_it_stands() {
-    for (text, tolerated) in [
-        (flat(4, ""), Some(1)),
-        (flat(7, ""), Some(2)),
-        (format!("UNSAFE_QUORUM=true\n{}", flat(3, "")), Some(0)),
-        (domains("x.org=HIGH", &keys_in(THREE)), Some(1)),
-        (flat(3, ""), None),
-        ("x".to_owned(), None),
+    let is_unsafe = "UNSAFE_QUORUM=true\n";
+    for (text, core, tolerated) in [
+        (flat(4, ""), "", Some(1)),
+        (flat(7, ""), "", Some(2)),
+        (format!("{is_unsafe}{}", flat(3, "")), "", Some(0)),
+        (flat(3, ""), is_unsafe, Some(0)),
+        (domains("x.org=HIGH", &keys_in(THREE)), "", Some(1)),
+        (flat(3, ""), "", None),
+        ("x".to_owned(), "", None),
     ] {
-        assert_eq!(failures_tolerated(&text), tolerated, "{text}");
+        let config = trusting(&text, core);
+        assert_eq!(failures_tolerated(&config), tolerated, "{text}");
         assert_eq!(
-            quorum_warnings(&text).len(),
+            quorum_warnings(&config).len(),
             usize::from(tolerated == Some(0)),
             "{text}"
         );
@@ -396,7 +412,7 @@ proptest! {
     ) {
         check_quorum_set(&text);
         check_core_config(&text);
-        quorum_warnings(&text);
+        quorum_warnings(&trusting(&text, &text));
         let _ = render(&text, &seed(1), &[], None, &me(), None);
     }
 }

@@ -9,6 +9,7 @@
 
 mod common;
 
+mod admission_cases;
 mod api_server_away;
 mod bad_ports;
 mod bad_version;

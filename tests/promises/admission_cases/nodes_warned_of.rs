@@ -1,0 +1,77 @@
+//! What a StellarNode may be created with, and its author is told to think of.
+
+use serde_json::json;
+
+use super::objects::{configured, private, quorum_set, validator, with};
+use super::request::Step;
+use super::{Case, check};
+use crate::common::{Options, TestEnv};
+
+fn cases() -> Vec<Case> {
+    let annotated = |name: &str, annotation: &str| {
+        let annotations = json!({ "metadata": { "annotations": { annotation: "" } } });
+        with(validator(name, json!({})), annotations)
+    };
+    vec![
+        Case::create(
+            "a port that needs a privilege",
+            configured("port-80", json!({ "peerPort": 80 })),
+        )
+        .stores("/spec/validatorConfig/peerPort", json!(80))
+        .warns("spec.validatorConfig.peerPort: 80 is below 1024"),
+        Case::create("a private network without a quorum set", private("private", json!({})))
+            .warns("spec.validatorConfig.quorumSet: absent"),
+        Case::create(
+            "archives without one",
+            configured("archive", json!({ "enableHistoryArchive": true })),
+        )
+        .warns("spec.validatorConfig.historyArchiveUrls: history archives are enabled and none is named"),
+        Case::create(
+            "a quorum set of three that says it is unsafe",
+            private(
+                "three",
+                json!({ "quorumSet": format!("UNSAFE_QUORUM=true\n{}", quorum_set(3)) }),
+            ),
+        )
+        .warns("this quorum set stands no failure"),
+        Case::create(
+            "a quorum set of three, said to be unsafe elsewhere",
+            private(
+                "three-too",
+                json!({ "quorumSet": quorum_set(3), "coreConfig": "UNSAFE_QUORUM=true\n" }),
+            ),
+        )
+        .warns("this quorum set stands no failure"),
+        Case::create(
+            "a quorum set of four needs no warning",
+            private("four", json!({ "quorumSet": quorum_set(4) })),
+        ),
+        Case::create(
+            "another network in the group",
+            with(
+                private("stranger", json!({ "quorumSet": quorum_set(4) })),
+                json!({ "spec": { "validatorConfig": { "knownPeersRef": { "name": "shared-peers" } } } }),
+            ),
+        )
+        .after(Step::create(configured(
+            "local",
+            json!({ "knownPeersRef": { "name": "shared-peers" } }),
+        )))
+        .warns("shared with validators of another network, local (testnet)"),
+        Case::create("an annotation with a slip", annotated("slip", "stellar.org/peer-prot"))
+            .warns("stellar.org/peer-prot means nothing to the operator; did you mean stellar.org/peer-port?"),
+        Case::create(
+            "an annotation of ours that is none",
+            annotated("none", "stellar.org/restart-now"),
+        )
+        .warns("stellar.org/restart-now means nothing to the operator; the operator reads stellar.org/peer-port"),
+        Case::create("an annotation of ours", annotated("ours", "stellar.org/pause-restarts")),
+        Case::create("an annotation of others", annotated("others", "example.org/peer-prot")),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_unwise_about_a_node_is_told() {
+    let env = TestEnv::start("cases-nodes-warned", Options::default()).await;
+    check(&env, cases()).await;
+}
