@@ -61,3 +61,73 @@ async fn it_stops_at_the_first_and_taking_it_back_heals_it() {
     let down = history.down_at_once(&[]);
     assert!(down.len() <= 1, "down at once: {down:?}\n{history}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_heals_beside_one_that_is_down_for_good_and_holds_up_no_other_group() {
+    let env = TestEnv::start("bad-version-alone", Options::default().with("--rollout-deadline", "5s")).await;
+    let validators = Validators::new(6);
+    let mut items: Vec<serde_json::Value> = (1..=6)
+        .flat_map(|number| [validators.secret(number), validators.node(number)])
+        .collect();
+    // Two of another group on the same network.
+    for node in items.iter_mut().filter(|item| item["kind"] == "StellarNode").skip(4) {
+        node["spec"]["validatorConfig"]["knownPeersRef"] = json!({ "name": "other-peers" });
+    }
+    env.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string());
+    env.settled(&FOUR).await;
+    env.without_turns().await;
+
+    patch_all(&env, &json!({ "test.stellar.org/voting-after": "never" }));
+    let stalled = |name: &str| env.reason(name, "RolloutStalled").as_deref() == Some("DeadlineExceeded");
+    wait_for(
+        "the rollout to be called stalled",
+        Duration::from_secs(60),
+        async || FOUR.iter().all(|name| stalled(name)).then_some(()),
+    )
+    .await;
+    let history = env.recorder().history();
+    let voting = history.voting();
+    let first = FOUR
+        .into_iter()
+        .find(|name| !voting.contains(*name))
+        .expect("one was restarted");
+    let broken = FOUR.into_iter().rfind(|name| *name != first).expect("another");
+    // By hand, so that it takes no turn of ours.
+    let set = format!("statefulset/{broken}");
+    let never = json!({ "spec": { "template": { "metadata": { "annotations": { "test.stellar.org/voting-after": "never" } } } } });
+    env.kubectl(&["patch", &set, "--type=merge", "-p", &never.to_string()])
+        .ok("break another");
+    wait_for("two to be down", Duration::from_secs(60), async || {
+        (!env.recorder().history().voting().contains(broken)).then_some(())
+    })
+    .await;
+
+    // The other group goes its way.
+    for name in ["validator-5", "validator-6"] {
+        let version = r#"{"spec":{"version":"27.0.0"}}"#;
+        env.kubectl(&["patch", &format!("stellarnode/{name}"), "--type=merge", "-p", version])
+            .ok("patch");
+    }
+    wait_for(
+        "the other group to have its new version",
+        Duration::from_secs(60),
+        async || {
+            let has_it = |name: &str| {
+                let pod = env.get(&format!("pod/{name}-0"))?;
+                pod["spec"]["containers"][0]["image"]
+                    .as_str()?
+                    .ends_with(":27.0.0")
+                    .then_some(())
+            };
+            has_it("validator-5")?;
+            has_it("validator-6")
+        },
+    )
+    .await;
+
+    patch_all(&env, &json!({ "test.stellar.org/voting-after": null }));
+    wait_for("the first to vote again", Duration::from_secs(60), async || {
+        env.recorder().history().voting().contains(first).then_some(())
+    })
+    .await;
+}

@@ -22,6 +22,7 @@ mod left_alone;
 mod list_damaged;
 mod networks_apart;
 mod not_called;
+mod one_rollout_for_all;
 mod one_seed;
 mod peer_port_default;
 mod pods_deleted;
