@@ -5,6 +5,7 @@
 //! [`reconciler`] runs beside it and turns each StellarNode into its objects, [`seeds`] keeping apart those that share one. Neither blocks or stops the other.
 
 pub mod apply;
+pub mod consent;
 pub mod convert;
 pub mod decide;
 pub mod discovery;

@@ -10,7 +10,7 @@ mod types;
 
 pub use network::Network;
 pub use types::{
-    Condition, HorizonConfig, KeySource, KmsConfig, KnownPeersRef, NodeType, PeersStatus, RetentionPolicy,
+    Condition, HorizonConfig, KeySource, KmsConfig, KnownPeersRef, NodeType, PeerGroup, PeersStatus, RetentionPolicy,
     SorobanConfig, StellarNode, StellarNodeSpec, StellarNodeStatus, StorageConfig, ValidatorConfig, default_peer_port,
 };
 

@@ -9,6 +9,7 @@
 
 mod common;
 
+mod across_namespaces;
 mod admission_cases;
 mod api_server_away;
 mod bad_ports;

@@ -168,11 +168,12 @@ impl Subject<'_> {
 /// nothing either.
 pub fn spec_hash(spec: &StellarNodeSpec) -> String {
     let mut spec = spec.clone();
-    // These scale the StatefulSet or concern its claims; no pod is built from them.
+    // These scale the StatefulSet, concern its claims or choose its peers; no pod is built from them.
     spec.suspended = false;
     spec.replicas = 0;
     spec.storage = None;
     if let Some(config) = &mut spec.validator_config {
+        config.peer_group = None;
         config.peer_port = Some(config.peer_port());
         config.known_peers_ref = Some(crate::crd::KnownPeersRef {
             name: config.known_peers_config_map().to_owned(),
@@ -232,6 +233,10 @@ mod tests {
                 json!({"name": "stellar-peers", "key": "KNOWN_PEERS"}),
             ),
             ("/validatorConfig/enableHistoryArchive", json!(false)),
+            (
+                "/validatorConfig/peerGroup",
+                json!({"name": "all", "namespaces": ["other"]}),
+            ),
         ] {
             assert_eq!(with(path, value), hash, "{path}");
         }
