@@ -336,8 +336,9 @@ fn next_list(snapshot: &Snapshot, members: &[Member<'_>], published: Option<&Pub
             let node = &member.validator.id;
             let unchanged = published_records
                 .get(node)
+                .copied()
                 .filter(|record| record.port == member.record.port && record.address == member.address);
-            unchanged.map(|record| (*record).clone()).unwrap_or_else(|| PeerRecord {
+            unchanged.cloned().unwrap_or_else(|| PeerRecord {
                 node: node.clone(),
                 port: member.record.port,
                 address: member.address.clone(),
