@@ -10,6 +10,8 @@ pub mod convert;
 pub mod decide;
 pub mod discovery;
 pub mod groups;
+#[cfg(test)]
+mod groups_tests;
 pub mod links;
 pub mod needs;
 pub mod objects;
