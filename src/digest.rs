@@ -2,16 +2,25 @@
 
 use std::fmt::Write as _;
 
+/// SHA-256 of `bytes`.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    // It has as many bytes.
+    for (to, from) in hash
+        .iter_mut()
+        .zip(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
+    {
+        *to = *from;
+    }
+    hash
+}
+
 /// Lower-case hexadecimal SHA-256 of `bytes`: 64 characters.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    digest
-        .as_ref()
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    sha256(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The first `length` characters of [`sha256_hex`], for names and labels.

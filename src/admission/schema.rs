@@ -73,6 +73,7 @@ fn check_value(schema: &JSONSchemaProps, value: &Value, path: &str, errors: &mut
         Value::Number(number) => check_range(schema, number.as_f64(), value, path, errors),
         Value::String(text) => check_length(schema, text, path, errors),
         Value::Array(items) => {
+            check_count(schema, items, path, errors);
             if let Some(JSONSchemaPropsOrArray::Schema(schema)) = &schema.items {
                 for (index, item) in items.iter().enumerate() {
                     check_value(schema, item, &format!("{path}[{index}]"), errors);
@@ -169,6 +170,16 @@ fn check_length(schema: &JSONSchemaProps, text: &str, path: &str, errors: &mut V
     }
     if let Some(most) = schema.max_length.filter(|most| length > *most) {
         errors.push(FieldError::invalid(path, format!("longer than {most} characters")));
+    }
+}
+
+fn check_count(schema: &JSONSchemaProps, items: &[Value], path: &str, errors: &mut Vec<FieldError>) {
+    let count = i64::try_from(items.len()).unwrap_or(i64::MAX);
+    if schema.min_items.is_some_and(|least| count < least) {
+        errors.push(FieldError::invalid(path, "an empty list: write an entry"));
+    }
+    if let Some(most) = schema.max_items.filter(|most| count > *most) {
+        errors.push(FieldError::invalid(path, format!("more than {most} entries")));
     }
 }
 
@@ -313,16 +324,35 @@ mod tests {
 
     /// A keyword that [`check_value`] does not read would be passed over in silence.
     #[test]
+    fn lists_have_neither_too_few_nor_too_many_entries() {
+        let field = "/spec/validatorConfig/peerGroup";
+        for (count, message) in [
+            (0, Some("empty list")),
+            (1, None),
+            (64, None),
+            (65, Some("more than 64")),
+        ] {
+            let namespaces: Vec<String> = (0..count).map(|number| format!("n{number}")).collect();
+            let group = json!({ "name": "all", "namespaces": namespaces });
+            let found = refused(&with(validator("v1"), field, &group));
+            assert_eq!(found.len(), usize::from(message.is_some()), "{count}: {found:?}");
+            assert!(message.is_none_or(|message| found[0].1.contains(message)), "{found:?}");
+        }
+    }
+
+    #[test]
     fn every_keyword_of_our_schema_is_read() {
-        const READ: [&str; 18] = [
+        const READ: [&str; 20] = [
             "additionalProperties",
             "default",
             "description",
             "enum",
             "format",
             "items",
+            "maxItems",
             "maxLength",
             "maximum",
+            "minItems",
             "minLength",
             "minimum",
             "nullable",

@@ -233,6 +233,7 @@ fn check_validator(node: &Value, context: &dyn Context, verdict: &mut Verdict) {
     }
     check_key_source(config, verdict);
     check_known_peers_ref(node, verdict);
+    check_peer_group(node, verdict);
     if config["enableHistoryArchive"] == true && config["historyArchiveUrls"].as_array().is_none_or(Vec::is_empty) {
         verdict.warn(format!(
             "{}: history archives are enabled and none is named: write their URLs, or enableHistoryArchive: false",
@@ -288,6 +289,27 @@ fn check_known_peers_ref(node: &Value, verdict: &mut Verdict) {
                 labels::DEFAULT_PEERS_CONFIG_MAP
             ),
         ));
+    }
+}
+
+/// Each namespace of a group is the name of one, and of another one.
+fn check_peer_group(node: &Value, verdict: &mut Verdict) {
+    let Some(namespaces) = node["spec"]["validatorConfig"]["peerGroup"]["namespaces"].as_array() else {
+        return;
+    };
+    for (place, namespace) in namespaces.iter().enumerate() {
+        let Some(name) = namespace.as_str() else { continue };
+        let field = format!("spec.validatorConfig.peerGroup.namespaces[{place}]");
+        if name.contains('.') || !is_subdomain(name) {
+            verdict.error(FieldError::invalid(
+                field,
+                format!("{name:?} cannot be the name of a namespace: write a-z, 0-9 and - only, first and last no -"),
+            ));
+        } else if node["metadata"]["namespace"] == *name {
+            verdict.warn(format!(
+                "{field}: {name:?} is this namespace: name the others of the group"
+            ));
+        }
     }
 }
 

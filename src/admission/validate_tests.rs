@@ -183,6 +183,14 @@ fn what_cannot_work_is_refused_with_the_fix() {
             "ConfigMap",
         ),
         (
+            config(
+                "peerGroup",
+                &json!({ "name": "all", "namespaces": ["stellar-b", "A.b"] }),
+            ),
+            "spec.validatorConfig.peerGroup.namespaces[1]",
+            "namespace",
+        ),
+        (
             config("knownPeersRef", &json!({ "key": "peers" })),
             "spec.validatorConfig.knownPeersRef.key",
             "KNOWN_PEERS",

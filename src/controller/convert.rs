@@ -17,8 +17,13 @@ use crate::crd::{Network, NodeType, StellarNode, ValidatorConfig};
 use crate::labels;
 use crate::peers::{NodeId, PeerList, Report};
 
-/// A StellarNode with its StatefulSet and pod; `None` if it is no validator.
-pub fn validator(node: &StellarNode, workload: Option<&StatefulSet>, pod: Option<&KubePod>) -> Option<Validator> {
+/// A StellarNode with its StatefulSet and pod; `None` if it is no validator. `hash` is that of its spec.
+pub fn validator(
+    node: &StellarNode,
+    hash: String,
+    workload: Option<&StatefulSet>,
+    pod: Option<&KubePod>,
+) -> Option<Validator> {
     if node.spec.node_type != NodeType::Validator {
         return None;
     }
@@ -50,7 +55,7 @@ pub fn validator(node: &StellarNode, workload: Option<&StatefulSet>, pod: Option
         paused: annotation(labels::PAUSE_RESTARTS).is_some(),
         approved: annotation(labels::APPROVE_RESTART),
         changed: changed(node),
-        spec_hash: wanted_hash(node, workload.as_ref()),
+        spec_hash: wanted_hash(node, hash, workload.as_ref()),
         mirror: mirror(node),
         workload,
         pod: pod.map(convert_pod),
@@ -68,8 +73,7 @@ fn changed(node: &StellarNode) -> Option<Timestamp> {
 
 /// Hash of the spec that a validator's pods are to be built from; `None` for a spec that nothing can be built from, so that
 /// it takes no turn and what runs goes on.
-fn wanted_hash(node: &StellarNode, workload: Option<&Workload>) -> Option<String> {
-    let hash = resources::spec_hash(&node.spec);
+fn wanted_hash(node: &StellarNode, hash: String, workload: Option<&Workload>) -> Option<String> {
     let built = workload.is_some_and(|workload| workload.spec_hash.as_ref() == Some(&hash));
     (built || resources::check(node).is_ok()).then_some(hash)
 }
@@ -268,13 +272,17 @@ mod tests {
 
     #[test]
     fn a_spec_that_nothing_can_be_built_from_takes_no_turn() {
-        let good = validator(&node(&json!({ "seedSecretRef": "seed" })), None, None).unwrap();
+        let validator = |config: &Value| {
+            let node = node(config);
+            validator(&node, resources::spec_hash(&node.spec), None, None).unwrap()
+        };
+        let good = validator(&json!({ "seedSecretRef": "seed" }));
         assert!(good.spec_hash.is_some());
         for bad in [
             json!({ "seedSecretRef": "seed", "peerPort": 11626 }),
             json!({ "seedSecretRef": "seed", "quorumSet": "[QUORUM_SET" }),
         ] {
-            assert_eq!(validator(&node(&bad), None, None).unwrap().spec_hash, None, "{bad}");
+            assert_eq!(validator(&bad).spec_hash, None, "{bad}");
         }
     }
 

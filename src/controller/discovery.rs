@@ -8,31 +8,29 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{FutureExt as _, StreamExt as _, stream};
+use futures::FutureExt as _;
 use jiff::Timestamp;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::{Client, Resource as _};
+use kube::Client;
+use kube::runtime::events::EventType;
+use tokio::sync::watch;
 use tracing::Instrument as _;
 
+use super::AbortOnDrop;
 use super::apply::{self, ApplyError};
 use super::decide::{Plan, decide};
 use super::groups;
+use super::notices::Notices;
 use super::observe::Caches;
 use super::options::Options;
-use super::report::PeersReport;
 use super::resources::BuildSettings;
 use super::rollout::Step;
 use super::snapshot::{Cause, Snapshot, Turn};
-use super::status;
-use crate::api::deadline;
-use crate::crd::StellarNode;
+use super::status_writer::{Reports, StatusWriter};
 use crate::peers::NodeId;
 use crate::{clock, labels, metrics};
 
 /// How soon a cycle in which something failed is tried again.
 const RETRY: Duration = Duration::from_secs(2);
-/// Status writes that are under way at once.
-const STATUS_WRITES: usize = 8;
 
 /// The loop.
 pub struct Discovery {
@@ -41,7 +39,7 @@ pub struct Discovery {
     own_namespace: String,
     options: Options,
     settings: BuildSettings,
-    events: Recorder,
+    notices: Notices,
 }
 
 impl std::fmt::Debug for Discovery {
@@ -61,30 +59,35 @@ impl Discovery {
         options: Options,
         settings: BuildSettings,
     ) -> Self {
-        let reporter = Reporter {
-            controller: labels::REPORTER.to_owned(),
-            instance: None,
-        };
-        let events = Recorder::new(client.clone(), reporter);
+        let notices = Notices::new(client.clone(), Arc::clone(&caches));
         Self {
             client,
             caches,
             own_namespace,
             options,
             settings,
-            events,
+            notices,
         }
     }
 
     /// Observes, decides, applies and reports for ever.
     pub async fn run(self) {
+        let (decided, reports) = watch::channel(Reports::default());
+        let writer = StatusWriter::new(self.client.clone(), Arc::clone(&self.caches), self.notices.clone());
+        // Its own task, which ends with this one: the sender goes.
+        let writer = AbortOnDrop(tokio::spawn(writer.run(reports)));
+        self.decide_for_ever(&decided).await;
+        drop(writer);
+    }
+
+    async fn decide_for_ever(&self, decided: &watch::Sender<Reports>) {
         self.caches.wait_until_complete().await;
         let interval = Duration::from_secs(self.options.discovery_interval_secs);
         let mut told = Told::default();
         loop {
             let now = clock::now();
             let span = tracing::info_span!("discovery");
-            let cycle = AssertUnwindSafe(self.cycle(now, &mut told))
+            let cycle = AssertUnwindSafe(self.cycle(now, &mut told, decided))
                 .catch_unwind()
                 .instrument(span)
                 .await;
@@ -104,10 +107,11 @@ impl Discovery {
         }
     }
 
-    async fn cycle(&self, now: Timestamp, told: &mut Told) -> Outcome {
+    async fn cycle(&self, now: Timestamp, told: &mut Told, decided: &watch::Sender<Reports>) -> Outcome {
         let snapshot = self.caches.snapshot(now);
         log_observed(&snapshot, told);
-        let plan = decide(&snapshot, &self.options);
+        let mut plan = decide(&snapshot, &self.options);
+        decided.send_replace(Arc::new(std::mem::take(&mut plan.reports)));
         let mut outcome = Outcome {
             retry: false,
             wake: plan.wake,
@@ -115,7 +119,6 @@ impl Discovery {
         outcome.retry |= self.write_records(&plan).await;
         outcome.retry |= self.write_lists(&snapshot, &plan).await;
         outcome.retry |= self.write_turns(&snapshot, &plan).await;
-        outcome.retry |= self.write_statuses(&plan, now).await;
         outcome
     }
 
@@ -143,17 +146,18 @@ impl Discovery {
                         "list of peers had been changed by somebody else and was put right"
                     );
                     for node in &write.members {
-                        self.tell(
-                            node,
-                            EventType::Warning,
-                            "PeersRepaired",
-                            "Repair",
-                            format!(
-                                "ConfigMap {} had been changed by somebody else and was put right",
-                                write.id.name
-                            ),
-                        )
-                        .await;
+                        self.notices
+                            .tell(
+                                node,
+                                EventType::Warning,
+                                "PeersRepaired",
+                                "Repair",
+                                format!(
+                                    "ConfigMap {} had been changed by somebody else and was put right",
+                                    write.id.name
+                                ),
+                            )
+                            .await;
                     }
                 }
                 Ok(()) => tracing::info!(config_map, peers = write.peers, "list of peers written"),
@@ -270,7 +274,9 @@ impl Discovery {
                     ),
                 };
                 tracing::info!(validator = %node, reason, "rolling update: {note}");
-                self.tell(node, EventType::Normal, reason, "Restart", note).await;
+                self.notices
+                    .tell(node, EventType::Normal, reason, "Restart", note)
+                    .await;
                 false
             }
             Err(error) if error.is_conflict() => {
@@ -292,60 +298,6 @@ impl Discovery {
         let node = self.caches.node(&turn.node).ok_or(ApplyError::SpecMoved)?;
         apply::template(&self.client, turn, workload, &node, &self.settings).await
     }
-
-    async fn write_statuses(&self, plan: &Plan, now: Timestamp) -> bool {
-        let writes: Vec<_> = plan
-            .reports
-            .iter()
-            .map(|(id, report)| self.write_status(id, report, now))
-            .collect();
-        let failures = stream::iter(writes).buffer_unordered(STATUS_WRITES);
-        failures.fold(false, |failed, this| async move { failed || this }).await
-    }
-
-    async fn write_status(&self, id: &NodeId, report: &PeersReport, now: Timestamp) -> bool {
-        let Some(node) = self.caches.node(id) else { return false };
-        let Some(part) = status::peers_part(&node, report, now) else {
-            return false;
-        };
-        if let Err(error) = apply::status(&self.client, &node, labels::MANAGER_PEERS_STATUS, &part).await {
-            return log_failure(&error, "status", id);
-        }
-        for finding in &report.conditions {
-            let grave = matches!(
-                finding.reason,
-                "NetworkConflict" | "NotOurs" | "DeadlineExceeded" | "ListUnreadable"
-            );
-            if grave && !status::has_reason(&node, finding.r#type, finding.reason) {
-                tracing::warn!(validator = %id, reason = finding.reason, "{}", finding.message);
-                self.tell(
-                    id,
-                    EventType::Warning,
-                    finding.reason,
-                    finding.r#type,
-                    finding.message.clone(),
-                )
-                .await;
-            }
-        }
-        false
-    }
-
-    /// Reports an Event on a StellarNode; one that is lost changes nothing.
-    async fn tell(&self, id: &NodeId, kind: EventType, reason: &str, action: &str, note: String) {
-        let Some(node) = self.caches.node(id) else { return };
-        let event = Event {
-            type_: kind,
-            reason: reason.to_owned(),
-            note: Some(note),
-            action: action.to_owned(),
-            secondary: None,
-        };
-        let reference = StellarNode::object_ref(&node, &());
-        if let Err(error) = deadline(self.events.publish(&event, &reference)).await {
-            tracing::debug!(validator = %id, reason, error = &error as &dyn std::error::Error, "Event not reported");
-        }
-    }
 }
 
 /// What follows from a cycle.
@@ -361,7 +313,8 @@ fn until(now: Timestamp, time: Timestamp) -> Duration {
     Duration::try_from(time.duration_since(now)).unwrap_or_default() + Duration::from_millis(20)
 }
 
-fn log_failure(error: &ApplyError, what: &str, node: &NodeId) -> bool {
+/// Logs a write that failed; it is always tried again.
+pub(super) fn log_failure(error: &ApplyError, what: &str, node: &NodeId) -> bool {
     let conflict = error.is_conflict();
     let error = error as &dyn std::error::Error;
     if conflict {

@@ -301,7 +301,7 @@ fn what_becomes_of_the_config_map() {
     extended.data.insert("mine".to_owned(), "too".to_owned());
     assert!(is_repair(&action(extended), true), "a key more");
     only(&snapshot(two()), |group| {
-        assert!(is_repair(&group.action, false), "there is none")
+        assert!(is_repair(&group.action, false), "there is none");
     });
     only(&snapshot(vec![]).clone_with(newcomer_without_pod()), |group| {
         assert_eq!(group.action, ListAction::Keep, "an empty list is not written");

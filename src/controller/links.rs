@@ -12,11 +12,9 @@ use crate::peers::{Report, peer_hash};
 /// Links that each member needs, in a group that is large enough.
 const ENOUGH: usize = 3;
 
-/// The state of a group's graph of links.
-#[derive(Debug, PartialEq, Eq)]
+/// The state of a group's graph of links. A member without an address needs none.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Links {
-    /// Number of links, by index of the member; `None` for a member without an address, which needs none.
-    pub degrees: Vec<Option<usize>>,
     /// Indices of the members whose restart would help, the neediest first; empty when the group is connected.
     pub needy: Vec<usize>,
 }
@@ -65,12 +63,19 @@ pub fn assess(group: &Group<'_>) -> Links {
     let dialled: Vec<usize> = (0..members.len()).filter(|index| hashes[*index].is_some()).collect();
     let linked = |a: usize, b: usize| knows(a, b) || knows(b, a);
 
-    let mut degrees: Vec<Option<usize>> = hashes.iter().map(|hash| hash.as_ref().map(|_| 0)).collect();
+    let is_unknown = |index: &&usize| matches!(loaded[**index], Loaded::Unknown);
+    if dialled.iter().filter(is_unknown).count() > ENOUGH {
+        // Each is linked to all of these, and over them to everybody: so it is in every large group, whose reports do not
+        // fit.
+        return Links::default();
+    }
+
+    let mut degrees = vec![0_usize; members.len()];
     let mut component: Vec<usize> = (0..members.len()).collect();
     for (position, a) in dialled.iter().copied().enumerate() {
         for b in dialled[position + 1..].iter().copied().filter(|b| linked(a, *b)) {
-            degrees[a] = degrees[a].map(|degree| degree + 1);
-            degrees[b] = degrees[b].map(|degree| degree + 1);
+            degrees[a] += 1;
+            degrees[b] += 1;
             let (from, to) = (component[b], component[a]);
             if from != to {
                 component
@@ -84,13 +89,13 @@ pub fn assess(group: &Group<'_>) -> Links {
     let mut needy: Vec<usize> = dialled
         .iter()
         .copied()
-        .filter(|index| degrees[*index].is_some_and(|degree| degree < enough))
+        .filter(|index| degrees[*index] < enough)
         .collect();
     if needy.is_empty() {
         needy = smallest_part(&dialled, &component);
     }
     needy.sort_by_key(|index| (degrees[*index], *index));
-    Links { degrees, needy }
+    Links { needy }
 }
 
 /// The smallest part of a graph that falls into several; empty if it does not.

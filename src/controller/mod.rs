@@ -14,6 +14,7 @@ pub mod groups;
 mod groups_tests;
 pub mod links;
 pub mod needs;
+pub mod notices;
 pub mod objects;
 pub mod observe;
 pub mod options;
@@ -26,6 +27,7 @@ pub mod rollout;
 pub mod seeds;
 pub mod snapshot;
 pub mod status;
+pub mod status_writer;
 
 use std::sync::Arc;
 

@@ -16,8 +16,9 @@ use crate::peers::{NodeId, Report, View};
 
 /// A list read more than this after a newer one was published was read late. Kubernetes gives times in whole seconds.
 const CLOCK_GRAIN: Duration = Duration::from_secs(2);
-/// A person who changes several StellarNodes at once needs a moment for it: what comes within it is one change.
-const ONE_CHANGE: Duration = Duration::from_secs(2);
+/// A person who changes several StellarNodes at once needs a moment for it: what comes within it is one change. A second of
+/// it is lost where Kubernetes gives times in whole seconds.
+const ONE_CHANGE: Duration = Duration::from_secs(3);
 /// Characters of the hash of a pending change: short enough to be typed.
 const PENDING_HASH_LENGTH: usize = 12;
 

@@ -3,7 +3,7 @@
 //! Pure. The objects come from the reflector caches, or from a list for a single question.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -13,8 +13,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 
-use super::convert;
 use super::snapshot::{ListId, PublishedList, Snapshot};
+use super::{convert, resources};
 use crate::crd::StellarNode;
 use crate::labels;
 use crate::peers::NodeId;
@@ -37,6 +37,40 @@ pub struct Objects {
     pub foreign: Vec<Arc<PartialObjectMeta<ConfigMap>>>,
     /// Leases with our label in the operator's namespace.
     pub leases: Vec<Arc<Lease>>,
+    /// The hashes of specs that were seen before.
+    pub hashes: Arc<SpecHashes>,
+}
+
+/// The hash of each spec, remembered while its generation lasts: taking it costs more than all the rest of a snapshot.
+#[derive(Debug, Default)]
+pub struct SpecHashes(Mutex<HashMap<String, (i64, String)>>);
+
+impl SpecHashes {
+    /// The hash of this node's spec.
+    fn of(&self, node: &StellarNode) -> String {
+        let hash = || resources::spec_hash(&node.spec);
+        let (Some(uid), Some(generation)) = (node.uid(), node.metadata.generation) else {
+            return hash();
+        };
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = known.entry(uid).or_insert_with(|| (generation, hash()));
+        if entry.0 != generation {
+            *entry = (generation, hash());
+        }
+        entry.1.clone()
+    }
+
+    /// Forgets nodes that are gone.
+    fn retain(&self, nodes: &[Arc<GuardedNode>]) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() > nodes.len() {
+            let present: BTreeSet<&str> = nodes
+                .iter()
+                .filter_map(|node| node.0.as_ref().ok()?.metadata.uid.as_deref())
+                .collect();
+            known.retain(|uid, _| present.contains(uid.as_str()));
+        }
+    }
 }
 
 impl Objects {
@@ -63,8 +97,10 @@ impl Objects {
             let pod = pods
                 .get(&key)
                 .and_then(|found| best_pod(found, workload.as_deref(), &key.1));
-            validators.extend(convert::validator(node, workload.as_deref(), pod.as_deref()));
+            let hash = self.hashes.of(node);
+            validators.extend(convert::validator(node, hash, workload.as_deref(), pod.as_deref()));
         }
+        self.hashes.retain(&self.nodes);
         let lists = self.published(&validators.iter().map(|validator| &validator.list).collect());
         let turns = self
             .leases

@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use super::objects::{GuardedNode, Objects};
+use super::objects::{GuardedNode, Objects, SpecHashes};
 use super::paused::{Namespaces, ask_for_namespaces};
 use super::snapshot::Snapshot;
 use crate::admission::context::Context;
@@ -79,6 +79,7 @@ pub struct Caches {
     foreign: Vec<Store<PartialObjectMeta<ConfigMap>>>,
     leases: Vec<Store<Lease>>,
     namespaces: Namespaces,
+    hashes: Arc<SpecHashes>,
     changed: Arc<Notify>,
     // Ends the watches with the caches.
     _watches: JoinSet<()>,
@@ -135,6 +136,7 @@ impl Caches {
             foreign,
             leases,
             namespaces,
+            hashes: Arc::default(),
             changed,
             _watches: tasks,
         }
@@ -170,11 +172,13 @@ impl Caches {
 
     /// The StellarNode of that name, if it is there and parses.
     pub fn node(&self, id: &NodeId) -> Option<StellarNode> {
+        self.guarded(id).and_then(|node| node.0.as_ref().ok().cloned())
+    }
+
+    /// The StellarNode of that name, whether or not it parses.
+    pub fn guarded(&self, id: &NodeId) -> Option<Arc<GuardedNode>> {
         let reference = ObjectRef::new(&id.name).within(&id.namespace);
-        self.nodes
-            .iter()
-            .find_map(|store| store.get(&reference))
-            .and_then(|node| node.0.as_ref().ok().cloned())
+        self.nodes.iter().find_map(|store| store.get(&reference))
     }
 
     fn guarded_nodes(&self) -> impl Iterator<Item = Arc<GuardedNode>> {
@@ -190,6 +194,7 @@ impl Caches {
             lists: self.lists.iter().flat_map(Store::state).collect(),
             foreign: self.foreign.iter().flat_map(Store::state).collect(),
             leases: self.leases.iter().flat_map(Store::state).collect(),
+            hashes: Arc::clone(&self.hashes),
         };
         Snapshot {
             paused_namespaces: self.namespaces.paused(),

@@ -156,6 +156,7 @@ async fn read(client: &Client, namespace: &str) -> Result<Snapshot, ApiError> {
         lists: shared(deadline(config_maps.list(&ours)).await?),
         foreign: shared(deadline(config_maps.list_metadata(&all)).await?),
         leases: shared(deadline(leases.list(&ours)).await?),
+        ..Objects::default()
     };
     Ok(objects.snapshot(clock::now()))
 }

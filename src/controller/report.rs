@@ -135,7 +135,7 @@ impl Subject<'_> {
             Some(Report::Loaded { peers: Some(peers), .. }) => i32::try_from(peers.len()).ok(),
             _ => None,
         };
-        let known = self.group.list.others(&self.validator.id).count();
+        let known = self.group.list.count_others(&self.validator.id);
         let need = self.needs.first();
         PeersStatus {
             address: member.and_then(|member| member.address.clone()),

@@ -242,10 +242,7 @@ pub struct PeerGroup {
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// The other namespaces of the group. Each of them must list this one.
-    #[schemars(
-        length(min = 1, max = 64),
-        inner(length(max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))
-    )]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)))]
     pub namespaces: Vec<String>,
 }
 

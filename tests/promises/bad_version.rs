@@ -10,10 +10,13 @@ const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator
 
 fn patch_all(env: &TestEnv, annotations: &serde_json::Value) {
     let patch = json!({ "spec": { "podAnnotations": annotations } }).to_string();
-    for name in FOUR {
-        env.kubectl(&["patch", &format!("stellarnode/{name}"), "--type=merge", "-p", &patch])
-            .ok("patch");
-    }
+    // In one command: what comes later than that is another change.
+    let nodes = FOUR.map(|name| format!("stellarnode/{name}"));
+    let patch: Vec<&str> = ["patch", "--type=merge", "-p", &patch]
+        .into_iter()
+        .chain(nodes.iter().map(String::as_str))
+        .collect();
+    env.kubectl(&patch).ok("patch");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,116 @@
+//! Tells each validator what was decided of it: status, and Events on transitions.
+//!
+//! Its own task: a thousand statuses that change with one newcomer never keep the next list waiting. It writes what was
+//! decided last; what a newer decision overtakes is not written. Nothing is decided here.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use kube::Client;
+use kube::runtime::events::EventType;
+use tokio::sync::watch;
+
+use super::apply;
+use super::discovery::log_failure;
+use super::notices::Notices;
+use super::observe::Caches;
+use super::report::PeersReport;
+use super::status;
+use crate::peers::NodeId;
+use crate::{clock, labels};
+
+/// How soon a status that was not written is tried again.
+const RETRY: Duration = Duration::from_secs(2);
+/// Writes that are under way at once.
+const AT_ONCE: usize = 8;
+
+/// What each validator is to be told.
+pub type Reports = Arc<BTreeMap<NodeId, PeersReport>>;
+
+/// Writes statuses.
+pub struct StatusWriter {
+    client: Client,
+    caches: Arc<Caches>,
+    notices: Notices,
+}
+
+impl fmt::Debug for StatusWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StatusWriter").finish_non_exhaustive()
+    }
+}
+
+impl StatusWriter {
+    /// A writer over these caches.
+    pub fn new(client: Client, caches: Arc<Caches>, notices: Notices) -> Self {
+        Self {
+            client,
+            caches,
+            notices,
+        }
+    }
+
+    /// Writes what is decided, until nobody decides any more.
+    pub async fn run(self, mut decided: watch::Receiver<Reports>) {
+        loop {
+            let reports = Arc::clone(&decided.borrow_and_update());
+            let failed = self.write_all(&reports, &decided).await;
+            let newer = async {
+                if failed {
+                    // What failed is tried again, whether or not something else is decided.
+                    tokio::time::timeout(RETRY, decided.changed()).await.unwrap_or(Ok(()))
+                } else {
+                    decided.changed().await
+                }
+            };
+            if newer.await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Tells whether a write failed.
+    async fn write_all(&self, reports: &Reports, decided: &watch::Receiver<Reports>) -> bool {
+        let writes = reports.iter().map(|(id, report)| async move {
+            let overtaken = decided.has_changed().unwrap_or(true);
+            !overtaken && self.write(id, report).await
+        });
+        let failures = stream::iter(writes.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
+        failures.fold(false, |failed, this| async move { failed || this }).await
+    }
+
+    async fn write(&self, id: &NodeId, report: &PeersReport) -> bool {
+        let Some(guarded) = self.caches.guarded(id) else {
+            return false;
+        };
+        let Ok(node) = &guarded.0 else { return false };
+        let Some(part) = status::peers_part(node, report, clock::now()) else {
+            return false;
+        };
+        if let Err(error) = apply::status(&self.client, node, labels::MANAGER_PEERS_STATUS, &part).await {
+            return log_failure(&error, "status", id);
+        }
+        for finding in &report.conditions {
+            let grave = matches!(
+                finding.reason,
+                "NetworkConflict" | "NotOurs" | "DeadlineExceeded" | "ListUnreadable"
+            );
+            if grave && !status::has_reason(node, finding.r#type, finding.reason) {
+                tracing::warn!(validator = %id, reason = finding.reason, "{}", finding.message);
+                self.notices
+                    .tell(
+                        id,
+                        EventType::Warning,
+                        finding.reason,
+                        finding.r#type,
+                        finding.message.clone(),
+                    )
+                    .await;
+            }
+        }
+        false
+    }
+}

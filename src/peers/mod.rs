@@ -1,0 +1,228 @@
+//! The list of known peers, the views that validators take of it, and what a pod reports to have loaded.
+//!
+//! The controller writes the list and reads the reports; `render-config`, inside the validators' pods, reads the list
+//! and writes the reports. Both sides live here so that they cannot drift apart. Old init images live for months: fields
+//! are only ever added to either format.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+mod report;
+mod view;
+
+pub use report::{REPORT_LIMIT, Report, peer_hash};
+use view::Sum;
+pub use view::View;
+
+/// Version of the format of `peers.json`.
+const LIST_FORMAT: u32 = 1;
+
+/// Why a list or a report could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum PeersError {
+    /// `peers.json` is not the JSON that it should be.
+    #[error("peers.json cannot be read")]
+    List(#[from] serde_json::Error),
+    /// `peers.json` is of a format that this program does not know.
+    #[error("peers.json has format {0}, this program reads format {LIST_FORMAT}")]
+    Format(u32),
+    /// A node is not written as `namespace/name`.
+    #[error("{0:?} is not of the form namespace/name")]
+    Node(String),
+}
+
+/// Which validator: namespace and name of its StellarNode, written `namespace/name`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NodeId {
+    /// Namespace of the StellarNode.
+    pub namespace: String,
+    /// Name of the StellarNode.
+    pub name: String,
+}
+
+impl NodeId {
+    /// The validator of that name in that namespace.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl FromStr for NodeId {
+    type Err = PeersError;
+
+    fn from_str(text: &str) -> Result<Self, PeersError> {
+        match text.split_once('/') {
+            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+                Ok(Self::new(namespace, name))
+            }
+            _ => Err(PeersError::Node(text.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for NodeId {
+    type Error = PeersError;
+
+    fn try_from(text: String) -> Result<Self, PeersError> {
+        text.parse()
+    }
+}
+
+impl From<NodeId> for String {
+    fn from(node: NodeId) -> Self {
+        node.to_string()
+    }
+}
+
+/// One member of a peer group, as `peers.json` holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerRecord {
+    /// The member.
+    pub node: NodeId,
+    /// Its peer port.
+    pub port: u16,
+    /// Where to dial it, `host:port`; absent once it has had no pod for longer than the grace period.
+    pub address: Option<String>,
+    /// Since when it is dialled there.
+    pub since: Timestamp,
+}
+
+/// The content of `peers.json`: the members of a peer group, sorted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerList {
+    /// Format of the document, 1.
+    pub format: u32,
+    /// When this content was first written; it grows with each change and changes with nothing else.
+    pub version: Timestamp,
+    /// The members, sorted by node.
+    pub members: Vec<PeerRecord>,
+}
+
+impl PeerList {
+    /// The list of these members, sorted.
+    pub fn new(version: Timestamp, mut members: Vec<PeerRecord>) -> Self {
+        members.sort_by(|a, b| a.node.cmp(&b.node));
+        Self {
+            format: LIST_FORMAT,
+            version,
+            members,
+        }
+    }
+
+    /// Reads `peers.json`.
+    ///
+    /// # Errors
+    /// When it is not JSON of that shape, or of a format that this program does not know.
+    pub fn parse(json: &str) -> Result<Self, PeersError> {
+        let list: Self = serde_json::from_str(json)?;
+        if list.format == LIST_FORMAT {
+            Ok(list)
+        } else {
+            Err(PeersError::Format(list.format))
+        }
+    }
+
+    /// The text of `peers.json`: the same bytes for the same list.
+    pub fn to_json(&self) -> String {
+        // A struct of strings and numbers always serialises.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The addresses of all members that have one, sorted, each once.
+    pub fn addresses(&self) -> Vec<String> {
+        let mut addresses: Vec<String> = self
+            .members
+            .iter()
+            .filter_map(|member| member.address.clone())
+            .collect();
+        addresses.sort();
+        addresses.dedup();
+        addresses
+    }
+
+    /// The members other than `node`.
+    pub fn others<'a>(&'a self, node: &'a NodeId) -> impl Iterator<Item = &'a PeerRecord> {
+        self.members.iter().filter(move |member| member.node != *node)
+    }
+
+    /// How many members there are beside `node`.
+    pub fn count_others(&self, node: &NodeId) -> usize {
+        let is_member = self.members.binary_search_by(|member| member.node.cmp(node)).is_ok();
+        self.members.len() - usize::from(is_member)
+    }
+
+    /// The view that `node` has of this list.
+    pub fn view_of(&self, node: &NodeId) -> View {
+        View::of(self.others(node).map(|member| (&member.node, member.port)))
+    }
+
+    /// The view of every member, by its node: the same as [`Self::view_of`] for each, and cheaper than that.
+    pub fn views(&self) -> BTreeMap<NodeId, View> {
+        let all = Sum::of(self.members.iter().map(|member| (&member.node, member.port)));
+        self.members
+            .iter()
+            .map(|member| (member.node.clone(), all.without(&member.node, member.port)))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(members: usize) -> PeerList {
+        let since = Timestamp::UNIX_EPOCH;
+        let members = (0..members)
+            .map(|i| PeerRecord {
+                node: NodeId::new("stellar", format!("validator-{i}")),
+                port: 11625,
+                address: Some(format!("10.244.{}.{}:11625", i / 250, i % 250)),
+                since,
+            })
+            .collect();
+        PeerList::new(since, members)
+    }
+
+    #[test]
+    fn a_view_holds_identities_and_ports_but_no_addresses() {
+        let node = NodeId::new("stellar", "validator-0");
+        let before = list(4);
+        let mut moved = before.clone();
+        moved.members[2].address = Some("10.9.9.9:11625".to_owned());
+        assert_eq!(before.view_of(&node), moved.view_of(&node));
+        let mut other_port = before.clone();
+        other_port.members[2].port = 11700;
+        assert_ne!(before.view_of(&node), other_port.view_of(&node));
+        assert_ne!(before.view_of(&node), list(3).view_of(&node));
+        assert_eq!(list(1).view_of(&node), View::empty());
+        for (node, view) in before.views() {
+            assert_eq!(view, before.view_of(&node));
+        }
+    }
+
+    #[test]
+    fn a_list_is_the_same_bytes_whatever_the_order() {
+        let mut shuffled = list(5);
+        shuffled.members.reverse();
+        assert_eq!(
+            PeerList::new(shuffled.version, shuffled.members).to_json(),
+            list(5).to_json()
+        );
+        assert_eq!(PeerList::parse(&list(5).to_json()).unwrap(), list(5));
+        assert!(PeerList::parse("{}").is_err());
+    }
+}
