@@ -11,6 +11,7 @@ mod common;
 
 mod admission_cases;
 mod api_server_away;
+mod api_servers;
 mod bad_ports;
 mod bad_version;
 mod config_map_content;
