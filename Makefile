@@ -1,6 +1,6 @@
 # What can be done here. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check cluster-tests generate up down
+.PHONY: help demo test check cluster-tests soak scale generate up down
 
 # Everything is built before a cluster is there, with progress.
 BUILD = cargo build --workspace
@@ -27,6 +27,15 @@ check: ## Format, lints, documentation, generated files
 cluster-tests: ## The tests that need a control plane, alone
 	@cargo build --workspace --tests
 	@tests/cluster/with sh -c 'cargo test --test promises -- --test-threads 6 && cargo test --test webhook'
+
+soak: ## Five minutes left alone, power cuts with late kubelets, with the waits that are shipped (about 9 minutes)
+	@cargo build --workspace --tests
+	@tests/cluster/with cargo test --test soak -- --test-threads 4 --nocapture
+
+scale: ## Figures with 1,000 validators, or SCALE_VALIDATORS (about 10 minutes)
+	@cargo build --workspace
+	@cargo build --release --bins --test scale
+	@CLUSTER_AUDIT=1 tests/cluster/with cargo test --release --test scale -- --nocapture
 
 generate: ## Write the generated files anew
 	@$(BUILD)

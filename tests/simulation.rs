@@ -56,12 +56,12 @@ fn assert_converged(world: &World, everybody_loaded: bool) {
             links::assess(&group)
         );
         let running: Vec<_> = group.members.iter().map(|member| member.validator.id.clone()).collect();
-        let wanted: Vec<_> = group
-            .validators
-            .iter()
+        let everybody = group.validators.iter().chain(&group.guests);
+        let mut wanted: Vec<_> = everybody
             .filter(|validator| groups::is_wanted(validator))
             .map(|one| one.id.clone())
             .collect();
+        wanted.sort();
         assert_eq!(running, wanted);
         for member in &group.members {
             let pod = member.validator.pod.as_ref().unwrap();
@@ -207,6 +207,33 @@ fn a_newcomer_that_never_comes_up_holds_a_new_version_back_for_a_while_only() {
 }
 
 #[test]
+fn a_group_of_two_namespaces_is_one_group_and_falls_apart_when_one_takes_its_consent_back() {
+    let mut world = World::new(Options {
+        cross_namespace_groups: true,
+        ..options(RestartMode::Changed)
+    });
+    world.two_namespaces = true;
+    for index in 0..6 {
+        world.join(&format!("validator-{index}"));
+    }
+    world.run(minutes(12));
+    assert_converged(&world, true);
+    assert_eq!(world.lists.len(), 2);
+    for list in world.lists.values() {
+        assert_eq!(list.list.as_ref().unwrap().members.len(), 6);
+    }
+    let before = world.restarts();
+    world.two_namespaces = false;
+    world.run(minutes(12));
+    assert_converged(&world, true);
+    for list in world.lists.values() {
+        assert_eq!(list.list.as_ref().unwrap().members.len(), 3);
+    }
+    assert_eq!(world.restarts() - before, 6, "once each");
+    assert_eq!((world.most_down, world.most_turns), (1, 1));
+}
+
+#[test]
 fn a_bad_version_stops_at_the_first_and_taking_it_back_heals_it() {
     for keeps_unready in [false, true] {
         let mut world = network_of(4, RestartMode::Changed);
@@ -243,7 +270,8 @@ fn nobody_is_restarted_for_peers_while_another_is_down_for_good() {
         before[1..4],
         "a voting validator was taken down while another did not vote"
     );
-    assert!(world.list.as_ref().unwrap().data["KNOWN_PEERS"].lines().count() == 5);
+    let list = world.lists.values().next().unwrap();
+    assert!(list.data["KNOWN_PEERS"].lines().count() == 5);
 }
 
 #[test]
@@ -408,9 +436,9 @@ fn happen(world: &mut World, happening: &Happening) {
             let until = world.now + 20_000;
             world.nodes[at(index)].flapping_until = until;
         }
-        Happening::DeleteList => world.list = None,
+        Happening::DeleteList => world.lists.clear(),
         Happening::EditList => {
-            if let Some(list) = &mut world.list {
+            if let Some(list) = world.lists.values_mut().next() {
                 list.data.insert("KNOWN_PEERS".to_owned(), "1.2.3.4:5".to_owned());
                 list.data.insert("peers.json".to_owned(), "{}".to_owned());
                 list.list = None;
@@ -431,8 +459,10 @@ proptest! {
         reuse in any::<bool>(),
         keeps_unready in any::<bool>(),
         restart in prop_oneof![Just(RestartMode::Changed), Just(RestartMode::Unlinked), Just(RestartMode::Never)],
+        two_namespaces in any::<bool>(),
     ) {
-        let mut world = World::new(options(restart));
+        let mut world = World::new(Options { cross_namespace_groups: two_namespaces, ..options(restart) });
+        world.two_namespaces = two_namespaces;
         world.late = late;
         world.reuse_addresses = reuse;
         world.keeps_unready = keeps_unready;
@@ -505,10 +535,9 @@ fn check_cycle(snapshot: &stellar_k8s::controller::snapshot::Snapshot, world: &W
             }
         }
         // R5: never an empty list while a member has an address.
-        let has_members = !groups::form(snapshot, &world.options)[0]
-            .members
-            .iter()
-            .all(|member| member.address.is_none());
+        let groups = groups::form(snapshot, &world.options);
+        let group = groups.iter().find(|group| group.id == write.id).unwrap();
+        let has_members = !group.members.iter().all(|member| member.address.is_none());
         assert!(!has_members || !list.addresses().is_empty());
     }
 }

@@ -43,6 +43,7 @@ pub fn validator(node: &StellarNode, workload: Option<&StatefulSet>, pod: Option
                 })
                 .to_owned(),
         },
+        peer_group: config.and_then(|config| config.peer_group.clone()),
         spec_port: config.map_or_else(crate::crd::default_peer_port, ValidatorConfig::peer_port),
         suspended: node.spec.suspended,
         deleting: node.metadata.deletion_timestamp.is_some(),

@@ -83,7 +83,9 @@ pub fn decide(snapshot: &Snapshot, options: &Options) -> Plan {
     for group in &groups {
         needs.extend(needs::of_group(snapshot, options, group));
         plan.records.extend(records(snapshot, options, group));
-        plan.views.extend(group.views.clone());
+        let own = group.validators.iter().map(|validator| &validator.id);
+        plan.views
+            .extend(own.filter_map(|id| Some((id.clone(), group.views.get(id)?.clone()))));
         if let ListAction::Write { data, repair } = &group.action {
             plan.lists.push(ListWrite {
                 id: group.id.clone(),
@@ -91,7 +93,7 @@ pub fn decide(snapshot: &Snapshot, options: &Options) -> Plan {
                 data: data.clone(),
                 peers: group.list.addresses().len(),
                 repair: *repair,
-                members: group.members.iter().map(|member| member.validator.id.clone()).collect(),
+                members: group.own_members().map(|member| member.validator.id.clone()).collect(),
             });
         }
     }

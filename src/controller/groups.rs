@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use super::consent::Consent;
 use super::options::{AddressMode, Options};
 use super::snapshot::{ListId, MemberRecord, PublishedList, Snapshot, Validator};
 use crate::crd::Network;
@@ -25,11 +26,15 @@ pub struct Group<'a> {
     pub id: ListId,
     /// Its network.
     pub network: Network,
-    /// Its validators, members or not, sorted by name.
+    /// Its validators, members or not, sorted by name: those that read its ConfigMap.
     pub validators: Vec<&'a Validator>,
+    /// The lists of other namespaces that it is joined with; each has a [`Group`] of its own, for another ConfigMap.
+    pub joined: BTreeSet<&'a ListId>,
+    /// The validators of those.
+    pub guests: Vec<&'a Validator>,
     /// Validators that name the same ConfigMap and take part in another network: left out.
     pub strangers: Vec<&'a Validator>,
-    /// Its members, sorted by name.
+    /// Its members, those of the lists that it is joined with among them, sorted by name.
     pub members: Vec<Member<'a>>,
     /// The list as it should be.
     pub list: PeerList,
@@ -67,6 +72,16 @@ pub enum ListAction {
 }
 
 impl Group<'_> {
+    /// Whether the validators of this list belong to the group.
+    pub fn includes(&self, list: &ListId) -> bool {
+        self.id == *list || self.joined.contains(list)
+    }
+
+    /// The members that read its ConfigMap.
+    pub fn own_members(&self) -> impl Iterator<Item = &Member<'_>> {
+        self.members.iter().filter(|member| member.validator.list == self.id)
+    }
+
     /// Whether what is published is what should be: only then is anybody restarted for it.
     pub fn is_published(&self) -> bool {
         self.action == ListAction::Keep
@@ -90,9 +105,17 @@ pub fn form<'a>(snapshot: &'a Snapshot, options: &Options) -> Vec<Group<'a>> {
     for validator in &snapshot.validators {
         by_list.entry(&validator.list).or_default().push(validator);
     }
-    by_list
+    let locals: Vec<Local<'_>> = by_list
         .into_iter()
-        .filter_map(|(id, validators)| form_one(snapshot, options, id, validators))
+        .filter_map(|(id, validators)| Local::of(snapshot, options, id, validators))
+        .collect();
+    let joined = |local: &Local<'_>| match options.cross_namespace_groups {
+        true => locals.iter().filter(|other| local.is_joined_with(other)).collect(),
+        false => Vec::new(),
+    };
+    locals
+        .iter()
+        .map(|local| form_one(snapshot, options, local, &joined(local)))
         .collect()
 }
 
@@ -115,44 +138,75 @@ pub fn abandoned(snapshot: &Snapshot) -> Vec<(&ListId, &PublishedList)> {
         .collect()
 }
 
-fn form_one<'a>(
-    snapshot: &'a Snapshot,
-    options: &Options,
-    id: &ListId,
-    mut validators: Vec<&'a Validator>,
-) -> Option<Group<'a>> {
-    validators.sort_by(|a, b| a.id.cmp(&b.id));
-    let published = snapshot.lists.get(id);
-    let network = elect_network(&validators, published, snapshot.now, options)?;
-    let (validators, strangers): (Vec<_>, Vec<_>) = validators
-        .into_iter()
-        .partition(|validator| validator.network == network);
-    let mut members: Vec<Member<'a>> = validators
-        .iter()
-        .filter_map(|validator| {
-            let record = membership(validator, snapshot.now, options)?;
-            let address = published_address(&record, snapshot.now, options.grace);
+/// The validators of one ConfigMap: a group, or one namespace's part of it.
+struct Local<'a> {
+    id: &'a ListId,
+    network: Network,
+    validators: Vec<&'a Validator>,
+    strangers: Vec<&'a Validator>,
+    consent: Option<Consent<'a>>,
+}
+
+impl<'a> Local<'a> {
+    fn of(snapshot: &Snapshot, options: &Options, id: &'a ListId, mut validators: Vec<&'a Validator>) -> Option<Self> {
+        validators.sort_by(|a, b| a.id.cmp(&b.id));
+        let network = elect_network(&validators, snapshot.lists.get(id), snapshot.now, options)?;
+        let (validators, strangers): (Vec<_>, Vec<_>) = validators
+            .into_iter()
+            .partition(|validator| validator.network == network);
+        Some(Self {
+            id,
+            consent: Consent::of(&validators),
+            network,
+            validators,
+            strangers,
+        })
+    }
+
+    fn is_joined_with(&self, other: &Self) -> bool {
+        let (Some(ours), Some(theirs)) = (&self.consent, &other.consent) else {
+            return false;
+        };
+        self.network == other.network && ours.agrees_with(self.id, theirs, other.id)
+    }
+
+    fn members(&self, now: Timestamp, options: &Options) -> impl Iterator<Item = Member<'a>> {
+        self.validators.iter().filter_map(move |validator| {
+            let record = membership(validator, now, options)?;
+            let address = published_address(&record, now, options.grace);
             Some(Member {
                 validator,
                 record,
                 address,
             })
         })
-        .collect();
+    }
+}
+
+fn form_one<'a>(snapshot: &Snapshot, options: &Options, local: &Local<'a>, joined: &[&Local<'a>]) -> Group<'a> {
+    let published = snapshot.lists.get(local.id);
+    let all = std::iter::once(&local).chain(joined);
+    let mut members: Vec<Member<'a>> = all.flat_map(|part| part.members(snapshot.now, options)).collect();
+    members.sort_by(|a, b| a.validator.id.cmp(&b.validator.id));
     drop_reused_addresses(&mut members);
     let list = next_list(snapshot, &members, published);
-    let action = next_action(&list, &network, published);
+    let action = next_action(&list, &local.network, published);
     let views = list.views();
-    Some(Group {
-        id: id.clone(),
-        network,
-        validators,
-        strangers,
+    Group {
+        id: local.id.clone(),
+        network: local.network.clone(),
+        validators: local.validators.clone(),
+        joined: joined.iter().map(|other| other.id).collect(),
+        guests: joined
+            .iter()
+            .flat_map(|other| other.validators.iter().copied())
+            .collect(),
+        strangers: local.strangers.clone(),
         members,
         list,
         views,
         action,
-    })
+    }
 }
 
 /// Networks are never mixed: the recorded one while any validator of it exists; else that of most joined validators,
@@ -271,14 +325,19 @@ fn drop_reused_addresses(members: &mut [Member<'_>]) {
 
 fn next_list(snapshot: &Snapshot, members: &[Member<'_>], published: Option<&PublishedList>) -> PeerList {
     let before = published.and_then(|published| published.list.as_ref());
-    let published_records = before.map_or(&[][..], |list| &list.members[..]);
+    let published_records: BTreeMap<&NodeId, &PeerRecord> = before
+        .iter()
+        .flat_map(|list| &list.members)
+        .map(|record| (&record.node, record))
+        .collect();
     let mut records: Vec<PeerRecord> = members
         .iter()
         .map(|member| {
             let node = &member.validator.id;
-            let unchanged = published_records.iter().find(|record| {
-                record.node == *node && record.port == member.record.port && record.address == member.address
-            });
+            let unchanged = published_records
+                .get(node)
+                .copied()
+                .filter(|record| record.port == member.record.port && record.address == member.address);
             unchanged.cloned().unwrap_or_else(|| PeerRecord {
                 node: node.clone(),
                 port: member.record.port,
@@ -290,9 +349,9 @@ fn next_list(snapshot: &Snapshot, members: &[Member<'_>], published: Option<&Pub
     // A StellarNode that cannot be parsed neither joins nor leaves.
     records.extend(
         published_records
-            .iter()
+            .values()
             .filter(|record| snapshot.unreadable.contains(&record.node))
-            .cloned(),
+            .map(|record| (*record).clone()),
     );
     let version = before.map_or(snapshot.now, |before| {
         snapshot.now.max(

@@ -7,10 +7,13 @@
 
 mod api_server;
 pub mod apply;
+pub mod consent;
 pub mod convert;
 pub mod decide;
 pub mod discovery;
 pub mod groups;
+#[cfg(test)]
+mod groups_tests;
 pub mod links;
 pub mod needs;
 pub mod objects;

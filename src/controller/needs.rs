@@ -120,6 +120,7 @@ impl<'a> Context<'a> {
         context.joining = group
             .validators
             .iter()
+            .chain(&group.guests)
             .filter(|validator| is_wanted(validator) && group.member(validator).is_none())
             .filter_map(|validator| {
                 context.until(validator.created, options.join_wait, "a new validator is on its way")
@@ -263,7 +264,8 @@ impl<'a> Context<'a> {
         if !votes || !in_group || !matches!(self.options.restart, RestartMode::Changed | RestartMode::Manual) {
             return None;
         }
-        let last = self.group.validators.iter().filter_map(|other| other.changed).max();
+        let everybody = self.group.validators.iter().chain(&self.group.guests);
+        let last = everybody.filter_map(|other| other.changed).max();
         let changing = || self.until(last?, ONE_CHANGE, "its group's specs are being changed");
         let being_written = matches!(self.group.action, ListAction::Write { .. });
         changing().or_else(|| self.joining.clone()).or_else(|| {

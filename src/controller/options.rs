@@ -39,6 +39,9 @@ pub struct Options {
     /// How validators dial each other
     #[arg(long, env = "ADDRESS_MODE", value_enum, default_value_t = AddressMode::PodIp)]
     pub address_mode: AddressMode,
+    /// Join the peer groups of namespaces that list each other in validatorConfig.peerGroup
+    #[arg(long, env = "CROSS_NAMESPACE_GROUPS")]
+    pub cross_namespace_groups: bool,
     /// The cluster's domain, for --address-mode dns
     #[arg(long, env = "CLUSTER_DOMAIN", default_value = "cluster.local")]
     pub cluster_domain: String,
@@ -80,6 +83,7 @@ impl Default for Options {
         Self {
             restart: RestartMode::Changed,
             address_mode: AddressMode::PodIp,
+            cross_namespace_groups: false,
             cluster_domain: "cluster.local".to_owned(),
             settle: Duration::from_millis(250),
             quiet: seconds(10),

@@ -116,7 +116,9 @@ impl Subject<'_> {
             self.peers_ready(member),
             self.update_pending(),
         ];
-        if let Some(holder) = self.turns.and_then(|turns| turns.stalled.get(&self.group.id)) {
+        conditions.extend(self.joined_with());
+        let stalled = self.turns.iter().flat_map(|turns| &turns.stalled);
+        if let Some((_, holder)) = stalled.into_iter().find(|(list, _)| self.group.includes(list)) {
             let message = format!(
                 "the restart of {holder} has not ended within its deadline: no other restarts in its group until it does"
             );
@@ -155,6 +157,31 @@ impl Subject<'_> {
             None if self.validator.suspended => Finding::new("Joined", false, "Suspended", "it is suspended"),
             None => Finding::new("Joined", false, "NeverReady", "its pod has not been ready yet"),
         }
+    }
+
+    /// Whether its group reaches over the namespaces that it names; `None` where it names none.
+    fn joined_with(&self) -> Option<Finding> {
+        let wanted = self.validator.peer_group.as_ref()?;
+        let own = &self.validator.id.namespace;
+        let is_joined = |namespace: &&String| self.group.joined.iter().any(|list| list.namespace == **namespace);
+        let missing: Vec<&str> = wanted
+            .namespaces
+            .iter()
+            .filter(|namespace| *namespace != own && !is_joined(namespace))
+            .map(String::as_str)
+            .collect();
+        Some(if missing.is_empty() {
+            let message = format!("group {} reaches over all namespaces that it names", wanted.name);
+            Finding::new("PeerGroupJoined", true, "Joined", message)
+        } else {
+            let message = format!(
+                "not joined with {}: a validator on this network there has to list {own} under the name {}, the operator to \
+                 watch it and to run with --cross-namespace-groups",
+                missing.join(", "),
+                wanted.name
+            );
+            Finding::new("PeerGroupJoined", false, "NoConsent", message)
+        })
     }
 
     fn voting(&self) -> Finding {

@@ -211,7 +211,10 @@ impl Planner<'_> {
     fn refuses(&self, validator: &Validator, cause: Cause, others: &[&Turn]) -> Option<String> {
         let limit = self.options.max_unavailable as usize;
         let is_over = |turn: &Turn| is_past(turn.since, self.options.rollout_deadline, self.snapshot.now);
-        if let Some(turn) = others.iter().find(|turn| turn.group == validator.list && is_over(turn)) {
+        let group = self.groups.iter().find(|group| group.id == validator.list);
+        let is_of_group =
+            |turn: &Turn| turn.group == validator.list || group.is_some_and(|group| group.includes(&turn.group));
+        if let Some(turn) = others.iter().find(|turn| is_of_group(turn) && is_over(turn)) {
             return Some(format!(
                 "the restart of {} has not ended within its deadline",
                 turn.node
@@ -224,7 +227,7 @@ impl Planner<'_> {
         if !is_voting(validator) && cause != Cause::PeersChanged {
             return None;
         }
-        let Some(group) = self.groups.iter().find(|group| group.id == validator.list) else {
+        let Some(group) = group else {
             return Some("its group is not known".to_owned());
         };
         // A validator that was left out of the group is no concern of its members.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::crd::Network;
+use crate::crd::{Network, PeerGroup};
 use crate::peers::{NodeId, PeerList, Report, View};
 
 /// Everything that a decision depends on, as the API server holds it.
@@ -49,6 +49,8 @@ pub struct Validator {
     pub network: Network,
     /// The ConfigMap of its peer group.
     pub list: ListId,
+    /// The group across namespaces that it names.
+    pub peer_group: Option<PeerGroup>,
     /// The peer port that its spec asks for; its running pod may still have another.
     pub spec_port: u16,
     /// Whether it is to have no pod.

@@ -9,7 +9,14 @@ use super::report::{Finding, PeersReport};
 use crate::crd::{StellarNode, StellarNodeStatus};
 
 /// Condition types that discovery and rollout own.
-const PEERS_CONDITIONS: [&str; 5] = ["Joined", "Voting", "PeersReady", "UpdatePending", "RolloutStalled"];
+const PEERS_CONDITIONS: [&str; 6] = [
+    "Joined",
+    "PeerGroupJoined",
+    "Voting",
+    "PeersReady",
+    "UpdatePending",
+    "RolloutStalled",
+];
 /// Condition types that the StellarNode controller owns.
 const NODE_CONDITIONS: [&str; 4] = ["Ready", "Progressing", "ConfigInvalid", "Degraded"];
 

@@ -12,7 +12,7 @@ mod types;
 pub use api_server::{HorizonConfig, SorobanConfig};
 pub use network::Network;
 pub use types::{
-    Condition, KeySource, KmsConfig, KnownPeersRef, NodeType, PeersStatus, RetentionPolicy, StellarNode,
+    Condition, KeySource, KmsConfig, KnownPeersRef, NodeType, PeerGroup, PeersStatus, RetentionPolicy, StellarNode,
     StellarNodeSpec, StellarNodeStatus, StorageConfig, ValidatorConfig, default_peer_port,
 };
 

@@ -167,6 +167,9 @@ pub struct ValidatorConfig {
     /// The ConfigMap in which the operator keeps the addresses of the validators that belong together. Default stellar-peers, key KNOWN_PEERS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_peers_ref: Option<KnownPeersRef>,
+    /// Joins this validator's group with those of other namespaces. It takes effect only where both namespaces list each other, the operator watches both, and it runs with --cross-namespace-groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_group: Option<PeerGroup>,
     /// Further peers of the user's own, host or host:port, beside the discovered ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known_peers: Vec<String>,
@@ -238,6 +241,21 @@ pub struct KnownPeersRef {
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new("self == 'KNOWN_PEERS'").message("the key is always KNOWN_PEERS"))]
     pub key: String,
+}
+
+/// A peer group of several namespaces.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerGroup {
+    /// Name of the group: the same in every namespace of it.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The other namespaces of the group. Each of them must list this one.
+    #[schemars(
+        length(min = 1, max = 64),
+        inner(length(max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))
+    )]
+    pub namespaces: Vec<String>,
 }
 
 fn default_peers_config_map() -> String {

@@ -9,18 +9,21 @@
 
 mod common;
 
+mod across_namespaces;
 mod admission_cases;
 mod api_server_away;
 mod api_servers;
 mod bad_ports;
 mod bad_version;
 mod config_map_content;
+mod dns_addresses;
 mod killed_at_each_write;
 mod known_peers_reference;
 mod kubectl_behaves;
 mod later_rules;
 mod left_alone;
 mod list_damaged;
+mod manual_mode;
 mod networks_apart;
 mod not_called;
 mod one_rollout_for_all;
@@ -28,6 +31,7 @@ mod one_seed;
 mod peer_port_default;
 mod pods_deleted;
 mod power_cut;
+mod public_names;
 mod rendered_config;
 mod restarts_paused;
 mod two_leaders;

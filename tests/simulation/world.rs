@@ -13,7 +13,7 @@ use stellar_k8s::controller::rollout::Step;
 use stellar_k8s::controller::snapshot::{
     LastRestart, ListId, MemberRecord, Pod, PublishedList, Snapshot, Turn, TurnLease, Validator, Workload,
 };
-use stellar_k8s::crd::Network;
+use stellar_k8s::crd::{Network, PeerGroup};
 use stellar_k8s::labels;
 use stellar_k8s::peers::{NodeId, PeerList, Report, View};
 
@@ -75,9 +75,11 @@ pub(crate) struct SimNode {
 pub(crate) struct World {
     pub(crate) now: Millis,
     pub(crate) nodes: Vec<SimNode>,
-    pub(crate) list: Option<PublishedList>,
+    pub(crate) lists: BTreeMap<ListId, PublishedList>,
     /// What kubelets that read late still see.
-    pub(crate) history: Vec<(Millis, PeerList)>,
+    history: Vec<(Millis, ListId, PeerList)>,
+    /// Every other validator is in another namespace, and the two namespaces are one group.
+    pub(crate) two_namespaces: bool,
     pub(crate) lease: TurnLease,
     pub(crate) options: Options,
     /// How late kubelets read.
@@ -103,9 +105,12 @@ pub(crate) struct Fault {
     pub(crate) fails_every: Option<usize>,
 }
 
-pub(crate) fn list_id() -> ListId {
+/// The namespaces of a group that spreads over two.
+const NAMESPACES: [&str; 2] = ["stellar", "stellar-b"];
+
+fn list_of(id: &NodeId) -> ListId {
     ListId {
-        namespace: "stellar".to_owned(),
+        namespace: id.namespace.clone(),
         name: labels::DEFAULT_PEERS_CONFIG_MAP.to_owned(),
     }
 }
@@ -115,8 +120,9 @@ impl World {
         Self {
             now: 0,
             nodes: Vec::new(),
-            list: None,
+            lists: BTreeMap::new(),
             history: Vec::new(),
+            two_namespaces: false,
             lease: TurnLease {
                 resource_version: None,
                 readable: true,
@@ -142,8 +148,9 @@ impl World {
 
     pub(crate) fn join(&mut self, name: &str) {
         let uid = format!("node-{}", self.next());
+        let namespace = NAMESPACES[if self.two_namespaces { self.nodes.len() % 2 } else { 0 }];
         self.nodes.push(SimNode {
-            id: NodeId::new("stellar", name),
+            id: NodeId::new(namespace, name),
             uid,
             created: self.now,
             network: Network::parse("Simulated Network ; 2026"),
@@ -249,14 +256,14 @@ impl World {
 
     fn render(&mut self, index: usize) {
         let (now, late) = (self.now, self.late);
+        let id = self.nodes[index].id.clone();
         let seen_at = |read: Millis| {
             self.history
                 .iter()
                 .rev()
-                .find(|(written, _)| *written <= read - late)
-                .map(|(_, list)| list.clone())
+                .find(|(written, of, _)| *written <= read - late && *of == list_of(&id))
+                .map(|(_, _, list)| list.clone())
         };
-        let id = self.nodes[index].id.clone();
         let Some(pod) = self.nodes[index].pod.as_ref() else {
             return;
         };
@@ -289,7 +296,6 @@ impl World {
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let validators = self.nodes.iter().map(|node| self.validator(node)).collect();
-        let lists = self.list.iter().map(|list| (list_id(), list.clone())).collect();
         let network = Network::parse("Simulated Network ; 2026").short_hash();
         let turns = match self.lease.resource_version {
             None => BTreeMap::new(),
@@ -299,7 +305,7 @@ impl World {
             now: time(self.now),
             validators,
             unreadable: BTreeSet::new(),
-            lists,
+            lists: self.lists.clone(),
             turns,
             paused_namespaces: BTreeSet::new(),
         }
@@ -343,7 +349,11 @@ impl World {
             uid: node.uid.clone(),
             created: time(node.created),
             network: node.network.clone(),
-            list: list_id(),
+            list: list_of(&node.id),
+            peer_group: self.two_namespaces.then(|| PeerGroup {
+                name: "both".to_owned(),
+                namespaces: NAMESPACES.map(str::to_owned).to_vec(),
+            }),
             spec_port: node.port,
             suspended: node.suspended,
             deleting: false,
@@ -377,7 +387,7 @@ impl World {
         for write in &plan.lists {
             if writes.next()? {
                 let seen = snapshot.lists.get(&write.id).map(|list| &list.resource_version);
-                self.write_list(seen, &write.data, &write.network);
+                self.write_list(&write.id, seen, &write.data, &write.network);
             }
         }
         for turns in plan.turns.values() {
@@ -404,22 +414,23 @@ impl World {
         Some(node)
     }
 
-    fn write_list(&mut self, seen: Option<&String>, data: &BTreeMap<String, String>, network: &Network) {
-        if seen != self.list.as_ref().map(|list| &list.resource_version) {
+    fn write_list(&mut self, id: &ListId, seen: Option<&String>, data: &BTreeMap<String, String>, network: &Network) {
+        if seen != self.lists.get(id).map(|list| &list.resource_version) {
             return;
         }
         let list = PeerList::parse(&data[labels::PEERS_JSON]).unwrap();
-        self.history.push((self.now, list.clone()));
+        self.history.push((self.now, id.clone(), list.clone()));
         self.list_writes += 1;
         let version = self.next();
-        self.list = Some(PublishedList {
+        let published = PublishedList {
             uid: "list".to_owned(),
             resource_version: version.to_string(),
             ours: true,
             network: Some(network.short_hash()),
             data: data.clone(),
             list: Some(list),
-        });
+        };
+        self.lists.insert(id.clone(), published);
     }
 
     fn write_lease(&mut self, snapshot: &Snapshot, turns: &[Turn]) {

@@ -207,7 +207,7 @@ const STELLAR_UID: i64 = 10_011_001;
 /// nothing either.
 pub fn spec_hash(spec: &StellarNodeSpec) -> String {
     let mut spec = spec.clone();
-    // These scale, or concern claims and evictions; no pod is built from them.
+    // These scale, concern claims and evictions, or choose peers; no pod is built from them.
     spec.suspended = false;
     spec.replicas = 0;
     spec.min_available = None;
@@ -229,6 +229,7 @@ pub fn spec_hash(spec: &StellarNodeSpec) -> String {
         config.enable_preflight = None;
     }
     if let Some(config) = &mut spec.validator_config {
+        config.peer_group = None;
         config.peer_port = Some(config.peer_port());
         config.known_peers_ref = Some(crate::crd::KnownPeersRef {
             name: config.known_peers_config_map().to_owned(),
@@ -288,6 +289,10 @@ mod tests {
                 json!({"name": "stellar-peers", "key": "KNOWN_PEERS"}),
             ),
             ("/validatorConfig/enableHistoryArchive", json!(false)),
+            (
+                "/validatorConfig/peerGroup",
+                json!({"name": "all", "namespaces": ["other"]}),
+            ),
         ] {
             assert_eq!(with(path, value), hash, "{path}");
         }

@@ -208,8 +208,13 @@ impl TestEnv {
 
     /// Waits until these validators vote, the list is made of their present addresses, and each has loaded all the others.
     pub(crate) async fn settled(&self, validators: &[&str]) {
+        self.settled_within(validators, SETTLE).await;
+    }
+
+    /// The same, with another patience.
+    pub(crate) async fn settled_within(&self, validators: &[&str], patience: Duration) {
         let what = format!("{validators:?} to know each other");
-        wait_for(&what, SETTLE, async || self.is_settled(validators).then_some(())).await;
+        wait_for(&what, patience, async || self.is_settled(validators).then_some(())).await;
     }
 
     fn is_settled(&self, validators: &[&str]) -> bool {
@@ -290,7 +295,12 @@ impl TestEnv {
 
     /// Waits until no validator of this namespace has a turn.
     pub(crate) async fn without_turns(&self) {
-        wait_for("all turns to be over", SETTLE, async || {
+        self.without_turns_within(SETTLE).await;
+    }
+
+    /// The same, with another patience.
+    pub(crate) async fn without_turns_within(&self, patience: Duration) {
+        wait_for("all turns to be over", patience, async || {
             let of_networks = ["get", "leases", "-l", labels::NETWORK, "-o", "json"];
             let leases: Value = serde_json::from_str(&self.kubectl(&of_networks).ok("leases")).expect("JSON");
             let over = |lease: &Value| lease["metadata"]["annotations"][labels::TURNS] == "[]";

@@ -86,6 +86,11 @@ impl Operator {
         }
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The port that its webhook listens on.
     pub(crate) fn webhook_port(&self) -> u16 {
         self.webhook
@@ -122,7 +127,7 @@ impl Operator {
 
     /// Ends it as Kubernetes does, and waits until it has ended in good order.
     pub(crate) async fn terminate(mut self) {
-        let pid = self.child.id().to_string();
+        let pid = self.pid().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
         assert!(sent.success(), "SIGTERM is sent");
         let status = wait_for("the operator to end", END, async || {

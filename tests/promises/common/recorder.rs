@@ -127,8 +127,18 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// Starts to watch; the namespace need not be there yet.
     pub(crate) fn start(client: Client, namespace: &str) -> Self {
+        Self::watch(Api::namespaced(client, namespace), Vec::new())
+    }
+
+    /// The same for several namespaces, whose validators all have names of their own.
+    pub(crate) fn across(client: Client, namespaces: &[&str]) -> Self {
+        let namespaces = namespaces.iter().map(|name| (*name).to_owned()).collect();
+        Self::watch(Api::all(client), namespaces)
+    }
+
+    /// Those of `namespaces`, or all that the API shows.
+    fn watch(pods: Api<Pod>, namespaces: Vec<String>) -> Self {
         let history: Arc<Mutex<History>> = Arc::default();
-        let pods: Api<Pod> = Api::namespaced(client, namespace);
         let noted = Arc::clone(&history);
         let watch = tokio::spawn(async move {
             let mut events = watcher(pods, watcher::Config::default().labels(labels::INSTANCE)).boxed();
@@ -140,6 +150,9 @@ impl Recorder {
                     // A gap in what was seen would prove nothing.
                     Err(error) => panic!("the recorder's watch broke off: {error}"),
                 };
+                if !namespaces.is_empty() && !pod.namespace().is_some_and(|one| namespaces.contains(&one)) {
+                    continue;
+                }
                 let validator = pod.labels().get(labels::INSTANCE).cloned().unwrap_or_default();
                 let state = if gone { State::Gone } else { state(&pod) };
                 let mut history = noted.lock().expect("nobody panicked with it");

@@ -1,0 +1,142 @@
+//! Validators of two namespaces are one group once both sides ask for it, and not before.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::common::{Cluster, Operator, Options, Recorder, TestEnv, Validators, wait_for};
+
+/// The second namespace; it goes with this value.
+struct Second {
+    cluster: Cluster,
+    namespace: String,
+}
+
+impl Second {
+    /// Makes it, with the rights that the operator of `env` has in its own.
+    fn beside(env: &TestEnv) -> Self {
+        let second = Self {
+            cluster: env.cluster().clone(),
+            namespace: format!("{}-b", env.namespace()),
+        };
+        second.kubectl(&["create", "namespace", &second.namespace], "");
+        let shipped = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/manifests/base/rbac-watched-namespace.yaml"
+        );
+        let rights = std::fs::read_to_string(shipped).expect("the shipped rights");
+        let rights = rights.replace("namespace: stellar", &format!("namespace: {}", env.namespace()));
+        second.kubectl(&["apply", "-f", "-"], &rights);
+        second
+    }
+
+    fn kubectl(&self, arguments: &[&str], stdin: &str) -> String {
+        let arguments: Vec<&str> = ["--namespace", &self.namespace]
+            .into_iter()
+            .chain(arguments.iter().copied())
+            .collect();
+        self.cluster.kubectl(&arguments, stdin).ok("in the second namespace")
+    }
+}
+
+impl Drop for Second {
+    fn drop(&mut self) {
+        self.cluster
+            .kubectl(&["delete", "namespace", &self.namespace, "--wait=false"], "");
+    }
+}
+
+/// The validators with these numbers, which ask to be joined with `other`.
+fn manifests(validators: &Validators, numbers: [usize; 2], other: Option<&str>) -> String {
+    let items: Vec<Value> = numbers
+        .into_iter()
+        .flat_map(|number| {
+            let mut node = validators.node(number);
+            if let Some(other) = other {
+                node["spec"]["validatorConfig"]["peerGroup"] = json!({ "name": "both", "namespaces": [other] });
+            }
+            [validators.secret(number), node]
+        })
+        .collect();
+    json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()
+}
+
+/// The StellarNodes of both namespaces.
+fn nodes(env: &TestEnv, second: &Second) -> Vec<Value> {
+    let get = ["get", "stellarnodes", "-o", "json"];
+    [env.kubectl(&get).ok("nodes"), second.kubectl(&get, "")]
+        .iter()
+        .flat_map(|text| {
+            let list: Value = serde_json::from_str(text).expect("JSON");
+            list["items"].as_array().cloned().unwrap_or_default()
+        })
+        .collect()
+}
+
+fn lists(env: &TestEnv, second: &Second) -> Option<[BTreeSet<String>; 2]> {
+    let text = second.kubectl(
+        &["get", "configmap/stellar-peers", "--ignore-not-found", "-o", "json"],
+        "",
+    );
+    let list: Value = serde_json::from_str(&text).ok()?;
+    let theirs = list["data"]["KNOWN_PEERS"].as_str()?;
+    Some([env.peers(), theirs.lines().map(str::to_owned).collect()])
+}
+
+/// Waits until each validator has loaded `known` others, and gives back both lists.
+async fn all_loaded(env: &TestEnv, second: &Second, known: usize) -> [BTreeSet<String>; 2] {
+    wait_for("all to have loaded the others", Duration::from_secs(120), async || {
+        let nodes = nodes(env, second);
+        let is_done = |node: &Value| {
+            let conditions = node["status"]["conditions"].as_array();
+            let is = |wanted: &str, reason: &str| {
+                let mut all = conditions.into_iter().flatten();
+                all.any(|one| one["type"] == wanted && one["reason"] == reason)
+            };
+            node["status"]["peers"]["known"] == json!(known) && is("PeersReady", "Loaded") && is("Ready", "PodReady")
+        };
+        let found = lists(env, second)?;
+        let complete = found.iter().all(|list| list.len() == known + 1);
+        (nodes.len() == 4 && nodes.iter().all(is_done) && complete).then_some(found)
+    })
+    .await
+}
+
+fn consent_of(env: &TestEnv, validator: &str) -> Option<String> {
+    env.reason(validator, "PeerGroupJoined")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn they_are_one_group_once_both_ask_for_it() {
+    let env = TestEnv::installed("across").await;
+    let second = Second::beside(&env);
+    let both = format!("{},{}", env.namespace(), second.namespace);
+    let recorder = Recorder::across(env.cluster().client().await, &[env.namespace(), &second.namespace]);
+    let mut options = Options::default().with("--namespace", &both);
+    options.arguments.push("--cross-namespace-groups".to_owned());
+    let _operator: Operator = env.ready_replica(&options).await;
+
+    let validators = Validators::new(4);
+    env.apply(&manifests(&validators, [1, 2], Some(&second.namespace)));
+    second.kubectl(&["apply", "-f", "-"], &manifests(&validators, [3, 4], None));
+    let [ours, theirs] = all_loaded(&env, &second, 1).await;
+    assert!(ours.is_disjoint(&theirs), "one side alone joins nothing");
+    assert_eq!(consent_of(&env, "validator-1").as_deref(), Some("NoConsent"));
+    env.without_turns().await;
+    let before = recorder.history().lives();
+
+    second.kubectl(
+        &["apply", "-f", "-"],
+        &manifests(&validators, [3, 4], Some(env.namespace())),
+    );
+    let [ours, theirs] = all_loaded(&env, &second, 3).await;
+    assert_eq!(ours, theirs, "each namespace has the whole list");
+    assert_eq!(consent_of(&env, "validator-1").as_deref(), Some("Joined"));
+    env.without_turns().await;
+    let history = recorder.history();
+    let expected = before.into_iter().map(|(name, lives)| (name, lives + 1)).collect();
+    assert_eq!(history.lives(), expected, "each was restarted once:\n{history}");
+    let down = history.down_at_once(&[]);
+    assert!(down.len() <= 1, "down at once: {down:?}\n{history}");
+}

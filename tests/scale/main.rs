@@ -1,0 +1,140 @@
+//! Many validators on one control plane: how long a change takes to the ConfigMap, what rest costs, memory and CPU.
+//!
+//! `make scale` prints the figures; nothing asserts a time. That every validator is in the list, and that nothing is
+//! listed or written at rest, is asserted. `SCALE_VALIDATORS` (1,000) and `SCALE_CHANGES` (100) choose the size.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../promises/common/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "it also serves the promises")]
+mod common;
+
+mod audit;
+mod changes;
+mod usage;
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use audit::Audit;
+use changes::Changes;
+use common::{Options, TestEnv, Validators, wait_for};
+use usage::Usage;
+
+/// Pods that one simulated node takes, with room for those that end.
+const PODS_A_NODE: usize = 50;
+/// How long the operator is left alone.
+const REST: Duration = Duration::from_secs(60);
+/// How long everything that follows from the last change may take.
+const PATIENCE: Duration = Duration::from_secs(1200);
+
+fn number(variable: &str, default: usize) -> usize {
+    std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// Nodes for so many pods; they stay as long as the cluster.
+fn nodes(env: &TestEnv, validators: usize) {
+    let node = |number: usize| {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {
+                "name": format!("scale-{number}"),
+                "annotations": { "kwok.x-k8s.io/node": "fake" },
+                "labels": { "kubernetes.io/hostname": format!("scale-{number}"), "kubernetes.io/os": "linux" },
+            },
+        })
+    };
+    let items: Vec<Value> = (0..validators.div_ceil(PODS_A_NODE)).map(node).collect();
+    env.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string());
+}
+
+/// Validators that all trust the first four: a quorum set of a thousand would measure the quorum set.
+fn manifests(count: usize) -> String {
+    let all = Validators::new(count);
+    let keys: Vec<&str> = (1..=4).map(|number| all.public_key(number)).collect();
+    let quorum_set = format!("[QUORUM_SET]\nTHRESHOLD_PERCENT=67\nVALIDATORS={keys:?}\n");
+    let items: Vec<Value> = (1..=count)
+        .flat_map(|number| {
+            let mut node = all.node(number);
+            node["spec"]["validatorConfig"]["quorumSet"] = json!(quorum_set);
+            [all.secret(number), node]
+        })
+        .collect();
+    json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures() {
+    let count = number("SCALE_VALIDATORS", 1000);
+    let options = Options {
+        arguments: ["--restart", "never"].map(str::to_owned).to_vec(),
+    };
+    let env = TestEnv::installed("scale").await;
+    let operator = env.ready_replica(&options).await;
+    let audit = Audit::of(&env);
+    nodes(&env, count);
+    println!("| {count} validators | |\n|---|---|");
+    println!("| memory before | {} |", Usage::of(&operator).memory());
+
+    let start = Instant::now();
+    env.kubectl_with(&["create", "-f", "-"], &manifests(count)).ok("create");
+    println!(
+        "| creating them (kubectl, one by one) | {:.1} s |",
+        start.elapsed().as_secs_f64()
+    );
+    wait_for("all validators to be in the list", PATIENCE, async || {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        (env.peers().len() == count).then_some(())
+    })
+    .await;
+    println!(
+        "| from the first one to all in the list | {:.1} s |",
+        start.elapsed().as_secs_f64()
+    );
+    wait_for("all to be at rest", PATIENCE, async || {
+        let before = audit.writes();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        (audit.writes() == before).then_some(())
+    })
+    .await;
+    let usage = Usage::of(&operator);
+    println!(
+        "| from the first one to rest | {:.1} s |",
+        start.elapsed().as_secs_f64()
+    );
+    println!("| CPU until then | {:.2} s |", usage.cpu);
+    println!("| memory then, and the most so far | {} |", usage.memory());
+
+    let (calls, usage) = (audit.calls(), Usage::of(&operator));
+    // What happens when nothing happens is what is measured.
+    tokio::time::sleep(REST).await;
+    let rest = audit.calls().since(&calls);
+    let cpu = Usage::of(&operator).cpu - usage.cpu;
+    println!("| API calls in {} s of rest | {rest} |", REST.as_secs());
+    println!("| CPU in {} s of rest | {cpu:.2} s |", REST.as_secs());
+    assert_eq!(rest.count("list"), 0, "nothing is listed at rest: {rest}");
+    assert_eq!(
+        rest.writes(),
+        0,
+        "nothing is written at rest but the leader's Lease: {rest}"
+    );
+
+    let (calls, usage) = (audit.calls(), Usage::of(&operator));
+    let changes = Changes::of_addresses(&env, count.min(number("SCALE_CHANGES", 100))).await;
+    let cpu = Usage::of(&operator).cpu - usage.cpu;
+    println!("| a pod's new address to the ConfigMap, {changes} |");
+    println!("| API calls for these | {} |", audit.calls().since(&calls));
+    println!("| CPU for these | {cpu:.2} s |");
+    println!(
+        "| memory at the end, and the most | {} |",
+        Usage::of(&operator).memory()
+    );
+    assert_eq!(env.peers().len(), count, "nobody was lost");
+}

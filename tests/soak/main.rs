@@ -1,0 +1,20 @@
+//! What only time shows, with the waits that are shipped: `make soak`, some eight minutes on a control plane of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../promises/common/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "it also serves the promises")]
+mod common;
+
+mod five_minutes;
+mod late_kubelets;
+
+/// What an operator is told by an administrator who sets nothing.
+fn as_shipped() -> common::Options {
+    common::Options { arguments: Vec::new() }
+}
