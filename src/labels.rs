@@ -25,6 +25,10 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const STELLAR_NODE: &str = "stellar-node";
 /// Value of [`COMPONENT`] on everything that belongs to a validator.
 pub const VALIDATOR: &str = "validator";
+/// Value of [`COMPONENT`] on everything that belongs to a Horizon server.
+pub const HORIZON: &str = "horizon";
+/// Value of [`COMPONENT`] on everything that belongs to a Stellar RPC server.
+pub const SOROBAN_RPC: &str = "sorobanrpc";
 /// Value of [`MANAGED_BY`], and the operator's own [`NAME`].
 pub const OPERATOR: &str = "stellar-operator";
 /// Label of the known-peers ConfigMap: a short hash of the network's passphrase.
@@ -68,6 +72,11 @@ pub const BASE_CONFIG_KEY: &str = "stellar-core.base.cfg";
 /// Key of the user's own peers in the ConfigMap `{name}-config`, one per line.
 pub const OWN_PEERS_KEY: &str = "known-peers";
 
+/// Key of the captive core's config in the ConfigMap `{name}-config` of a Horizon or SorobanRpc.
+pub const CAPTIVE_CORE_KEY: &str = "captive-core.cfg";
+/// Key of the database's URL in the Secret of a Horizon server.
+pub const DATABASE_URL_KEY: &str = "DATABASE_URL";
+
 /// Names that the core container of a validator's pod goes by, ours first.
 pub const CORE_CONTAINERS: [&str; 3] = [CORE_CONTAINER, "core", "stellar-node"];
 /// Name of the core container in pods that we build.
@@ -87,9 +96,22 @@ pub const HTTP_PORT: u16 = 11626;
 /// Port of the `health` sidecar.
 pub const HEALTH_PORT: u16 = 11628;
 
+/// Name of the container of a Horizon server.
+pub const HORIZON_CONTAINER: &str = "horizon";
+/// Name of the container of a Stellar RPC server.
+pub const RPC_CONTAINER: &str = "stellar-rpc";
+/// Name of the port that a Horizon or SorobanRpc serves on, in its pods and its Service.
+pub const API_PORT_NAME: &str = "http";
+/// The number of that port: the default of both programs.
+pub const API_PORT: u16 = 8000;
+/// Name of the port of metrics in pods of a Horizon or SorobanRpc; no Service has it.
+pub const ADMIN_PORT_NAME: &str = "admin";
+/// The number of that port, as in SDF's charts.
+pub const ADMIN_PORT: u16 = 6061;
+
 /// Field manager of what the builder sets.
 pub const MANAGER: &str = "stellar-operator";
-/// Field manager of `spec.replicas`.
+/// Field manager of `spec.replicas`, and of whom a Deployment belongs to.
 pub const MANAGER_REPLICAS: &str = "stellar-operator-replicas";
 /// Field manager of restarts for peers and of the persistent record.
 pub const MANAGER_ROLLOUT: &str = "stellar-operator-rollout";
@@ -133,6 +155,11 @@ pub fn config_map_name(node: &str) -> String {
 /// Name of the headless Service of a validator.
 pub fn headless_service_name(node: &str) -> String {
     format!("{node}-headless")
+}
+
+/// Name of the volume claim of a SorobanRpc that has storage.
+pub fn claim_name(node: &str) -> String {
+    format!("{node}-data")
 }
 
 /// Name of the Lease that holds the turns of the network whose short hash this is.

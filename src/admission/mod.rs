@@ -15,21 +15,23 @@
 //! | `manifests` | how [`check`] reads files |
 //! | `schema` | what the CRD's schema refuses, for [`check`] |
 //! | `strict_json` | JSON in which no key is given twice |
-//! | `stellar_node`, `workload` | the rules for each kind; `port`, `quantity`, `url` for each sort of value |
+//! | `stellar_node`, `api_server`, `disruption`, `workload` | the rules for each kind; `port`, `quantity`, `url` for each sort of value |
 //! | [`decide`] | review → answer: what always passes, and who decides the rest |
 //! | [`rules`] | all of that behind [`reviewer`] |
 //! | [`reviewer`] | what the HTTP layer knows of the rules: a body goes in, an answer comes out |
 
+mod api_server;
 pub mod check;
 pub mod config;
 pub mod context;
 pub mod decide;
+mod disruption;
 pub mod field_error;
 pub mod limits;
 mod manifests;
 pub mod mutate;
 mod port;
-mod quantity;
+pub(crate) mod quantity;
 pub mod review;
 pub mod reviewer;
 pub mod rules;

@@ -2,13 +2,13 @@
 
 /// An amount, held in thousand-millionths so that the smallest suffix, `n`, is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Quantity(i128);
+pub(crate) struct Quantity(i128);
 
 const NANO: i128 = 1_000_000_000;
 
 impl Quantity {
     /// Reads an amount that is not negative; `None` if it is none, or larger than any machine.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.strip_prefix('+').unwrap_or(text);
         let end = text
             .find(|c: char| !c.is_ascii_digit() && c != '.')
@@ -26,7 +26,7 @@ impl Quantity {
     }
 
     /// Whether it is nothing.
-    pub(super) fn is_zero(self) -> bool {
+    pub(crate) fn is_zero(self) -> bool {
         self.0 == 0
     }
 }

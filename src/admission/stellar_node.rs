@@ -9,7 +9,7 @@ use super::context::Context;
 use super::field_error::FieldError;
 use super::quantity::Quantity;
 use super::validate::Verdict;
-use super::{port, url};
+use super::{api_server, port};
 use crate::core_config;
 use crate::crd::{Network, StellarNode, ValidatorConfig};
 use crate::labels;
@@ -32,13 +32,7 @@ pub(super) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) 
     check_blocks(spec, verdict);
     check_resources(&spec["resources"], verdict);
     check_storage(&spec["storage"], verdict);
-    for block in ["horizonConfig", "sorobanConfig"] {
-        if let Some(text) = spec[block]["stellarCoreUrl"].as_str()
-            && let Some(problem) = url::problem(text)
-        {
-            verdict.error(FieldError::invalid(format!("spec.{block}.stellarCoreUrl"), problem));
-        }
-    }
+    api_server::check(node, context, verdict);
     if spec["nodeType"] == "Validator" && spec["validatorConfig"].is_object() {
         check_validator(node, context, verdict);
     }
@@ -68,6 +62,11 @@ pub(super) fn check_change(node: &Value, old: &Value, verdict: &mut Verdict) {
                 new.display_name()
             ),
         ));
+    }
+    // Without storage a validator has a volume of the default size, and nobody else has one.
+    let has_volume = spec["nodeType"] == "Validator" || before["storage"].is_object() && spec["storage"].is_object();
+    if !has_volume {
+        return;
     }
     let size = |spec: &Value| Quantity::parse(spec["storage"]["size"].as_str().unwrap_or("100Gi"));
     if let (Some(new), Some(was)) = (size(spec), size(before))
@@ -397,7 +396,7 @@ fn check_core_settings(node: &Value, verdict: &mut Verdict) {
 }
 
 /// Whether a text can be the name of a ConfigMap or Secret.
-fn is_subdomain(name: &str) -> bool {
+pub(super) fn is_subdomain(name: &str) -> bool {
     let is_label = |label: &str| {
         let outer = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         label.starts_with(outer) && label.ends_with(outer) && label.chars().all(|c| outer(c) || c == '-')
@@ -405,6 +404,6 @@ fn is_subdomain(name: &str) -> bool {
     name.len() <= SUBDOMAIN_LIMIT && name.split('.').all(is_label)
 }
 
-fn not_a_name(name: &str, kind: &str) -> String {
+pub(super) fn not_a_name(name: &str, kind: &str) -> String {
     format!("{name:?} cannot be the name of a {kind}: write a-z, 0-9, - and . only, first and last a letter or digit")
 }

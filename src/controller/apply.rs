@@ -1,4 +1,4 @@
-//! Every write of discovery and rollout, each with a deadline and a precondition.
+//! Every write, each with a deadline and a precondition.
 //!
 //! Nothing is decided here. Annotations, lists and turns are written by merge patches of exactly our fields with a
 //! resourceVersion: a server-side apply of one annotation would give up whatever else its manager set before.
@@ -272,8 +272,32 @@ where
     Ok(())
 }
 
+/// Removes an object of ours that a node has no use for any more; one of another owner, or of nobody's, stays.
+///
+/// # Errors
+/// When the API server refuses.
+pub async fn remove_owned<K>(client: &Client, namespace: &str, name: &str, owner: &str) -> Result<(), ApplyError>
+where
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let stored = deadline(api.get_opt(name)).await?;
+    let owned = |object: &K| {
+        let by_us = object.owner_references().iter().any(|reference| reference.uid == owner);
+        by_us && is_ours(object.labels()) && object.meta().deletion_timestamp.is_none()
+    };
+    if let Some(uid) = stored.filter(owned).and_then(|object| object.uid()) {
+        deadline(api.delete(name, &only_uid(&uid))).await?;
+        tracing::info!(kind = %K::kind(&()), name, namespace, "removed: its node has no use for it any more");
+    }
+    Ok(())
+}
+
 /// A stored object does not repeat its kind.
-fn without_type(desired: &Value) -> Value {
+pub(super) fn without_type(desired: &Value) -> Value {
     let mut desired = desired.clone();
     if let Some(object) = desired.as_object_mut() {
         object.remove("apiVersion");

@@ -2,8 +2,10 @@
 //!
 //! Data flows one way: [`observe`] (reflector caches) → [`decide`] (pure: [`groups`], [`links`], [`needs`], [`rollout`],
 //! [`report`]) → [`apply`] (writes) and [`status`] (what each StellarNode is told). [`discovery`] runs that loop;
-//! [`reconciler`] runs beside it and turns each StellarNode into its objects, [`seeds`] keeping apart those that share one. Neither blocks or stops the other.
+//! [`reconciler`] runs beside it and turns each StellarNode into its objects, [`seeds`] keeping apart those that share one;
+//! `api_server` does so for Horizon and SorobanRpc, and [`serving`] says how they fare. Neither blocks or stops the other.
 
+mod api_server;
 pub mod apply;
 pub mod consent;
 pub mod convert;
@@ -25,20 +27,23 @@ pub mod report;
 pub mod resources;
 pub mod rollout;
 pub mod seeds;
+pub mod serving;
 pub mod snapshot;
 pub mod status;
 pub mod status_writer;
 
 use std::sync::Arc;
 
-use futures::{StreamExt as _, future};
-use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::Service;
-use kube::Client;
+use futures::{Stream, StreamExt as _, future};
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Controller;
-use kube::runtime::reflector::store;
-use kube::runtime::watcher::{Config, watcher};
+use kube::runtime::reflector::{ObjectRef, store};
+use kube::runtime::watcher::{self, Config, watcher};
 use kube::runtime::{Predicate as _, WatchStreamExt as _, predicates};
+use kube::{Client, ResourceExt as _};
 
 pub use discovery::Discovery;
 pub use observe::{Caches, Scope, ScopePart};
@@ -85,6 +90,21 @@ pub async fn run_controller(client: Client, config: ControllerConfig, caches: Ar
     drop(discovery);
 }
 
+/// The volume claims of all nodes, as they come, change and go.
+fn claims(
+    part: &ScopePart,
+    client: &Client,
+    owned: Config,
+) -> impl Stream<Item = watcher::Result<PartialObjectMeta<PersistentVolumeClaim>>> + Send + use<> {
+    watcher(part.api(client), owned).default_backoff().touched_objects()
+}
+
+/// The node that an object belongs to by its label: a claim that is retained has no owner.
+fn node_of(object: &PartialObjectMeta<PersistentVolumeClaim>) -> Option<ObjectRef<GuardedNode>> {
+    let node = object.labels().get(labels::INSTANCE)?;
+    Some(ObjectRef::new(node).within(&object.namespace()?))
+}
+
 /// Ends a task with the future that waits on it.
 struct AbortOnDrop(tokio::task::JoinHandle<()>);
 
@@ -113,9 +133,14 @@ async fn reconcile_nodes(client: &Client, part: &ScopePart, settings: &BuildSett
             predicates::generation.combine(predicates::annotations),
             Default::default(),
         );
+    // Metadata alone is watched of all of these.
     let controller = Controller::for_stream(changes, reader)
         .owns(part.api::<StatefulSet>(client), owned.clone())
-        .owns(part.api::<Service>(client), owned);
+        .owns(part.api::<Deployment>(client), owned.clone())
+        .owns(part.api::<Service>(client), owned.clone())
+        .owns(part.api::<ConfigMap>(client), owned.clone())
+        .owns(part.api::<PodDisruptionBudget>(client), owned.clone())
+        .watches_stream(claims(part, client, owned), |claim| node_of(&claim));
     controller
         .run(reconciler::reconcile, reconciler::on_error, context)
         .for_each(|result| {

@@ -1,4 +1,5 @@
-//! One StellarNode → its Service, base config and StatefulSet.
+//! One StellarNode → its objects: here those of a validator, Service, base config and StatefulSet; those of the other types
+//! are `api_server`'s.
 //!
 //! It creates what is missing, repairs what somebody changed, scales, and holds a changed pod template back: that goes out
 //! in the validator's turn, which is for `rollout` to give.
@@ -12,6 +13,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::reflector::Store;
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 
+use super::api_server;
 use super::apply::{self, ApplyError};
 use super::convert::is_ours;
 use super::objects::GuardedNode;
@@ -68,20 +70,9 @@ pub async fn reconcile(node: Arc<GuardedNode>, context: Arc<Context>) -> Result<
     if node.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    if node.spec.node_type != NodeType::Validator {
-        tracing::debug!(node = node.name_any(), "skipped: not a validator");
-        return Ok(Action::await_change());
-    }
-    let (report, next) = match resources::build(node, &context.settings) {
-        Err(error) => (
-            leave_running(node, &error, &context.client).await?,
-            Action::await_change(),
-        ),
-        Ok(objects) => match apply_objects(node, &objects, &context).await {
-            Err(ApplyError::NotOurs(object)) => (degraded(&objects, &object), Action::await_change()),
-            Err(ApplyError::SeedInUse(other)) => (seed_in_use(&other), Action::requeue(WAITING)),
-            report => (report?, Action::await_change()),
-        },
+    let (report, next) = match node.spec.node_type {
+        NodeType::Validator => validator(node, &context).await?,
+        NodeType::Horizon | NodeType::SorobanRpc => Box::pin(api_server::reconcile(node, &context.client)).await?,
     };
     if let Some(part) = status::node_part(node, &report, clock::now()) {
         apply::status(&context.client, node, labels::MANAGER_NODE_STATUS, &part).await?;
@@ -107,6 +98,20 @@ pub fn on_error(node: Arc<GuardedNode>, error: &ApplyError, _: Arc<Context>) -> 
         tracing::warn!(node = name, namespace, error, "StellarNode not reconciled; tried again");
     }
     Action::requeue(RETRY)
+}
+
+async fn validator(node: &StellarNode, context: &Context) -> Result<(NodeReport, Action), ApplyError> {
+    Ok(match resources::build(node, &context.settings) {
+        Err(error) => (
+            leave_running(node, &error, &context.client).await?,
+            Action::await_change(),
+        ),
+        Ok(objects) => match apply_objects(node, &objects, context).await {
+            Err(ApplyError::NotOurs(object)) => (not_ours(objects.replicas, &object), Action::await_change()),
+            Err(ApplyError::SeedInUse(other)) => (seed_in_use(&other), Action::requeue(WAITING)),
+            report => (report?, Action::await_change()),
+        },
+    })
 }
 
 async fn apply_objects(
@@ -232,31 +237,23 @@ fn built_from(stored: &StatefulSet) -> Option<String> {
         .cloned()
 }
 
-fn finding(r#type: &'static str, status: bool, reason: &'static str, message: impl Into<String>) -> Finding {
-    Finding {
-        r#type,
-        status,
-        reason,
-        message: message.into(),
-    }
-}
-
 fn ready(node: &StellarNode, objects: &ValidatorObjects, ready_replicas: i32) -> NodeReport {
     let condition = if node.spec.suspended {
-        finding(
+        Finding::new(
             "Ready",
             false,
             "Suspended",
             "it is suspended: its StatefulSet is scaled to 0, Service and storage stay",
         )
     } else if ready_replicas >= objects.replicas {
-        finding("Ready", true, "PodReady", "its pod is Ready")
+        Finding::new("Ready", true, "PodReady", "its pod is Ready")
     } else {
-        finding("Ready", false, "PodNotReady", "its pod is not Ready")
+        Finding::new("Ready", false, "PodNotReady", "its pod is not Ready")
     };
     NodeReport {
         replicas: objects.replicas,
         ready_replicas,
+        endpoint: None,
         conditions: vec![condition],
     }
 }
@@ -269,11 +266,13 @@ fn seed_in_use(other: &str) -> NodeReport {
     NodeReport {
         replicas: 0,
         ready_replicas: 0,
-        conditions: vec![finding("Ready", false, "SeedInUse", message)],
+        endpoint: None,
+        conditions: vec![Finding::new("Ready", false, "SeedInUse", message)],
     }
 }
 
-fn degraded(objects: &ValidatorObjects, object: &str) -> NodeReport {
+/// Somebody else's object stands in the way.
+pub(super) fn not_ours(replicas: i32, object: &str) -> NodeReport {
     let message = format!(
         "{object} is there and not managed by {}: rename or delete it, or label it {}={} to hand it over",
         labels::OPERATOR,
@@ -281,17 +280,19 @@ fn degraded(objects: &ValidatorObjects, object: &str) -> NodeReport {
         labels::OPERATOR
     );
     let conditions = vec![
-        finding("Ready", false, "Degraded", message.clone()),
-        finding("Degraded", true, "NotOurs", message),
+        Finding::new("Ready", false, "Degraded", message.clone()),
+        Finding::new("Degraded", true, "NotOurs", message),
     ];
     NodeReport {
-        replicas: objects.replicas,
+        replicas,
         ready_replicas: 0,
+        endpoint: None,
         conditions,
     }
 }
 
-fn invalid(error: &resources::BuildError, replicas: i32, ready_replicas: i32) -> NodeReport {
+/// Nothing can be built from its spec.
+pub(super) fn invalid(error: &resources::BuildError, replicas: i32, ready_replicas: i32) -> NodeReport {
     let mut message = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
@@ -299,12 +300,13 @@ fn invalid(error: &resources::BuildError, replicas: i32, ready_replicas: i32) ->
         source = cause.source();
     }
     let conditions = vec![
-        finding("Ready", false, "ConfigInvalid", message.clone()),
-        finding("ConfigInvalid", true, "Refused", message),
+        Finding::new("Ready", false, "ConfigInvalid", message.clone()),
+        Finding::new("ConfigInvalid", true, "Refused", message),
     ];
     NodeReport {
         replicas,
         ready_replicas,
+        endpoint: None,
         conditions,
     }
 }

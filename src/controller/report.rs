@@ -33,7 +33,8 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(r#type: &'static str, status: bool, reason: &'static str, message: impl Into<String>) -> Self {
+    /// A condition of that type.
+    pub fn new(r#type: &'static str, status: bool, reason: &'static str, message: impl Into<String>) -> Self {
         Self {
             r#type,
             status,

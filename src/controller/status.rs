@@ -18,7 +18,7 @@ const PEERS_CONDITIONS: [&str; 6] = [
     "RolloutStalled",
 ];
 /// Condition types that the StellarNode controller owns.
-const NODE_CONDITIONS: [&str; 3] = ["Ready", "ConfigInvalid", "Degraded"];
+const NODE_CONDITIONS: [&str; 4] = ["Ready", "Progressing", "ConfigInvalid", "Degraded"];
 
 /// Discovery's part of the status; `None` if the status says so already.
 pub fn peers_part(node: &StellarNode, report: &PeersReport, now: Timestamp) -> Option<Value> {
@@ -47,6 +47,8 @@ pub struct NodeReport {
     pub replicas: i32,
     /// Number of pods ready.
     pub ready_replicas: i32,
+    /// Where it serves; none for a validator.
+    pub endpoint: Option<String>,
     /// The conditions that the controller owns.
     pub conditions: Vec<Finding>,
 }
@@ -63,16 +65,21 @@ pub fn node_part(node: &StellarNode, report: &NodeReport, now: Timestamp) -> Opt
     );
     let same = before.replicas == Some(report.replicas)
         && before.ready_replicas == Some(report.ready_replicas)
+        && before.endpoint == report.endpoint
         && before.observed_generation == node.metadata.generation;
     if conditions.is_none() && same {
         return None;
     }
-    Some(json!({
+    let mut part = json!({
         "observedGeneration": node.metadata.generation,
         "replicas": report.replicas,
         "readyReplicas": report.ready_replicas,
         "conditions": conditions.unwrap_or_else(|| kept(&before, &NODE_CONDITIONS)),
-    }))
+    });
+    if let Some(endpoint) = &report.endpoint {
+        part["endpoint"] = json!(endpoint);
+    }
+    Some(part)
 }
 
 /// Whether a node's condition of that type has that reason now.

@@ -11,7 +11,7 @@ use crate::labels;
 
 /// SDF's three validators of the test network, from stellar-core's `docs/stellar-core_testnet_validator.cfg` (commit
 /// 80f80669). Like that example it is unsafe by stellar-core's rules: a single failure can stop the node.
-const TESTNET: &str = r#"
+pub(super) const TESTNET: &str = r#"
 UNSAFE_QUORUM=true
 
 [[HOME_DOMAINS]]

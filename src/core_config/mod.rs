@@ -13,6 +13,7 @@
 //! | `quorum` | quorum sets: thresholds, what they tolerate, how one is generated from a list of validators |
 //! | `check` | is this config one that stellar-core starts with? |
 //! | `base` | StellarNode → base config, everything but the seed and the peers |
+//! | `captive` | the config of the stellar-core that Horizon and Stellar RPC run themselves |
 //! | `render` | base config, seed and peers → `stellar-core.cfg` |
 //! | `command` | the subcommand `render-config`: the only code here that touches a file |
 //! | [`pod_paths`] | where all of that lies inside a validator's pod |
@@ -21,6 +22,7 @@
 
 mod address;
 mod base;
+mod captive;
 mod check;
 mod command;
 mod consensus;
@@ -34,6 +36,7 @@ mod rules;
 mod seed;
 
 pub use base::base_config;
+pub use captive::{archive_problem, captive_core_config, check_captive_core, history_archives};
 pub use check::{Problem, check_core_config, check_quorum_set, check_validator, failures_tolerated, quorum_warnings};
 pub use command::RenderConfig;
 pub use render::render;
@@ -61,6 +64,15 @@ pub enum ConfigError {
          [QUORUM_SET] with THRESHOLD_PERCENT and VALIDATORS, or as [[HOME_DOMAINS]] and [[VALIDATORS]]"
     )]
     NoQuorumSet {
+        /// The network, as people call it.
+        network: String,
+    },
+    /// A network whose captive core has no default, and no config given.
+    #[error(
+        "captiveCoreConfig is absent and {network} has no default: write whom the captive core trusts, as [QUORUM_SET] with \
+         THRESHOLD_PERCENT and VALIDATORS, or as [[HOME_DOMAINS]] and [[VALIDATORS]]"
+    )]
+    NoCaptiveCoreConfig {
         /// The network, as people call it.
         network: String,
     },

@@ -3,15 +3,17 @@
 //! Nothing here talks to a cluster. The CustomResourceDefinition is generated from these types by
 //! `stellar-operator crd`.
 
+mod api_server;
 mod network;
 // The derive of KubeSchema makes hidden copies of the structs that nobody can reach.
 #[allow(unreachable_pub)]
 mod types;
 
+pub use api_server::{HorizonConfig, SorobanConfig};
 pub use network::Network;
 pub use types::{
-    Condition, HorizonConfig, KeySource, KmsConfig, KnownPeersRef, NodeType, PeerGroup, PeersStatus, RetentionPolicy,
-    SorobanConfig, StellarNode, StellarNodeSpec, StellarNodeStatus, StorageConfig, ValidatorConfig, default_peer_port,
+    Condition, KeySource, KmsConfig, KnownPeersRef, NodeType, PeerGroup, PeersStatus, RetentionPolicy, StellarNode,
+    StellarNodeSpec, StellarNodeStatus, StorageConfig, ValidatorConfig, default_peer_port,
 };
 
 /// The CustomResourceDefinition of the StellarNode as it is installed.

@@ -41,6 +41,11 @@ impl Network {
         self.passphrase == TESTNET
     }
 
+    /// Whether this is SDF's network for features to come.
+    pub fn is_futurenet(&self) -> bool {
+        self.passphrase == FUTURENET
+    }
+
     /// Whether this is the public network.
     pub fn is_public(&self) -> bool {
         self.passphrase == PUBLIC

@@ -5,10 +5,13 @@
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+use super::api_server::{HorizonConfig, SorobanConfig};
 
 /// A node of a Stellar network: a validator, a Horizon API server or a Stellar RPC server.
 #[derive(CustomResource, Clone, Debug, Deserialize, Serialize, KubeSchema, PartialEq)]
@@ -64,9 +67,15 @@ pub struct StellarNodeSpec {
     /// CPU and memory of the main container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
-    /// The volume for the database and the buckets.
+    /// The volume for the database and the buckets. Without it, Horizon and SorobanRpc keep them in the pod and lose them with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<StorageConfig>,
+    /// Number or percentage of pods of a Horizon or SorobanRpc that must stay while nodes are drained; not with maxUnavailable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_available: Option<IntOrString>,
+    /// Number or percentage of pods of a Horizon or SorobanRpc that may go while nodes are drained; not with minAvailable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_unavailable: Option<IntOrString>,
     /// Settings of a validator; exactly the block of the node's type is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validator_config: Option<ValidatorConfig>,
@@ -106,7 +115,7 @@ pub struct StorageConfig {
     /// Size of the volume, for example 100Gi. It can grow and never shrinks.
     #[serde(default = "default_storage_size")]
     pub size: String,
-    /// What happens to the volume when the StellarNode is deleted: Delete or Retain.
+    /// What happens to the volume when the StellarNode is deleted: Delete or Retain. A Horizon server's goes with its pod.
     #[serde(default)]
     pub retention_policy: RetentionPolicy,
 }
@@ -254,29 +263,11 @@ fn default_peers_key() -> String {
     crate::labels::KNOWN_PEERS.to_owned()
 }
 
-/// Settings of a Horizon server.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct HorizonConfig {
-    /// Name of the Secret, in the same namespace, whose key DATABASE_URL holds the database's URL.
-    pub database_secret_ref: String,
-    /// URL of a stellar-core.
-    pub stellar_core_url: String,
-}
-
-/// Settings of a Stellar RPC server.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct SorobanConfig {
-    /// URL of a stellar-core.
-    pub stellar_core_url: String,
-}
-
 /// What the operator last saw and did.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct StellarNodeStatus {
-    /// Conditions: Ready, Joined, Voting, UpdatePending, PeersReady and others, each with a reason and a message.
+    /// Conditions: Ready, Progressing, Joined, Voting, UpdatePending, PeersReady and others, each with a reason and a message.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -289,6 +280,9 @@ pub struct StellarNodeStatus {
     /// Number of pods ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_replicas: Option<i32>,
+    /// URL at which a Horizon or SorobanRpc serves, inside the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
     /// What this validator knows of its peers, and whether a restart is pending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peers: Option<PeersStatus>,

@@ -12,6 +12,7 @@ mod common;
 mod across_namespaces;
 mod admission_cases;
 mod api_server_away;
+mod api_servers;
 mod bad_ports;
 mod bad_version;
 mod config_map_content;

@@ -1,7 +1,8 @@
-//! What a StellarNode owns, built from its spec: base config, Service, StatefulSet.
+//! What a StellarNode owns, built from its spec: base config, Service, StatefulSet of a validator; [`api_server`] of others.
 //!
 //! Pure: spec in, JSON for server-side apply out, of exactly the fields that we set.
 
+pub mod api_server;
 mod config_map;
 mod service;
 mod stateful_set;
@@ -12,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::admission::context::{NoContext, OneNode};
 use crate::admission::{mutate, validate};
 use crate::core_config::{self, ConfigError};
-use crate::crd::{StellarNode, StellarNodeSpec, ValidatorConfig};
+use crate::crd::{NodeType, RetentionPolicy, StellarNode, StellarNodeSpec, StorageConfig, ValidatorConfig};
 use crate::peers::NodeId;
 use crate::{digest, labels};
 
@@ -22,6 +23,12 @@ pub enum BuildError {
     /// The spec of a validator has no validatorConfig.
     #[error("spec.validatorConfig is missing: a node of type Validator needs it")]
     NoValidatorConfig,
+    /// The spec of a Horizon or SorobanRpc lacks the block of its type.
+    #[error("spec.horizonConfig or spec.sorobanConfig is missing: a node of that type needs it")]
+    NoServerConfig,
+    /// No history archives are named, and the network has none of its own.
+    #[error("historyArchiveUrls is absent and {0} has no default: write the URLs of its history archives")]
+    NoArchives(String),
     /// The webhook would refuse it.
     #[error("{0}")]
     Refused(String),
@@ -59,7 +66,7 @@ pub struct ValidatorObjects {
     pub replicas: i32,
 }
 
-/// What the builders know of one node.
+/// What the builders know of one validator.
 struct Subject<'a> {
     name: String,
     namespace: String,
@@ -69,7 +76,7 @@ struct Subject<'a> {
     settings: &'a BuildSettings,
 }
 
-/// Holds a validator to the rules that the webhook holds it to: it can have been down when the object was stored.
+/// Holds a node to the rules that the webhook holds it to: it can have been down when the object was stored.
 ///
 /// # Errors
 /// With every problem, each with its field.
@@ -81,7 +88,12 @@ pub fn check(node: &StellarNode) -> Result<(), BuildError> {
         let problems: Vec<String> = verdict.errors.iter().map(ToString::to_string).collect();
         return Err(BuildError::Refused(problems.join("; ")));
     }
-    core_config::base_config(&node.spec)?;
+    match node.spec.node_type {
+        NodeType::Validator => {
+            core_config::base_config(&node.spec)?;
+        }
+        NodeType::Horizon | NodeType::SorobanRpc => api_server::check(&node.spec)?,
+    }
     Ok(())
 }
 
@@ -143,23 +155,50 @@ impl Subject<'_> {
     }
 
     fn labels(&self) -> Value {
-        json!({
-            labels::NAME: labels::STELLAR_NODE,
-            labels::INSTANCE: self.name,
-            labels::COMPONENT: labels::VALIDATOR,
-            labels::MANAGED_BY: labels::OPERATOR,
-        })
+        object_labels(&self.name, labels::VALIDATOR)
     }
 
     fn metadata(&self, name: &str) -> Value {
-        json!({
-            "name": name,
-            "namespace": self.namespace,
-            "labels": self.labels(),
-            "ownerReferences": [self.owner],
-        })
+        owned_metadata(name, &self.namespace, &self.name, labels::VALIDATOR, &self.owner)
     }
 }
+
+/// The labels of everything that belongs to a node.
+fn object_labels(node: &str, component: &str) -> Value {
+    json!({
+        labels::NAME: labels::STELLAR_NODE,
+        labels::INSTANCE: node,
+        labels::COMPONENT: component,
+        labels::MANAGED_BY: labels::OPERATOR,
+    })
+}
+
+/// The metadata of an object that belongs to a node and goes with it.
+fn owned_metadata(name: &str, namespace: &str, node: &str, component: &str, owner: &Value) -> Value {
+    json!({
+        "name": name,
+        "namespace": namespace,
+        "labels": object_labels(node, component),
+        "ownerReferences": [owner],
+    })
+}
+
+/// By which labels the pods of a node are found.
+fn selector(node: &str) -> Value {
+    json!({ labels::NAME: labels::STELLAR_NODE, labels::INSTANCE: node })
+}
+
+/// What no container of ours needs.
+fn restricted() -> Value {
+    json!({
+        "allowPrivilegeEscalation": false,
+        "readOnlyRootFilesystem": true,
+        "capabilities": { "drop": ["ALL"] },
+    })
+}
+
+/// User of the `stellar` account in the official image of stellar-core.
+const STELLAR_UID: i64 = 10_011_001;
 
 /// Hash of the part of a spec that pods are built from.
 ///
@@ -168,10 +207,27 @@ impl Subject<'_> {
 /// nothing either.
 pub fn spec_hash(spec: &StellarNodeSpec) -> String {
     let mut spec = spec.clone();
-    // These scale the StatefulSet, concern its claims or choose its peers; no pod is built from them.
+    // These scale, concern claims and evictions, or choose peers; no pod is built from them.
     spec.suspended = false;
     spec.replicas = 0;
-    spec.storage = None;
+    spec.min_available = None;
+    spec.max_unavailable = None;
+    spec.storage = match spec.node_type {
+        NodeType::Validator => None,
+        // Its pods have a volume each.
+        NodeType::Horizon => spec.storage.map(|storage| StorageConfig {
+            retention_policy: RetentionPolicy::default(),
+            ..storage
+        }),
+        // Its pod has the claim, or none.
+        NodeType::SorobanRpc => spec.storage.map(|_| StorageConfig::default()),
+    };
+    if let Some(config) = &mut spec.horizon_config {
+        config.ingest_workers = None;
+    }
+    if let Some(config) = &mut spec.soroban_config {
+        config.enable_preflight = None;
+    }
     if let Some(config) = &mut spec.validator_config {
         config.peer_group = None;
         config.peer_port = Some(config.peer_port());
@@ -251,5 +307,55 @@ mod tests {
         ] {
             assert_ne!(with(path, value), hash, "{path}");
         }
+    }
+
+    #[test]
+    fn the_spec_hash_of_a_server_changes_with_its_volume_and_not_with_what_means_nothing() {
+        let hash = |json: &Value, more: &Value| {
+            let mut json = json.clone();
+            json_patch::merge(&mut json, more);
+            spec_hash(&spec(json))
+        };
+        let rpc = json!({
+            "nodeType": "SorobanRpc", "network": "testnet", "version": "23.0.4", "sorobanConfig": {},
+        });
+        let horizon = json!({
+            "nodeType": "Horizon", "network": "testnet", "version": "23.0.0",
+            "horizonConfig": { "databaseSecretRef": "db" },
+        });
+        let storage = |size: &str, policy: &str| json!({ "storage": { "size": size, "retentionPolicy": policy } });
+        let none = json!({});
+        for (node, change) in [
+            (&rpc, json!({ "minAvailable": 1 })),
+            (&rpc, json!({ "replicas": 3 })),
+            (&rpc, json!({ "suspended": true })),
+            (
+                &rpc,
+                json!({ "sorobanConfig": { "enablePreflight": false, "maxEventsPerRequest": 10000 } }),
+            ),
+            (&horizon, json!({ "maxUnavailable": "50%" })),
+            (
+                &horizon,
+                json!({ "horizonConfig": { "ingestWorkers": 4, "enableIngest": true } }),
+            ),
+        ] {
+            assert_eq!(hash(node, &change), hash(node, &none), "{change}");
+        }
+        for (node, change) in [
+            (&rpc, storage("1Gi", "Delete")),
+            (&rpc, json!({ "sorobanConfig": { "maxEventsPerRequest": 10 } })),
+            (&horizon, storage("1Gi", "Delete")),
+            (&horizon, json!({ "horizonConfig": { "enableIngest": false } })),
+            (&horizon, json!({ "version": "24" })),
+        ] {
+            assert_ne!(hash(node, &change), hash(node, &none), "{change}");
+        }
+        let (small, large) = (storage("1Gi", "Delete"), storage("2Gi", "Retain"));
+        assert_eq!(
+            hash(&rpc, &small),
+            hash(&rpc, &large),
+            "the claim grows beneath the pod"
+        );
+        assert_ne!(hash(&horizon, &small), hash(&horizon, &large), "each pod has its own");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Subject;
+use super::{Subject, selector};
 use crate::labels;
 
 pub(super) fn build(subject: &Subject<'_>) -> Value {
@@ -18,7 +18,7 @@ pub(super) fn build(subject: &Subject<'_>) -> Value {
             "ipFamilies": ["IPv4"],
             // A validator needs to be dialled before it votes: nobody votes before there are peers.
             "publishNotReadyAddresses": true,
-            "selector": { labels::NAME: labels::STELLAR_NODE, labels::INSTANCE: subject.name },
+            "selector": selector(&subject.name),
             "ports": [{ "name": labels::PEER_PORT_NAME, "port": port, "targetPort": labels::PEER_PORT_NAME, "protocol": "TCP" }],
         },
     })

@@ -3,13 +3,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Subject, spec_hash};
+use super::{STELLAR_UID, Subject, restricted, selector, spec_hash};
 use crate::core_config::pod_paths;
 use crate::crd::{KeySource, StellarNodeSpec, StorageConfig};
 use crate::labels;
 
-/// User of the `stellar` account in the official image.
-const STELLAR_UID: i64 = 10_011_001;
 /// Where the image keeps the program.
 const CORE_IMAGE: &str = "stellar/stellar-core";
 /// How long stellar-core may take to close its ledger and its database.
@@ -35,7 +33,7 @@ pub(super) fn build(subject: &Subject<'_>) -> Value {
             // Under OrderedReady a pod that is not Ready is never replaced.
             "podManagementPolicy": "Parallel",
             "updateStrategy": { "type": "RollingUpdate" },
-            "selector": { "matchLabels": { labels::NAME: labels::STELLAR_NODE, labels::INSTANCE: subject.name } },
+            "selector": { "matchLabels": selector(&subject.name) },
             // With Delete a StatefulSet deleted by hand would take the claim with it.
             "persistentVolumeClaimRetentionPolicy": { "whenDeleted": "Retain", "whenScaled": "Retain" },
             "template": template(subject),
@@ -94,14 +92,6 @@ fn anti_affinity(subject: &Subject<'_>) -> Value {
             "namespaces": [subject.namespace],
         },
     }] } })
-}
-
-fn restricted() -> Value {
-    json!({
-        "allowPrivilegeEscalation": false,
-        "readOnlyRootFilesystem": true,
-        "capabilities": { "drop": ["ALL"] },
-    })
 }
 
 fn mount(volume: &str, path: &str) -> Value {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::objects::{configured, horizon, private, quorum_set, running, validator, with};
+use super::objects::{configured, horizon, private, quorum_set, rpc, running, validator, with};
 use super::request::Step;
 use super::{Case, check};
 use crate::common::{Options, TestEnv};
@@ -73,6 +73,21 @@ fn blocks() -> Vec<Case> {
             ),
         )
         .invalid("spec.horizonConfig.stellarCoreUrl", "http://"),
+        Case::create(
+            "two sides of one budget",
+            rpc("budget", json!({ "minAvailable": "50%", "maxUnavailable": 1 })),
+        )
+        .forbidden("spec.maxUnavailable", "remove one"),
+        Case::create(
+            "two pods with one volume",
+            rpc("shared", json!({ "replicas": 2, "storage": { "size": "1Gi" } })),
+        )
+        .invalid("spec.replicas", "one volume"),
+        Case::create(
+            "a captive core that trusts nobody",
+            rpc("trusts-nobody", json!({ "sorobanConfig": { "captiveCoreConfig": "" } })),
+        )
+        .invalid("spec.sorobanConfig.captiveCoreConfig", "trusts"),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::objects::{configured, private, quorum_set, validator, with};
+use super::objects::{configured, horizon, private, quorum_set, rpc, validator, with};
 use super::request::Step;
 use super::{Case, check};
 use crate::common::{Options, TestEnv};
@@ -58,6 +58,32 @@ fn cases() -> Vec<Case> {
             json!({ "knownPeersRef": { "name": "shared-peers" } }),
         )))
         .warns("shared with validators of another network, local (testnet)"),
+        Case::create(
+            "the HTTP port of a validator, which is on localhost",
+            with(
+                horizon("of-a-validator"),
+                json!({ "spec": { "horizonConfig": { "stellarCoreUrl": "http://v-core-0.v-core-headless:11626" } } }),
+            ),
+        )
+        .after(Step::create(validator("v-core", json!({}))))
+        .warns("is the HTTP port of validator v-core, which is on localhost in its own pod"),
+        Case::create(
+            "settings that Horizon has no more",
+            with(
+                horizon("workers"),
+                json!({ "spec": { "horizonConfig": { "ingestWorkers": 4 } } }),
+            ),
+        )
+        .warns("spec.horizonConfig.ingestWorkers: Horizon has no such setting any more"),
+        Case::create(
+            "settings that Stellar RPC has no more, and a budget that nobody can keep",
+            rpc(
+                "preflight",
+                json!({ "minAvailable": 1, "sorobanConfig": { "enablePreflight": true } }),
+            ),
+        )
+        .warns("spec.sorobanConfig.enablePreflight: Stellar RPC always simulates")
+        .warns("spec.minAvailable: with 1 replicas no pod may ever be evicted"),
         Case::create("an annotation with a slip", annotated("slip", "stellar.org/peer-prot"))
             .warns("stellar.org/peer-prot means nothing to the operator; did you mean stellar.org/peer-port?"),
         Case::create(

@@ -52,6 +52,17 @@ pub(super) fn running(name: &str, seed: &str) -> Value {
     )
 }
 
+/// A Stellar RPC server.
+pub(super) fn rpc(name: &str, spec: Value) -> Value {
+    let node = json!({
+        "apiVersion": "stellar.org/v1alpha1",
+        "kind": "StellarNode",
+        "metadata": { "name": name },
+        "spec": { "nodeType": "SorobanRpc", "network": "testnet", "version": "23.0.4", "sorobanConfig": {} },
+    });
+    with(node, json!({ "spec": spec }))
+}
+
 /// A Horizon server.
 pub(super) fn horizon(name: &str) -> Value {
     json!({

@@ -34,8 +34,8 @@ impl Load {
     /// Begins in this namespace.
     ///
     /// A validator is created with dry-run, which passes the same webhooks, and must come back with its default port: the
-    /// API server passes over a mutating webhook that does not answer. A Horizon server, which starts nothing here, is
-    /// created for real.
+    /// API server passes over a mutating webhook that does not answer. A Horizon server is created for real, on a network that
+    /// has no defaults, so that nothing is started for it.
     pub(crate) async fn begin(cluster: &Cluster, namespace: &str) -> Self {
         let api: Api<StellarNode> = Api::namespaced(cluster.client().await, namespace);
         let done = Arc::new(AtomicBool::new(false));
@@ -109,7 +109,7 @@ fn horizon(task: usize, turn: usize) -> Value {
         "metadata": { "name": format!("horizon-{task}-{turn}") },
         "spec": {
             "nodeType": "Horizon",
-            "network": "testnet",
+            "network": "Network of the load",
             "version": "26.0.1",
             "horizonConfig": { "databaseSecretRef": "db", "stellarCoreUrl": "http://core:11626" },
         },

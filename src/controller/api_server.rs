@@ -1,0 +1,266 @@
+//! One Horizon or SorobanRpc → its Deployment, Service, captive-core config, volume claim and PodDisruptionBudget.
+//!
+//! The shell around [`resources::api_server`], which builds, and [`serving`](super::serving),
+//! which judges: it reads, writes what differs, and removes what its node has no use for any more. There are no turns here:
+//! these take no part in consensus, and a Deployment replaces its pods itself.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::runtime::controller::Action;
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::{Value, json};
+
+use super::apply::{self, ApplyError};
+use super::convert::is_ours;
+use super::reconciler::{invalid, not_ours};
+use super::report::Finding;
+use super::resources::api_server::{self, ApiServerObjects, ClaimStep};
+use super::resources::{self, BuildError};
+use super::serving::Serving;
+use super::status::NodeReport;
+use crate::api::{ApiError, deadline};
+use crate::crd::StellarNode;
+use crate::labels;
+
+/// How soon what the API server refused is tried again: something outside the StellarNode must change first, such as a
+/// quota.
+const REFUSED: Duration = Duration::from_secs(60);
+
+/// Reconciles one Horizon or SorobanRpc.
+///
+/// # Errors
+/// When the API server does not answer; the reconcile is tried again.
+pub(super) async fn reconcile(node: &StellarNode, client: &Client) -> Result<(NodeReport, Action), ApplyError> {
+    let objects = match api_server::build(node) {
+        Ok(objects) => objects,
+        Err(error) => return Ok((leave_running(node, &error, client).await?, Action::await_change())),
+    };
+    let scope = Scope::of(node, client);
+    Ok(match scope.write(&objects).await {
+        Ok(written) => {
+            let serving = Serving {
+                suspended: node.spec.suspended,
+                replicas: objects.replicas,
+                endpoint: &objects.endpoint,
+                deployment: &written.deployment,
+                volume_refused: written.volume_refused,
+            };
+            (serving.report(), written.next)
+        }
+        Err(ApplyError::NotOurs(object)) => {
+            let report = standing_still(not_ours(objects.replicas, &object), &objects.endpoint);
+            (report, Action::await_change())
+        }
+        Err(ApplyError::Api(ApiError::Refused(status))) if is_final(status.code) => {
+            tracing::warn!(
+                node = scope.name,
+                namespace = scope.namespace,
+                error = status.message,
+                "the API server refuses its objects"
+            );
+            let report = refused(objects.replicas, scope.ready().await?, &status.message);
+            (standing_still(report, &objects.endpoint), Action::requeue(REFUSED))
+        }
+        Err(error) => return Err(error),
+    })
+}
+
+/// Whether the API server would answer the same again: an object that it holds for invalid, or a right that is not given.
+fn is_final(code: u16) -> bool {
+    matches!(code, 400 | 403 | 422)
+}
+
+fn refused(replicas: i32, ready_replicas: i32, message: &str) -> NodeReport {
+    let message = format!("the API server refuses its objects: {message}");
+    NodeReport {
+        replicas,
+        ready_replicas,
+        endpoint: None,
+        conditions: vec![
+            Finding::new("Ready", false, "Degraded", message.clone()),
+            Finding::new("Degraded", true, "Refused", message),
+        ],
+    }
+}
+
+/// Adds that nothing is being rolled out, and where it serves if it does.
+fn standing_still(mut report: NodeReport, endpoint: &str) -> NodeReport {
+    report.endpoint = Some(endpoint.to_owned());
+    let message = "nothing is rolled out while it is in this state";
+    report
+        .conditions
+        .push(Finding::new("Progressing", false, "Stopped", message));
+    report
+}
+
+/// Nothing can be built from this spec: what runs goes on, but a suspension is obeyed.
+async fn leave_running(node: &StellarNode, error: &BuildError, client: &Client) -> Result<NodeReport, ApplyError> {
+    let scope = Scope::of(node, client);
+    let stored = scope.deployment().await?.filter(|stored| is_ours(stored.labels()));
+    let endpoint = api_server::endpoint(&scope.name, &scope.namespace);
+    let Some(mut stored) = stored else {
+        return Ok(standing_still(invalid(error, 0, 0), &endpoint));
+    };
+    if node.spec.suspended
+        && let Ok(kept) = api_server::kept(node)
+    {
+        stored = scope.keep(stored, &kept).await?;
+    }
+    let wanted = stored.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    Ok(standing_still(
+        invalid(error, wanted, ready_replicas(&stored)),
+        &endpoint,
+    ))
+}
+
+fn ready_replicas(stored: &Deployment) -> i32 {
+    let status = stored.status.as_ref();
+    status.and_then(|status| status.ready_replicas).unwrap_or(0)
+}
+
+/// What came of the writes.
+struct Written {
+    deployment: Deployment,
+    volume_refused: Option<String>,
+    next: Action,
+}
+
+/// One node and where its objects are.
+struct Scope<'a> {
+    client: &'a Client,
+    name: String,
+    namespace: String,
+    uid: String,
+}
+
+impl<'a> Scope<'a> {
+    fn of(node: &StellarNode, client: &'a Client) -> Self {
+        Self {
+            client,
+            name: node.name_any(),
+            namespace: node.namespace().unwrap_or_default(),
+            uid: node.uid().unwrap_or_default(),
+        }
+    }
+
+    async fn write(&self, objects: &ApiServerObjects) -> Result<Written, ApplyError> {
+        // Without a rest pattern: an object that is built and never written does not compile.
+        let ApiServerObjects {
+            config_map,
+            claim,
+            service,
+            deployment,
+            deployment_kept,
+            disruption_budget,
+            replicas: _,
+            endpoint: _,
+        } = objects;
+        let (client, namespace) = (self.client, &self.namespace);
+        apply::ensure::<Service>(client, namespace, service).await?;
+        if let Some(config_map) = config_map {
+            apply::ensure::<ConfigMap>(client, namespace, config_map).await?;
+        }
+        let volume_refused = match claim {
+            Some(claim) => self.claim(claim).await?,
+            None => None,
+        };
+        match disruption_budget {
+            Some(budget) => apply::ensure::<PodDisruptionBudget>(client, namespace, budget).await?,
+            None => apply::remove_owned::<PodDisruptionBudget>(client, namespace, &self.name, &self.uid).await?,
+        }
+        let deployment = match self.deployment().await? {
+            None => self.apply(deployment, "Deployment created").await?,
+            Some(stored) if !is_ours(stored.labels()) => {
+                return Err(ApplyError::NotOurs(format!("Deployment {}", self.name)));
+            }
+            Some(stored) if built_from(&stored) != built_from_value(deployment) => {
+                self.apply(deployment, "Deployment changed with its spec").await?
+            }
+            Some(stored) => self.keep(stored, deployment_kept).await?,
+        };
+        if config_map.is_none() {
+            // Last: until the Deployment is changed, its pods mount it.
+            let name = labels::config_map_name(&self.name);
+            apply::remove_owned::<ConfigMap>(client, namespace, &name, &self.uid).await?;
+        }
+        Ok(Written {
+            next: volume_refused
+                .as_ref()
+                .map_or_else(Action::await_change, |_| Action::requeue(REFUSED)),
+            deployment,
+            volume_refused,
+        })
+    }
+
+    async fn deployment(&self) -> Result<Option<Deployment>, ApplyError> {
+        let api: Api<Deployment> = Api::namespaced(self.client.clone(), &self.namespace);
+        Ok(deadline(api.get_opt(&self.name)).await?)
+    }
+
+    /// How many pods of a Deployment of ours are Ready.
+    async fn ready(&self) -> Result<i32, ApplyError> {
+        let stored = self.deployment().await?;
+        let ours = stored.filter(|stored| is_ours(stored.labels()));
+        Ok(ours.as_ref().map_or(0, ready_replicas))
+    }
+
+    async fn apply(&self, deployment: &Value, what: &str) -> Result<Deployment, ApplyError> {
+        let applied = apply::apply_object(self.client, &self.namespace, deployment, labels::MANAGER).await?;
+        tracing::info!(node = self.name, namespace = self.namespace, "{what}");
+        Ok(applied)
+    }
+
+    /// Puts right what may be put right without touching the pod template.
+    async fn keep(&self, stored: Deployment, kept: &Value) -> Result<Deployment, ApplyError> {
+        if resources::holds(&serde_json::to_value(&stored)?, &apply::without_type(kept)) {
+            return Ok(stored);
+        }
+        let kept = apply::apply_object(self.client, &self.namespace, kept, labels::MANAGER_REPLICAS).await?;
+        tracing::info!(node = self.name, namespace = self.namespace, "Deployment put right");
+        Ok(kept)
+    }
+
+    /// Makes the claim, or what may be changed of it; gives back why it was not enlarged.
+    async fn claim(&self, desired: &Value) -> Result<Option<String>, ApplyError> {
+        let api: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), &self.namespace);
+        let name = labels::claim_name(&self.name);
+        let step = match deadline(api.get_opt(&name)).await? {
+            None => ClaimStep::Keep(desired.clone()),
+            Some(stored) if !is_ours(stored.labels()) => {
+                return Err(ApplyError::NotOurs(format!("PersistentVolumeClaim {name}")));
+            }
+            Some(stored) => ClaimStep::of(&stored, desired, &self.uid),
+        };
+        match step {
+            ClaimStep::None => Ok(None),
+            ClaimStep::Keep(claim) => {
+                self.apply_claim(&claim).await?;
+                Ok(None)
+            }
+            ClaimStep::Grow(claim) => match self.apply_claim(&claim).await {
+                Err(ApplyError::Api(ApiError::Refused(status))) if is_final(status.code) => Ok(Some(status.message)),
+                grown => grown.map(|()| None),
+            },
+        }
+    }
+
+    async fn apply_claim(&self, claim: &Value) -> Result<(), ApplyError> {
+        apply::apply_object::<PersistentVolumeClaim>(self.client, &self.namespace, claim, labels::MANAGER).await?;
+        tracing::info!(node = self.name, namespace = self.namespace, "volume claim written");
+        Ok(())
+    }
+}
+
+/// Hash of the spec that the pod template of a stored Deployment was built from.
+fn built_from(stored: &Deployment) -> Value {
+    let template = stored.spec.as_ref().map(|spec| &spec.template);
+    let annotations = template.and_then(|template| template.metadata.as_ref()?.annotations.as_ref());
+    json!(annotations.and_then(|annotations| annotations.get(labels::SPEC_HASH)))
+}
+
+fn built_from_value(deployment: &Value) -> Value {
+    deployment["spec"]["template"]["metadata"]["annotations"][labels::SPEC_HASH].clone()
+}

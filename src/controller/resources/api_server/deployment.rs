@@ -1,0 +1,154 @@
+//! The Deployment of a Horizon or a SorobanRpc.
+//!
+//! Its pods are built from the spec alone, whose hash they carry: it is applied whole where that changed, and a new version
+//! of the operator rolls nothing. In between only what [`kept`] names is put right.
+
+use serde_json::{Value, json};
+
+use super::{CONFIG_DIR, DATA_DIR, Kind, Server, claim, horizon, rpc};
+use crate::controller::resources::{BuildError, STELLAR_UID, restricted, selector, spec_hash};
+use crate::labels;
+
+/// How long either may take to end what it serves and to stop its captive core.
+const TERMINATION_GRACE_SECONDS: i64 = 60;
+/// How long one may take until it listens: stellar-rpc gives its bootstrapping 50 minutes (`ingestion-timeout`).
+const STARTUP_SECONDS: i64 = 3600;
+const STARTUP_PERIOD_SECONDS: i64 = 10;
+/// How long a rollout may make no progress until it is called stuck; longer than a start takes.
+const PROGRESS_DEADLINE_SECONDS: i64 = 2 * STARTUP_SECONDS;
+const DATA_VOLUME: &str = "data";
+const CONFIG_VOLUME: &str = "config";
+const TMP_VOLUME: &str = "tmp";
+
+/// Builds the Deployment.
+pub(super) fn build(server: &Server<'_>) -> Result<Value, BuildError> {
+    let mut deployment = kept(server);
+    deployment["spec"] = json!({
+        "replicas": server.replicas(),
+        "selector": { "matchLabels": selector(&server.name) },
+        "strategy": strategy(server),
+        "progressDeadlineSeconds": PROGRESS_DEADLINE_SECONDS,
+        "template": template(server)?,
+    });
+    Ok(deployment)
+}
+
+/// Of the Deployment what is put right at any time.
+pub(super) fn kept(server: &Server<'_>) -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": server.metadata(&server.name),
+        "spec": { "replicas": server.replicas() },
+    })
+}
+
+fn strategy(server: &Server<'_>) -> Value {
+    if server.claimed().is_some() {
+        // Two pods cannot write one database, and on two machines not even mount its volume.
+        json!({ "type": "Recreate" })
+    } else {
+        // Those that serve stay until another serves in their place.
+        json!({ "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 0, "maxSurge": 1 } })
+    }
+}
+
+fn template(server: &Server<'_>) -> Result<Value, BuildError> {
+    let mut annotations = json!(server.spec.pod_annotations.clone().unwrap_or_default());
+    annotations[labels::SPEC_HASH] = json!(spec_hash(server.spec));
+    let mut volumes = vec![data_volume(server), json!({ "name": TMP_VOLUME, "emptyDir": {} })];
+    if server.kind.has_captive_core() {
+        let name = labels::config_map_name(&server.name);
+        volumes.push(json!({ "name": CONFIG_VOLUME, "configMap": { "name": name } }));
+    }
+    Ok(json!({
+        "metadata": { "labels": server.metadata(&server.name)["labels"], "annotations": annotations },
+        "spec": {
+            "automountServiceAccountToken": false,
+            "enableServiceLinks": false,
+            "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
+            "securityContext": {
+                "runAsNonRoot": true,
+                "runAsUser": STELLAR_UID,
+                "runAsGroup": STELLAR_UID,
+                "fsGroup": STELLAR_UID,
+                "fsGroupChangePolicy": "OnRootMismatch",
+                "seccompProfile": { "type": "RuntimeDefault" },
+            },
+            "affinity": { "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [{
+                "weight": 100,
+                "podAffinityTerm": {
+                    "topologyKey": "kubernetes.io/hostname",
+                    "labelSelector": { "matchLabels": selector(&server.name) },
+                },
+            }] } },
+            "containers": [container(server)?],
+            "volumes": volumes,
+        },
+    }))
+}
+
+fn container(server: &Server<'_>) -> Result<Value, BuildError> {
+    let (name, image, env, readiness) = match server.kind {
+        Kind::Horizon(config) => (
+            labels::HORIZON_CONTAINER,
+            horizon::IMAGE,
+            horizon::environment(server, config)?,
+            horizon::readiness(),
+        ),
+        Kind::SorobanRpc(config) => (
+            labels::RPC_CONTAINER,
+            rpc::IMAGE,
+            rpc::environment(server, config)?,
+            rpc::readiness(),
+        ),
+    };
+    let mut mounts = vec![
+        json!({ "name": DATA_VOLUME, "mountPath": DATA_DIR }),
+        json!({ "name": TMP_VOLUME, "mountPath": "/tmp" }),
+    ];
+    if server.kind.has_captive_core() {
+        mounts.push(json!({ "name": CONFIG_VOLUME, "mountPath": CONFIG_DIR, "readOnly": true }));
+    }
+    let mut container = json!({
+        "name": name,
+        "image": format!("{}:{}", server.spec.image.as_deref().unwrap_or(image), server.spec.version),
+        "workingDir": DATA_DIR,
+        "env": env,
+        "ports": [
+            { "name": labels::API_PORT_NAME, "containerPort": labels::API_PORT, "protocol": "TCP" },
+            { "name": labels::ADMIN_PORT_NAME, "containerPort": labels::ADMIN_PORT, "protocol": "TCP" },
+        ],
+        "readinessProbe": readiness,
+        // That it listens: a network that stands still or a database that is away is no reason to restart it.
+        "livenessProbe": { "tcpSocket": { "port": labels::API_PORT_NAME }, "periodSeconds": 20, "failureThreshold": 6 },
+        "startupProbe": {
+            "tcpSocket": { "port": labels::API_PORT_NAME },
+            "periodSeconds": STARTUP_PERIOD_SECONDS,
+            "failureThreshold": STARTUP_SECONDS / STARTUP_PERIOD_SECONDS,
+        },
+        "volumeMounts": mounts,
+        "securityContext": restricted(),
+    });
+    if let Some(resources) = &server.spec.resources {
+        container["resources"] = json!(resources);
+    }
+    Ok(container)
+}
+
+fn data_volume(server: &Server<'_>) -> Value {
+    if server.claimed().is_some() {
+        let claim = labels::claim_name(&server.name);
+        return json!({ "name": DATA_VOLUME, "persistentVolumeClaim": { "claimName": claim } });
+    }
+    match &server.spec.storage {
+        Some(storage) if server.kind.has_captive_core() => json!({
+            "name": DATA_VOLUME,
+            "ephemeral": { "volumeClaimTemplate": {
+                "metadata": { "labels": server.metadata(&server.name)["labels"] },
+                "spec": claim::spec(storage),
+            } },
+        }),
+        Some(_) | None => json!({ "name": DATA_VOLUME, "emptyDir": {} }),
+    }
+}

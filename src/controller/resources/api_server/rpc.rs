@@ -1,0 +1,63 @@
+//! What Stellar RPC is told: its environment (stellar-rpc `cmd/stellar-rpc/internal/config/options.go`) and how it tells its
+//! health.
+
+use serde_json::{Value, json};
+
+use super::{DATA_DIR, Server, env};
+use crate::controller::resources::BuildError;
+use crate::crd::{Network, SorobanConfig};
+use crate::labels;
+
+/// Where the official images are.
+pub(super) const IMAGE: &str = "stellar/stellar-rpc";
+/// `default-events-limit` of stellar-rpc, which refuses to start where the most is less.
+const DEFAULT_EVENTS: i32 = 100;
+/// SDF's friendbots.
+const TESTNET_FRIENDBOT: &str = "https://friendbot.stellar.org/";
+const FUTURENET_FRIENDBOT: &str = "https://friendbot-futurenet.stellar.org/";
+
+/// The environment.
+pub(super) fn environment(server: &Server<'_>, config: &SorobanConfig) -> Result<Vec<Value>, BuildError> {
+    let mut all = vec![
+        env("ENDPOINT", &format!("0.0.0.0:{}", labels::API_PORT)),
+        env("ADMIN_ENDPOINT", &format!("0.0.0.0:{}", labels::ADMIN_PORT)),
+        env("DB_PATH", &format!("{DATA_DIR}/stellar-rpc.sqlite")),
+        env("MAX_EVENTS_LIMIT", &config.max_events_per_request.to_string()),
+    ];
+    if config.max_events_per_request < DEFAULT_EVENTS {
+        all.push(env("DEFAULT_EVENTS_LIMIT", &config.max_events_per_request.to_string()));
+    }
+    if let Some(friendbot) = friendbot(config, &Network::parse(&server.spec.network)) {
+        all.push(env("FRIENDBOT_URL", friendbot));
+    }
+    // Without it the program asks its own captive core.
+    if let Some(url) = &config.stellar_core_url {
+        all.push(env("STELLAR_CORE_URL", url));
+    }
+    all.extend(server.common_env()?);
+    Ok(all)
+}
+
+fn friendbot<'a>(config: &'a SorobanConfig, network: &Network) -> Option<&'a str> {
+    match &config.friendbot_url {
+        Some(url) => Some(url),
+        None if network.is_testnet() => Some(TESTNET_FRIENDBOT),
+        None if network.is_futurenet() => Some(FUTURENET_FRIENDBOT),
+        None => None,
+    }
+}
+
+/// Ready while it calls itself healthy: it has a ledger, and that is recent. Its health is a method of JSON-RPC, which takes
+/// a POST, so that no `httpGet` can ask for it; curl is in the official images.
+pub(super) fn readiness() -> Value {
+    let question = r#"{"jsonrpc":"2.0","id":1,"method":"getHealth"}"#;
+    let script = format!(
+        "curl -sf -m 4 -H 'Content-Type: application/json' -d '{question}' http://127.0.0.1:{} | grep -q '\"healthy\"'",
+        labels::API_PORT
+    );
+    json!({
+        "exec": { "command": ["sh", "-c", script] },
+        "periodSeconds": 10,
+        "timeoutSeconds": 5,
+    })
+}

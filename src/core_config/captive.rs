@@ -1,0 +1,173 @@
+//! The config of a captive core: the stellar-core that Horizon and Stellar RPC run in their own pod.
+//!
+//! Those programs read the text, add what they own and start it; here it is only held to what must be true of it. It goes
+//! into a ConfigMap, so it must hold no secret. The network's passphrase and the archives reach them by another way.
+
+use toml::Value;
+
+use super::{ConfigError, base, document, keys};
+use crate::crd::Network;
+use crate::labels;
+
+/// History archives of SDF, from stellar/go `network/main.go`.
+const PUBLIC_ARCHIVES: [&str; 3] = [
+    "https://history.stellar.org/prd/core-live/core_live_001",
+    "https://history.stellar.org/prd/core-live/core_live_002",
+    "https://history.stellar.org/prd/core-live/core_live_003",
+];
+const TESTNET_ARCHIVES: [&str; 3] = [
+    "https://history.stellar.org/prd/core-testnet/core_testnet_001",
+    "https://history.stellar.org/prd/core-testnet/core_testnet_002",
+    "https://history.stellar.org/prd/core-testnet/core_testnet_003",
+];
+const FUTURENET_ARCHIVES: [&str; 3] = [
+    "http://history.stellar.org/dev/core-futurenet/core_futurenet_001",
+    "http://history.stellar.org/dev/core-futurenet/core_futurenet_002",
+    "http://history.stellar.org/dev/core-futurenet/core_futurenet_003",
+];
+
+/// The config of a captive core on that network: the given text, or the network's default.
+///
+/// # Errors
+/// When the text cannot be right, or there is none and the network has no default.
+pub fn captive_core_config(text: Option<&str>, network: &Network) -> Result<String, ConfigError> {
+    match text {
+        None if network.is_testnet() => Ok(base::TESTNET.trim_start().to_owned()),
+        None => Err(ConfigError::NoCaptiveCoreConfig {
+            network: network.display_name(),
+        }),
+        Some(text) => {
+            let problems = check_captive_core(text, network);
+            if problems.is_empty() {
+                Ok(text.to_owned())
+            } else {
+                Err(ConfigError::Refused(problems))
+            }
+        }
+    }
+}
+
+/// What cannot be right about the text of a captive core's config.
+pub fn check_captive_core(text: &str, network: &Network) -> Vec<String> {
+    let table = match document::parse("captiveCoreConfig", text) {
+        Ok(table) => table,
+        Err(error) => return vec![error.to_string()],
+    };
+    let mut problems = Vec::new();
+    for (key, value) in &table {
+        match (key.as_str(), value) {
+            ("NODE_SEED", _) => problems.push(
+                "NODE_SEED would stand in a ConfigMap for everybody to read, and a captive core needs none: remove it"
+                    .to_owned(),
+            ),
+            ("NODE_IS_VALIDATOR", Value::Boolean(true)) => {
+                problems.push("a captive core is no validator: remove NODE_IS_VALIDATOR".to_owned());
+            }
+            // stellar-rpc ends where this is not the port that it was told.
+            ("HTTP_PORT", Value::Integer(port)) if *port != i64::from(labels::HTTP_PORT) => problems.push(format!(
+                "HTTP_PORT is {port}, and a captive core is looked for at {}: remove it",
+                labels::HTTP_PORT
+            )),
+            ("NETWORK_PASSPHRASE", Value::String(passphrase)) if Network::parse(passphrase) != *network => {
+                problems.push(format!(
+                    "NETWORK_PASSPHRASE is that of {} and spec.network is {}: remove it",
+                    Network::parse(passphrase).display_name(),
+                    network.display_name()
+                ));
+            }
+            _ => problems.extend(keys::problems(key, value)),
+        }
+    }
+    if !table.contains_key("QUORUM_SET") && !table.contains_key("VALIDATORS") {
+        problems.push(
+            "captiveCoreConfig has neither [QUORUM_SET] nor [[VALIDATORS]]: write whom the captive core trusts"
+                .to_owned(),
+        );
+    }
+    problems
+}
+
+/// The archives of a network of SDF's; none for others.
+pub fn history_archives(network: &Network) -> &'static [&'static str] {
+    if network.is_public() {
+        &PUBLIC_ARCHIVES
+    } else if network.is_testnet() {
+        &TESTNET_ARCHIVES
+    } else if network.is_futurenet() {
+        &FUTURENET_ARCHIVES
+    } else {
+        &[]
+    }
+}
+
+/// What is wrong with the URL of an archive in a list that commas divide; `None` if nothing is.
+pub fn archive_problem(url: &str) -> Option<String> {
+    if url.contains(',') {
+        return Some(format!("{url:?} holds a comma: write one URL an entry"));
+    }
+    base::url_problem(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_captive_core_may_be_given() {
+        let testnet = Network::parse("testnet");
+        for text in [
+            base::TESTNET,
+            "NETWORK_PASSPHRASE='Test SDF Network ; September 2015'\n[QUORUM_SET]\nVALIDATORS=['a']\n",
+            "PEER_PORT=11725\nHTTP_PORT=11626\n[QUORUM_SET]\nVALIDATORS=['a']\n",
+        ] {
+            assert_eq!(check_captive_core(text, &testnet), [] as [&str; 0], "{text}");
+        }
+        for (text, word) in [
+            ("[QUORUM_SET", "not TOML"),
+            ("", "neither"),
+            ("NODE_SEED='S'\n[QUORUM_SET]\n", "ConfigMap"),
+            ("NODE_IS_VALIDATOR=true\n[QUORUM_SET]\n", "no validator"),
+            ("NETWORK_PASSPHRASE='public'\n[QUORUM_SET]\n", "mainnet"),
+            ("HTTP_PORT=11726\n[QUORUM_SET]\n", "11626"),
+            ("PEERPORT=1\n[QUORUM_SET]\n", "PEERPORT"),
+        ] {
+            let problems = check_captive_core(text, &testnet);
+            assert_eq!(problems.len(), 1, "{text}: {problems:?}");
+            assert!(problems[0].contains(word), "{word}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_problem_never_repeats_a_secret() {
+        let seed = "SDRF6TPB7MLFX4PQDUAJIUEGBRFRCTSSSMMUIUNSMJJRODF5TBZ36VHN";
+        let network = Network::parse("testnet");
+        for text in [
+            format!("NODE_SEED='{seed}'\n[QUORUM_SET]\n"),
+            format!("NODE_SEED='{seed}\n"),
+        ] {
+            let problems = check_captive_core(&text, &network).join(" ");
+            assert!(!problems.contains(seed), "{problems}");
+        }
+    }
+
+    #[test]
+    fn only_testnet_has_a_default() {
+        assert!(captive_core_config(None, &Network::parse("testnet")).is_ok());
+        for network in ["mainnet", "futurenet", "My network"] {
+            let error = captive_core_config(None, &Network::parse(network)).unwrap_err();
+            assert!(error.to_string().contains("captiveCoreConfig"), "{error}");
+        }
+    }
+
+    #[test]
+    fn archives() {
+        for (network, count) in [("Public", 3), ("testnet", 3), ("futurenet", 3), ("My network", 0)] {
+            let archives = history_archives(&Network::parse(network));
+            assert_eq!(archives.len(), count, "{network}");
+            assert!(archives.iter().all(|url| archive_problem(url).is_none()));
+        }
+        for url in ["https://a,https://b", "ftp://a", "https://a b", "https://a;ls"] {
+            assert!(archive_problem(url).is_some(), "{url}");
+        }
+    }
+}
