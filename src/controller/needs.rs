@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::groups::{Group, ListAction, Member, is_past, is_wanted};
 use super::links;
 use super::options::{AddressMode, Options, RestartMode};
+use super::rollout::is_outdated;
 use super::snapshot::{Cause, Pod, Snapshot, Validator, Workload};
 use crate::digest;
 use crate::peers::{NodeId, Report, View};
@@ -40,13 +41,15 @@ pub enum Wait {
     Until(Timestamp, &'static str),
     /// For an event, described so.
     For(&'static str),
+    /// For what a person did to the StatefulSet, or has to do, described so.
+    ForPerson(&'static str),
 }
 
 impl Wait {
     /// What is waited for, in words.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Until(_, reason) | Self::For(reason) => reason,
+            Self::Until(_, reason) | Self::For(reason) | Self::ForPerson(reason) => reason,
         }
     }
 }
@@ -128,7 +131,7 @@ impl<'a> Context<'a> {
             })
             .max_by_key(|wait| match wait {
                 Wait::Until(time, _) => *time,
-                Wait::For(_) => Timestamp::MAX,
+                Wait::For(_) | Wait::ForPerson(_) => Timestamp::MAX,
             });
         if options.address_mode == AddressMode::PodIp && options.restart != RestartMode::Never {
             context.to_link = context.who_links();
@@ -180,7 +183,7 @@ impl<'a> Context<'a> {
             .as_ref()
             .is_some_and(|workload| workload.waits_for_person)
         {
-            return Some(Wait::For(
+            return Some(Wait::ForPerson(
                 "the StatefulSet's updateStrategy leaves restarts to a person",
             ));
         }
@@ -247,7 +250,12 @@ impl<'a> Context<'a> {
             .filter(|workload| workload.ours && is_wanted(validator))?;
         let wanted = validator.spec_hash.as_ref()?;
         let changed = workload.spec_hash.as_ref() != Some(wanted);
-        changed.then(|| Need {
+        // Its template went out, and its pod did not follow.
+        let left = || {
+            let pod = validator.pod.as_ref();
+            workload.waits_for_person && pod.is_some_and(|pod| is_outdated(workload, pod))
+        };
+        (changed || left()).then(|| Need {
             cause: Cause::SpecChanged,
             hash: pending_hash("spec", wanted),
             wait: self.one_restart_for_all(validator),

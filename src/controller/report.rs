@@ -264,12 +264,11 @@ impl Subject<'_> {
                     .map(Wait::reason)
                     .or(self.waiting)
                     .unwrap_or("it waits for its turn");
-                Finding::new(
-                    "UpdatePending",
-                    true,
-                    "WaitsForTurn",
-                    format!("its spec changed; {wait}"),
-                )
+                let reason = match need.wait {
+                    Some(Wait::ForPerson(_)) => "WaitsForPerson",
+                    _ => "WaitsForTurn",
+                };
+                Finding::new("UpdatePending", true, reason, format!("its spec changed; {wait}"))
             }
         }
     }

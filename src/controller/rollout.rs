@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::groups::{Group, is_past, is_wanted};
 use super::needs::{Need, Wait, later};
 use super::options::Options;
-use super::snapshot::{Cause, ListId, Snapshot, Turn, TurnLease, Validator};
+use super::snapshot::{Cause, ListId, Pod, Snapshot, Turn, TurnLease, Validator, Workload};
 use crate::peers::NodeId;
 
 /// What is to be done with the turns of one network.
@@ -107,7 +107,9 @@ impl Planner<'_> {
         if !is_triggered(turn, validator) {
             return self.trigger(turn, validator, all);
         }
-        if is_done(turn, validator, self.snapshot.now, self.options) {
+        if is_done(turn, validator, self.snapshot.now, self.options)
+            || is_left_to_a_person(turn, validator, self.snapshot.now, self.options)
+        {
             return None;
         }
         let pod = validator.pod.as_ref();
@@ -125,10 +127,8 @@ impl Planner<'_> {
                 ..self.turn_for(validator, turn.group.clone(), need)
             });
         }
-        let outdated = pod.filter(|pod| {
-            let stuck = pod.voting_since.is_none() && !pod.deleting && workload.observed && !workload.waits_for_person;
-            stuck && workload.update_revision.is_some() && pod.revision != workload.update_revision
-        });
+        let outdated =
+            pod.filter(|pod| pod.voting_since.is_none() && !workload.waits_for_person && is_outdated(workload, pod));
         if let Some(pod) = outdated {
             self.plan.steps.push(Step::DeletePod {
                 node: validator.id.clone(),
@@ -300,6 +300,21 @@ fn is_triggered(turn: &Turn, validator: &Validator) -> bool {
     }
 }
 
+/// Whether somebody set the holder's StatefulSet to wait for a person meanwhile, and the pod that was to be replaced, or
+/// came back as it was, does what it did before: when it goes down now is up to them, and no turn is held for it.
+fn is_left_to_a_person(turn: &Turn, validator: &Validator, now: Timestamp, options: &Options) -> bool {
+    let (Some(workload), Some(pod)) = (&validator.workload, &validator.pod) else {
+        return false;
+    };
+    workload.waits_for_person && is_outdated(workload, pod) && serves(turn, pod, now, options)
+}
+
+/// Whether a pod that stays is not what its StatefulSet wants.
+pub fn is_outdated(workload: &Workload, pod: &Pod) -> bool {
+    let known = workload.observed && workload.update_revision.is_some();
+    known && !pod.deleting && pod.revision != workload.update_revision
+}
+
 /// Whether the holder's new pod is there, and does what its turn promised to the others.
 fn is_done(turn: &Turn, validator: &Validator, now: Timestamp, options: &Options) -> bool {
     let (Some(workload), Some(pod)) = (&validator.workload, &validator.pod) else {
@@ -310,13 +325,17 @@ fn is_done(turn: &Turn, validator: &Validator, now: Timestamp, options: &Options
         && pod.revision == workload.update_revision
         && !pod.deleting
         && turn.pod_uid.as_ref() != Some(&pod.uid);
-    let serves = if turn.voting {
+    replaced && serves(turn, pod, now, options)
+}
+
+/// Whether a pod does what the holder of a turn did before it went down.
+fn serves(turn: &Turn, pod: &Pod, now: Timestamp, options: &Options) -> bool {
+    if turn.voting {
         pod.voting_since
             .is_some_and(|since| is_past(since, options.min_ready, now))
     } else {
         pod.ready
-    };
-    replaced && serves
+    }
 }
 
 /// The networks that have validators or turns: each has its own queue.

@@ -16,6 +16,7 @@ mod api_servers;
 mod bad_ports;
 mod bad_version;
 mod config_map_content;
+mod disturbed;
 mod dns_addresses;
 mod killed_at_each_write;
 mod known_peers_reference;

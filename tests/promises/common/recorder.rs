@@ -63,6 +63,22 @@ impl History {
         lives
     }
 
+    /// How often each validator went down: voted, and then did not. Kubernetes may make a pod with the old template and replace
+    /// it at once, so that one change of a template can take more than one pod.
+    pub(crate) fn downs(&self) -> BTreeMap<String, usize> {
+        let mut downs = BTreeMap::new();
+        let mut voting = BTreeSet::new();
+        for seen in &self.0 {
+            let count = downs.entry(seen.validator.clone()).or_default();
+            if seen.state == State::Ready {
+                voting.insert(&seen.validator);
+            } else if voting.remove(&seen.validator) {
+                *count += 1;
+            }
+        }
+        downs
+    }
+
     /// The validators whose present pod is Ready.
     pub(crate) fn voting(&self) -> BTreeSet<String> {
         let mut states = BTreeMap::new();
