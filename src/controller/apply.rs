@@ -223,10 +223,13 @@ pub async fn template(
     if turn.spec_hash.as_deref() != Some(resources::spec_hash(&node.spec).as_str()) {
         return Err(ApplyError::SpecMoved);
     }
-    let mut objects = resources::build(node, settings)?;
-    objects.stateful_set["metadata"]["resourceVersion"] = json!(workload.resource_version);
+    let objects = resources::build(node, settings)?;
+    let api: Api<StatefulSet> = Api::namespaced(client.clone(), &turn.node.namespace);
+    let stored = deadline(api.get(&workload.name)).await?;
+    let mut stateful_set = resources::as_update(objects.stateful_set, &stored);
+    stateful_set["metadata"]["resourceVersion"] = json!(workload.resource_version);
     ensure::<ConfigMap>(client, &turn.node.namespace, &objects.config_map).await?;
-    apply_object::<StatefulSet>(client, &turn.node.namespace, &objects.stateful_set, labels::MANAGER).await?;
+    apply_object::<StatefulSet>(client, &turn.node.namespace, &stateful_set, labels::MANAGER).await?;
     Ok(())
 }
 

@@ -30,7 +30,10 @@ pub fn validator(
     let namespace = node.namespace()?;
     let config = node.spec.validator_config.as_ref();
     let annotation = |name: &str| node.annotations().get(name).cloned();
-    let workload = workload.map(convert_workload);
+    let workload = workload.map(|object| Workload {
+        convertible: resources::is_convertible(object, &node.name_any()),
+        ..convert_workload(object)
+    });
     Some(Validator {
         id: NodeId::new(namespace.clone(), node.name_any()),
         uid: node.uid()?,
@@ -122,6 +125,7 @@ fn convert_workload(object: &StatefulSet) -> Workload {
         update_revision: status.and_then(|status| status.update_revision.clone()),
         waits_for_person: partition > 0
             || strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("OnDelete")),
+        convertible: false,
         reports: init_containers.is_some_and(|all| all.iter().any(|one| one.name == labels::RENDER_CONTAINER)),
         spec_hash: template_annotations.and_then(|annotations| annotations.get(labels::SPEC_HASH).cloned()),
         member: json_annotation(annotations, labels::MEMBER),

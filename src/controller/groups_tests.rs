@@ -45,6 +45,7 @@ fn newcomer(name: &str, ip: &str) -> Validator {
         observed: true,
         update_revision: None,
         waits_for_person: false,
+        convertible: true,
         reports: true,
         spec_hash: None,
         member: None,

@@ -258,7 +258,7 @@ impl<'a> Context<'a> {
         (changed || left()).then(|| Need {
             cause: Cause::SpecChanged,
             hash: pending_hash("spec", wanted),
-            wait: self.one_restart_for_all(validator),
+            wait: not_convertible(workload).or_else(|| self.one_restart_for_all(validator)),
         })
     }
 
@@ -309,6 +309,14 @@ pub fn later(start: Timestamp, span: Duration) -> Timestamp {
     let span = SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
     start.checked_add(span).unwrap_or(Timestamp::MAX)
 }
+/// A StatefulSet that cannot become what we build would hold a turn for ever.
+fn not_convertible(workload: &Workload) -> Option<Wait> {
+    (!workload.convertible).then_some(Wait::ForPerson(
+        "the StatefulSet's selector, serviceName, podManagementPolicy or volumeClaimTemplates are others than ours, which \
+         Kubernetes never changes: delete it and its pod, and it is made anew",
+    ))
+}
+
 
 /// The StatefulSet and the pod of a validator that a restart would reach: one of ours that has a pod now.
 fn restartable(validator: &Validator) -> Option<(&Workload, &Pod)> {

@@ -144,7 +144,8 @@ async fn apply_objects(
     }
     if scaled_down && !current {
         // Nobody goes down for it.
-        apply::apply_object::<StatefulSet>(client, &namespace, &objects.stateful_set, labels::MANAGER).await?;
+        let stateful_set = resources::as_update(objects.stateful_set.clone(), &stored);
+        apply::apply_object::<StatefulSet>(client, &namespace, &stateful_set, labels::MANAGER).await?;
     } else {
         scale(node, &stored, objects.replicas, client).await?;
     }

@@ -90,6 +90,8 @@ pub struct Workload {
     pub update_revision: Option<String>,
     /// `OnDelete` or a partition: a person lets each update through.
     pub waits_for_person: bool,
+    /// Whether Kubernetes lets it become what we build: some fields of a StatefulSet never change.
+    pub convertible: bool,
     /// Whether its pods report what they loaded (they have our `render-config`).
     pub reports: bool,
     /// Hash of the spec that the stored template was built from.

@@ -35,6 +35,7 @@ mod power_cut;
 mod public_names;
 mod rendered_config;
 mod restarts_paused;
+mod storage_grown;
 mod two_leaders;
 mod two_replicas;
 mod unlinked_mode;

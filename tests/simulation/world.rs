@@ -55,6 +55,8 @@ pub(crate) struct SimNode {
     pub(crate) suspended: bool,
     /// Never votes again, whatever is done to it.
     pub(crate) broken: bool,
+    /// Its StatefulSet's updateStrategy is OnDelete.
+    pub(crate) left_to_a_person: bool,
     /// Not ready for the moment.
     pub(crate) flapping_until: Millis,
     pub(crate) resource_version: u64,
@@ -158,6 +160,7 @@ impl World {
             version: 1,
             suspended: false,
             broken: false,
+            left_to_a_person: false,
             flapping_until: 0,
             resource_version: 1,
             revision: 1,
@@ -192,7 +195,7 @@ impl World {
             let node = &self.nodes[index];
             let wanted = !node.suspended;
             let outdated = node.pod.as_ref().is_some_and(|pod| pod.revision != node.revision);
-            let replaceable = !self.keeps_unready || self.is_voting(node);
+            let replaceable = !node.left_to_a_person && (!self.keeps_unready || self.is_voting(node));
             if !wanted || (outdated && replaceable) {
                 self.kill_pod(index);
             }
@@ -321,7 +324,8 @@ impl World {
             replicas: i32::from(!node.suspended),
             observed: true,
             update_revision: Some(node.revision.to_string()),
-            waits_for_person: false,
+            waits_for_person: node.left_to_a_person,
+            convertible: true,
             reports: true,
             spec_hash: Some(format!("{}-{}", node.template.0, node.template.1)),
             member: node.member.clone(),

@@ -7,6 +7,7 @@ mod config_map;
 mod service;
 mod stateful_set;
 
+use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::{Map, Value, json};
 
@@ -134,6 +135,21 @@ pub fn scale(name: &str, namespace: &str, replicas: i32) -> Value {
         "metadata": { "name": name, "namespace": namespace },
         "spec": { "replicas": replicas },
     })
+}
+
+/// Whether Kubernetes lets a stored StatefulSet become what is built for the validator of this name.
+pub fn is_convertible(stored: &StatefulSet, name: &str) -> bool {
+    stateful_set::is_convertible(stored, name)
+}
+
+/// What is built, as an update of the stored StatefulSet: with the claims of that, which never change.
+pub fn as_update(built: Value, stored: &StatefulSet) -> Value {
+    stateful_set::with_stored_claims(built, stored)
+}
+
+/// Hash of the spec that a pod template was built from.
+pub fn built_from(template: &Value) -> Option<&str> {
+    template["metadata"]["annotations"][labels::SPEC_HASH].as_str()
 }
 
 /// Whether an object holds all that we would set, beside what others set and the API server defaulted.

@@ -1,6 +1,7 @@
 //! The StatefulSet of a validator: one pod whose `render-config` writes the config that stellar-core starts with
 //! (DESIGN.md § 6).
 
+use k8s_openapi::api::apps::v1::StatefulSet;
 use serde_json::{Value, json};
 
 use super::{STELLAR_UID, Subject, restricted, selector, spec_hash};
@@ -14,6 +15,7 @@ const CORE_IMAGE: &str = "stellar/stellar-core";
 const TERMINATION_GRACE_SECONDS: i64 = 60;
 /// Name of the volume claim template; the claim of `{name}-0` is `data-{name}-0`.
 pub(super) const DATA_VOLUME: &str = "data";
+const PARALLEL: &str = "Parallel";
 const BASE_VOLUME: &str = "base";
 const PEERS_VOLUME: &str = "peers";
 const CONFIG_VOLUME: &str = "config";
@@ -31,7 +33,7 @@ pub(super) fn build(subject: &Subject<'_>) -> Value {
             "replicas": replicas(subject.spec),
             "serviceName": labels::headless_service_name(&subject.name),
             // Under OrderedReady a pod that is not Ready is never replaced.
-            "podManagementPolicy": "Parallel",
+            "podManagementPolicy": PARALLEL,
             "updateStrategy": { "type": "RollingUpdate" },
             "selector": { "matchLabels": selector(&subject.name) },
             // With Delete a StatefulSet deleted by hand would take the claim with it.
@@ -40,6 +42,29 @@ pub(super) fn build(subject: &Subject<'_>) -> Value {
             "volumeClaimTemplates": [claim(subject)],
         },
     })
+}
+
+/// Whether a stored StatefulSet can become what is built for this validator. Kubernetes changes none of these fields; the
+/// claims are sent as they are stored, and need only have the volume that the pod mounts.
+pub(super) fn is_convertible(stored: &StatefulSet, name: &str) -> bool {
+    let Some(spec) = &stored.spec else { return false };
+    let mut claims = spec.volume_claim_templates.iter().flatten();
+    json!(spec.selector) == json!({ "matchLabels": selector(name) })
+        && spec.service_name.as_deref() == Some(&labels::headless_service_name(name))
+        && spec.pod_management_policy.as_deref() == Some(PARALLEL)
+        && claims.any(|claim| claim.metadata.name.as_deref() == Some(DATA_VOLUME))
+}
+
+/// What is built, with the claims of the stored StatefulSet: where these differ, Kubernetes would refuse all of it.
+pub(super) fn with_stored_claims(mut built: Value, stored: &StatefulSet) -> Value {
+    let claims = stored
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.volume_claim_templates.as_ref());
+    if let Some(claims) = claims {
+        built["spec"]["volumeClaimTemplates"] = json!(claims);
+    }
+    built
 }
 
 /// Number of pods that a validator is to have: two nodes with one seed harm consensus.

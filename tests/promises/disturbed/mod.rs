@@ -2,6 +2,7 @@
 //! come up, hang or are evicted. Each time the list keeps its members, we take down one validator at a time, nobody is
 //! restarted for nothing, and what stands still is named.
 
+mod handed_over;
 mod hands;
 mod left_to_a_person;
 mod peers_list;
