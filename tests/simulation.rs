@@ -151,6 +151,20 @@ fn a_power_cut_of_six_costs_three_restarts_however_late_kubelets_read() {
 }
 
 #[test]
+fn a_validator_left_to_a_person_keeps_nobody_else_from_being_linked() {
+    let mut world = network_of(6, RestartMode::Changed);
+    let before = world.nodes[0].restarts.len();
+    world.nodes[0].left_to_a_person = true;
+    for index in 0..6 {
+        world.kill_pod(index);
+    }
+    world.run(minutes(30));
+    assert_converged(&world, true);
+    assert_eq!(world.nodes[0].restarts.len(), before);
+    assert_eq!(world.most_down, 1);
+}
+
+#[test]
 fn one_or_two_pods_lost_among_six_restart_nobody() {
     for lost in [1, 2] {
         let mut world = network_of(6, RestartMode::Changed);

@@ -152,7 +152,12 @@ impl<'a> Context<'a> {
                 })
             })
             .collect();
-        needy.sort_by_key(|validator| validator.pod.as_ref().is_some_and(|pod| pod.voting_since.is_some()));
+        // Whoever may not be restarted keeps nobody else from it.
+        needy.sort_by_cached_key(|validator| {
+            let held_back = self.held_back(validator, &link_hash(validator)).is_some();
+            let votes = validator.pod.as_ref().is_some_and(|pod| pod.voting_since.is_some());
+            (held_back, votes)
+        });
         needy
     }
 
@@ -164,7 +169,7 @@ impl<'a> Context<'a> {
             needs.extend(self.for_links(member));
         }
         for need in &mut needs {
-            if let Some(wait) = self.held_back(validator, need) {
+            if let Some(wait) = self.held_back(validator, &need.hash) {
                 need.wait = Some(wait);
             }
         }
@@ -172,7 +177,7 @@ impl<'a> Context<'a> {
     }
 
     /// A pause, a missing approval or an update strategy that waits for a person hold every need back.
-    fn held_back(&self, validator: &Validator, need: &Need) -> Option<Wait> {
+    fn held_back(&self, validator: &Validator, hash: &str) -> Option<Wait> {
         if validator.paused || self.snapshot.paused_namespaces.contains(&validator.id.namespace) {
             return Some(Wait::For(
                 "restarts are paused by the annotation stellar.org/pause-restarts",
@@ -187,7 +192,7 @@ impl<'a> Context<'a> {
                 "the StatefulSet's updateStrategy leaves restarts to a person",
             ));
         }
-        let approved = self.options.restart != RestartMode::Manual || validator.approved.as_ref() == Some(&need.hash);
+        let approved = self.options.restart != RestartMode::Manual || validator.approved.as_deref() == Some(hash);
         (!approved).then_some(Wait::For(
             "it waits for the annotation stellar.org/approve-restart with the pending hash",
         ))
@@ -226,7 +231,7 @@ impl<'a> Context<'a> {
     fn for_links(&self, member: &Member<'_>) -> Option<Need> {
         let validator = member.validator;
         let rank = self.to_link.iter().position(|needy| needy.uid == validator.uid)?;
-        let (_, pod) = restartable(validator)?;
+        restartable(validator)?;
         let late = if self.read_late { 2 } else { 1 };
         let wait = self
             .not_published()
@@ -238,7 +243,7 @@ impl<'a> Context<'a> {
             .or_else(|| (rank > 0).then_some(Wait::For("another member comes first")));
         Some(Need {
             cause: Cause::NotLinked,
-            hash: pending_hash("links", &pod.uid),
+            hash: link_hash(validator),
             wait,
         })
     }
@@ -304,11 +309,6 @@ impl<'a> Context<'a> {
     }
 }
 
-/// `span` after `start`.
-pub fn later(start: Timestamp, span: Duration) -> Timestamp {
-    let span = SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
-    start.checked_add(span).unwrap_or(Timestamp::MAX)
-}
 /// A StatefulSet that cannot become what we build would hold a turn for ever.
 fn not_convertible(workload: &Workload) -> Option<Wait> {
     (!workload.convertible).then_some(Wait::ForPerson(
@@ -317,12 +317,23 @@ fn not_convertible(workload: &Workload) -> Option<Wait> {
     ))
 }
 
+/// `span` after `start`.
+pub fn later(start: Timestamp, span: Duration) -> Timestamp {
+    let span = SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
+    start.checked_add(span).unwrap_or(Timestamp::MAX)
+}
 
 /// The StatefulSet and the pod of a validator that a restart would reach: one of ours that has a pod now.
 fn restartable(validator: &Validator) -> Option<(&Workload, &Pod)> {
     let workload = validator.workload.as_ref().filter(|workload| workload.ours)?;
     let pod = validator.pod.as_ref().filter(|pod| !pod.deleting)?;
     Some((workload, pod))
+}
+
+/// Hash of a restart for linking: of the pod that is to go.
+fn link_hash(validator: &Validator) -> String {
+    let pod = validator.pod.as_ref().map(|pod| pod.uid.as_str());
+    pending_hash("links", pod.unwrap_or_default())
 }
 
 fn pending_hash(kind: &str, content: &str) -> String {
