@@ -21,6 +21,7 @@ use super::report::Finding;
 use super::resources::{self, BuildSettings, ValidatorObjects};
 use super::seeds::{self, Claims};
 use super::status::{self, NodeReport};
+use super::takeover;
 use crate::api::deadline;
 use crate::crd::{NodeType, StellarNode};
 use crate::{clock, labels};
@@ -128,9 +129,7 @@ async fn apply_objects(
         check_seed(node, context).await?;
     }
     let Some(stored) = stored else {
-        apply::ensure::<ConfigMap>(client, &namespace, &objects.config_map).await?;
-        apply::apply_object::<StatefulSet>(client, &namespace, &objects.stateful_set, labels::MANAGER).await?;
-        tracing::info!(validator = node.name_any(), namespace, "StatefulSet created");
+        create(node, objects, client).await?;
         return Ok(ready(node, objects, 0));
     };
     if !is_ours(stored.labels()) {
@@ -150,6 +149,25 @@ async fn apply_objects(
         scale(node, &stored, objects.replicas, client).await?;
     }
     Ok(ready(node, objects, ready_replicas(&stored)))
+}
+
+/// Creates the StatefulSet. Where its pod runs already, it gets the template of that, so that nobody goes down for it.
+async fn create(node: &StellarNode, objects: &ValidatorObjects, client: &Client) -> Result<(), ApplyError> {
+    let (name, namespace) = (node.name_any(), node.namespace().unwrap_or_default());
+    let orphaned = takeover::template_of_orphan(client, &namespace, &name).await?;
+    let taken_over = orphaned.is_some();
+    let mut stateful_set = objects.stateful_set.clone();
+    if let Some(template) = orphaned {
+        stateful_set["spec"]["template"] = template;
+    }
+    let built = &objects.stateful_set["spec"]["template"];
+    if resources::built_from(&stateful_set["spec"]["template"]) == resources::built_from(built) {
+        // The base config belongs to the template: it changes with it, in the validator's turn.
+        apply::ensure::<ConfigMap>(client, &namespace, &objects.config_map).await?;
+    }
+    apply::apply_object::<StatefulSet>(client, &namespace, &stateful_set, labels::MANAGER).await?;
+    tracing::info!(validator = name, namespace, taken_over, "StatefulSet created");
+    Ok(())
 }
 
 /// Whether a StatefulSet is to have pods, or still has some.

@@ -6,6 +6,7 @@ mod handed_over;
 mod hands;
 mod left_to_a_person;
 mod peers_list;
+mod workload_deleted;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
