@@ -1,0 +1,74 @@
+//! `kubectl rollout restart` of one of our StatefulSets in the middle of a rollout of ours: what a person restarts is theirs,
+//! we still take down one at a time, and who read the list anew that way is not restarted for it again.
+
+use std::collections::BTreeMap;
+
+use super::peers_list::PeersList;
+use super::{
+    FOUR, SOON, all_have_new_version, ask_for_new_version, assert_one_at_a_time, four_at_rest, holder,
+    restarts_for_links, with_more,
+};
+use crate::common::{Options, TestEnv, Validators, wait_for};
+
+const FIVE: [&str; 5] = [
+    "validator-1",
+    "validator-2",
+    "validator-3",
+    "validator-4",
+    "validator-5",
+];
+
+fn restart(env: &TestEnv, name: &str) {
+    env.kubectl(&["rollout", "restart", &format!("statefulset/{name}")])
+        .ok("rollout restart");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_waits_for_its_turn_needs_none_afterwards() {
+    let env = TestEnv::start("restarted-waiting", Options::default()).await;
+    let validators = Validators::new(5);
+    let downs = four_at_rest(&env, &validators).await;
+    let list = PeersList::watch(&env).await;
+
+    env.apply(&validators.manifests(5..=5));
+    let first = wait_for("the first turn", SOON, async || holder(&env)).await;
+    let waiting = FOUR.into_iter().rfind(|name| *name != first).expect("others wait");
+    restart(&env, waiting);
+    env.settled(&FIVE).await;
+    env.without_turns().await;
+    let history = env.recorder().history();
+    let counts = history.downs();
+    let expected = with_more(&downs, &FOUR, 1);
+    for name in FOUR {
+        assert_eq!(counts[name], expected[name], "{name}:\n{history}");
+    }
+    assert_one_at_a_time(&env, &[waiting]);
+    list.assert_at_least(4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_one_whose_turn_it_is_and_one_that_waits_end_up_with_the_new_version() {
+    let env = TestEnv::start("restarted-holder", Options::default()).await;
+    let downs = four_at_rest(&env, &Validators::new(4)).await;
+    let list = PeersList::watch(&env).await;
+
+    ask_for_new_version(&env, &FOUR);
+    let first = wait_for("the first turn", SOON, async || holder(&env)).await;
+    let waiting = FOUR.into_iter().rfind(|name| *name != first).expect("others wait");
+    let linked: BTreeMap<&str, usize> = FOUR.map(|name| (name, restarts_for_links(&env, name))).into();
+    restart(&env, &first);
+    restart(&env, waiting);
+    all_have_new_version(&env, &FOUR).await;
+    env.settled(&FOUR).await;
+    let history = env.recorder().history();
+    let counts = history.downs();
+    for name in FOUR {
+        let by_hand = usize::from(name == first || name == waiting);
+        let most = 1 + by_hand + restarts_for_links(&env, name) - linked[name];
+        // Kubernetes may make one restart of two changes of a template.
+        let new = counts[name] - downs[name];
+        assert!((1..=most).contains(&new), "{name}: {new} times down\n{history}");
+    }
+    assert_one_at_a_time(&env, &[waiting]);
+    list.assert_at_least(4);
+}
