@@ -32,10 +32,10 @@ soak: ## Five minutes left alone, power cuts with late kubelets, with the waits 
 	@cargo build --workspace --tests
 	@tests/cluster/with cargo test --test soak -- --test-threads 4 --nocapture
 
-scale: ## Figures with 1,000 validators, or SCALE_VALIDATORS (about 10 minutes)
+scale: ## Figures with 10 and with 1,000 validators, or SCALE_VALIDATORS (about 15 minutes)
 	@cargo build --workspace
 	@cargo build --release --bins --test scale
-	@CLUSTER_AUDIT=1 tests/cluster/with cargo test --release --test scale -- --nocapture
+	@CLUSTER_AUDIT=1 tests/cluster/with cargo test --release --test scale -- --test-threads 1 --nocapture
 
 generate: ## Write the generated files anew
 	@$(BUILD)
