@@ -224,6 +224,8 @@ pub async fn template(
         return Err(ApplyError::SpecMoved);
     }
     let mut objects = resources::build(node, settings)?;
+    let api: Api<StatefulSet> = Api::namespaced(client.clone(), &turn.node.namespace);
+    resources::keep_what_never_changes(&mut objects.stateful_set, &deadline(api.get(&workload.name)).await?);
     objects.stateful_set["metadata"]["resourceVersion"] = json!(workload.resource_version);
     ensure::<ConfigMap>(client, &turn.node.namespace, &objects.config_map).await?;
     apply_object::<StatefulSet>(client, &turn.node.namespace, &objects.stateful_set, labels::MANAGER).await?;

@@ -31,6 +31,7 @@ pub mod serving;
 pub mod snapshot;
 pub mod status;
 pub mod status_writer;
+mod volume;
 
 use std::sync::Arc;
 

@@ -21,6 +21,7 @@ use super::report::Finding;
 use super::resources::{self, BuildSettings, ValidatorObjects};
 use super::seeds::{self, Claims};
 use super::status::{self, NodeReport};
+use super::volume::{self, Maker};
 use crate::api::deadline;
 use crate::crd::{NodeType, StellarNode};
 use crate::{clock, labels};
@@ -144,11 +145,20 @@ async fn apply_objects(
     }
     if scaled_down && !current {
         // Nobody goes down for it.
-        apply::apply_object::<StatefulSet>(client, &namespace, &objects.stateful_set, labels::MANAGER).await?;
+        let mut desired = objects.stateful_set.clone();
+        resources::keep_what_never_changes(&mut desired, &stored);
+        apply::apply_object::<StatefulSet>(client, &namespace, &desired, labels::MANAGER).await?;
     } else {
         scale(node, &stored, objects.replicas, client).await?;
     }
-    Ok(ready(node, objects, ready_replicas(&stored)))
+    let uid = node.uid().unwrap_or_default();
+    let refused = volume::keep(client, &namespace, &objects.claim, &uid, Maker::StatefulSet).await?;
+    let mut report = ready(node, objects, ready_replicas(&stored));
+    report.conditions.extend(refused.map(|refused| {
+        let message = format!("its volume cannot grow: {refused}");
+        Finding::new("Degraded", true, "VolumeNotEnlarged", message)
+    }));
+    Ok(report)
 }
 
 /// Whether a StatefulSet is to have pods, or still has some.

@@ -34,6 +34,7 @@ mod power_cut;
 mod public_names;
 mod rendered_config;
 mod restarts_paused;
+mod storage;
 mod two_leaders;
 mod two_replicas;
 mod unlinked_mode;

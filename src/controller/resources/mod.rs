@@ -3,10 +3,13 @@
 //! Pure: spec in, JSON for server-side apply out, of exactly the fields that we set.
 
 pub mod api_server;
+mod claim;
 mod config_map;
 mod service;
 mod stateful_set;
 
+pub use claim::ClaimStep;
+use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::{Map, Value, json};
 
@@ -62,6 +65,8 @@ pub struct ValidatorObjects {
     pub service: Value,
     /// The StatefulSet.
     pub stateful_set: Value,
+    /// The volume claim that Kubernetes makes from it, as it is to become.
+    pub claim: Value,
     /// Number of pods that it is to have.
     pub replicas: i32,
 }
@@ -122,8 +127,18 @@ pub fn build(node: &StellarNode, settings: &BuildSettings) -> Result<ValidatorOb
         config_map: config_map::build(&subject)?,
         service: service::build(&subject),
         stateful_set,
+        claim: stateful_set::claim(&subject),
         replicas: stateful_set::replicas(subject.spec),
     })
+}
+
+/// Takes over what can never change of a StatefulSet that is there: its volume claim template stays as it was, however much
+/// its claim has grown (Kubernetes docs, "StatefulSets", and `ValidateStatefulSetUpdate`).
+pub fn keep_what_never_changes(desired: &mut Value, stored: &StatefulSet) {
+    let stored = json!(stored.spec);
+    for field in ["selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"] {
+        desired["spec"][field] = stored[field].clone();
+    }
 }
 
 /// A StatefulSet's `replicas` alone, for the field manager that scales.

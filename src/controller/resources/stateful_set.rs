@@ -37,7 +37,7 @@ pub(super) fn build(subject: &Subject<'_>) -> Value {
             // With Delete a StatefulSet deleted by hand would take the claim with it.
             "persistentVolumeClaimRetentionPolicy": { "whenDeleted": "Retain", "whenScaled": "Retain" },
             "template": template(subject),
-            "volumeClaimTemplates": [claim(subject)],
+            "volumeClaimTemplates": [claim_template(subject)],
         },
     })
 }
@@ -201,15 +201,22 @@ fn core_mounts() -> Value {
     ])
 }
 
-fn claim(subject: &Subject<'_>) -> Value {
-    let default = StorageConfig::default();
-    let storage = subject.spec.storage.as_ref().unwrap_or(&default);
-    let mut spec = json!({
-        "accessModes": ["ReadWriteOnce"],
-        "resources": { "requests": { "storage": storage.size } },
-    });
-    if let Some(class) = &storage.storage_class {
-        spec["storageClassName"] = json!(class);
-    }
-    json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": DATA_VOLUME }, "spec": spec })
+fn storage(subject: &Subject<'_>) -> StorageConfig {
+    subject.spec.storage.clone().unwrap_or_default()
+}
+
+fn claim_template(subject: &Subject<'_>) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        // By our label a claim is known that was made from this.
+        "metadata": { "name": DATA_VOLUME, "labels": subject.labels() },
+        "spec": super::claim::spec(&storage(subject)),
+    })
+}
+
+/// The claim that Kubernetes makes from the template, as it is to become.
+pub(super) fn claim(subject: &Subject<'_>) -> Value {
+    let name = format!("{DATA_VOLUME}-{}-0", subject.name);
+    super::claim::build(subject.metadata(&name), &storage(subject))
 }

@@ -5,7 +5,8 @@
 
 use serde_json::{Value, json};
 
-use super::{CONFIG_DIR, DATA_DIR, Kind, Server, claim, horizon, rpc};
+use super::{CONFIG_DIR, DATA_DIR, Kind, Server, horizon, rpc};
+use crate::controller::resources::claim;
 use crate::controller::resources::{BuildError, STELLAR_UID, restricted, selector, spec_hash};
 use crate::labels;
 

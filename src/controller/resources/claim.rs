@@ -1,23 +1,21 @@
-//! The volume claim `{name}-data` of a SorobanRpc that has storage.
+//! The volume claim of a node: `data-{name}-0` of a validator, `{name}-data` of a SorobanRpc that has storage.
 //!
-//! It outlives its Deployment in any case. The StellarNode owns it only with `retentionPolicy: Delete`, so that whoever
-//! deletes a node that retains its volume deletes nothing else. It grows and never shrinks.
+//! It outlives its StatefulSet or Deployment in any case. The StellarNode owns it only with `retentionPolicy: Delete`, so
+//! that whoever deletes a node that retains its volume deletes nothing else. It grows and never shrinks.
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
-use super::Server;
+use super::holds;
 use crate::admission::quantity::Quantity;
-use crate::controller::resources::holds;
 use crate::crd::{RetentionPolicy, StorageConfig};
-use crate::labels;
 
 /// Where a claim keeps the size that is asked for.
 const SIZE: &str = "/spec/resources/requests/storage";
 
-pub(super) fn build(server: &Server<'_>, storage: &StorageConfig) -> Value {
-    let mut metadata = server.metadata(&labels::claim_name(&server.name));
+/// The claim with this metadata, which names its StellarNode as its owner.
+pub(super) fn build(mut metadata: Value, storage: &StorageConfig) -> Value {
     if storage.retention_policy == RetentionPolicy::Retain {
         metadata["ownerReferences"] = json!([]);
     }
@@ -29,6 +27,7 @@ pub(super) fn build(server: &Server<'_>, storage: &StorageConfig) -> Value {
     })
 }
 
+/// What a claim for this storage asks for.
 pub(super) fn spec(storage: &StorageConfig) -> Value {
     let mut spec = json!({
         "accessModes": ["ReadWriteOnce"],
