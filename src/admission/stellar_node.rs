@@ -68,6 +68,7 @@ pub(super) fn check_change(node: &Value, old: &Value, verdict: &mut Verdict) {
     if !has_volume {
         return;
     }
+    check_downgrade(spec, before, verdict);
     let size = |spec: &Value| Quantity::parse(spec["storage"]["size"].as_str().unwrap_or("100Gi"));
     if let (Some(new), Some(was)) = (size(spec), size(before))
         && new < was
@@ -89,6 +90,28 @@ pub(super) fn check_change(node: &Value, old: &Value, verdict: &mut Verdict) {
             None => FieldError::forbidden(field, format!("{keep}: leave it out, as before")),
         });
     }
+}
+
+/// stellar-core refuses a database that a newer one has upgraded, and has no way back.
+fn check_downgrade(spec: &Value, before: &Value, verdict: &mut Verdict) {
+    let (Some(new), Some(was)) = (spec["version"].as_str(), before["version"].as_str()) else {
+        return;
+    };
+    if spec["nodeType"] == "Validator"
+        && let (Some(now), Some(then)) = (release(new), release(was))
+        && now < then
+    {
+        verdict.warn(format!(
+            "spec.version: {new} is older than {was}, and an older stellar-core does not start with a database that a newer \
+             one has upgraded: go on only if {was} has never run, or with a new volume"
+        ));
+    }
+}
+
+/// The numbers that an image tag such as `26.0.1-3109.e78c97ed0.jammy` or `v26.0.1` begins with.
+fn release(tag: &str) -> Option<Vec<u32>> {
+    let numbers = tag.strip_prefix('v').unwrap_or(tag).split('-').next()?;
+    numbers.split('.').map(|number| number.parse().ok()).collect()
 }
 
 fn check_name(node: &Value, verdict: &mut Verdict) {

@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, ResourceExt as _};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::budgets::BudgetStep;
 use super::convert::is_ours;
 use super::decide::{ListRemoval, ListWrite, Plan, RecordWrite};
 use super::resources::{self, BuildError, BuildSettings};
@@ -142,6 +144,37 @@ fn created_by(manager: &str) -> PostParams {
 pub async fn remove_list(client: &Client, removal: &ListRemoval) -> Result<(), ApplyError> {
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), &removal.id.namespace);
     deadline(api.delete(&removal.id.name, &only_uid(&removal.uid))).await?;
+    Ok(())
+}
+
+/// Does what a group's PodDisruptionBudget needs.
+///
+/// # Errors
+/// When the API server refuses; a conflict means that somebody else wrote it meanwhile, or has one of this name.
+pub async fn budget(client: &Client, step: &BudgetStep) -> Result<(), ApplyError> {
+    match step {
+        BudgetStep::Write {
+            id,
+            max_unavailable,
+            seen,
+        } => {
+            let api: Api<PodDisruptionBudget> = Api::namespaced(client.clone(), &id.namespace);
+            let mut body = resources::disruption_budget(&id.name, *max_unavailable);
+            if let Some(version) = seen {
+                body["metadata"]["resourceVersion"] = json!(version);
+                // One that somebody edited may have it, and the two exclude each other.
+                body["spec"]["minAvailable"] = Value::Null;
+                deadline(api.patch(&id.name, &merge(labels::MANAGER), &Patch::Merge(&body))).await?;
+            } else {
+                let object = serde_json::from_value(body)?;
+                deadline(api.create(&created_by(labels::MANAGER), &object)).await?;
+            }
+        }
+        BudgetStep::Remove { id, uid } => {
+            let api: Api<PodDisruptionBudget> = Api::namespaced(client.clone(), &id.namespace);
+            deadline(api.delete(&id.name, &only_uid(uid))).await?;
+        }
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 
 mod api_server;
 pub mod apply;
+pub mod budgets;
 pub mod consent;
 pub mod convert;
 pub mod decide;
@@ -83,11 +84,17 @@ pub async fn run_controller(client: Client, config: ControllerConfig, caches: Ar
         options,
         settings,
     } = config;
+    let node_controller = !options.no_node_controller;
     let discovery = Discovery::new(client.clone(), caches, own_namespace, options, settings.clone());
     // Its own task: whatever happens to one, the other goes on.
     let discovery = AbortOnDrop(tokio::spawn(discovery.run()));
-    let parts = scope.parts();
-    future::join_all(parts.iter().map(|part| reconcile_nodes(&client, part, &settings))).await;
+    if node_controller {
+        let parts = scope.parts();
+        future::join_all(parts.iter().map(|part| reconcile_nodes(&client, part, &settings))).await;
+    } else {
+        tracing::info!("StellarNodes are left to another operator");
+        future::pending::<()>().await;
+    }
     drop(discovery);
 }
 

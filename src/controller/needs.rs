@@ -241,6 +241,9 @@ impl<'a> Context<'a> {
     }
 
     fn for_spec(&self, validator: &Validator) -> Option<Need> {
+        if self.options.no_node_controller {
+            return None;
+        }
         let workload = validator
             .workload
             .as_ref()

@@ -77,6 +77,20 @@ pub fn quorum_warnings(config: &ValidatorConfig) -> Vec<String> {
     }
 }
 
+/// Whether a validator's quorum is itself, as far as its `quorumSet` says so without its key: by `$self` alone.
+pub fn trusts_only_itself(config: &ValidatorConfig) -> bool {
+    let parsed = config
+        .quorum_set
+        .as_deref()
+        .map(|text| document::parse("quorumSet", text));
+    let Some(Ok(mut quorum)) = parsed else {
+        return false;
+    };
+    complete(&mut quorum, &core_table(config));
+    let consensus = examine_alone(&quorum, config.home_domain.as_deref());
+    consensus.problems.is_empty() && consensus.set.is_some_and(|set| set.keys() == ["$self"])
+}
+
 /// How many validators of its `quorumSet` can fail without stopping the one that trusts it; `None` where it is not legal.
 pub fn failures_tolerated(config: &ValidatorConfig) -> Option<usize> {
     let mut quorum = document::parse("quorumSet", config.quorum_set.as_deref()?).ok()?;
@@ -267,4 +281,29 @@ fn history_problems(history: &Value) -> Vec<String> {
         }
     }
     problems
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_validator_that_trusts_only_itself_is_known_by_its_name_for_itself() {
+        let key = "GDKXE2OZMJIPOSLNA6N6F2BVCI3O777I2OOC4BV7VOYUEHYX7RTRYA7Y";
+        let trusts = |validators: &str| {
+            let config: ValidatorConfig = serde_json::from_value(json!({
+                "seedSecretRef": "seed",
+                "coreConfig": "UNSAFE_QUORUM=true\nFAILURE_SAFETY=0",
+                "quorumSet": format!("[QUORUM_SET]\nTHRESHOLD_PERCENT=100\nVALIDATORS=[{validators}]"),
+            }))
+            .unwrap();
+            assert_eq!(check_validator(&config), [], "{validators}");
+            trusts_only_itself(&config)
+        };
+        assert!(trusts("\"$self\""));
+        assert!(!trusts(&format!("\"$self\", \"{key}\"")));
+        assert!(!trusts(&format!("\"{key}\"")));
+    }
 }

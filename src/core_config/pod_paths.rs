@@ -55,15 +55,20 @@ pub fn render_config_args(node: &NodeId, seed_file: Option<&str>) -> Vec<String>
     args.into_iter().map(str::to_owned).collect()
 }
 
-/// The arguments with which a pod starts the sidecar that tells whether it votes.
-pub fn health_args() -> Vec<String> {
-    vec![
+/// The arguments with which a pod starts the sidecar that tells whether it votes. A validator whose quorum is itself votes
+/// alone.
+pub fn health_args(alone: bool) -> Vec<String> {
+    let mut args = vec![
         "health".to_owned(),
         "--listen".to_owned(),
         format!("0.0.0.0:{}", labels::HEALTH_PORT),
         "--info-url".to_owned(),
         format!("http://127.0.0.1:{}/info", labels::HTTP_PORT),
-    ]
+    ];
+    if alone {
+        args.push("--alone".to_owned());
+    }
+    args
 }
 
 #[cfg(test)]
@@ -91,7 +96,8 @@ mod tests {
         for args in [
             render_config_args(&node, None),
             render_config_args(&node, Some("/seed/file")),
-            health_args(),
+            health_args(false),
+            health_args(true),
         ] {
             let line = std::iter::once("stellar-operator".to_owned()).chain(args);
             assert!(crate::cli::Cli::try_parse_from(line).is_ok());

@@ -141,6 +141,23 @@ pub fn keep_what_never_changes(desired: &mut Value, stored: &StatefulSet) {
     }
 }
 
+/// The PodDisruptionBudget of the validators that read this ConfigMap.
+pub fn disruption_budget(list: &str, max_unavailable: u32) -> Value {
+    let peers = labels::peers_value(list);
+    json!({
+        "metadata": {
+            "name": list,
+            "labels": { labels::NAME: labels::STELLAR_NODE, labels::MANAGED_BY: labels::OPERATOR, labels::PEERS: peers },
+        },
+        "spec": {
+            "maxUnavailable": max_unavailable,
+            "selector": { "matchLabels": { labels::NAME: labels::STELLAR_NODE, labels::PEERS: peers } },
+            // A validator that does not vote must not hold up the draining of its machine.
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
+    })
+}
+
 /// A StatefulSet's `replicas` alone, for the field manager that scales.
 pub fn scale(name: &str, namespace: &str, replicas: i32) -> Value {
     json!({

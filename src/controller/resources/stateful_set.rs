@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{STELLAR_UID, Subject, restricted, selector, spec_hash};
-use crate::core_config::pod_paths;
+use crate::core_config::{self, pod_paths};
 use crate::crd::{KeySource, StellarNodeSpec, StorageConfig};
 use crate::labels;
 
@@ -51,7 +51,7 @@ fn template(subject: &Subject<'_>) -> Value {
     let mut annotations = json!(subject.spec.pod_annotations.clone().unwrap_or_default());
     annotations[labels::SPEC_HASH] = json!(spec_hash(subject.spec));
     json!({
-        "metadata": { "labels": subject.labels(), "annotations": annotations },
+        "metadata": { "labels": pod_labels(subject), "annotations": annotations },
         "spec": {
             "automountServiceAccountToken": false,
             "enableServiceLinks": false,
@@ -79,6 +79,12 @@ fn template(subject: &Subject<'_>) -> Value {
             ],
         },
     })
+}
+
+fn pod_labels(subject: &Subject<'_>) -> Value {
+    let mut labels = subject.labels();
+    labels[labels::PEERS] = json!(labels::peers_value(subject.config.known_peers_config_map()));
+    labels
 }
 
 fn anti_affinity(subject: &Subject<'_>) -> Value {
@@ -162,7 +168,7 @@ fn health(subject: &Subject<'_>) -> Value {
         "image": subject.settings.operator_image,
         "restartPolicy": "Always",
         "command": ["stellar-operator"],
-        "args": pod_paths::health_args(),
+        "args": pod_paths::health_args(core_config::trusts_only_itself(subject.config)),
         "ports": [{ "name": "health", "containerPort": labels::HEALTH_PORT, "protocol": "TCP" }],
         "readinessProbe": {
             "httpGet": { "path": pod_paths::VOTING_PATH, "port": "health" },
