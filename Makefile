@@ -26,7 +26,7 @@ check: ## Format, lints, documentation, generated files
 
 cluster-tests: ## The tests that need a control plane, alone
 	@cargo build --workspace --tests
-	@tests/cluster/with sh -c 'cargo test --test promises -- --test-threads 6 && cargo test --test webhook'
+	@tests/cluster/with sh -c 'cargo test --test promises -- --test-threads 6 && cargo test --test alone -- --test-threads 1 && cargo test --test webhook'
 
 soak: ## Five minutes left alone, power cuts with late kubelets, with the waits that are shipped (about 9 minutes)
 	@cargo build --workspace --tests

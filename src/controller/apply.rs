@@ -9,6 +9,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, ResourceExt as _};
 use serde::Serialize;
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use super::budgets::BudgetStep;
 use super::convert::is_ours;
 use super::decide::{ListRemoval, ListWrite, Plan, RecordWrite};
+use super::objects::GuardedNode;
 use super::resources::{self, BuildError, BuildSettings};
 use super::snapshot::{LastRestart, PublishedList, Snapshot, Turn, TurnLease, Workload};
 use crate::api::{ApiError, deadline};
@@ -356,15 +358,29 @@ pub async fn delete_pod(client: &Client, namespace: &str, name: &str, uid: &str)
 /// # Errors
 /// When the API server refuses.
 pub async fn status(client: &Client, node: &StellarNode, manager: &str, part: &Value) -> Result<(), ApplyError> {
-    let namespace = node.namespace().unwrap_or_default();
-    let api: Api<StellarNode> = Api::namespaced(client.clone(), &namespace);
+    status_of(client, &node.metadata, manager, part).await
+}
+
+/// The controller's part of the status of a StellarNode that cannot be parsed.
+///
+/// # Errors
+/// When the API server refuses.
+pub async fn unreadable(client: &Client, node: &ObjectMeta, part: &Value) -> Result<(), ApplyError> {
+    status_of(client, node, labels::MANAGER_NODE_STATUS, part).await
+}
+
+async fn status_of(client: &Client, node: &ObjectMeta, manager: &str, part: &Value) -> Result<(), ApplyError> {
+    let name = node.name.as_deref().unwrap_or_default();
+    let namespace = node.namespace.as_deref().unwrap_or_default();
+    // The answer may be an object that cannot be parsed, and nobody reads it.
+    let api: Api<GuardedNode> = Api::namespaced(client.clone(), namespace);
     let body = json!({
         "apiVersion": labels::API_VERSION,
         "kind": labels::KIND,
-        "metadata": { "name": node.name_any(), "uid": node.uid() },
+        "metadata": { "name": name, "uid": node.uid },
         "status": part,
     });
-    deadline(api.patch_status(&node.name_any(), &server_side(manager), &Patch::Apply(&body))).await?;
+    deadline(api.patch_status(name, &server_side(manager), &Patch::Apply(&body))).await?;
     Ok(())
 }
 

@@ -65,6 +65,7 @@ pub async fn reconcile(node: Arc<GuardedNode>, context: Arc<Context>) -> Result<
                 error = invalid.error,
                 "StellarNode cannot be parsed; its objects stay as they are"
             );
+            apply::unreadable(&context.client, &invalid.metadata, &status::unreadable_part(invalid)).await?;
             return Ok(Action::await_change());
         }
     };
