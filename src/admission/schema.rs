@@ -103,7 +103,7 @@ fn check_fields(schema: &JSONSchemaProps, fields: &Map<String, Value>, path: &st
         let path = child(name);
         if let Some(schema) = field(schema, name) {
             check_value(schema, value, &path, errors);
-        } else {
+        } else if schema.x_kubernetes_preserve_unknown_fields != Some(true) {
             let message = "unknown field: kubectl refuses it, and what other clients send of it is lost; correct its spelling \
                            or remove it";
             errors.push(FieldError::forbidden(path, message));
@@ -226,6 +226,12 @@ mod tests {
                 &json!({ "limits": { "cpu": 2, "memory": "4Gi" } }),
             ),
             with(validator("v1"), "/spec/validatorConfig/peerPort", &json!(65535)),
+            with(
+                validator("v1"),
+                "/spec/sidecars",
+                &json!([{ "name": "a", "image": "b", "fieldOfTomorrow": null }]),
+            ),
+            with(validator("v1"), "/spec/affinity", &json!({ "fieldOfTomorrow": 1 })),
             with(validator("v1"), "/metadata/anything", &json!([1])),
             with(validator("v1"), "/status", &json!({ "replicas": "x" })),
         ] {
@@ -278,6 +284,32 @@ mod tests {
             ),
             (spec("storage", json!({ "size": 100 })), "spec.storage.size", "a text"),
             (spec("storage", json!("100Gi")), "spec.storage", "a map"),
+            (spec("affinity", json!([])), "spec.affinity", "a map"),
+            (
+                spec("sidecars", json!([{ "name": "a" }])),
+                "spec.sidecars[0].image",
+                "absent",
+            ),
+            (
+                spec("tolerations", json!([{ "kye": "a" }])),
+                "spec.tolerations[0].kye",
+                "unknown field",
+            ),
+            (
+                spec("probes", json!({ "liveness": { "periodSeconds": "5" } })),
+                "spec.probes.liveness.periodSeconds",
+                "a whole number",
+            ),
+            (
+                spec("storage", json!({ "mode": "Local" })),
+                "spec.storage.mode",
+                "\"EmptyDir\"",
+            ),
+            (
+                spec("validatorConfig/database", json!({ "secretKeyRef": { "name": "a" } })),
+                "spec.validatorConfig.database.secretKeyRef.key",
+                "absent",
+            ),
             (spec("suspendd", json!(true)), "spec.suspendd", "unknown field"),
             (
                 spec("validatorConfig/peerPort", json!(0)),
@@ -342,7 +374,7 @@ mod tests {
 
     #[test]
     fn every_keyword_of_our_schema_is_read() {
-        const READ: [&str; 20] = [
+        const READ: [&str; 21] = [
             "additionalProperties",
             "default",
             "description",
@@ -360,6 +392,7 @@ mod tests {
             "required",
             "type",
             "x-kubernetes-int-or-string",
+            "x-kubernetes-preserve-unknown-fields",
             // Left to the rules of the webhook, and of no meaning to a single manifest.
             "title",
             "x-kubernetes-list-type",

@@ -3,6 +3,7 @@
 //! Pure: same input, same bytes. The text that comes out holds the seed; nothing else here does.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use toml::{Table, Value};
@@ -22,6 +23,13 @@ pub struct Choices<'a> {
     pub peers_as: PeersAs,
     /// stellar-core's `DATABASE` in place of the base config's. It may hold a password: nothing that is said quotes it.
     pub database: Option<&'a str>,
+}
+
+impl fmt::Debug for Choices<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Choices");
+        shown.field("peers_as", &self.peers_as).finish_non_exhaustive()
+    }
 }
 
 /// The finished config of `node`.

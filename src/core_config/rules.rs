@@ -5,7 +5,7 @@ use serde_json::json;
 use stellar_strkey::ed25519::{PrivateKey, PublicKey};
 
 use super::*;
-use crate::crd::{StellarNodeSpec, ValidatorConfig};
+use crate::crd::{PeersAs, StellarNodeSpec, ValidatorConfig};
 use crate::peers::{NodeId, PeerList, PeerRecord};
 
 fn key(number: u8) -> String {
@@ -422,5 +422,45 @@ proptest! {
         check_core_config(&text);
         quorum_warnings(&trusting(&text, &text));
         let _ = render(&text, &seed(1), &[], None, &me(), None, &Choices::default());
+    }
+}
+
+#[test]
+fn peers_may_be_preferred() {
+    let base = base_config(&spec(Some(flat(4, "")))).unwrap();
+    let choices = Choices {
+        peers_as: PeersAs::Preferred,
+        database: None,
+    };
+    let own = ["core.example".to_owned()];
+    let known = render(&base, &seed(1), &own, Some(&list(4)), &me(), None, &Choices::default()).unwrap();
+    let preferred = render(&base, &seed(1), &own, Some(&list(4)), &me(), None, &choices).unwrap();
+    assert!(known.contains("KNOWN_PEERS=[") && !known.contains("PREFERRED_PEERS"));
+    assert_eq!(preferred, known.replace("KNOWN_PEERS=", "PREFERRED_PEERS="));
+    let alone = render(&base, &seed(1), &[], None, &me(), None, &choices).unwrap();
+    assert!(!alone.contains("PEERS="), "an empty list is left out");
+    let both = format!("PREFERRED_PEERS=['a']\n{base}");
+    assert!(render(&both, &seed(1), &own, None, &me(), None, &Choices::default()).is_ok());
+    let error = render(&both, &seed(1), &own, None, &me(), None, &choices).unwrap_err();
+    assert!(error.to_string().contains("PREFERRED_PEERS"), "{error}");
+}
+
+#[test]
+fn the_database_may_be_another_and_is_never_quoted() {
+    let base = base_config(&spec(Some(flat(4, "")))).unwrap();
+    let with = |database| {
+        let choices = Choices {
+            database: Some(database),
+            ..Choices::default()
+        };
+        assert!(!format!("{choices:?}").contains("hunter2"));
+        render(&base, &seed(1), &[], None, &me(), None, &choices)
+    };
+    let database = "postgresql://dbname=core host=db user=core password=hunter2";
+    let config: toml::Table = with(database).unwrap().parse().unwrap();
+    assert_eq!(config["DATABASE"].as_str(), Some(database));
+    for wrong in ["", "hunter2", "mysql://hunter2", "postgresql://a\nhunter2"] {
+        let error = format!("{:#}", anyhow::Error::from(with(wrong).unwrap_err()));
+        assert!(error.contains("Secret") && !error.contains("hunter2"), "{error}");
     }
 }

@@ -127,7 +127,7 @@ pub struct StorageConfig {
     /// What happens to the volume when the StellarNode is deleted: Delete or Retain. A Horizon server's goes with its pod.
     #[serde(default)]
     pub retention_policy: RetentionPolicy,
-    /// PersistentVolume (default), or EmptyDir: a directory of the machine's that is lost with the pod, for which size and class mean nothing. It never changes.
+    /// PersistentVolume (default), or EmptyDir: a directory of the machine's that is lost with the pod, for which size and class mean nothing. A validator's never changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<StorageMode>,
     /// Annotations of the volume claim. A validator's are written when its claim is made.

@@ -104,3 +104,7 @@ pub(super) fn fingerprint(pod: &PodSettings) -> Map<String, Value> {
     });
     given.chain(annotations).collect()
 }
+
+#[cfg(test)]
+#[path = "plumbing_tests.rs"]
+mod tests;
