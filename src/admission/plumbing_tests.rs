@@ -16,7 +16,8 @@ fn judged(node: Value, field: &str, value: &Value) -> Verdict {
 }
 
 fn sidecar(more: &Value) -> Value {
-    let mut sidecar = json!({ "name": "exporter", "image": "exporter:1" });
+    let restricted = json!({ "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } });
+    let mut sidecar = json!({ "name": "exporter", "image": "exporter:1", "securityContext": restricted });
     json_patch::merge(&mut sidecar, more);
     json!([sidecar])
 }
@@ -34,7 +35,6 @@ fn what_is_fine_passes_in_silence() {
     let sidecars = sidecar(&json!({
         "resources": { "limits": { "cpu": 2, "memory": "1Gi" } },
         "ports": [{ "containerPort": 9100 }, { "containerPort": 11625, "protocol": "UDP" }],
-        "securityContext": { "allowPrivilegeEscalation": false },
         "volumeMounts": [{ "name": "data", "mountPath": "/data" }],
     }));
     for node in [validator("v1"), horizon(), rpc()] {
@@ -283,6 +283,12 @@ fn what_is_unwise_is_told() {
             "probes",
             json!({ "startup": { "httpGet": { "port": 11626 } } }),
             "always fails",
+        ),
+        (
+            &h,
+            "sidecars",
+            sidecar(&json!({ "securityContext": { "capabilities": null } })),
+            "drop: [ALL]",
         ),
         (
             &v,

@@ -35,6 +35,12 @@ pub(super) fn check(spec: &Value, verdict: &mut Verdict) {
                 format!("{name} is given twice: keep one"),
             ));
         }
+        if !is_restricted(sidecar) {
+            verdict.warn(format!(
+                "{field}.securityContext: a namespace that enforces the Pod Security Standard restricted refuses the whole pod: \
+                 write allowPrivilegeEscalation: false and capabilities: {{drop: [ALL]}}"
+            ));
+        }
         if spec["nodeType"] == "Validator" {
             warn_of(sidecar, &field, verdict);
         }
@@ -125,6 +131,14 @@ fn check_ports(sidecar: &Value, field: &str, ports: &mut Vec<(i64, String)>, ver
             ports.push((number, format!("the port of container {name:?}")));
         }
     }
+}
+
+/// Whether a container is as restricted as ours; the rest of that standard it has from the pod.
+fn is_restricted(sidecar: &Value) -> bool {
+    let context = &sidecar["securityContext"];
+    let dropped = context["capabilities"]["drop"].as_array();
+    let drops_all = dropped.is_some_and(|dropped| dropped.iter().any(|capability| capability == "ALL"));
+    context["allowPrivilegeEscalation"] == false && drops_all && context["runAsNonRoot"] != false
 }
 
 /// What is unwise beside a validator.
