@@ -9,7 +9,7 @@ use super::context::Context;
 use super::field_error::FieldError;
 use super::quantity::Quantity;
 use super::validate::Verdict;
-use super::{api_server, port};
+use super::{api_server, plumbing, port, sidecars, storage};
 use crate::core_config;
 use crate::crd::{Network, StellarNode, ValidatorConfig};
 use crate::labels;
@@ -31,7 +31,9 @@ pub(super) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) 
     check_name(node, verdict);
     check_blocks(spec, verdict);
     check_resources(&spec["resources"], verdict);
-    check_storage(&spec["storage"], verdict);
+    storage::check(spec, verdict);
+    plumbing::check(spec, verdict);
+    sidecars::check(spec, verdict);
     api_server::check(node, context, verdict);
     if spec["nodeType"] == "Validator" && spec["validatorConfig"].is_object() {
         check_validator(node, context, verdict);
@@ -63,33 +65,8 @@ pub(super) fn check_change(node: &Value, old: &Value, verdict: &mut Verdict) {
             ),
         ));
     }
-    // Without storage a validator has a volume of the default size, and nobody else has one.
-    let has_volume = spec["nodeType"] == "Validator" || before["storage"].is_object() && spec["storage"].is_object();
-    if !has_volume {
-        return;
-    }
     check_downgrade(spec, before, verdict);
-    let size = |spec: &Value| Quantity::parse(spec["storage"]["size"].as_str().unwrap_or("100Gi"));
-    if let (Some(new), Some(was)) = (size(spec), size(before))
-        && new < was
-    {
-        verdict.error(FieldError::forbidden(
-            "spec.storage.size",
-            format!(
-                "a volume cannot shrink to {}: write {} or more",
-                spec["storage"]["size"].as_str().unwrap_or("100Gi"),
-                before["storage"]["size"].as_str().unwrap_or("100Gi")
-            ),
-        ));
-    }
-    let (class, was) = (&spec["storage"]["storageClass"], &before["storage"]["storageClass"]);
-    if class != was {
-        let (field, keep) = ("spec.storage.storageClass", "the class of a volume never changes");
-        verdict.error(match was.as_str() {
-            Some(was) => FieldError::forbidden(field, format!("{keep}: write {was:?}")),
-            None => FieldError::forbidden(field, format!("{keep}: leave it out, as before")),
-        });
-    }
+    storage::check_change(spec, before, verdict);
 }
 
 /// stellar-core refuses a database that a newer one has upgraded, and has no way back.
@@ -205,23 +182,11 @@ fn check_resources(resources: &Value, verdict: &mut Verdict) {
 }
 
 /// A quantity is a string or, in YAML without quotes, a number.
-fn amount_of(value: &Value) -> Option<Quantity> {
+pub(super) fn amount_of(value: &Value) -> Option<Quantity> {
     match value {
         Value::String(text) => Quantity::parse(text),
         Value::Number(number) => Quantity::parse(&number.to_string()),
         _ => None,
-    }
-}
-
-fn check_storage(storage: &Value, verdict: &mut Verdict) {
-    let Some(size) = storage.get("size") else {
-        return;
-    };
-    if amount_of(size).is_none_or(Quantity::is_zero) {
-        verdict.error(FieldError::invalid(
-            "spec.storage.size",
-            format!("{size} is no size of a volume: write for example 100Gi"),
-        ));
     }
 }
 

@@ -153,7 +153,10 @@ async fn apply_objects(
         scale(node, &stored, objects.replicas, client).await?;
     }
     let uid = node.uid().unwrap_or_default();
-    let refused = volume::keep(client, &namespace, &objects.claim, &uid, Maker::StatefulSet).await?;
+    let refused = match &objects.claim {
+        Some(claim) => volume::keep(client, &namespace, claim, &uid, Maker::StatefulSet).await?,
+        None => None,
+    };
     let mut report = ready(node, objects, ready_replicas(&stored));
     report.conditions.extend(refused.map(|refused| {
         let message = format!("its volume cannot grow: {refused}");

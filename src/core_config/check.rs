@@ -4,6 +4,7 @@
 use toml::{Table, Value};
 
 use super::consensus::{Consensus, examine};
+use super::render::peers_key;
 use super::{address, base, document, keys};
 use crate::crd::ValidatorConfig;
 use crate::labels;
@@ -36,7 +37,15 @@ pub fn check_validator(config: &ValidatorConfig) -> Vec<Problem> {
         .collect();
     add("spec.validatorConfig.historyArchiveUrls", urls);
     if let Some(text) = &config.core_config {
-        add("spec.validatorConfig.coreConfig", check_core_config(text));
+        let mut messages = check_core_config(text);
+        let key = peers_key(config.peers_as());
+        // KNOWN_PEERS is the operator's in any case.
+        if key != labels::KNOWN_PEERS && core_table(config).contains_key(key) {
+            messages.push(format!(
+                "{key} is where peersAs puts the peers: list yours in spec.validatorConfig.knownPeers"
+            ));
+        }
+        add("spec.validatorConfig.coreConfig", messages);
     }
     if let Some(text) = &config.quorum_set {
         let core = core_table(config);

@@ -42,7 +42,7 @@ pub use check::{
     trusts_only_itself,
 };
 pub use command::RenderConfig;
-pub use render::render;
+pub use render::{Choices, render};
 pub use seed::Seed;
 
 pub use address::problem as address_problem;

@@ -31,6 +31,7 @@ mod not_called;
 mod one_rollout_for_all;
 mod one_seed;
 mod peer_port_default;
+mod pod_plumbing;
 mod pods_deleted;
 mod power_cut;
 mod public_names;

@@ -19,6 +19,9 @@ pub(super) fn build(mut metadata: Value, storage: &StorageConfig) -> Value {
     if storage.retention_policy == RetentionPolicy::Retain {
         metadata["ownerReferences"] = json!([]);
     }
+    if let Some(annotations) = &storage.annotations {
+        metadata["annotations"] = json!(annotations);
+    }
     json!({
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
@@ -44,7 +47,7 @@ pub(super) fn spec(storage: &StorageConfig) -> Value {
 pub enum ClaimStep {
     /// Nothing.
     None,
-    /// Apply this: whom it belongs to changed.
+    /// Apply this: whom it belongs to changed, or its annotations did.
     Keep(Value),
     /// Apply this: it is to grow, which its storage class may refuse.
     Grow(Value),
@@ -82,7 +85,11 @@ impl ClaimStep {
         let to_be_owned = desired["metadata"]["ownerReferences"]
             .as_array()
             .is_some_and(|list| !list.is_empty());
-        if owned == to_be_owned && holds(&metadata["labels"], &desired["metadata"]["labels"]) {
+        let written = |part: &str| match &desired["metadata"][part] {
+            Value::Null => true,
+            desired => holds(&metadata[part], desired),
+        };
+        if owned == to_be_owned && written("labels") && written("annotations") {
             Self::None
         } else {
             Self::Keep(applied)

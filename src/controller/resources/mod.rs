@@ -5,6 +5,7 @@
 pub mod api_server;
 mod claim;
 mod config_map;
+mod plumbing;
 mod service;
 mod stateful_set;
 
@@ -16,7 +17,9 @@ use serde_json::{Map, Value, json};
 use crate::admission::context::{NoContext, OneNode};
 use crate::admission::{mutate, validate};
 use crate::core_config::{self, ConfigError};
-use crate::crd::{NodeType, RetentionPolicy, StellarNode, StellarNodeSpec, StorageConfig, ValidatorConfig};
+use crate::crd::{
+    NodeType, PeersAs, RetentionPolicy, StellarNode, StellarNodeSpec, StorageConfig, StorageMode, ValidatorConfig,
+};
 use crate::peers::NodeId;
 use crate::{digest, labels};
 
@@ -65,8 +68,8 @@ pub struct ValidatorObjects {
     pub service: Value,
     /// The StatefulSet.
     pub stateful_set: Value,
-    /// The volume claim that Kubernetes makes from it, as it is to become.
-    pub claim: Value,
+    /// The volume claim that Kubernetes makes from it, as it is to become; `None` where the data goes with the pod.
+    pub claim: Option<Value>,
     /// Number of pods that it is to have.
     pub replicas: i32,
 }
@@ -137,7 +140,11 @@ pub fn build(node: &StellarNode, settings: &BuildSettings) -> Result<ValidatorOb
 pub fn keep_what_never_changes(desired: &mut Value, stored: &StatefulSet) {
     let stored = json!(stored.spec);
     for field in ["selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"] {
-        desired["spec"][field] = stored[field].clone();
+        if stored[field].is_null() {
+            desired["spec"].as_object_mut().and_then(|spec| spec.remove(field));
+        } else {
+            desired["spec"][field] = stored[field].clone();
+        }
     }
 }
 
@@ -244,15 +251,24 @@ pub fn spec_hash(spec: &StellarNodeSpec) -> String {
     spec.replicas = 0;
     spec.min_available = None;
     spec.max_unavailable = None;
+    let storage = spec.storage.take();
+    let (in_pod, kept) = match storage.as_ref().map(StorageConfig::mode) {
+        Some(StorageMode::EmptyDir) => (true, None),
+        Some(StorageMode::PersistentVolume) | None => (false, storage),
+    };
     spec.storage = match spec.node_type {
-        NodeType::Validator => None,
+        NodeType::Validator => in_pod.then(|| StorageConfig {
+            mode: Some(StorageMode::EmptyDir),
+            ..StorageConfig::default()
+        }),
         // Its pods have a volume each.
-        NodeType::Horizon => spec.storage.map(|storage| StorageConfig {
+        NodeType::Horizon => kept.map(|storage| StorageConfig {
             retention_policy: RetentionPolicy::default(),
+            mode: None,
             ..storage
         }),
         // Its pod has the claim, or none.
-        NodeType::SorobanRpc => spec.storage.map(|_| StorageConfig::default()),
+        NodeType::SorobanRpc => kept.map(|_| StorageConfig::default()),
     };
     if let Some(config) = &mut spec.horizon_config {
         config.ingest_workers = None;
@@ -263,12 +279,17 @@ pub fn spec_hash(spec: &StellarNodeSpec) -> String {
     if let Some(config) = &mut spec.validator_config {
         config.peer_group = None;
         config.peer_port = Some(config.peer_port());
+        config.peers_as = Some(config.peers_as()).filter(|peers_as| *peers_as != PeersAs::default());
         config.known_peers_ref = Some(crate::crd::KnownPeersRef {
             name: config.known_peers_config_map().to_owned(),
             key: labels::KNOWN_PEERS.to_owned(),
         });
     }
-    let value = serde_json::to_value(&spec).unwrap_or_default();
+    let pod = plumbing::fingerprint(&std::mem::take(&mut spec.pod));
+    let mut value = serde_json::to_value(&spec).unwrap_or_default();
+    if let Value::Object(fields) = &mut value {
+        fields.extend(pod);
+    }
     digest::short_hex(canonical(value).unwrap_or_default().to_string().as_bytes(), 16)
 }
 

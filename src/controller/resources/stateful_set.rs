@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::{STELLAR_UID, Subject, restricted, selector, spec_hash};
+use super::{STELLAR_UID, Subject, plumbing, restricted, selector, spec_hash};
 use crate::core_config::{self, pod_paths};
-use crate::crd::{KeySource, StellarNodeSpec, StorageConfig};
+use crate::crd::{KeySource, StellarNodeSpec, StorageConfig, StorageMode};
 use crate::labels;
 
 /// Where the image keeps the program.
@@ -23,7 +23,7 @@ const TMP_VOLUME: &str = "tmp";
 pub(super) fn build(subject: &Subject<'_>) -> Value {
     let mut metadata = subject.metadata(&subject.name);
     metadata["annotations"] = json!({ labels::PEER_PORT: subject.config.peer_port().to_string() });
-    json!({
+    let mut stateful_set = json!({
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
         "metadata": metadata,
@@ -37,9 +37,18 @@ pub(super) fn build(subject: &Subject<'_>) -> Value {
             // With Delete a StatefulSet deleted by hand would take the claim with it.
             "persistentVolumeClaimRetentionPolicy": { "whenDeleted": "Retain", "whenScaled": "Retain" },
             "template": template(subject),
-            "volumeClaimTemplates": [claim_template(subject)],
         },
-    })
+    });
+    if keeps_data(subject) {
+        stateful_set["spec"]["volumeClaimTemplates"] = json!([claim_template(subject)]);
+    }
+    stateful_set
+}
+
+/// Whether the data outlives the pod.
+fn keeps_data(subject: &Subject<'_>) -> bool {
+    let mode = subject.spec.storage.as_ref().map(StorageConfig::mode);
+    mode != Some(StorageMode::EmptyDir)
 }
 
 /// Number of pods that a validator is to have: two nodes with one seed harm consensus.
@@ -48,9 +57,21 @@ pub(super) fn replicas(spec: &StellarNodeSpec) -> i32 {
 }
 
 fn template(subject: &Subject<'_>) -> Value {
-    let mut annotations = json!(subject.spec.pod_annotations.clone().unwrap_or_default());
+    let mut annotations = json!(subject.spec.pod.pod_annotations.clone().unwrap_or_default());
     annotations[labels::SPEC_HASH] = json!(spec_hash(subject.spec));
-    json!({
+    let mut volumes = vec![
+        json!({ "name": BASE_VOLUME, "configMap": { "name": labels::config_map_name(&subject.name) } }),
+        // Optional: a pod must start before the first discovery.
+        json!({ "name": PEERS_VOLUME,
+                "configMap": { "name": subject.config.known_peers_config_map(), "optional": true } }),
+        // The seed is in this file: it stays in memory.
+        json!({ "name": CONFIG_VOLUME, "emptyDir": { "medium": "Memory" } }),
+        json!({ "name": TMP_VOLUME, "emptyDir": {} }),
+    ];
+    if !keeps_data(subject) {
+        volumes.push(json!({ "name": DATA_VOLUME, "emptyDir": {} }));
+    }
+    let mut template = json!({
         "metadata": { "labels": pod_labels(subject), "annotations": annotations },
         "spec": {
             "automountServiceAccountToken": false,
@@ -68,17 +89,11 @@ fn template(subject: &Subject<'_>) -> Value {
             "affinity": anti_affinity(subject),
             "initContainers": [render_config(subject), new_db(subject), health(subject)],
             "containers": [core(subject)],
-            "volumes": [
-                { "name": BASE_VOLUME, "configMap": { "name": labels::config_map_name(&subject.name) } },
-                // Optional: a pod must start before the first discovery.
-                { "name": PEERS_VOLUME,
-                  "configMap": { "name": subject.config.known_peers_config_map(), "optional": true } },
-                // The seed is in this file: it stays in memory.
-                { "name": CONFIG_VOLUME, "emptyDir": { "medium": "Memory" } },
-                { "name": TMP_VOLUME, "emptyDir": {} },
-            ],
+            "volumes": volumes,
         },
-    })
+    });
+    plumbing::lay(&mut template, &subject.spec.pod);
+    template
 }
 
 fn pod_labels(subject: &Subject<'_>) -> Value {
@@ -117,7 +132,7 @@ fn render_config(subject: &Subject<'_>) -> Value {
         "name": labels::RENDER_CONTAINER,
         "image": subject.settings.operator_image,
         "command": ["stellar-operator"],
-        "args": pod_paths::render_config_args(&subject.node(), seed_file(subject)),
+        "args": pod_paths::render_config_args(&subject.node(), seed_file(subject), subject.config.peers_as()),
         "volumeMounts": [
             { "name": BASE_VOLUME, "mountPath": pod_paths::BASE_DIR, "readOnly": true },
             { "name": PEERS_VOLUME, "mountPath": pod_paths::PEERS_DIR, "readOnly": true },
@@ -133,6 +148,12 @@ fn render_config(subject: &Subject<'_>) -> Value {
         env.push(json!({
             "name": pod_paths::SEED_ENV,
             "valueFrom": { "secretKeyRef": { "name": subject.config.seed_secret_ref, "key": labels::SEED_KEY } },
+        }));
+    }
+    if let Some(database) = &subject.config.database {
+        env.push(json!({
+            "name": pod_paths::DATABASE_ENV,
+            "valueFrom": { "secretKeyRef": database.secret_key_ref },
         }));
     }
     container["env"] = json!(env);
@@ -212,17 +233,22 @@ fn storage(subject: &Subject<'_>) -> StorageConfig {
 }
 
 fn claim_template(subject: &Subject<'_>) -> Value {
+    let storage = storage(subject);
+    // By our label a claim is known that was made from this.
+    let mut metadata = json!({ "name": DATA_VOLUME, "labels": subject.labels() });
+    if let Some(annotations) = &storage.annotations {
+        metadata["annotations"] = json!(annotations);
+    }
     json!({
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        // By our label a claim is known that was made from this.
-        "metadata": { "name": DATA_VOLUME, "labels": subject.labels() },
-        "spec": super::claim::spec(&storage(subject)),
+        "metadata": metadata,
+        "spec": super::claim::spec(&storage),
     })
 }
 
-/// The claim that Kubernetes makes from the template, as it is to become.
-pub(super) fn claim(subject: &Subject<'_>) -> Value {
+/// The claim that Kubernetes makes from the template, as it is to become; `None` where the data goes with the pod.
+pub(super) fn claim(subject: &Subject<'_>) -> Option<Value> {
     let name = format!("{DATA_VOLUME}-{}-0", subject.name);
-    super::claim::build(subject.metadata(&name), &storage(subject))
+    keeps_data(subject).then(|| super::claim::build(subject.metadata(&name), &storage(subject)))
 }

@@ -11,7 +11,9 @@ use kube::{Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::{BuildError, claim, owned_metadata, selector};
-use crate::crd::{HorizonConfig, Network, NodeType, SorobanConfig, StellarNode, StellarNodeSpec, StorageConfig};
+use crate::crd::{
+    HorizonConfig, Network, NodeType, SorobanConfig, StellarNode, StellarNodeSpec, StorageConfig, StorageMode,
+};
 use crate::{core_config, labels};
 
 /// Where the volume is mounted; also the working directory.
@@ -182,12 +184,18 @@ impl Server<'_> {
         if self.spec.suspended { 0 } else { self.spec.replicas }
     }
 
+    /// The storage that is a volume.
+    fn storage(&self) -> Option<&StorageConfig> {
+        let storage = self.spec.storage.as_ref();
+        storage.filter(|storage| storage.mode() == StorageMode::PersistentVolume)
+    }
+
     /// The storage that has a claim of its own. Horizon keeps nothing that it could not fetch again, so its pods have each a
     /// volume that goes with them, however many there are.
     fn claimed(&self) -> Option<&StorageConfig> {
         match self.kind {
             Kind::Horizon(_) => None,
-            Kind::SorobanRpc(_) => self.spec.storage.as_ref(),
+            Kind::SorobanRpc(_) => self.storage(),
         }
     }
 
