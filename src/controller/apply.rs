@@ -353,11 +353,16 @@ pub async fn delete_pod(client: &Client, namespace: &str, name: &str, uid: &str)
     Ok(())
 }
 
-/// Part of a StellarNode's status, by the manager that owns that part.
+/// Part of a StellarNode's status, by the manager that owns that part; gives back the node as it is now, if it can be read.
 ///
 /// # Errors
 /// When the API server refuses.
-pub async fn status(client: &Client, node: &StellarNode, manager: &str, part: &Value) -> Result<(), ApplyError> {
+pub async fn status(
+    client: &Client,
+    node: &StellarNode,
+    manager: &str,
+    part: &Value,
+) -> Result<Option<StellarNode>, ApplyError> {
     status_of(client, &node.metadata, manager, part).await
 }
 
@@ -366,13 +371,19 @@ pub async fn status(client: &Client, node: &StellarNode, manager: &str, part: &V
 /// # Errors
 /// When the API server refuses.
 pub async fn unreadable(client: &Client, node: &ObjectMeta, part: &Value) -> Result<(), ApplyError> {
-    status_of(client, node, labels::MANAGER_NODE_STATUS, part).await
+    status_of(client, node, labels::MANAGER_NODE_STATUS, part).await?;
+    Ok(())
 }
 
-async fn status_of(client: &Client, node: &ObjectMeta, manager: &str, part: &Value) -> Result<(), ApplyError> {
+async fn status_of(
+    client: &Client,
+    node: &ObjectMeta,
+    manager: &str,
+    part: &Value,
+) -> Result<Option<StellarNode>, ApplyError> {
     let name = node.name.as_deref().unwrap_or_default();
     let namespace = node.namespace.as_deref().unwrap_or_default();
-    // The answer may be an object that cannot be parsed, and nobody reads it.
+    // The answer may be an object that cannot be parsed.
     let api: Api<GuardedNode> = Api::namespaced(client.clone(), namespace);
     let body = json!({
         "apiVersion": labels::API_VERSION,
@@ -380,8 +391,8 @@ async fn status_of(client: &Client, node: &ObjectMeta, manager: &str, part: &Val
         "metadata": { "name": name, "uid": node.uid },
         "status": part,
     });
-    deadline(api.patch_status(name, &server_side(manager), &Patch::Apply(&body))).await?;
-    Ok(())
+    let answer = deadline(api.patch_status(name, &server_side(manager), &Patch::Apply(&body))).await?;
+    Ok(answer.0.ok())
 }
 
 /// Restarts the holder of a turn as a plan says.

@@ -21,6 +21,7 @@ pub mod notices;
 pub mod objects;
 pub mod observe;
 pub mod options;
+pub mod own_writes;
 mod paused;
 pub mod peer_discovery;
 pub mod reconciler;
@@ -57,6 +58,7 @@ pub use resources::BuildSettings;
 
 use crate::labels;
 use objects::GuardedNode;
+use own_writes::OwnWrites;
 use seeds::Claims;
 
 /// Image of the init container and the sidecar, unless another is named.
@@ -130,6 +132,7 @@ async fn reconcile_nodes(client: &Client, part: &ScopePart, settings: &BuildSett
         settings: settings.clone(),
         nodes: reader.clone(),
         claims: Claims::default(),
+        writes: OwnWrites::default(),
     });
     let owned = Config::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
     // Our own status writes wake nobody: they change neither generation nor annotations.

@@ -17,6 +17,7 @@ use super::api_server;
 use super::apply::{self, ApplyError};
 use super::convert::is_ours;
 use super::objects::GuardedNode;
+use super::own_writes::OwnWrites;
 use super::report::Finding;
 use super::resources::{self, BuildSettings, ValidatorObjects};
 use super::seeds::{self, Claims};
@@ -41,6 +42,8 @@ pub struct Context {
     pub nodes: Store<GuardedNode>,
     /// Who was started with which seed.
     pub claims: Claims,
+    /// What we wrote and the cache may not have yet.
+    pub writes: OwnWrites,
 }
 
 impl std::fmt::Debug for Context {
@@ -76,8 +79,9 @@ pub async fn reconcile(node: Arc<GuardedNode>, context: Arc<Context>) -> Result<
         NodeType::Validator => validator(node, &context).await?,
         NodeType::Horizon | NodeType::SorobanRpc => Box::pin(api_server::reconcile(node, &context.client)).await?,
     };
-    if let Some(part) = status::node_part(node, &report, clock::now()) {
-        apply::status(&context.client, node, labels::MANAGER_NODE_STATUS, &part).await?;
+    if let Some(part) = status::node_part(&context.writes.freshest(node), &report, clock::now()) {
+        let answer = apply::status(&context.client, node, labels::MANAGER_NODE_STATUS, &part).await?;
+        answer.into_iter().for_each(|answer| context.writes.wrote(answer));
     }
     Ok(next)
 }
