@@ -26,16 +26,16 @@ check: ## Format, lints, documentation, generated files
 
 cluster-tests: ## The tests that need a control plane, alone
 	@cargo build --workspace --tests
-	@tests/cluster/with sh -c 'cargo test --test promises -- --test-threads 6 && cargo test --test webhook'
+	@tests/cluster/with sh -c 'cargo test --test promises -- --test-threads 6 && cargo test --test alone -- --test-threads 1 && cargo test --test webhook'
 
-soak: ## Five minutes left alone, power cuts with late kubelets, with the waits that are shipped (about 9 minutes)
+soak: ## Five minutes left alone, twenty nodes at rest, power cuts with late kubelets, with the waits that are shipped (about 9 minutes)
 	@cargo build --workspace --tests
-	@tests/cluster/with cargo test --test soak -- --test-threads 4 --nocapture
+	@CLUSTER_AUDIT=1 tests/cluster/with cargo test --test soak -- --test-threads 4 --nocapture
 
-scale: ## Figures with 1,000 validators, or SCALE_VALIDATORS (about 10 minutes)
+scale: ## Figures with 10 and with 1,000 validators, or SCALE_VALIDATORS (about 15 minutes)
 	@cargo build --workspace
 	@cargo build --release --bins --test scale
-	@CLUSTER_AUDIT=1 tests/cluster/with cargo test --release --test scale -- --nocapture
+	@CLUSTER_AUDIT=1 tests/cluster/with cargo test --release --test scale -- --test-threads 1 --nocapture
 
 generate: ## Write the generated files anew
 	@$(BUILD)

@@ -34,6 +34,9 @@ pub const OPERATOR: &str = "stellar-operator";
 /// Label of the known-peers ConfigMap: a short hash of the network's passphrase.
 pub const NETWORK: &str = "stellar.org/network";
 
+/// Label of validators' pods and of their group's PodDisruptionBudget: which known-peers ConfigMap, see [`peers_value`].
+pub const PEERS: &str = "stellar.org/peers";
+
 /// Annotation of a validator's StatefulSet: the port that other validators dial.
 pub const PEER_PORT: &str = "stellar.org/peer-port";
 /// Annotation of a pod template: when the operator last restarted the validator for its peers (RFC 3339).
@@ -146,6 +149,15 @@ pub const PREVIOUS_CA_CERTS: &str = "previous-ca.crt";
 pub const DEFAULT_WEBHOOK_CONFIGURATION: &str = "stellar-operator";
 /// The webhook's Service, unless another is named.
 pub const DEFAULT_WEBHOOK_SERVICE: &str = "stellar-operator-webhook";
+
+/// The value of the label [`PEERS`] for the ConfigMap of this name.
+pub fn peers_value(config_map: &str) -> String {
+    // A label value is shorter than a name may be.
+    match config_map.len() {
+        ..=63 => config_map.to_owned(),
+        _ => crate::digest::short_hex(config_map.as_bytes(), 16),
+    }
+}
 
 /// Name of the ConfigMap with the base config of a node.
 pub fn config_map_name(node: &str) -> String {

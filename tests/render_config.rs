@@ -187,6 +187,39 @@ fn the_seed_may_come_from_a_file() {
 }
 
 #[test]
+fn the_database_of_the_env_is_in_the_file_and_nowhere_else() {
+    let pod = Pod::new();
+    pod.write("peers.json", &list().to_json());
+    let database = "postgresql://dbname=core host=db password=hunter2";
+    let rendered = |database: &str, peers_as: &str| {
+        let mut command = pod.command();
+        command
+            .env("STELLAR_CORE_SEED", seed())
+            .env("STELLAR_CORE_DATABASE", database);
+        command.args(["--peers-as", peers_as]).output().unwrap()
+    };
+    let output = rendered(&format!("{database}\n"), "Preferred");
+    assert!(output.status.success(), "{}", said(&output));
+    let config = pod.read("stellar-core.cfg");
+    assert!(config.contains(&format!("DATABASE=\"{database}\"\n")), "{config}");
+    assert!(config.contains("PREFERRED_PEERS=[\"10.244.0.2:11625\"") && !config.contains("KNOWN_PEERS"));
+    let mode = fs::metadata(pod.path("stellar-core.cfg")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(!said(&output).contains("hunter2") && !pod.read("report").contains("hunter2"));
+    for wrong in ["", "hunter2", "postgresql://a\nhunter2"] {
+        let output = rendered(wrong, "Known");
+        assert_eq!(output.status.code(), Some(1), "{wrong}");
+        let said = said(&output);
+        assert!(
+            said.contains("connection string") && !said.contains("hunter2"),
+            "{said}"
+        );
+        assert_eq!(pod.read("stellar-core.cfg"), config, "{wrong}: the file is as it was");
+    }
+    assert!(!rendered(database, "Both").status.success());
+}
+
+#[test]
 fn what_cannot_be_done_is_said_in_one_line_and_leaves_nothing() {
     let broken_seed = seed().replace(&seed()[3..6], "777");
     // What to change in the pod, the seed in the env, what is said.

@@ -9,8 +9,8 @@ use super::context::Context;
 use super::disruption;
 use super::field_error::FieldError;
 use super::stellar_node::{is_subdomain, not_a_name};
-use super::url;
 use super::validate::Verdict;
+use super::{storage, url};
 use crate::core_config;
 use crate::crd::Network;
 use crate::labels;
@@ -67,7 +67,7 @@ fn check_horizon(spec: &Value, verdict: &mut Verdict) {
             "spec.horizonConfig.ingestWorkers: Horizon has no such setting any more, so it has no effect: remove it",
         );
     }
-    if spec["storage"]["retentionPolicy"] == "Retain" {
+    if spec["storage"]["retentionPolicy"] == "Retain" && !storage::in_pod(spec) {
         verdict.warn(
             "spec.storage.retentionPolicy: a Horizon server's volume holds only what its captive core can fetch again and goes \
              with its pod: Retain has no effect",
@@ -85,7 +85,7 @@ fn check_rpc(spec: &Value, verdict: &mut Verdict) {
             .warn("spec.sorobanConfig.enablePreflight: Stellar RPC always simulates, so it has no effect: remove it");
     }
     let replicas = spec["replicas"].as_i64().unwrap_or(1);
-    if replicas > 1 && spec["storage"].is_object() {
+    if replicas > 1 && spec["storage"].is_object() && !storage::in_pod(spec) {
         verdict.error(FieldError::invalid(
             "spec.replicas",
             format!(

@@ -15,7 +15,7 @@
 //! | `manifests` | how [`check`] reads files |
 //! | `schema` | what the CRD's schema refuses, for [`check`] |
 //! | `strict_json` | JSON in which no key is given twice |
-//! | `stellar_node`, `api_server`, `disruption`, `workload` | the rules for each kind; `port`, `quantity`, `url` for each sort of value |
+//! | `stellar_node`, `api_server`, `disruption`, `plumbing`, `sidecars`, `storage`, `workload` | the rules for each kind; `port`, `quantity`, `url` for each sort of value |
 //! | [`decide`] | review → answer: what always passes, and who decides the rest |
 //! | [`rules`] | all of that behind [`reviewer`] |
 //! | [`reviewer`] | what the HTTP layer knows of the rules: a body goes in, an answer comes out |
@@ -30,6 +30,7 @@ pub mod field_error;
 pub mod limits;
 mod manifests;
 pub mod mutate;
+mod plumbing;
 mod port;
 pub(crate) mod quantity;
 pub mod review;
@@ -37,8 +38,10 @@ pub mod reviewer;
 pub mod rules;
 mod schema;
 pub mod server;
+mod sidecars;
 pub mod stateful_set;
 mod stellar_node;
+mod storage;
 mod strict_json;
 mod url;
 pub mod validate;
@@ -48,6 +51,8 @@ mod workload;
 mod fixtures;
 #[cfg(test)]
 mod mutate_tests;
+#[cfg(test)]
+mod plumbing_tests;
 #[cfg(test)]
 mod validate_tests;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::field_error::FieldError;
 use super::quantity::Quantity;
 use super::validate::Verdict;
-use super::{api_server, port};
+use super::{api_server, plumbing, port, sidecars, storage};
 use crate::core_config;
 use crate::crd::{Network, StellarNode, ValidatorConfig};
 use crate::labels;
@@ -31,7 +31,9 @@ pub(super) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) 
     check_name(node, verdict);
     check_blocks(spec, verdict);
     check_resources(&spec["resources"], verdict);
-    check_storage(&spec["storage"], verdict);
+    storage::check(spec, verdict);
+    plumbing::check(spec, verdict);
+    sidecars::check(spec, verdict);
     api_server::check(node, context, verdict);
     if spec["nodeType"] == "Validator" && spec["validatorConfig"].is_object() {
         check_validator(node, context, verdict);
@@ -63,32 +65,30 @@ pub(super) fn check_change(node: &Value, old: &Value, verdict: &mut Verdict) {
             ),
         ));
     }
-    // Without storage a validator has a volume of the default size, and nobody else has one.
-    let has_volume = spec["nodeType"] == "Validator" || before["storage"].is_object() && spec["storage"].is_object();
-    if !has_volume {
+    check_downgrade(spec, before, verdict);
+    storage::check_change(spec, before, verdict);
+}
+
+/// stellar-core refuses a database that a newer one has upgraded, and has no way back.
+fn check_downgrade(spec: &Value, before: &Value, verdict: &mut Verdict) {
+    let (Some(new), Some(was)) = (spec["version"].as_str(), before["version"].as_str()) else {
         return;
-    }
-    let size = |spec: &Value| Quantity::parse(spec["storage"]["size"].as_str().unwrap_or("100Gi"));
-    if let (Some(new), Some(was)) = (size(spec), size(before))
-        && new < was
+    };
+    if spec["nodeType"] == "Validator"
+        && let (Some(now), Some(then)) = (release(new), release(was))
+        && now < then
     {
-        verdict.error(FieldError::forbidden(
-            "spec.storage.size",
-            format!(
-                "a volume cannot shrink to {}: write {} or more",
-                spec["storage"]["size"].as_str().unwrap_or("100Gi"),
-                before["storage"]["size"].as_str().unwrap_or("100Gi")
-            ),
+        verdict.warn(format!(
+            "spec.version: {new} is older than {was}, and an older stellar-core does not start with a database that a newer \
+             one has upgraded: go on only if {was} has never run, or with a new volume"
         ));
     }
-    let (class, was) = (&spec["storage"]["storageClass"], &before["storage"]["storageClass"]);
-    if class != was {
-        let (field, keep) = ("spec.storage.storageClass", "the class of a volume never changes");
-        verdict.error(match was.as_str() {
-            Some(was) => FieldError::forbidden(field, format!("{keep}: write {was:?}")),
-            None => FieldError::forbidden(field, format!("{keep}: leave it out, as before")),
-        });
-    }
+}
+
+/// The numbers that an image tag such as `26.0.1-3109.e78c97ed0.jammy` or `v26.0.1` begins with.
+fn release(tag: &str) -> Option<Vec<u32>> {
+    let numbers = tag.strip_prefix('v').unwrap_or(tag).split('-').next()?;
+    numbers.split('.').map(|number| number.parse().ok()).collect()
 }
 
 fn check_name(node: &Value, verdict: &mut Verdict) {
@@ -182,23 +182,11 @@ fn check_resources(resources: &Value, verdict: &mut Verdict) {
 }
 
 /// A quantity is a string or, in YAML without quotes, a number.
-fn amount_of(value: &Value) -> Option<Quantity> {
+pub(super) fn amount_of(value: &Value) -> Option<Quantity> {
     match value {
         Value::String(text) => Quantity::parse(text),
         Value::Number(number) => Quantity::parse(&number.to_string()),
         _ => None,
-    }
-}
-
-fn check_storage(storage: &Value, verdict: &mut Verdict) {
-    let Some(size) = storage.get("size") else {
-        return;
-    };
-    if amount_of(size).is_none_or(Quantity::is_zero) {
-        verdict.error(FieldError::invalid(
-            "spec.storage.size",
-            format!("{size} is no size of a volume: write for example 100Gi"),
-        ));
     }
 }
 

@@ -384,3 +384,23 @@ fn another_network_in_the_group_is_a_warning_that_names_the_fix() {
         Verdict::default()
     );
 }
+
+#[test]
+fn an_older_version_than_before_is_a_warning() {
+    let of = |version: &str| with(validator("v1"), "/spec/version", &json!(version));
+    for (was, now, warned) in [
+        ("26.0.1-3109.e78c97ed0.jammy", "25.2.0-2998.abc.jammy", true),
+        ("v26.0.1", "26.0.0", true),
+        ("26.1", "26.0.9", true),
+        ("26.0.1", "26.0.1", false),
+        ("26.0.1-3109.e78c97ed0.jammy", "26.0.1-3110.aaaaaaaaa.jammy", false),
+        ("9.0.0", "26.0.1", false),
+        ("latest", "26.0.1", false),
+        ("26.0.1", "my-build", false),
+    ] {
+        let verdict = validate(&of(now), Some(&of(was)), &NoContext);
+        assert!(verdict.passes());
+        let found = verdict.warnings.iter().any(|text| text.starts_with("spec.version:"));
+        assert_eq!(found, warned, "{was} to {now}: {verdict:?}");
+    }
+}

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::runtime::controller::Action;
 use kube::{Api, Client, ResourceExt as _};
@@ -17,10 +17,11 @@ use super::apply::{self, ApplyError};
 use super::convert::is_ours;
 use super::reconciler::{invalid, not_ours};
 use super::report::Finding;
-use super::resources::api_server::{self, ApiServerObjects, ClaimStep};
+use super::resources::api_server::{self, ApiServerObjects};
 use super::resources::{self, BuildError};
 use super::serving::Serving;
 use super::status::NodeReport;
+use super::volume::{self, Maker, is_final};
 use crate::api::{ApiError, deadline};
 use crate::crd::StellarNode;
 use crate::labels;
@@ -66,11 +67,6 @@ pub(super) async fn reconcile(node: &StellarNode, client: &Client) -> Result<(No
         }
         Err(error) => return Err(error),
     })
-}
-
-/// Whether the API server would answer the same again: an object that it holds for invalid, or a right that is not given.
-fn is_final(code: u16) -> bool {
-    matches!(code, 400 | 403 | 422)
 }
 
 fn refused(replicas: i32, ready_replicas: i32, message: &str) -> NodeReport {
@@ -164,7 +160,7 @@ impl<'a> Scope<'a> {
             apply::ensure::<ConfigMap>(client, namespace, config_map).await?;
         }
         let volume_refused = match claim {
-            Some(claim) => self.claim(claim).await?,
+            Some(claim) => volume::keep(client, namespace, claim, &self.uid, Maker::Operator).await?,
             None => None,
         };
         match disruption_budget {
@@ -221,36 +217,6 @@ impl<'a> Scope<'a> {
         let kept = apply::apply_object(self.client, &self.namespace, kept, labels::MANAGER_REPLICAS).await?;
         tracing::info!(node = self.name, namespace = self.namespace, "Deployment put right");
         Ok(kept)
-    }
-
-    /// Makes the claim, or what may be changed of it; gives back why it was not enlarged.
-    async fn claim(&self, desired: &Value) -> Result<Option<String>, ApplyError> {
-        let api: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), &self.namespace);
-        let name = labels::claim_name(&self.name);
-        let step = match deadline(api.get_opt(&name)).await? {
-            None => ClaimStep::Keep(desired.clone()),
-            Some(stored) if !is_ours(stored.labels()) => {
-                return Err(ApplyError::NotOurs(format!("PersistentVolumeClaim {name}")));
-            }
-            Some(stored) => ClaimStep::of(&stored, desired, &self.uid),
-        };
-        match step {
-            ClaimStep::None => Ok(None),
-            ClaimStep::Keep(claim) => {
-                self.apply_claim(&claim).await?;
-                Ok(None)
-            }
-            ClaimStep::Grow(claim) => match self.apply_claim(&claim).await {
-                Err(ApplyError::Api(ApiError::Refused(status))) if is_final(status.code) => Ok(Some(status.message)),
-                grown => grown.map(|()| None),
-            },
-        }
-    }
-
-    async fn apply_claim(&self, claim: &Value) -> Result<(), ApplyError> {
-        apply::apply_object::<PersistentVolumeClaim>(self.client, &self.namespace, claim, labels::MANAGER).await?;
-        tracing::info!(node = self.name, namespace = self.namespace, "volume claim written");
-        Ok(())
     }
 }
 

@@ -8,13 +8,17 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, ResourceExt as _};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::budgets::BudgetStep;
 use super::convert::is_ours;
 use super::decide::{ListRemoval, ListWrite, Plan, RecordWrite};
+use super::objects::GuardedNode;
 use super::resources::{self, BuildError, BuildSettings};
 use super::snapshot::{LastRestart, PublishedList, Snapshot, Turn, TurnLease, Workload};
 use crate::api::{ApiError, deadline};
@@ -145,6 +149,37 @@ pub async fn remove_list(client: &Client, removal: &ListRemoval) -> Result<(), A
     Ok(())
 }
 
+/// Does what a group's PodDisruptionBudget needs.
+///
+/// # Errors
+/// When the API server refuses; a conflict means that somebody else wrote it meanwhile, or has one of this name.
+pub async fn budget(client: &Client, step: &BudgetStep) -> Result<(), ApplyError> {
+    match step {
+        BudgetStep::Write {
+            id,
+            max_unavailable,
+            seen,
+        } => {
+            let api: Api<PodDisruptionBudget> = Api::namespaced(client.clone(), &id.namespace);
+            let mut body = resources::disruption_budget(&id.name, *max_unavailable);
+            if let Some(version) = seen {
+                body["metadata"]["resourceVersion"] = json!(version);
+                // One that somebody edited may have it, and the two exclude each other.
+                body["spec"]["minAvailable"] = Value::Null;
+                deadline(api.patch(&id.name, &merge(labels::MANAGER), &Patch::Merge(&body))).await?;
+            } else {
+                let object = serde_json::from_value(body)?;
+                deadline(api.create(&created_by(labels::MANAGER), &object)).await?;
+            }
+        }
+        BudgetStep::Remove { id, uid } => {
+            let api: Api<PodDisruptionBudget> = Api::namespaced(client.clone(), &id.namespace);
+            deadline(api.delete(&id.name, &only_uid(uid))).await?;
+        }
+    }
+    Ok(())
+}
+
 fn only_uid(uid: &str) -> DeleteParams {
     DeleteParams {
         preconditions: Some(Preconditions {
@@ -223,13 +258,12 @@ pub async fn template(
     if turn.spec_hash.as_deref() != Some(resources::spec_hash(&node.spec).as_str()) {
         return Err(ApplyError::SpecMoved);
     }
-    let objects = resources::build(node, settings)?;
+    let mut objects = resources::build(node, settings)?;
     let api: Api<StatefulSet> = Api::namespaced(client.clone(), &turn.node.namespace);
-    let stored = deadline(api.get(&workload.name)).await?;
-    let mut stateful_set = resources::as_update(objects.stateful_set, &stored);
-    stateful_set["metadata"]["resourceVersion"] = json!(workload.resource_version);
+    resources::keep_what_never_changes(&mut objects.stateful_set, &deadline(api.get(&workload.name)).await?);
+    objects.stateful_set["metadata"]["resourceVersion"] = json!(workload.resource_version);
     ensure::<ConfigMap>(client, &turn.node.namespace, &objects.config_map).await?;
-    apply_object::<StatefulSet>(client, &turn.node.namespace, &stateful_set, labels::MANAGER).await?;
+    apply_object::<StatefulSet>(client, &turn.node.namespace, &objects.stateful_set, labels::MANAGER).await?;
     Ok(())
 }
 
@@ -319,21 +353,46 @@ pub async fn delete_pod(client: &Client, namespace: &str, name: &str, uid: &str)
     Ok(())
 }
 
-/// Part of a StellarNode's status, by the manager that owns that part.
+/// Part of a StellarNode's status, by the manager that owns that part; gives back the node as it is now, if it can be read.
 ///
 /// # Errors
 /// When the API server refuses.
-pub async fn status(client: &Client, node: &StellarNode, manager: &str, part: &Value) -> Result<(), ApplyError> {
-    let namespace = node.namespace().unwrap_or_default();
-    let api: Api<StellarNode> = Api::namespaced(client.clone(), &namespace);
+pub async fn status(
+    client: &Client,
+    node: &StellarNode,
+    manager: &str,
+    part: &Value,
+) -> Result<Option<StellarNode>, ApplyError> {
+    status_of(client, &node.metadata, manager, part).await
+}
+
+/// The controller's part of the status of a StellarNode that cannot be parsed.
+///
+/// # Errors
+/// When the API server refuses.
+pub async fn unreadable(client: &Client, node: &ObjectMeta, part: &Value) -> Result<(), ApplyError> {
+    status_of(client, node, labels::MANAGER_NODE_STATUS, part).await?;
+    Ok(())
+}
+
+async fn status_of(
+    client: &Client,
+    node: &ObjectMeta,
+    manager: &str,
+    part: &Value,
+) -> Result<Option<StellarNode>, ApplyError> {
+    let name = node.name.as_deref().unwrap_or_default();
+    let namespace = node.namespace.as_deref().unwrap_or_default();
+    // The answer may be an object that cannot be parsed.
+    let api: Api<GuardedNode> = Api::namespaced(client.clone(), namespace);
     let body = json!({
         "apiVersion": labels::API_VERSION,
         "kind": labels::KIND,
-        "metadata": { "name": node.name_any(), "uid": node.uid() },
+        "metadata": { "name": name, "uid": node.uid },
         "status": part,
     });
-    deadline(api.patch_status(&node.name_any(), &server_side(manager), &Patch::Apply(&body))).await?;
-    Ok(())
+    let answer = deadline(api.patch_status(name, &server_side(manager), &Patch::Apply(&body))).await?;
+    Ok(answer.0.ok())
 }
 
 /// Restarts the holder of a turn as a plan says.

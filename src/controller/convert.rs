@@ -8,9 +8,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, ContainerStatus, Pod as KubePod, PodSpec};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt as _;
 use serde::de::DeserializeOwned;
 
+use super::budgets::PublishedBudget;
 use super::resources;
 use super::snapshot::{ListId, MemberRecord, Pod, PublishedList, TurnLease, Validator, Workload};
 use crate::crd::{Network, NodeType, StellarNode, ValidatorConfig};
@@ -31,7 +34,7 @@ pub fn validator(
     let config = node.spec.validator_config.as_ref();
     let annotation = |name: &str| node.annotations().get(name).cloned();
     let workload = workload.map(|object| Workload {
-        convertible: resources::is_convertible(object, &node.name_any()),
+        convertible: resources::is_convertible(object, node),
         ..convert_workload(object)
     });
     Some(Validator {
@@ -241,6 +244,22 @@ pub fn published_list(object: &ConfigMap) -> PublishedList {
         network: object.labels().get(labels::NETWORK).cloned(),
         list: data.get(labels::PEERS_JSON).and_then(|json| PeerList::parse(json).ok()),
         data,
+    }
+}
+
+/// A PodDisruptionBudget of ours, held against what we would write.
+pub fn published_budget(object: &PodDisruptionBudget) -> PublishedBudget {
+    let most = object.spec.as_ref().and_then(|spec| match &spec.max_unavailable {
+        Some(IntOrString::Int(most)) => u32::try_from(*most).ok(),
+        _ => None,
+    });
+    let list = object.name_any();
+    let desired = |most| resources::disruption_budget(&list, most)["spec"].clone();
+    let is_ours = |most: &u32| resources::holds(&serde_json::json!(object.spec), &desired(*most));
+    PublishedBudget {
+        uid: object.uid().unwrap_or_default(),
+        resource_version: object.resource_version().unwrap_or_default(),
+        max_unavailable: most.filter(is_ours),
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::budgets::{self, BudgetStep};
 use super::groups::{self, Group, ListAction};
 use super::needs::{self, Need};
 use super::options::Options;
@@ -24,6 +25,8 @@ pub struct Plan {
     pub lists: Vec<ListWrite>,
     /// ConfigMaps to remove.
     pub removals: Vec<ListRemoval>,
+    /// PodDisruptionBudgets to write or remove.
+    pub budgets: Vec<BudgetStep>,
     /// Turns and what their holders need, by the network's short hash.
     pub turns: BTreeMap<String, TurnPlan>,
     /// The view that a validator restarted now is to load.
@@ -104,6 +107,7 @@ pub fn decide(snapshot: &Snapshot, options: &Options) -> Plan {
             uid: list.uid.clone(),
         })
         .collect();
+    plan.budgets = budgets::plan(snapshot, options, &groups);
     let unseen = TurnLease {
         resource_version: None,
         readable: true,

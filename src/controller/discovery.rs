@@ -17,6 +17,7 @@ use tracing::Instrument as _;
 
 use super::AbortOnDrop;
 use super::apply::{self, ApplyError};
+use super::budgets::BudgetStep;
 use super::decide::{Plan, decide};
 use super::groups;
 use super::notices::Notices;
@@ -118,6 +119,7 @@ impl Discovery {
         };
         outcome.retry |= self.write_records(&plan).await;
         outcome.retry |= self.write_lists(&snapshot, &plan).await;
+        outcome.retry |= self.write_budgets(&plan).await;
         outcome.retry |= self.write_turns(&snapshot, &plan).await;
         outcome
     }
@@ -195,6 +197,26 @@ impl Discovery {
                     );
                     failed = true;
                 }
+            }
+        }
+        failed
+    }
+
+    async fn write_budgets(&self, plan: &Plan) -> bool {
+        let mut failed = false;
+        for step in &plan.budgets {
+            if let Err(error) = apply::budget(&self.client, step).await {
+                let conflict = error.is_conflict();
+                let (BudgetStep::Write { id, .. } | BudgetStep::Remove { id, .. }) = step;
+                let error = &error as &dyn std::error::Error;
+                // Somebody's own budget of this name serves as well.
+                failed |= !conflict;
+                tracing::debug!(
+                    namespace = id.namespace,
+                    name = id.name,
+                    error,
+                    "PodDisruptionBudget not written; tried again"
+                );
             }
         }
         failed

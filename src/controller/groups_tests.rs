@@ -103,6 +103,7 @@ fn snapshot(validators: Vec<Validator>) -> Snapshot {
         validators,
         unreadable: BTreeSet::new(),
         lists: BTreeMap::new(),
+        budgets: BTreeMap::new(),
         turns: BTreeMap::new(),
         paused_namespaces: BTreeSet::new(),
     }

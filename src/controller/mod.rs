@@ -7,6 +7,7 @@
 
 mod api_server;
 pub mod apply;
+pub mod budgets;
 pub mod consent;
 pub mod convert;
 pub mod decide;
@@ -20,6 +21,7 @@ pub mod notices;
 pub mod objects;
 pub mod observe;
 pub mod options;
+pub mod own_writes;
 mod paused;
 pub mod peer_discovery;
 pub mod reconciler;
@@ -32,6 +34,7 @@ pub mod snapshot;
 pub mod status;
 pub mod status_writer;
 mod takeover;
+mod volume;
 
 use std::sync::Arc;
 
@@ -56,6 +59,7 @@ pub use resources::BuildSettings;
 
 use crate::labels;
 use objects::GuardedNode;
+use own_writes::OwnWrites;
 use seeds::Claims;
 
 /// Image of the init container and the sidecar, unless another is named.
@@ -83,11 +87,17 @@ pub async fn run_controller(client: Client, config: ControllerConfig, caches: Ar
         options,
         settings,
     } = config;
+    let node_controller = !options.no_node_controller;
     let discovery = Discovery::new(client.clone(), caches, own_namespace, options, settings.clone());
     // Its own task: whatever happens to one, the other goes on.
     let discovery = AbortOnDrop(tokio::spawn(discovery.run()));
-    let parts = scope.parts();
-    future::join_all(parts.iter().map(|part| reconcile_nodes(&client, part, &settings))).await;
+    if node_controller {
+        let parts = scope.parts();
+        future::join_all(parts.iter().map(|part| reconcile_nodes(&client, part, &settings))).await;
+    } else {
+        tracing::info!("StellarNodes are left to another operator");
+        future::pending::<()>().await;
+    }
     drop(discovery);
 }
 
@@ -123,6 +133,7 @@ async fn reconcile_nodes(client: &Client, part: &ScopePart, settings: &BuildSett
         settings: settings.clone(),
         nodes: reader.clone(),
         claims: Claims::default(),
+        writes: OwnWrites::default(),
     });
     let owned = Config::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
     // Our own status writes wake nobody: they change neither generation nor annotations.

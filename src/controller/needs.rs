@@ -249,6 +249,9 @@ impl<'a> Context<'a> {
     }
 
     fn for_spec(&self, validator: &Validator) -> Option<Need> {
+        if self.options.no_node_controller {
+            return None;
+        }
         let workload = validator
             .workload
             .as_ref()
@@ -312,8 +315,8 @@ impl<'a> Context<'a> {
 /// A StatefulSet that cannot become what we build would hold a turn for ever.
 fn not_convertible(workload: &Workload) -> Option<Wait> {
     (!workload.convertible).then_some(Wait::ForPerson(
-        "the StatefulSet's selector, serviceName, podManagementPolicy or volumeClaimTemplates are others than ours, which \
-         Kubernetes never changes: delete it and its pod, and it is made anew",
+        "the StatefulSet's selector does not select the pods that we build, or its volumeClaimTemplates have no volume \
+         named data, and Kubernetes never changes these: delete it and its pod, and it is made anew",
     ))
 }
 

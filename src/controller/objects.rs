@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
@@ -35,6 +36,8 @@ pub struct Objects {
     pub lists: Vec<Arc<ConfigMap>>,
     /// The metadata of all ConfigMaps.
     pub foreign: Vec<Arc<PartialObjectMeta<ConfigMap>>>,
+    /// PodDisruptionBudgets with our label and a group's.
+    pub budgets: Vec<Arc<PodDisruptionBudget>>,
     /// Leases with our label in the operator's namespace.
     pub leases: Vec<Arc<Lease>>,
     /// The hashes of specs that were seen before.
@@ -112,6 +115,11 @@ impl Objects {
             validators,
             unreadable,
             lists,
+            budgets: self
+                .budgets
+                .iter()
+                .filter_map(|object| Some((list_id(&**object)?, convert::published_budget(object))))
+                .collect(),
             paused_namespaces: BTreeSet::new(),
         }
     }

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::reflector::{ObjectRef, Store, store};
@@ -77,6 +78,7 @@ pub struct Caches {
     pods: Vec<Store<Pod>>,
     lists: Vec<Store<ConfigMap>>,
     foreign: Vec<Store<PartialObjectMeta<ConfigMap>>>,
+    budgets: Vec<Store<PodDisruptionBudget>>,
     leases: Vec<Store<Lease>>,
     namespaces: Namespaces,
     hashes: Arc<SpecHashes>,
@@ -122,6 +124,16 @@ impl Caches {
             .iter()
             .map(|part| watches.start(watcher(part.api(client), all.clone())))
             .collect();
+        let of_groups = all.clone().labels(&format!(
+            "{}={},{}",
+            labels::MANAGED_BY,
+            labels::OPERATOR,
+            labels::PEERS
+        ));
+        let budgets = parts
+            .iter()
+            .map(|part| watches.start(watcher(part.api(client), of_groups.clone())))
+            .collect();
         let leases = vec![watches.start(watcher(Api::namespaced(client.clone(), own_namespace), ours))];
         let namespaces = match scope {
             Scope::All => Namespaces::Watched(watches.start(watcher(Api::all(client.clone()), all))),
@@ -134,6 +146,7 @@ impl Caches {
             pods,
             lists,
             foreign,
+            budgets,
             leases,
             namespaces,
             hashes: Arc::default(),
@@ -157,6 +170,9 @@ impl Caches {
             let _ = store.wait_until_ready().await;
         }
         for store in &self.foreign {
+            let _ = store.wait_until_ready().await;
+        }
+        for store in &self.budgets {
             let _ = store.wait_until_ready().await;
         }
         for store in &self.leases {
@@ -193,6 +209,7 @@ impl Caches {
             pods: self.pods.iter().flat_map(Store::state).collect(),
             lists: self.lists.iter().flat_map(Store::state).collect(),
             foreign: self.foreign.iter().flat_map(Store::state).collect(),
+            budgets: self.budgets.iter().flat_map(Store::state).collect(),
             leases: self.leases.iter().flat_map(Store::state).collect(),
             hashes: Arc::clone(&self.hashes),
         };

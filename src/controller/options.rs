@@ -72,6 +72,12 @@ pub struct Options {
     /// How many validators of one network may be down by us at once
     #[arg(long, env = "MAX_UNAVAILABLE", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_unavailable: u32,
+    /// Write no PodDisruptionBudgets for groups of validators, and remove those that were
+    #[arg(long, env = "NO_DISRUPTION_BUDGETS")]
+    pub no_disruption_budgets: bool,
+    /// Leave StellarNodes to another operator: only the webhook, discovery and restarts for peers
+    #[arg(long, env = "NO_NODE_CONTROLLER")]
+    pub no_node_controller: bool,
     /// Everything is decided anew at least this often, in seconds
     #[arg(long, env = "PEER_DISCOVERY_INTERVAL_SECS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
     pub discovery_interval_secs: u64,
@@ -94,6 +100,8 @@ impl Default for Options {
             rollout_deadline: seconds(900),
             restart_fuse: seconds(600),
             max_unavailable: 1,
+            no_disruption_budgets: false,
+            no_node_controller: false,
             discovery_interval_secs: 30,
         }
     }

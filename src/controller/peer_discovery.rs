@@ -7,6 +7,7 @@ use std::sync::Arc;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::ListParams;
 use kube::{Api, Client};
 
@@ -139,7 +140,7 @@ pub async fn trigger_rolling_update(client: &Client, namespace: &str) -> Result<
     Ok(restarted)
 }
 
-/// What the API server holds of one namespace now: six lists.
+/// What the API server holds of one namespace now: seven lists.
 async fn read(client: &Client, namespace: &str) -> Result<Snapshot, ApiError> {
     let all = ListParams::default();
     let of_nodes = ListParams::default().labels(labels::INSTANCE);
@@ -148,6 +149,7 @@ async fn read(client: &Client, namespace: &str) -> Result<Snapshot, ApiError> {
     let stateful_sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let budgets: Api<PodDisruptionBudget> = Api::namespaced(client.clone(), namespace);
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
     let objects = Objects {
         nodes: shared(deadline(nodes.list(&all)).await?),
@@ -155,6 +157,7 @@ async fn read(client: &Client, namespace: &str) -> Result<Snapshot, ApiError> {
         pods: shared(deadline(pods.list(&of_nodes)).await?),
         lists: shared(deadline(config_maps.list(&ours)).await?),
         foreign: shared(deadline(config_maps.list_metadata(&all)).await?),
+        budgets: shared(deadline(budgets.list(&ours)).await?),
         leases: shared(deadline(leases.list(&ours)).await?),
         ..Objects::default()
     };

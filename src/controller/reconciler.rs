@@ -17,11 +17,13 @@ use super::api_server;
 use super::apply::{self, ApplyError};
 use super::convert::is_ours;
 use super::objects::GuardedNode;
+use super::own_writes::OwnWrites;
 use super::report::Finding;
 use super::resources::{self, BuildSettings, ValidatorObjects};
 use super::seeds::{self, Claims};
 use super::status::{self, NodeReport};
 use super::takeover;
+use super::volume::{self, Maker};
 use crate::api::deadline;
 use crate::crd::{NodeType, StellarNode};
 use crate::{clock, labels};
@@ -41,6 +43,8 @@ pub struct Context {
     pub nodes: Store<GuardedNode>,
     /// Who was started with which seed.
     pub claims: Claims,
+    /// What we wrote and the cache may not have yet.
+    pub writes: OwnWrites,
 }
 
 impl std::fmt::Debug for Context {
@@ -65,6 +69,7 @@ pub async fn reconcile(node: Arc<GuardedNode>, context: Arc<Context>) -> Result<
                 error = invalid.error,
                 "StellarNode cannot be parsed; its objects stay as they are"
             );
+            apply::unreadable(&context.client, &invalid.metadata, &status::unreadable_part(invalid)).await?;
             return Ok(Action::await_change());
         }
     };
@@ -75,8 +80,9 @@ pub async fn reconcile(node: Arc<GuardedNode>, context: Arc<Context>) -> Result<
         NodeType::Validator => validator(node, &context).await?,
         NodeType::Horizon | NodeType::SorobanRpc => Box::pin(api_server::reconcile(node, &context.client)).await?,
     };
-    if let Some(part) = status::node_part(node, &report, clock::now()) {
-        apply::status(&context.client, node, labels::MANAGER_NODE_STATUS, &part).await?;
+    if let Some(part) = status::node_part(&context.writes.freshest(node), &report, clock::now()) {
+        let answer = apply::status(&context.client, node, labels::MANAGER_NODE_STATUS, &part).await?;
+        answer.into_iter().for_each(|answer| context.writes.wrote(answer));
     }
     Ok(next)
 }
@@ -143,12 +149,23 @@ async fn apply_objects(
     }
     if scaled_down && !current {
         // Nobody goes down for it.
-        let stateful_set = resources::as_update(objects.stateful_set.clone(), &stored);
-        apply::apply_object::<StatefulSet>(client, &namespace, &stateful_set, labels::MANAGER).await?;
+        let mut desired = objects.stateful_set.clone();
+        resources::keep_what_never_changes(&mut desired, &stored);
+        apply::apply_object::<StatefulSet>(client, &namespace, &desired, labels::MANAGER).await?;
     } else {
         scale(node, &stored, objects.replicas, client).await?;
     }
-    Ok(ready(node, objects, ready_replicas(&stored)))
+    let uid = node.uid().unwrap_or_default();
+    let refused = match &objects.claim {
+        Some(claim) => volume::keep(client, &namespace, claim, &uid, Maker::StatefulSet).await?,
+        None => None,
+    };
+    let mut report = ready(node, objects, ready_replicas(&stored));
+    report.conditions.extend(refused.map(|refused| {
+        let message = format!("its volume cannot grow: {refused}");
+        Finding::new("Degraded", true, "VolumeNotEnlarged", message)
+    }));
+    Ok(report)
 }
 
 /// Creates the StatefulSet. Where its pod runs already, it gets the template of that, so that nobody goes down for it.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::budgets::PublishedBudget;
 use crate::crd::{Network, PeerGroup};
 use crate::peers::{NodeId, PeerList, Report, View};
 
@@ -21,6 +22,8 @@ pub struct Snapshot {
     pub unreadable: BTreeSet<NodeId>,
     /// The ConfigMaps that hold lists, or whose names a validator refers to.
     pub lists: BTreeMap<ListId, PublishedList>,
+    /// The PodDisruptionBudgets of ours, by the list that they are named after.
+    pub budgets: BTreeMap<ListId, PublishedBudget>,
     /// The turns in flight, by the network's short hash.
     pub turns: BTreeMap<String, TurnLease>,
     /// Namespaces in which nobody is restarted.

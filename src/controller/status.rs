@@ -3,6 +3,7 @@
 //! Pure. Each part has its own field manager: the next apply by one would take away what another wrote.
 
 use jiff::Timestamp;
+use kube::core::error_boundary::InvalidObject;
 use serde_json::{Value, json};
 
 use super::report::{Finding, PeersReport};
@@ -80,6 +81,26 @@ pub fn node_part(node: &StellarNode, report: &NodeReport, now: Timestamp) -> Opt
         part["endpoint"] = json!(endpoint);
     }
     Some(part)
+}
+
+/// What is said of a node that cannot be parsed. Without times: what its status says now cannot be read either, and so the
+/// same said twice is no change.
+pub fn unreadable_part(invalid: &InvalidObject) -> Value {
+    let message = format!(
+        "this object cannot be read, and what belongs to it stays as it is: {}; correct it, or install the \
+         CustomResourceDefinition of this version and apply it again",
+        invalid.error
+    );
+    let condition = |r#type: &str, status: &str, reason: &str| {
+        json!({
+            "type": r#type, "status": status, "reason": reason, "message": message,
+            "observedGeneration": invalid.metadata.generation,
+        })
+    };
+    json!({ "conditions": [
+        condition("Ready", "False", "ConfigInvalid"),
+        condition("ConfigInvalid", "True", "Unreadable"),
+    ] })
 }
 
 /// Whether a node's condition of that type has that reason now.

@@ -17,6 +17,7 @@ use super::apply;
 use super::discovery::log_failure;
 use super::notices::Notices;
 use super::observe::Caches;
+use super::own_writes::OwnWrites;
 use super::report::PeersReport;
 use super::status;
 use crate::peers::NodeId;
@@ -35,6 +36,7 @@ pub struct StatusWriter {
     client: Client,
     caches: Arc<Caches>,
     notices: Notices,
+    writes: OwnWrites,
 }
 
 impl fmt::Debug for StatusWriter {
@@ -50,6 +52,7 @@ impl StatusWriter {
             client,
             caches,
             notices,
+            writes: OwnWrites::default(),
         }
     }
 
@@ -87,11 +90,13 @@ impl StatusWriter {
             return false;
         };
         let Ok(node) = &guarded.0 else { return false };
+        let node = &*self.writes.freshest(node);
         let Some(part) = status::peers_part(node, report, clock::now()) else {
             return false;
         };
-        if let Err(error) = apply::status(&self.client, node, labels::MANAGER_PEERS_STATUS, &part).await {
-            return log_failure(&error, "status", id);
+        match apply::status(&self.client, node, labels::MANAGER_PEERS_STATUS, &part).await {
+            Ok(answer) => answer.into_iter().for_each(|answer| self.writes.wrote(answer)),
+            Err(error) => return log_failure(&error, "status", id),
         }
         for finding in &report.conditions {
             let grave = matches!(

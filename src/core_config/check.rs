@@ -4,6 +4,7 @@
 use toml::{Table, Value};
 
 use super::consensus::{Consensus, examine};
+use super::render::peers_key;
 use super::{address, base, document, keys};
 use crate::crd::ValidatorConfig;
 use crate::labels;
@@ -36,7 +37,15 @@ pub fn check_validator(config: &ValidatorConfig) -> Vec<Problem> {
         .collect();
     add("spec.validatorConfig.historyArchiveUrls", urls);
     if let Some(text) = &config.core_config {
-        add("spec.validatorConfig.coreConfig", check_core_config(text));
+        let mut messages = check_core_config(text);
+        let key = peers_key(config.peers_as());
+        // KNOWN_PEERS is the operator's in any case.
+        if key != labels::KNOWN_PEERS && core_table(config).contains_key(key) {
+            messages.push(format!(
+                "{key} is where peersAs puts the peers: list yours in spec.validatorConfig.knownPeers"
+            ));
+        }
+        add("spec.validatorConfig.coreConfig", messages);
     }
     if let Some(text) = &config.quorum_set {
         let core = core_table(config);
@@ -75,6 +84,20 @@ pub fn quorum_warnings(config: &ValidatorConfig) -> Vec<String> {
         ],
         Some(_) | None => Vec::new(),
     }
+}
+
+/// Whether a validator's quorum is itself, as far as its `quorumSet` says so without its key: by `$self` alone.
+pub fn trusts_only_itself(config: &ValidatorConfig) -> bool {
+    let parsed = config
+        .quorum_set
+        .as_deref()
+        .map(|text| document::parse("quorumSet", text));
+    let Some(Ok(mut quorum)) = parsed else {
+        return false;
+    };
+    complete(&mut quorum, &core_table(config));
+    let consensus = examine_alone(&quorum, config.home_domain.as_deref());
+    consensus.problems.is_empty() && consensus.set.is_some_and(|set| set.keys() == ["$self"])
 }
 
 /// How many validators of its `quorumSet` can fail without stopping the one that trusts it; `None` where it is not legal.
@@ -267,4 +290,29 @@ fn history_problems(history: &Value) -> Vec<String> {
         }
     }
     problems
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_validator_that_trusts_only_itself_is_known_by_its_name_for_itself() {
+        let key = "GDKXE2OZMJIPOSLNA6N6F2BVCI3O777I2OOC4BV7VOYUEHYX7RTRYA7Y";
+        let trusts = |validators: &str| {
+            let config: ValidatorConfig = serde_json::from_value(json!({
+                "seedSecretRef": "seed",
+                "coreConfig": "UNSAFE_QUORUM=true\nFAILURE_SAFETY=0",
+                "quorumSet": format!("[QUORUM_SET]\nTHRESHOLD_PERCENT=100\nVALIDATORS=[{validators}]"),
+            }))
+            .unwrap();
+            assert_eq!(check_validator(&config), [], "{validators}");
+            trusts_only_itself(&config)
+        };
+        assert!(trusts("\"$self\""));
+        assert!(!trusts(&format!("\"$self\", \"{key}\"")));
+        assert!(!trusts(&format!("\"{key}\"")));
+    }
 }

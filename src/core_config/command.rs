@@ -3,6 +3,7 @@
 //! It runs as an init container. Every path comes from an argument or an env. The seed goes into the one file and nowhere
 //! else: not into an error, a line of output or the report.
 
+use std::env::VarError;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
@@ -11,7 +12,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::{Seed, address, pod_paths, render};
+use super::render::{Choices, render};
+use super::{Seed, address, pod_paths};
+use crate::crd::PeersAs;
 use crate::peers::{NodeId, PeerList, Report};
 
 /// Write a validator's stellar-core.cfg: the base config, its seed and its peers.
@@ -35,6 +38,9 @@ pub struct RenderConfig {
     /// The pod's own IP, so that it never becomes its own peer.
     #[arg(long, env = pod_paths::POD_IP_ENV)]
     pod_ip: Option<std::net::IpAddr>,
+    /// As what stellar-core is told its peers: Known or Preferred.
+    #[arg(long, env = "PEERS_AS", value_parser = parse_peers_as, default_value = "Known")]
+    peers_as: PeersAs,
     /// The file to write, mode 0600.
     #[arg(long, env = "CONFIG_FILE")]
     out: PathBuf,
@@ -74,7 +80,12 @@ impl RenderConfig {
             std::net::IpAddr::V4(ip) => Some(ip),
             std::net::IpAddr::V6(_) => None,
         });
-        let config = render(&base, &seed, &own_peers, list, &self.node, pod_ip)
+        let database = read_database()?;
+        let choices = Choices {
+            peers_as: self.peers_as,
+            database: database.as_deref(),
+        };
+        let config = render(&base, &seed, &own_peers, list, &self.node, pod_ip, &choices)
             .with_context(|| format!("no config for {}", self.node))?;
         write_private(&self.out, &config).with_context(|| format!("{} cannot be written", self.out.display()))?;
         fs::write(&self.report, report.to_message())
@@ -141,6 +152,24 @@ impl RenderConfig {
             self.peers.display()
         );
         Peers::Unreadable
+    }
+}
+
+/// The database's connection string. No argument: it may hold a password.
+fn read_database() -> anyhow::Result<Option<String>> {
+    match std::env::var(pod_paths::DATABASE_ENV) {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(VarError::NotPresent) => Ok(None),
+        // The error itself would quote it.
+        Err(VarError::NotUnicode(_)) => anyhow::bail!("the env {} is not UTF-8", pod_paths::DATABASE_ENV),
+    }
+}
+
+fn parse_peers_as(text: &str) -> Result<PeersAs, String> {
+    match text {
+        "Known" => Ok(PeersAs::Known),
+        "Preferred" => Ok(PeersAs::Preferred),
+        _ => Err("write Known or Preferred".to_owned()),
     }
 }
 

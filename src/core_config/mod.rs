@@ -37,9 +37,12 @@ mod seed;
 
 pub use base::base_config;
 pub use captive::{archive_problem, captive_core_config, check_captive_core, history_archives};
-pub use check::{Problem, check_core_config, check_quorum_set, check_validator, failures_tolerated, quorum_warnings};
+pub use check::{
+    Problem, check_core_config, check_quorum_set, check_validator, failures_tolerated, quorum_warnings,
+    trusts_only_itself,
+};
 pub use command::RenderConfig;
-pub use render::render;
+pub use render::{Choices, render};
 pub use seed::Seed;
 
 pub use address::problem as address_problem;

@@ -3,6 +3,7 @@
 //! The controller mounts by these names and `render-config` is started with them: one place, so that the two cannot drift
 //! apart. The program itself reads no path from here; every path comes to it as an argument.
 
+use crate::crd::PeersAs;
 use crate::labels;
 use crate::peers::NodeId;
 
@@ -34,13 +35,15 @@ pub const VOTING_PATH: &str = crate::health::VOTING_PATH;
 pub const REPORT_FILE: &str = "/dev/termination-log";
 /// Env in which `render-config` gets the seed, from the pod's own Secret reference.
 pub const SEED_ENV: &str = "STELLAR_CORE_SEED";
+/// Env in which `render-config` gets stellar-core's `DATABASE`, where that is not the one on the volume.
+pub const DATABASE_ENV: &str = "STELLAR_CORE_DATABASE";
 /// Env in which `render-config` gets the pod's own IP (`status.podIP`), so that it never lists itself.
 pub const POD_IP_ENV: &str = "POD_IP";
 
 /// The arguments with which a pod of this validator starts the binary to write its config.
 ///
 /// `seed_file` is where the seed lies when it is not in the env [`SEED_ENV`] (`keySource: KMS`).
-pub fn render_config_args(node: &NodeId, seed_file: Option<&str>) -> Vec<String> {
+pub fn render_config_args(node: &NodeId, seed_file: Option<&str>, peers_as: PeersAs) -> Vec<String> {
     let node = node.to_string();
     let mut args = vec!["render-config"];
     args.extend(["--node", &node]);
@@ -50,20 +53,29 @@ pub fn render_config_args(node: &NodeId, seed_file: Option<&str>) -> Vec<String>
     if let Some(file) = seed_file {
         args.extend(["--seed-file", file]);
     }
+    // The default is left out: pods that were started without it have it.
+    if peers_as == PeersAs::Preferred {
+        args.extend(["--peers-as", "Preferred"]);
+    }
     args.extend(["--out", CONFIG_FILE]);
     args.extend(["--report", REPORT_FILE]);
     args.into_iter().map(str::to_owned).collect()
 }
 
-/// The arguments with which a pod starts the sidecar that tells whether it votes.
-pub fn health_args() -> Vec<String> {
-    vec![
+/// The arguments with which a pod starts the sidecar that tells whether it votes. A validator whose quorum is itself votes
+/// alone.
+pub fn health_args(alone: bool) -> Vec<String> {
+    let mut args = vec![
         "health".to_owned(),
         "--listen".to_owned(),
         format!("0.0.0.0:{}", labels::HEALTH_PORT),
         "--info-url".to_owned(),
         format!("http://127.0.0.1:{}/info", labels::HTTP_PORT),
-    ]
+    ];
+    if alone {
+        args.push("--alone".to_owned());
+    }
+    args
 }
 
 #[cfg(test)]
@@ -89,9 +101,11 @@ mod tests {
         use clap::Parser as _;
         let node = NodeId::new("stellar", "validator-1");
         for args in [
-            render_config_args(&node, None),
-            render_config_args(&node, Some("/seed/file")),
-            health_args(),
+            render_config_args(&node, None, PeersAs::Known),
+            render_config_args(&node, None, PeersAs::Preferred),
+            render_config_args(&node, Some("/seed/file"), PeersAs::Known),
+            health_args(false),
+            health_args(true),
         ] {
             let line = std::iter::once("stellar-operator".to_owned()).chain(args);
             assert!(crate::cli::Cli::try_parse_from(line).is_ok());

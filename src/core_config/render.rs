@@ -2,6 +2,8 @@
 //!
 //! Pure: same input, same bytes. The text that comes out holds the seed; nothing else here does.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use toml::{Table, Value};
@@ -10,8 +12,25 @@ use super::address::{self, normal_form};
 use super::check::check_document;
 use super::consensus::{drop_own_entry, mentions};
 use super::{ConfigError, Seed, document};
+use crate::crd::PeersAs;
 use crate::labels;
 use crate::peers::{NodeId, PeerList};
+
+/// What a pod says of its config beside the base config, the seed and the peers.
+#[derive(Default)]
+pub struct Choices<'a> {
+    /// As what the peers are written.
+    pub peers_as: PeersAs,
+    /// stellar-core's `DATABASE` in place of the base config's. It may hold a password: nothing that is said quotes it.
+    pub database: Option<&'a str>,
+}
+
+impl fmt::Debug for Choices<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Choices");
+        shown.field("peers_as", &self.peers_as).finish_non_exhaustive()
+    }
+}
 
 /// The finished config of `node`.
 ///
@@ -28,6 +47,7 @@ pub fn render(
     list: Option<&PeerList>,
     node: &NodeId,
     pod_ip: Option<Ipv4Addr>,
+    choices: &Choices<'_>,
 ) -> Result<String, ConfigError> {
     let base = document::parse("the base config", base)?;
     let own = seed.public_key();
@@ -35,19 +55,26 @@ pub fn render(
     if let Some(name) = dropped {
         substitute(&mut config, &format!("${name}"), own);
     }
-    let mut problems: Vec<String> = ["NODE_SEED", "KNOWN_PEERS"]
+    let peers_key = peers_key(choices.peers_as);
+    let mut problems: Vec<String> = ["NODE_SEED", labels::KNOWN_PEERS, peers_key]
         .into_iter()
         .filter(|key| config.contains_key(*key))
+        .collect::<BTreeSet<_>>()
+        .into_iter()
         .map(|key| format!("the base config holds {key}, which render-config adds itself: remove it there"))
         .collect();
     let peers = known_peers(own_peers, list, node, pod_ip);
     problems.extend(peers.iter().filter_map(|peer| address::problem(peer)));
+    if let Some(database) = choices.database {
+        problems.extend(database_problem(database));
+        config.insert("DATABASE".to_owned(), Value::String(database.to_owned()));
+    }
     if !problems.is_empty() {
         return Err(ConfigError::Refused(problems));
     }
     if !peers.is_empty() {
         let peers = peers.into_iter().map(Value::String).collect();
-        config.insert(labels::KNOWN_PEERS.to_owned(), Value::Array(peers));
+        config.insert(peers_key.to_owned(), Value::Array(peers));
     }
     // stellar-core refuses to name one key twice: where the text names ours already, `$self` becomes the key itself.
     if is_named(&config, own) {
@@ -64,6 +91,32 @@ pub fn render(
     } else {
         Err(ConfigError::Refused(problems))
     }
+}
+
+/// The key below which the peers are written.
+pub(super) fn peers_key(peers_as: PeersAs) -> &'static str {
+    match peers_as {
+        PeersAs::Known => labels::KNOWN_PEERS,
+        PeersAs::Preferred => "PREFERRED_PEERS",
+    }
+}
+
+/// What is wrong with a `DATABASE`, which is not quoted: it may hold a password (`DatabaseImpl`: soci's backends are
+/// `sqlite3` and `postgresql`).
+fn database_problem(database: &str) -> Option<String> {
+    let known = ["postgresql://", "sqlite3://"];
+    if !known.iter().any(|backend| database.starts_with(backend)) {
+        return Some(
+            "the database's connection string names no database that stellar-core knows: write for example \
+             postgresql://dbname=core host=db user=core password=… into the Secret"
+                .to_owned(),
+        );
+    }
+    database.contains(char::is_control).then(|| {
+        "the database's connection string holds a line break or another control character: write it on one line into the \
+         Secret"
+            .to_owned()
+    })
 }
 
 /// The user's peers and the discovered ones, without the validator itself, sorted, each once.

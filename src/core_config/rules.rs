@@ -5,7 +5,7 @@ use serde_json::json;
 use stellar_strkey::ed25519::{PrivateKey, PublicKey};
 
 use super::*;
-use crate::crd::{StellarNodeSpec, ValidatorConfig};
+use crate::crd::{PeersAs, StellarNodeSpec, ValidatorConfig};
 use crate::peers::{NodeId, PeerList, PeerRecord};
 
 fn key(number: u8) -> String {
@@ -243,7 +243,7 @@ fn testnet_has_a_quorum_of_its_own_and_other_networks_have_none() {
         base.contains("sdftest3") && base.contains("NODE_HOME_DOMAIN=\"self\""),
         "{base}"
     );
-    assert!(render(&base, &seed(1), &[], None, &me(), None).is_ok());
+    assert!(render(&base, &seed(1), &[], None, &me(), None, &Choices::default()).is_ok());
     for network in ["mainnet", "futurenet", "Private ; 2026"] {
         let mut other = spec(None);
         other.network = network.to_owned();
@@ -318,7 +318,7 @@ fn a_config_has_the_others_and_not_itself() {
     .map(str::to_owned)
     .to_vec();
     let ip = Some("10.9.9.9".parse().unwrap());
-    let config = render(&base, &seed(1), &own, Some(&list(4)), &me(), ip).unwrap();
+    let config = render(&base, &seed(1), &own, Some(&list(4)), &me(), ip, &Choices::default()).unwrap();
     assert_eq!(peers_of(&config).len(), 4, "{config}");
     assert!(
         !config.contains("10.244.0.1\"") && !config.contains("10.244.0.1:"),
@@ -328,11 +328,19 @@ fn a_config_has_the_others_and_not_itself() {
         assert!(peers_of(&config).contains(&peer.to_owned()));
     }
     assert!(config.contains(&format!("NODE_SEED=\"{}\"\n", seed_text(1))));
-    let alone = render(&base, &seed(1), &[], Some(&list(1)), &me(), None).unwrap();
+    let alone = render(&base, &seed(1), &[], Some(&list(1)), &me(), None, &Choices::default()).unwrap();
     assert!(!alone.contains("KNOWN_PEERS"));
-    let error = render(&base, &seed(1), &["a b".to_owned()], None, &me(), None)
-        .unwrap_err()
-        .to_string();
+    let error = render(
+        &base,
+        &seed(1),
+        &["a b".to_owned()],
+        None,
+        &me(),
+        None,
+        &Choices::default(),
+    )
+    .unwrap_err()
+    .to_string();
     assert!(error.contains("a b") && !error.contains(&seed_text(1)));
 }
 
@@ -347,7 +355,7 @@ fn one_text_serves_the_whole_group() {
     spec.validator_config.as_mut().unwrap().home_domain = Some("x.org".to_owned());
     let base = base_config(&spec).unwrap();
     for i in 1..=3 {
-        let config = render(&base, &seed(i), &[], None, &me(), None).unwrap();
+        let config = render(&base, &seed(i), &[], None, &me(), None, &Choices::default()).unwrap();
         assert_eq!(config.matches("PUBLIC_KEY").count(), 2, "{config}");
         assert!(!config.contains(&own(i)));
     }
@@ -357,7 +365,7 @@ fn one_text_serves_the_whole_group() {
 fn self_is_an_alias_only_where_it_is_used() {
     let quorum = keys_in("[QUORUM_SET]\nVALIDATORS=['$self','K2','K3','K4']");
     let base = base_config(&spec(Some(quorum))).unwrap();
-    let config = render(&base, &seed(1), &[], None, &me(), None).unwrap();
+    let config = render(&base, &seed(1), &[], None, &me(), None, &Choices::default()).unwrap();
     assert!(
         config.contains(&format!("NODE_SEED=\"{} self\"", seed_text(1))),
         "{config}"
@@ -368,7 +376,7 @@ fn self_is_an_alias_only_where_it_is_used() {
         seed(1).public_key()
     );
     let base = base_config(&spec(Some(keys_in(&named)))).unwrap();
-    let config = render(&base, &seed(1), &[], None, &me(), None).unwrap();
+    let config = render(&base, &seed(1), &[], None, &me(), None, &Choices::default()).unwrap();
     assert!(
         config.contains(&format!("NODE_SEED=\"{}\"", seed_text(1))) && !config.contains("$self"),
         "{config}"
@@ -383,8 +391,8 @@ proptest! {
     ) {
         let base = base_config(&spec(Some(flat(4, "")))).unwrap();
         let list = list(members);
-        let config = render(&base, &seed(1), &hosts, Some(&list), &me(), None).unwrap();
-        prop_assert_eq!(&config, &render(&base, &seed(1), &hosts, Some(&list), &me(), None).unwrap());
+        let config = render(&base, &seed(1), &hosts, Some(&list), &me(), None, &Choices::default()).unwrap();
+        prop_assert_eq!(&config, &render(&base, &seed(1), &hosts, Some(&list), &me(), None, &Choices::default()).unwrap());
         let table: toml::Table = config.parse().unwrap();
         prop_assert!(table.values().skip_while(|value| !value.is_table()).all(toml::Value::is_table));
         prop_assert!(!peers_of(&config).contains(&"10.244.0.1:11625".to_owned()));
@@ -413,6 +421,46 @@ proptest! {
         check_quorum_set(&text);
         check_core_config(&text);
         quorum_warnings(&trusting(&text, &text));
-        let _ = render(&text, &seed(1), &[], None, &me(), None);
+        let _ = render(&text, &seed(1), &[], None, &me(), None, &Choices::default());
+    }
+}
+
+#[test]
+fn peers_may_be_preferred() {
+    let base = base_config(&spec(Some(flat(4, "")))).unwrap();
+    let choices = Choices {
+        peers_as: PeersAs::Preferred,
+        database: None,
+    };
+    let own = ["core.example".to_owned()];
+    let known = render(&base, &seed(1), &own, Some(&list(4)), &me(), None, &Choices::default()).unwrap();
+    let preferred = render(&base, &seed(1), &own, Some(&list(4)), &me(), None, &choices).unwrap();
+    assert!(known.contains("KNOWN_PEERS=[") && !known.contains("PREFERRED_PEERS"));
+    assert_eq!(preferred, known.replace("KNOWN_PEERS=", "PREFERRED_PEERS="));
+    let alone = render(&base, &seed(1), &[], None, &me(), None, &choices).unwrap();
+    assert!(!alone.contains("PEERS="), "an empty list is left out");
+    let both = format!("PREFERRED_PEERS=['a']\n{base}");
+    assert!(render(&both, &seed(1), &own, None, &me(), None, &Choices::default()).is_ok());
+    let error = render(&both, &seed(1), &own, None, &me(), None, &choices).unwrap_err();
+    assert!(error.to_string().contains("PREFERRED_PEERS"), "{error}");
+}
+
+#[test]
+fn the_database_may_be_another_and_is_never_quoted() {
+    let base = base_config(&spec(Some(flat(4, "")))).unwrap();
+    let with = |database| {
+        let choices = Choices {
+            database: Some(database),
+            ..Choices::default()
+        };
+        assert!(!format!("{choices:?}").contains("hunter2"));
+        render(&base, &seed(1), &[], None, &me(), None, &choices)
+    };
+    let database = "postgresql://dbname=core host=db user=core password=hunter2";
+    let config: toml::Table = with(database).unwrap().parse().unwrap();
+    assert_eq!(config["DATABASE"].as_str(), Some(database));
+    for wrong in ["", "hunter2", "mysql://hunter2", "postgresql://a\nhunter2"] {
+        let error = format!("{:#}", anyhow::Error::from(with(wrong).unwrap_err()));
+        assert!(error.contains("Secret") && !error.contains("hunter2"), "{error}");
     }
 }

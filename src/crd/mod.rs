@@ -4,16 +4,20 @@
 //! `stellar-operator crd`.
 
 mod api_server;
+mod core;
 mod network;
+mod pod;
 // The derive of KubeSchema makes hidden copies of the structs that nobody can reach.
 #[allow(unreachable_pub)]
 mod types;
 
+pub use self::core::{DatabaseConfig, PeersAs, SecretKeyRef};
 pub use api_server::{HorizonConfig, SorobanConfig};
 pub use network::Network;
+pub use pod::{PodSettings, Probes};
 pub use types::{
     Condition, KeySource, KmsConfig, KnownPeersRef, NodeType, PeerGroup, PeersStatus, RetentionPolicy, StellarNode,
-    StellarNodeSpec, StellarNodeStatus, StorageConfig, ValidatorConfig, default_peer_port,
+    StellarNodeSpec, StellarNodeStatus, StorageConfig, StorageMode, ValidatorConfig, default_peer_port,
 };
 
 /// The CustomResourceDefinition of the StellarNode as it is installed.

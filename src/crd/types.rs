@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use super::api_server::{HorizonConfig, SorobanConfig};
+use super::core::{DatabaseConfig, PeersAs};
+use super::pod::PodSettings;
 
 /// A node of a Stellar network: a validator, a Horizon API server or a Stellar RPC server.
 #[derive(CustomResource, Clone, Debug, Deserialize, Serialize, KubeSchema, PartialEq)]
@@ -43,7 +45,14 @@ use super::api_server::{HorizonConfig, SorobanConfig};
     validation = Rule::new("has(self.sorobanConfig) == (self.nodeType == 'SorobanRpc')")
         .message("sorobanConfig is given exactly when nodeType is SorobanRpc"),
     validation = Rule::new("self.nodeType != 'Validator' || self.replicas <= 1")
-        .message("replicas is 1 for a Validator: two nodes with one seed harm consensus")
+        .message("replicas is 1 for a Validator: two nodes with one seed harm consensus"),
+    validation = Rule::new("self.nodeType != 'Validator' || \
+        (has(self.storage) && has(self.storage.mode) && self.storage.mode == 'EmptyDir') == \
+        (has(oldSelf.storage) && has(oldSelf.storage.mode) && oldSelf.storage.mode == 'EmptyDir')")
+        .message("storage.mode of a Validator never changes: create another StellarNode"),
+    validation = Rule::new("!has(self.validatorConfig) || !has(oldSelf.validatorConfig) || \
+        has(self.validatorConfig.database) == has(oldSelf.validatorConfig.database)")
+        .message("validatorConfig.database is neither added nor removed later: create another StellarNode")
 )]
 pub struct StellarNodeSpec {
     /// What the node is: Validator takes part in consensus, Horizon and SorobanRpc serve APIs. It never changes.
@@ -85,9 +94,9 @@ pub struct StellarNodeSpec {
     /// Settings of a Stellar RPC server; exactly the block of the node's type is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soroban_config: Option<SorobanConfig>,
-    /// Annotations to add to the pods.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod_annotations: Option<BTreeMap<String, String>>,
+    /// What concerns the pods alone.
+    #[serde(flatten)]
+    pub pod: PodSettings,
 }
 
 fn one() -> i32 {
@@ -118,6 +127,19 @@ pub struct StorageConfig {
     /// What happens to the volume when the StellarNode is deleted: Delete or Retain. A Horizon server's goes with its pod.
     #[serde(default)]
     pub retention_policy: RetentionPolicy,
+    /// PersistentVolume (default), or EmptyDir: a directory of the machine's that is lost with the pod, for which size and class mean nothing. A validator's never changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<StorageMode>,
+    /// Annotations of the volume claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<BTreeMap<String, String>>,
+}
+
+impl StorageConfig {
+    /// Where the data is kept.
+    pub fn mode(&self) -> StorageMode {
+        self.mode.unwrap_or_default()
+    }
 }
 
 fn default_storage_size() -> String {
@@ -130,8 +152,20 @@ impl Default for StorageConfig {
             storage_class: None,
             size: default_storage_size(),
             retention_policy: RetentionPolicy::default(),
+            mode: None,
+            annotations: None,
         }
     }
+}
+
+/// Where a node keeps its data.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum StorageMode {
+    /// On a volume of its own.
+    #[default]
+    PersistentVolume,
+    /// In a directory of the machine's, lost with the pod.
+    EmptyDir,
 }
 
 /// What happens to a volume when its StellarNode is deleted.
@@ -173,6 +207,9 @@ pub struct ValidatorConfig {
     /// Further peers of the user's own, host or host:port, beside the discovered ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known_peers: Vec<String>,
+    /// As what stellar-core is told its peers: Known (default), or Preferred, which it keeps connections to before others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peers_as: Option<PeersAs>,
     /// Further settings of stellar-core as TOML, merged into its config; keys that the operator owns are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub core_config: Option<String>,
@@ -188,6 +225,9 @@ pub struct ValidatorConfig {
     /// Whether stellar-core replays all of history instead of catching up to the recent part.
     #[serde(default)]
     pub catchup_complete: bool,
+    /// A database of the validator's own in place of SQLite on the volume. It is given from the start or never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseConfig>,
 }
 
 /// The peer port of a validator that names none: stellar-core's own default (`Config.cpp`, `DEFAULT_PEER_PORT`).
@@ -199,6 +239,11 @@ impl ValidatorConfig {
     /// The port that the spec asks for.
     pub fn peer_port(&self) -> u16 {
         self.peer_port.unwrap_or_else(default_peer_port)
+    }
+
+    /// As what stellar-core is told its peers.
+    pub fn peers_as(&self) -> PeersAs {
+        self.peers_as.unwrap_or_default()
     }
 
     /// Name of the ConfigMap of this validator's peer group.

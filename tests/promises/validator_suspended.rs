@@ -11,7 +11,7 @@ const REMAINING: [&str; 3] = ["validator-1", "validator-3", "validator-4"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_leaves_and_the_others_restart_in_turn() {
-    let env = TestEnv::start("suspended", Options::default()).await;
+    let env = TestEnv::start("suspended", Options::default().with("--restart-fuse", "5s")).await;
     env.apply(&Validators::new(4).manifests(1..=4));
     env.settled(&FOUR).await;
     let before = env.recorder().history().lives();

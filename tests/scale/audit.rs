@@ -24,7 +24,7 @@ impl Audit {
     pub(crate) fn of(env: &TestEnv) -> Self {
         let directory = std::env::var_os("STELLAR_TEST_CLUSTER_DIR").expect("a cluster made by tests/cluster");
         let log = Path::new(&directory).join("audit.log");
-        assert!(log.exists(), "run it with: make scale");
+        assert!(log.exists(), "run it with: make scale, or make soak");
         Self {
             log,
             user: format!("system:serviceaccount:{}:stellar-operator", env.namespace()),
@@ -77,6 +77,12 @@ impl Calls {
             .filter(|(what, _)| of_verb(what))
             .map(|(_, count)| count)
             .sum()
+    }
+
+    /// Calls of one verb for one resource.
+    #[allow(dead_code, reason = "the figures need it not")]
+    pub(crate) fn of(&self, what: &str) -> usize {
+        self.0.get(what).copied().unwrap_or_default()
     }
 
     /// Calls that change something, the leader's Lease apart.

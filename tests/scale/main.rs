@@ -16,6 +16,7 @@ mod common;
 
 mod audit;
 mod changes;
+mod ten;
 mod usage;
 
 use std::time::{Duration, Instant};

@@ -309,6 +309,7 @@ impl World {
             validators,
             unreadable: BTreeSet::new(),
             lists: self.lists.clone(),
+            budgets: BTreeMap::new(),
             turns,
             paused_namespaces: BTreeSet::new(),
         }

@@ -11,7 +11,10 @@
 #[allow(dead_code, unused_imports, reason = "it also serves the promises")]
 mod common;
 
+#[path = "../scale/audit.rs"]
+mod audit;
 mod five_minutes;
+mod idle;
 mod late_kubelets;
 
 /// What an operator is told by an administrator who sets nothing.

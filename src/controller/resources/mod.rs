@@ -3,10 +3,13 @@
 //! Pure: spec in, JSON for server-side apply out, of exactly the fields that we set.
 
 pub mod api_server;
+mod claim;
 mod config_map;
+mod plumbing;
 mod service;
 mod stateful_set;
 
+pub use claim::ClaimStep;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::{Map, Value, json};
@@ -14,7 +17,9 @@ use serde_json::{Map, Value, json};
 use crate::admission::context::{NoContext, OneNode};
 use crate::admission::{mutate, validate};
 use crate::core_config::{self, ConfigError};
-use crate::crd::{NodeType, RetentionPolicy, StellarNode, StellarNodeSpec, StorageConfig, ValidatorConfig};
+use crate::crd::{
+    NodeType, PeersAs, RetentionPolicy, StellarNode, StellarNodeSpec, StorageConfig, StorageMode, ValidatorConfig,
+};
 use crate::peers::NodeId;
 use crate::{digest, labels};
 
@@ -63,6 +68,8 @@ pub struct ValidatorObjects {
     pub service: Value,
     /// The StatefulSet.
     pub stateful_set: Value,
+    /// The volume claim that Kubernetes makes from it, as it is to become; `None` where the data goes with the pod.
+    pub claim: Option<Value>,
     /// Number of pods that it is to have.
     pub replicas: i32,
 }
@@ -123,7 +130,38 @@ pub fn build(node: &StellarNode, settings: &BuildSettings) -> Result<ValidatorOb
         config_map: config_map::build(&subject)?,
         service: service::build(&subject),
         stateful_set,
+        claim: stateful_set::claim(&subject),
         replicas: stateful_set::replicas(subject.spec),
+    })
+}
+
+/// Takes over what can never change of a StatefulSet that is there: its volume claim template stays as it was, however much
+/// its claim has grown (Kubernetes docs, "StatefulSets", and `ValidateStatefulSetUpdate`).
+pub fn keep_what_never_changes(desired: &mut Value, stored: &StatefulSet) {
+    let stored = json!(stored.spec);
+    for field in ["selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"] {
+        if stored[field].is_null() {
+            desired["spec"].as_object_mut().and_then(|spec| spec.remove(field));
+        } else {
+            desired["spec"][field] = stored[field].clone();
+        }
+    }
+}
+
+/// The PodDisruptionBudget of the validators that read this ConfigMap.
+pub fn disruption_budget(list: &str, max_unavailable: u32) -> Value {
+    let peers = labels::peers_value(list);
+    json!({
+        "metadata": {
+            "name": list,
+            "labels": { labels::NAME: labels::STELLAR_NODE, labels::MANAGED_BY: labels::OPERATOR, labels::PEERS: peers },
+        },
+        "spec": {
+            "maxUnavailable": max_unavailable,
+            "selector": { "matchLabels": { labels::NAME: labels::STELLAR_NODE, labels::PEERS: peers } },
+            // A validator that does not vote must not hold up the draining of its machine.
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
     })
 }
 
@@ -137,14 +175,17 @@ pub fn scale(name: &str, namespace: &str, replicas: i32) -> Value {
     })
 }
 
-/// Whether Kubernetes lets a stored StatefulSet become what is built for the validator of this name.
-pub fn is_convertible(stored: &StatefulSet, name: &str) -> bool {
-    stateful_set::is_convertible(stored, name)
-}
-
-/// What is built, as an update of the stored StatefulSet: with the claims of that, which never change.
-pub fn as_update(built: Value, stored: &StatefulSet) -> Value {
-    stateful_set::with_stored_claims(built, stored)
+/// Whether Kubernetes lets a stored StatefulSet become what is built for this validator, but for what is taken over by
+/// [`keep_what_never_changes`]: its selector has to select our pods, and its claims have to have the volume that these mount.
+pub fn is_convertible(stored: &StatefulSet, node: &StellarNode) -> bool {
+    let Some(spec) = &stored.spec else { return false };
+    let labels = object_labels(&node.name_any(), labels::VALIDATOR);
+    let selects = |(name, value): (&String, &String)| labels[name] == *value;
+    let mut claims = spec.volume_claim_templates.iter().flatten();
+    spec.selector.match_expressions.iter().flatten().next().is_none()
+        && spec.selector.match_labels.iter().flatten().all(selects)
+        && (!stateful_set::keeps_data(&node.spec)
+            || claims.any(|claim| claim.metadata.name.as_deref() == Some(stateful_set::DATA_VOLUME)))
 }
 
 /// Hash of the spec that a pod template was built from.
@@ -228,15 +269,24 @@ pub fn spec_hash(spec: &StellarNodeSpec) -> String {
     spec.replicas = 0;
     spec.min_available = None;
     spec.max_unavailable = None;
+    let storage = spec.storage.take();
+    let (in_pod, kept) = match storage.as_ref().map(StorageConfig::mode) {
+        Some(StorageMode::EmptyDir) => (true, None),
+        Some(StorageMode::PersistentVolume) | None => (false, storage),
+    };
     spec.storage = match spec.node_type {
-        NodeType::Validator => None,
+        NodeType::Validator => in_pod.then(|| StorageConfig {
+            mode: Some(StorageMode::EmptyDir),
+            ..StorageConfig::default()
+        }),
         // Its pods have a volume each.
-        NodeType::Horizon => spec.storage.map(|storage| StorageConfig {
+        NodeType::Horizon => kept.map(|storage| StorageConfig {
             retention_policy: RetentionPolicy::default(),
+            mode: None,
             ..storage
         }),
         // Its pod has the claim, or none.
-        NodeType::SorobanRpc => spec.storage.map(|_| StorageConfig::default()),
+        NodeType::SorobanRpc => kept.map(|_| StorageConfig::default()),
     };
     if let Some(config) = &mut spec.horizon_config {
         config.ingest_workers = None;
@@ -247,12 +297,17 @@ pub fn spec_hash(spec: &StellarNodeSpec) -> String {
     if let Some(config) = &mut spec.validator_config {
         config.peer_group = None;
         config.peer_port = Some(config.peer_port());
+        config.peers_as = Some(config.peers_as()).filter(|peers_as| *peers_as != PeersAs::default());
         config.known_peers_ref = Some(crate::crd::KnownPeersRef {
             name: config.known_peers_config_map().to_owned(),
             key: labels::KNOWN_PEERS.to_owned(),
         });
     }
-    let value = serde_json::to_value(&spec).unwrap_or_default();
+    let pod = plumbing::fingerprint(&std::mem::take(&mut spec.pod));
+    let mut value = serde_json::to_value(&spec).unwrap_or_default();
+    if let Value::Object(fields) = &mut value {
+        fields.extend(pod);
+    }
     digest::short_hex(canonical(value).unwrap_or_default().to_string().as_bytes(), 16)
 }
 

@@ -1,12 +1,11 @@
 //! The StatefulSet of a validator: one pod whose `render-config` writes the config that stellar-core starts with
 //! (DESIGN.md § 6).
 
-use k8s_openapi::api::apps::v1::StatefulSet;
 use serde_json::{Value, json};
 
-use super::{STELLAR_UID, Subject, restricted, selector, spec_hash};
-use crate::core_config::pod_paths;
-use crate::crd::{KeySource, StellarNodeSpec, StorageConfig};
+use super::{STELLAR_UID, Subject, plumbing, restricted, selector, spec_hash};
+use crate::core_config::{self, pod_paths};
+use crate::crd::{KeySource, StellarNodeSpec, StorageConfig, StorageMode};
 use crate::labels;
 
 /// Where the image keeps the program.
@@ -15,7 +14,6 @@ const CORE_IMAGE: &str = "stellar/stellar-core";
 const TERMINATION_GRACE_SECONDS: i64 = 60;
 /// Name of the volume claim template; the claim of `{name}-0` is `data-{name}-0`.
 pub(super) const DATA_VOLUME: &str = "data";
-const PARALLEL: &str = "Parallel";
 const BASE_VOLUME: &str = "base";
 const PEERS_VOLUME: &str = "peers";
 const CONFIG_VOLUME: &str = "config";
@@ -25,7 +23,7 @@ const TMP_VOLUME: &str = "tmp";
 pub(super) fn build(subject: &Subject<'_>) -> Value {
     let mut metadata = subject.metadata(&subject.name);
     metadata["annotations"] = json!({ labels::PEER_PORT: subject.config.peer_port().to_string() });
-    json!({
+    let mut stateful_set = json!({
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
         "metadata": metadata,
@@ -33,38 +31,24 @@ pub(super) fn build(subject: &Subject<'_>) -> Value {
             "replicas": replicas(subject.spec),
             "serviceName": labels::headless_service_name(&subject.name),
             // Under OrderedReady a pod that is not Ready is never replaced.
-            "podManagementPolicy": PARALLEL,
+            "podManagementPolicy": "Parallel",
             "updateStrategy": { "type": "RollingUpdate" },
             "selector": { "matchLabels": selector(&subject.name) },
             // With Delete a StatefulSet deleted by hand would take the claim with it.
             "persistentVolumeClaimRetentionPolicy": { "whenDeleted": "Retain", "whenScaled": "Retain" },
             "template": template(subject),
-            "volumeClaimTemplates": [claim(subject)],
         },
-    })
-}
-
-/// Whether a stored StatefulSet can become what is built for this validator. Kubernetes changes none of these fields; the
-/// claims are sent as they are stored, and need only have the volume that the pod mounts.
-pub(super) fn is_convertible(stored: &StatefulSet, name: &str) -> bool {
-    let Some(spec) = &stored.spec else { return false };
-    let mut claims = spec.volume_claim_templates.iter().flatten();
-    json!(spec.selector) == json!({ "matchLabels": selector(name) })
-        && spec.service_name.as_deref() == Some(&labels::headless_service_name(name))
-        && spec.pod_management_policy.as_deref() == Some(PARALLEL)
-        && claims.any(|claim| claim.metadata.name.as_deref() == Some(DATA_VOLUME))
-}
-
-/// What is built, with the claims of the stored StatefulSet: where these differ, Kubernetes would refuse all of it.
-pub(super) fn with_stored_claims(mut built: Value, stored: &StatefulSet) -> Value {
-    let claims = stored
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.volume_claim_templates.as_ref());
-    if let Some(claims) = claims {
-        built["spec"]["volumeClaimTemplates"] = json!(claims);
+    });
+    if keeps_data(subject.spec) {
+        stateful_set["spec"]["volumeClaimTemplates"] = json!([claim_template(subject)]);
     }
-    built
+    stateful_set
+}
+
+/// Whether the data outlives the pod.
+pub(super) fn keeps_data(spec: &StellarNodeSpec) -> bool {
+    let mode = spec.storage.as_ref().map(StorageConfig::mode);
+    mode != Some(StorageMode::EmptyDir)
 }
 
 /// Number of pods that a validator is to have: two nodes with one seed harm consensus.
@@ -73,10 +57,22 @@ pub(super) fn replicas(spec: &StellarNodeSpec) -> i32 {
 }
 
 fn template(subject: &Subject<'_>) -> Value {
-    let mut annotations = json!(subject.spec.pod_annotations.clone().unwrap_or_default());
+    let mut annotations = json!(subject.spec.pod.pod_annotations.clone().unwrap_or_default());
     annotations[labels::SPEC_HASH] = json!(spec_hash(subject.spec));
-    json!({
-        "metadata": { "labels": subject.labels(), "annotations": annotations },
+    let mut volumes = vec![
+        json!({ "name": BASE_VOLUME, "configMap": { "name": labels::config_map_name(&subject.name) } }),
+        // Optional: a pod must start before the first discovery.
+        json!({ "name": PEERS_VOLUME,
+                "configMap": { "name": subject.config.known_peers_config_map(), "optional": true } }),
+        // The seed is in this file: it stays in memory.
+        json!({ "name": CONFIG_VOLUME, "emptyDir": { "medium": "Memory" } }),
+        json!({ "name": TMP_VOLUME, "emptyDir": {} }),
+    ];
+    if !keeps_data(subject.spec) {
+        volumes.push(json!({ "name": DATA_VOLUME, "emptyDir": {} }));
+    }
+    let mut template = json!({
+        "metadata": { "labels": pod_labels(subject), "annotations": annotations },
         "spec": {
             "automountServiceAccountToken": false,
             "enableServiceLinks": false,
@@ -93,17 +89,17 @@ fn template(subject: &Subject<'_>) -> Value {
             "affinity": anti_affinity(subject),
             "initContainers": [render_config(subject), new_db(subject), health(subject)],
             "containers": [core(subject)],
-            "volumes": [
-                { "name": BASE_VOLUME, "configMap": { "name": labels::config_map_name(&subject.name) } },
-                // Optional: a pod must start before the first discovery.
-                { "name": PEERS_VOLUME,
-                  "configMap": { "name": subject.config.known_peers_config_map(), "optional": true } },
-                // The seed is in this file: it stays in memory.
-                { "name": CONFIG_VOLUME, "emptyDir": { "medium": "Memory" } },
-                { "name": TMP_VOLUME, "emptyDir": {} },
-            ],
+            "volumes": volumes,
         },
-    })
+    });
+    plumbing::lay(&mut template, &subject.spec.pod);
+    template
+}
+
+fn pod_labels(subject: &Subject<'_>) -> Value {
+    let mut labels = subject.labels();
+    labels[labels::PEERS] = json!(labels::peers_value(subject.config.known_peers_config_map()));
+    labels
 }
 
 fn anti_affinity(subject: &Subject<'_>) -> Value {
@@ -136,7 +132,7 @@ fn render_config(subject: &Subject<'_>) -> Value {
         "name": labels::RENDER_CONTAINER,
         "image": subject.settings.operator_image,
         "command": ["stellar-operator"],
-        "args": pod_paths::render_config_args(&subject.node(), seed_file(subject)),
+        "args": pod_paths::render_config_args(&subject.node(), seed_file(subject), subject.config.peers_as()),
         "volumeMounts": [
             { "name": BASE_VOLUME, "mountPath": pod_paths::BASE_DIR, "readOnly": true },
             { "name": PEERS_VOLUME, "mountPath": pod_paths::PEERS_DIR, "readOnly": true },
@@ -152,6 +148,12 @@ fn render_config(subject: &Subject<'_>) -> Value {
         env.push(json!({
             "name": pod_paths::SEED_ENV,
             "valueFrom": { "secretKeyRef": { "name": subject.config.seed_secret_ref, "key": labels::SEED_KEY } },
+        }));
+    }
+    if let Some(database) = &subject.config.database {
+        env.push(json!({
+            "name": pod_paths::DATABASE_ENV,
+            "valueFrom": { "secretKeyRef": database.secret_key_ref },
         }));
     }
     container["env"] = json!(env);
@@ -187,7 +189,7 @@ fn health(subject: &Subject<'_>) -> Value {
         "image": subject.settings.operator_image,
         "restartPolicy": "Always",
         "command": ["stellar-operator"],
-        "args": pod_paths::health_args(),
+        "args": pod_paths::health_args(core_config::trusts_only_itself(subject.config)),
         "ports": [{ "name": "health", "containerPort": labels::HEALTH_PORT, "protocol": "TCP" }],
         "readinessProbe": {
             "httpGet": { "path": pod_paths::VOTING_PATH, "port": "health" },
@@ -226,15 +228,27 @@ fn core_mounts() -> Value {
     ])
 }
 
-fn claim(subject: &Subject<'_>) -> Value {
-    let default = StorageConfig::default();
-    let storage = subject.spec.storage.as_ref().unwrap_or(&default);
-    let mut spec = json!({
-        "accessModes": ["ReadWriteOnce"],
-        "resources": { "requests": { "storage": storage.size } },
-    });
-    if let Some(class) = &storage.storage_class {
-        spec["storageClassName"] = json!(class);
+fn storage(subject: &Subject<'_>) -> StorageConfig {
+    subject.spec.storage.clone().unwrap_or_default()
+}
+
+fn claim_template(subject: &Subject<'_>) -> Value {
+    let storage = storage(subject);
+    // By our label a claim is known that was made from this.
+    let mut metadata = json!({ "name": DATA_VOLUME, "labels": subject.labels() });
+    if let Some(annotations) = &storage.annotations {
+        metadata["annotations"] = json!(annotations);
     }
-    json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": DATA_VOLUME }, "spec": spec })
+    json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": metadata,
+        "spec": super::claim::spec(&storage),
+    })
+}
+
+/// The claim that Kubernetes makes from the template, as it is to become; `None` where the data goes with the pod.
+pub(super) fn claim(subject: &Subject<'_>) -> Option<Value> {
+    let name = format!("{DATA_VOLUME}-{}-0", subject.name);
+    keeps_data(subject.spec).then(|| super::claim::build(subject.metadata(&name), &storage(subject)))
 }

@@ -36,7 +36,7 @@ impl Options {
 impl Default for Options {
     /// Shorter times than an administrator would choose.
     fn default() -> Self {
-        let arguments = "--settle 100ms --quiet 1s --propagation 2s --min-ready 1s --join-wait 10s --drain-time 1s";
+        let arguments = "--settle 100ms --quiet 1s --propagation 2s --min-ready 1s --join-wait 30s --drain-time 1s";
         Self {
             arguments: arguments.split(' ').map(str::to_owned).collect(),
         }

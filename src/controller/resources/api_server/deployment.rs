@@ -5,8 +5,8 @@
 
 use serde_json::{Value, json};
 
-use super::{CONFIG_DIR, DATA_DIR, Kind, Server, claim, horizon, rpc};
-use crate::controller::resources::{BuildError, STELLAR_UID, restricted, selector, spec_hash};
+use super::{CONFIG_DIR, DATA_DIR, Kind, Server, horizon, rpc};
+use crate::controller::resources::{BuildError, STELLAR_UID, claim, plumbing, restricted, selector, spec_hash};
 use crate::labels;
 
 /// How long either may take to end what it serves and to stop its captive core.
@@ -54,14 +54,14 @@ fn strategy(server: &Server<'_>) -> Value {
 }
 
 fn template(server: &Server<'_>) -> Result<Value, BuildError> {
-    let mut annotations = json!(server.spec.pod_annotations.clone().unwrap_or_default());
+    let mut annotations = json!(server.spec.pod.pod_annotations.clone().unwrap_or_default());
     annotations[labels::SPEC_HASH] = json!(spec_hash(server.spec));
     let mut volumes = vec![data_volume(server), json!({ "name": TMP_VOLUME, "emptyDir": {} })];
     if server.kind.has_captive_core() {
         let name = labels::config_map_name(&server.name);
         volumes.push(json!({ "name": CONFIG_VOLUME, "configMap": { "name": name } }));
     }
-    Ok(json!({
+    let mut template = json!({
         "metadata": { "labels": server.metadata(&server.name)["labels"], "annotations": annotations },
         "spec": {
             "automountServiceAccountToken": false,
@@ -85,7 +85,9 @@ fn template(server: &Server<'_>) -> Result<Value, BuildError> {
             "containers": [container(server)?],
             "volumes": volumes,
         },
-    }))
+    });
+    plumbing::lay(&mut template, &server.spec.pod);
+    Ok(template)
 }
 
 fn container(server: &Server<'_>) -> Result<Value, BuildError> {
@@ -141,14 +143,15 @@ fn data_volume(server: &Server<'_>) -> Value {
         let claim = labels::claim_name(&server.name);
         return json!({ "name": DATA_VOLUME, "persistentVolumeClaim": { "claimName": claim } });
     }
-    match &server.spec.storage {
-        Some(storage) if server.kind.has_captive_core() => json!({
-            "name": DATA_VOLUME,
-            "ephemeral": { "volumeClaimTemplate": {
-                "metadata": { "labels": server.metadata(&server.name)["labels"] },
-                "spec": claim::spec(storage),
-            } },
-        }),
+    match server.storage() {
+        Some(storage) if server.kind.has_captive_core() => {
+            let mut metadata = json!({ "labels": server.metadata(&server.name)["labels"] });
+            if let Some(annotations) = &storage.annotations {
+                metadata["annotations"] = json!(annotations);
+            }
+            let claim = json!({ "metadata": metadata, "spec": claim::spec(storage) });
+            json!({ "name": DATA_VOLUME, "ephemeral": { "volumeClaimTemplate": claim } })
+        }
         Some(_) | None => json!({ "name": DATA_VOLUME, "emptyDir": {} }),
     }
 }

@@ -3,7 +3,6 @@
 //! Pure, as all builders. What the two kinds of server have in common is here and in `deployment`; what each alone is
 //! told is in `horizon` and `rpc`. The database's URL is only ever a reference to a Secret.
 
-mod claim;
 mod deployment;
 mod horizon;
 mod rpc;
@@ -11,11 +10,11 @@ mod rpc;
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 
-use super::{BuildError, owned_metadata, selector};
-use crate::crd::{HorizonConfig, Network, NodeType, SorobanConfig, StellarNode, StellarNodeSpec, StorageConfig};
+use super::{BuildError, claim, owned_metadata, selector};
+use crate::crd::{
+    HorizonConfig, Network, NodeType, SorobanConfig, StellarNode, StellarNodeSpec, StorageConfig, StorageMode,
+};
 use crate::{core_config, labels};
-
-pub use claim::ClaimStep;
 
 /// Where the volume is mounted; also the working directory.
 const DATA_DIR: &str = "/data";
@@ -73,7 +72,9 @@ pub fn build(node: &StellarNode) -> Result<ApiServerObjects, BuildError> {
         .map(|text| server.config_map(&text));
     Ok(ApiServerObjects {
         config_map,
-        claim: server.claimed().map(|storage| claim::build(&server, storage)),
+        claim: server
+            .claimed()
+            .map(|storage| claim::build(server.metadata(&labels::claim_name(&server.name)), storage)),
         service: server.service(),
         deployment: deployment::build(&server)?,
         deployment_kept: deployment::kept(&server),
@@ -183,12 +184,18 @@ impl Server<'_> {
         if self.spec.suspended { 0 } else { self.spec.replicas }
     }
 
+    /// The storage that is a volume.
+    fn storage(&self) -> Option<&StorageConfig> {
+        let storage = self.spec.storage.as_ref();
+        storage.filter(|storage| storage.mode() == StorageMode::PersistentVolume)
+    }
+
     /// The storage that has a claim of its own. Horizon keeps nothing that it could not fetch again, so its pods have each a
     /// volume that goes with them, however many there are.
     fn claimed(&self) -> Option<&StorageConfig> {
         match self.kind {
             Kind::Horizon(_) => None,
-            Kind::SorobanRpc(_) => self.spec.storage.as_ref(),
+            Kind::SorobanRpc(_) => self.storage(),
         }
     }
 

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use super::*;
+use crate::controller::resources::ClaimStep;
 
 fn node(spec: &Value) -> StellarNode {
     serde_json::from_value(json!({

@@ -1,25 +1,26 @@
-//! The volume claim `{name}-data` of a SorobanRpc that has storage.
+//! The volume claim of a node: `data-{name}-0` of a validator, `{name}-data` of a SorobanRpc that has storage.
 //!
-//! It outlives its Deployment in any case. The StellarNode owns it only with `retentionPolicy: Delete`, so that whoever
-//! deletes a node that retains its volume deletes nothing else. It grows and never shrinks.
+//! It outlives its StatefulSet or Deployment in any case. The StellarNode owns it only with `retentionPolicy: Delete`, so
+//! that whoever deletes a node that retains its volume deletes nothing else. It grows and never shrinks.
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
-use super::Server;
+use super::holds;
 use crate::admission::quantity::Quantity;
-use crate::controller::resources::holds;
 use crate::crd::{RetentionPolicy, StorageConfig};
-use crate::labels;
 
 /// Where a claim keeps the size that is asked for.
 const SIZE: &str = "/spec/resources/requests/storage";
 
-pub(super) fn build(server: &Server<'_>, storage: &StorageConfig) -> Value {
-    let mut metadata = server.metadata(&labels::claim_name(&server.name));
+/// The claim with this metadata, which names its StellarNode as its owner.
+pub(super) fn build(mut metadata: Value, storage: &StorageConfig) -> Value {
     if storage.retention_policy == RetentionPolicy::Retain {
         metadata["ownerReferences"] = json!([]);
+    }
+    if let Some(annotations) = &storage.annotations {
+        metadata["annotations"] = json!(annotations);
     }
     json!({
         "apiVersion": "v1",
@@ -29,6 +30,7 @@ pub(super) fn build(server: &Server<'_>, storage: &StorageConfig) -> Value {
     })
 }
 
+/// What a claim for this storage asks for.
 pub(super) fn spec(storage: &StorageConfig) -> Value {
     let mut spec = json!({
         "accessModes": ["ReadWriteOnce"],
@@ -45,7 +47,7 @@ pub(super) fn spec(storage: &StorageConfig) -> Value {
 pub enum ClaimStep {
     /// Nothing.
     None,
-    /// Apply this: whom it belongs to changed.
+    /// Apply this: whom it belongs to changed, or its annotations did.
     Keep(Value),
     /// Apply this: it is to grow, which its storage class may refuse.
     Grow(Value),
@@ -83,7 +85,11 @@ impl ClaimStep {
         let to_be_owned = desired["metadata"]["ownerReferences"]
             .as_array()
             .is_some_and(|list| !list.is_empty());
-        if owned == to_be_owned && holds(&metadata["labels"], &desired["metadata"]["labels"]) {
+        let written = |part: &str| match &desired["metadata"][part] {
+            Value::Null => true,
+            desired => holds(&metadata[part], desired),
+        };
+        if owned == to_be_owned && written("labels") && written("annotations") {
             Self::None
         } else {
             Self::Keep(applied)

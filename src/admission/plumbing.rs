@@ -1,0 +1,305 @@
+//! The rules for what a user says of the pods of a node: what the operator needs of them stays its own, and what the API
+//! server would refuse of a pod is refused while its author is there to read why.
+
+use k8s_openapi::api::core::v1::Affinity;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::field_error::FieldError;
+use super::stellar_node::{is_subdomain, not_a_name};
+use super::validate::Verdict;
+use crate::labels;
+
+/// Labels that the operator finds its pods by.
+const OWN_LABELS: [&str; 4] = [labels::NAME, labels::INSTANCE, labels::COMPONENT, labels::MANAGED_BY];
+/// Longest value of a label, and longest name without its prefix.
+const LABEL_LIMIT: usize = 63;
+/// What the operator itself writes into the environment of Horizon and of Stellar RPC, and where to say it instead.
+#[rustfmt::skip]
+const SERVERS_ENV: [(&str, &str); 5] = [
+    ("NETWORK_PASSPHRASE", "write spec.network"),
+    ("HISTORY_ARCHIVE_URLS", "write spec.{block}.historyArchiveUrls"),
+    ("CAPTIVE_CORE_CONFIG_PATH", "write spec.{block}.captiveCoreConfig"),
+    ("CAPTIVE_CORE_STORAGE_PATH", "write spec.storage"),
+    ("STELLAR_CORE_BINARY_PATH", "write spec.image and spec.version"),
+];
+#[rustfmt::skip]
+const HORIZON_ENV: [(&str, &str); 6] = [
+    ("DATABASE_URL", "write spec.{block}.databaseSecretRef"),
+    ("STELLAR_CORE_URL", "write spec.{block}.stellarCoreUrl"),
+    ("INGEST", "write spec.{block}.enableIngest"),
+    ("APPLY_MIGRATIONS", "write spec.{block}.autoMigration"),
+    ("PORT", "the Service leads to it"),
+    ("ADMIN_PORT", "it is not for others"),
+];
+#[rustfmt::skip]
+const RPC_ENV: [(&str, &str); 7] = [
+    ("ENDPOINT", "the Service leads to it"),
+    ("ADMIN_ENDPOINT", "it is not for others"),
+    ("DB_PATH", "write spec.storage"),
+    ("MAX_EVENTS_LIMIT", "write spec.{block}.maxEventsPerRequest"),
+    ("DEFAULT_EVENTS_LIMIT", "write spec.{block}.maxEventsPerRequest"),
+    ("FRIENDBOT_URL", "write spec.{block}.friendbotUrl"),
+    ("STELLAR_CORE_URL", "write spec.{block}.stellarCoreUrl"),
+];
+
+/// Judges all of it but the sidecars.
+pub(super) fn check(spec: &Value, verdict: &mut Verdict) {
+    check_pod_labels(&spec["podLabels"], verdict);
+    check_labels(&spec["nodeSelector"], "spec.nodeSelector", verdict);
+    check_names(spec, verdict);
+    check_spread(&spec["topologySpreadConstraints"], verdict);
+    if spec["affinity"].is_object() {
+        check_shape::<Affinity>(&spec["affinity"], "spec.affinity", "affinity", verdict);
+    }
+    check_environment(spec, verdict);
+    for name in ["liveness", "readiness", "startup"] {
+        check_probe(spec, name, verdict);
+    }
+}
+
+fn check_pod_labels(given: &Value, verdict: &mut Verdict) {
+    let names = given.as_object().into_iter().flat_map(|map| map.keys());
+    let ours = format!("{}/", labels::GROUP);
+    for name in names.filter(|name| OWN_LABELS.contains(&name.as_str()) || name.starts_with(&ours)) {
+        verdict.error(FieldError::forbidden(
+            format!("spec.podLabels[{name}]"),
+            "the operator finds its pods by this label: write another",
+        ));
+    }
+    check_labels(given, "spec.podLabels", verdict);
+}
+
+/// Names and values of labels, by the rules of the API server.
+fn check_labels(given: &Value, field: &str, verdict: &mut Verdict) {
+    for (name, value) in given.as_object().into_iter().flatten() {
+        let (prefix, short) = match name.split_once('/') {
+            Some((prefix, short)) => (Some(prefix), short),
+            None => (None, name.as_str()),
+        };
+        if short.is_empty() || !is_label_text(short) || prefix.is_some_and(|prefix| !is_subdomain(prefix)) {
+            verdict.error(FieldError::invalid(
+                format!("{field}[{name}]"),
+                format!(
+                    "{name:?} cannot be the name of a label: write at most {LABEL_LIMIT} letters, digits, -, _ and ., first \
+                     and last a letter or digit"
+                ),
+            ));
+        } else if let Some(value) = value.as_str().filter(|value| !is_label_text(value)) {
+            verdict.error(FieldError::invalid(
+                format!("{field}[{name}]"),
+                format!(
+                    "{value:?} cannot be the value of a label: write at most {LABEL_LIMIT} letters, digits, -, _ and ., first \
+                     and last a letter or digit"
+                ),
+            ));
+        }
+    }
+}
+
+fn is_label_text(text: &str) -> bool {
+    let outer = |c: char| c.is_ascii_alphanumeric();
+    let inner = |c: char| outer(c) || "-_.".contains(c);
+    text.is_empty()
+        || text.len() <= LABEL_LIMIT && text.starts_with(outer) && text.ends_with(outer) && text.chars().all(inner)
+}
+
+fn check_names(spec: &Value, verdict: &mut Verdict) {
+    let mut judge = |field: String, name: &Value, kind: &str| {
+        if let Some(name) = name.as_str().filter(|name| !is_subdomain(name)) {
+            verdict.error(FieldError::invalid(field, not_a_name(name, kind)));
+        }
+    };
+    let (account, class) = (&spec["serviceAccountName"], &spec["priorityClassName"]);
+    judge("spec.serviceAccountName".to_owned(), account, "ServiceAccount");
+    judge("spec.priorityClassName".to_owned(), class, "PriorityClass");
+    let secrets = &spec["imagePullSecrets"];
+    for (place, secret) in secrets.as_array().into_iter().flatten().enumerate() {
+        judge(
+            format!("spec.imagePullSecrets[{place}].name"),
+            &secret["name"],
+            "Secret",
+        );
+    }
+    if let Some(name) = repeated(secrets, |secret| secret["name"].as_str()) {
+        verdict.error(FieldError::duplicate(
+            "spec.imagePullSecrets",
+            format!("{name:?} is given twice: keep one"),
+        ));
+    }
+}
+
+fn check_spread(constraints: &Value, verdict: &mut Verdict) {
+    let key = |constraint: &Value| {
+        let (key, when) = (&constraint["topologyKey"], &constraint["whenUnsatisfiable"]);
+        Some(format!("{} with {}", key.as_str()?, when.as_str()?))
+    };
+    if let Some(both) = repeated(constraints, key) {
+        verdict.error(FieldError::duplicate(
+            "spec.topologySpreadConstraints",
+            format!("there are two for {both}: keep one"),
+        ));
+    }
+    for (place, constraint) in constraints.as_array().into_iter().flatten().enumerate() {
+        if constraint["labelSelector"].is_null() {
+            verdict.warn(format!(
+                "spec.topologySpreadConstraints[{place}].labelSelector: absent, so it counts no pods and spreads nothing: write \
+                 for example matchLabels with {}: {}",
+                labels::NAME,
+                labels::STELLAR_NODE
+            ));
+        }
+    }
+}
+
+fn check_environment(spec: &Value, verdict: &mut Verdict) {
+    let env = &spec["env"];
+    let (own, block): (Vec<_>, _) = match spec["nodeType"].as_str() {
+        Some("Horizon") => (HORIZON_ENV.iter().chain(&SERVERS_ENV).collect(), "horizonConfig"),
+        Some("SorobanRpc") => (RPC_ENV.iter().chain(&SERVERS_ENV).collect(), "sorobanConfig"),
+        _ => (Vec::new(), ""),
+    };
+    for (place, variable) in env.as_array().into_iter().flatten().enumerate() {
+        let field = format!("spec.env[{place}].name");
+        let name = variable["name"].as_str().unwrap_or_default();
+        if name.is_empty() || name.contains('=') {
+            verdict.error(FieldError::invalid(
+                field,
+                format!("{name:?} cannot name a variable: write for example LOG_LEVEL"),
+            ));
+        } else if let Some((_, instead)) = own.iter().find(|(taken, _)| *taken == name) {
+            let instead = instead.replace("{block}", block);
+            verdict.error(FieldError::forbidden(
+                field,
+                format!("{name} is set by the operator: remove it here; {instead}"),
+            ));
+        } else if spec["nodeType"] == "Validator" && name == labels::KNOWN_PEERS {
+            verdict.warn(format!(
+                "{field}: stellar-core reads no {name} from its environment: list your own peers in \
+                 spec.validatorConfig.knownPeers"
+            ));
+        }
+        if !variable["value"].is_null() && !variable["valueFrom"].is_null() {
+            verdict.error(FieldError::invalid(
+                format!("spec.env[{place}].valueFrom"),
+                "value is given too: keep one of the two",
+            ));
+        }
+    }
+    if let Some(name) = repeated(env, |variable| variable["name"].as_str()) {
+        verdict.error(FieldError::duplicate(
+            "spec.env",
+            format!("{name} is given twice: keep one"),
+        ));
+    }
+}
+
+fn check_probe(spec: &Value, name: &str, verdict: &mut Verdict) {
+    let probe = &spec["probes"][name];
+    let Some(given) = probe.as_object() else {
+        return;
+    };
+    let field = format!("spec.probes.{name}");
+    let handlers = ["exec", "httpGet", "tcpSocket", "grpc"];
+    let handlers: Vec<&str> = handlers.into_iter().filter(|one| !probe[*one].is_null()).collect();
+    let [handler] = handlers[..] else {
+        verdict.error(FieldError::invalid(
+            field,
+            format!(
+                "{} ways to probe are given: write exactly one of exec, httpGet, tcpSocket and grpc",
+                handlers.len()
+            ),
+        ));
+        return;
+    };
+    if name != "readiness" && given.get("successThreshold").is_some_and(|times| *times != 1) {
+        verdict.error(FieldError::invalid(
+            format!("{field}.successThreshold"),
+            "it is 1 for a probe of liveness or of the start: leave it out",
+        ));
+    }
+    if spec["nodeType"] != "Validator" {
+        return;
+    }
+    if probe[handler]["port"] == labels::HTTP_PORT {
+        verdict.warn(format!(
+            "{field}.{handler}.port: stellar-core's HTTP port is on localhost in its pod, so this probe always fails: write \
+             tcpSocket with port {}",
+            labels::PEER_PORT_NAME
+        ));
+    } else if name == "readiness" {
+        verdict.warn(format!(
+            "{field}: the lists of peers, and who may restart next, are made from which validators are Ready: the pod is, only \
+             while this probe passes and container {:?} sees the validator vote",
+            labels::HEALTH_CONTAINER
+        ));
+    } else if name == "liveness" && handler != "tcpSocket" {
+        verdict.warn(format!(
+            "{field}: where it depends on consensus, a network that stands still restarts all its validators at once, and none \
+             of them can vote: write tcpSocket with port {}, or leave it out",
+            labels::PEER_PORT_NAME
+        ));
+    }
+}
+
+/// The first key that two entries of a list have.
+pub(super) fn repeated<'a, K: PartialEq>(list: &'a Value, key: impl Fn(&'a Value) -> Option<K>) -> Option<K> {
+    let mut seen = Vec::new();
+    for key in list.as_array().into_iter().flatten().filter_map(key) {
+        if seen.contains(&key) {
+            return Some(key);
+        }
+        seen.push(key);
+    }
+    None
+}
+
+/// Whether an object that the CRD's schema does not describe is one that a pod can have. A field that nobody knows is told
+/// and let pass: a newer API server may know it.
+pub(super) fn check_shape<T: DeserializeOwned + Serialize>(
+    given: &Value,
+    field: &str,
+    what: &str,
+    verdict: &mut Verdict,
+) {
+    let read = serde_json::from_value::<T>(given.clone());
+    match read.and_then(|read| serde_json::to_value(read)) {
+        Err(error) => verdict.error(FieldError::invalid(
+            field,
+            format!("cannot be read as a {what}: {error}; see kubectl explain pod.spec"),
+        )),
+        Ok(known) => {
+            if let Some(unknown) = lost(given, &known, field) {
+                verdict.warn(format!(
+                    "{unknown}: not known to this version of the operator: where the API server does not know it either, it \
+                     refuses the pods; check its spelling"
+                ));
+            }
+        }
+    }
+}
+
+/// The first field that is not there any more.
+fn lost(given: &Value, known: &Value, path: &str) -> Option<String> {
+    match (given, known) {
+        (Value::Object(given), known) => {
+            given
+                .iter()
+                .filter(|(_, value)| !value.is_null())
+                .find_map(|(name, value)| {
+                    let path = format!("{path}.{name}");
+                    match known.get(name) {
+                        Some(known) => lost(value, known, &path),
+                        None => Some(path),
+                    }
+                })
+        }
+        (Value::Array(given), Value::Array(known)) => given
+            .iter()
+            .zip(known)
+            .enumerate()
+            .find_map(|(place, (given, known))| lost(given, known, &format!("{path}[{place}]"))),
+        _ => None,
+    }
+}
