@@ -56,7 +56,8 @@ fn subject(request: &Request<'_>) -> Result<Option<(Value, Option<Value>)>, BadR
     }
     let old = request.old_object()?;
     // The object of a create through the API may leave its namespace to the request.
-    if let (Some(namespace), Some(metadata)) = (&request.namespace, object["metadata"].as_object_mut()) {
+    let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
+    if let (Some(namespace), Some(metadata)) = (&request.namespace, metadata) {
         metadata
             .entry("namespace")
             .or_insert_with(|| Value::from(namespace.as_ref()));

@@ -261,6 +261,26 @@ fn a_body_that_is_no_review_is_answered_in_one_sentence() {
             "request.oldObject is absent",
         ),
         (
+            edit("/request/object", json!("text")),
+            "request.object is not a JSON object",
+        ),
+        (
+            edit("/request/object", json!([])),
+            "request.object is not a JSON object",
+        ),
+        (
+            request("UPDATE", &validator("v1"), &json!(7)).to_string(),
+            "request.oldObject is not a JSON object",
+        ),
+        (
+            edit("/request/object/kind", json!("Pod")),
+            "request.object is of kind \"Pod\", and request.kind says \"StellarNode\"",
+        ),
+        (
+            request("UPDATE", &validator("v1"), &json!({})).to_string(),
+            "request.oldObject is of kind \"\", and",
+        ),
+        (
             text.replacen('{', "{\"kind\":\"AdmissionReview\",", 1),
             "duplicate field",
         ),
@@ -277,7 +297,10 @@ fn a_body_that_is_no_review_is_answered_in_one_sentence() {
         for answer in [rules().validate(body.as_bytes()), rules().mutate(body.as_bytes())] {
             let said = String::from_utf8(answer.body).expect("text");
             assert_eq!(answer.status, 400, "{said}");
-            assert!(said.contains(word) && !said.contains('\n'), "{word:?} in {said:?}");
+            assert!(
+                said.contains(word) && !said.contains('\n'),
+                "{word:?} in {said:?}"
+            );
             assert_eq!(answer.facts.allowed, None);
         }
     }
