@@ -19,6 +19,8 @@ const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
 /// Ends every cause.
 const SPEAKER: &str = "(refused by the admission webhook of stellar-operator)";
+/// Longest sentence about a body that is no review: it repeats parts of the body.
+const SENTENCE: usize = 500;
 /// HTTP status of a denial, as the API server gives it for an invalid object.
 pub const UNPROCESSABLE: u16 = 422;
 
@@ -65,6 +67,13 @@ pub enum BadReview {
     /// The object is JSON that cannot be read, for example nested too deeply or with one key twice.
     #[error("request.{0} cannot be read: {1}")]
     Object(&'static str, #[source] serde_json::Error),
+}
+
+impl BadReview {
+    /// The sentence, in one line of bounded length, whatever the body said.
+    pub fn sentence(&self) -> String {
+        one_line(self.to_string()).chars().take(SENTENCE).collect()
+    }
 }
 
 /// A review whose envelope is sound.

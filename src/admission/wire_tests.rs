@@ -252,6 +252,8 @@ fn a_body_that_is_no_review_is_answered_in_one_sentence() {
         (edit("/request/uid", json!("")), "uid is empty"),
         (edit("/request/uid", json!(7)), "not an AdmissionReview"),
         (edit("/request/operation", json!("PATCH")), "not an AdmissionReview"),
+        (edit("/request/operation", json!("A\nB")), "unknown variant `A B`"),
+        (edit("/kind", json!("x".repeat(100_000))), "kind is \"xxx"),
         (
             edit("/request/object", Value::Null),
             "request.object is absent, which CREATE needs",
@@ -298,9 +300,10 @@ fn a_body_that_is_no_review_is_answered_in_one_sentence() {
             let said = String::from_utf8(answer.body).expect("text");
             assert_eq!(answer.status, 400, "{said}");
             assert!(
-                said.contains(word) && !said.contains('\n'),
+                said.contains(word) && !said.contains(char::is_control),
                 "{word:?} in {said:?}"
             );
+            assert!(said.chars().count() <= 500, "{}", said.len());
             assert_eq!(answer.facts.allowed, None);
         }
     }
