@@ -220,6 +220,20 @@ fn what_must_always_pass_does() {
 }
 
 #[test]
+fn an_update_of_metadata_alone_is_not_changed() {
+    for old in [validator("v1"), stateful_set(&json!([{ "name": "core" }]))] {
+        let patch = |new: &Value| {
+            let body = request("UPDATE", new, &old).to_string();
+            decided(&rules().mutate(body.as_bytes())).get("patch").cloned()
+        };
+        assert_eq!(patch(&with(old.clone(), "/metadata/finalizers", &json!(["a/b"]))), None);
+        let mut changed = with(old.clone(), "/spec/version", &json!("2"));
+        changed["spec"]["template"]["fieldOfTomorrow"] = json!(1);
+        assert!(patch(&changed).is_some(), "{changed}");
+    }
+}
+
+#[test]
 fn an_annotation_that_becomes_wrong_is_refused() {
     let old = stateful_set(&json!([{ "name": "core" }]));
     let new = with(
