@@ -147,6 +147,16 @@ fn what_cannot_be_the_port_is_refused_only_where_it_was_written() {
 }
 
 #[test]
+fn an_annotation_that_is_no_text_is_left_alone() {
+    let object = with(
+        stateful_set(&json!([{ "name": "core" }])),
+        "/metadata/annotations",
+        &json!({ "stellar.org/peer-port": 11700 }),
+    );
+    assert_eq!(mutated(&object)["metadata"], object["metadata"]);
+}
+
+#[test]
 fn an_env_of_the_users_own_is_left_alone_and_told() {
     for env in [
         json!([{ "name": "KNOWN_PEERS", "value": "10.0.0.1" }]),
