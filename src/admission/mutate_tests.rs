@@ -138,6 +138,10 @@ fn what_cannot_be_the_port_is_refused_only_where_it_was_written() {
             core(json!([{ "name": "peer", "containerPort": 11626 }])),
             "spec.template.spec.containers[0].ports[0].containerPort",
         ),
+        (
+            core(json!([{ "name": "peer", "containerPort": 70000 }])),
+            "spec.template.spec.containers[0].ports[0].containerPort",
+        ),
         (beside, "spec.template.spec.containers[0].ports"),
     ] {
         let verdict = validate(&mutated(&object), None, &NoContext);
