@@ -1,6 +1,6 @@
 # What can be done here. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check cluster-tests soak scale generate up down
+.PHONY: help demo test check cluster-tests fuzz soak scale generate up down
 
 # Everything is built before a cluster is there, with progress.
 BUILD = cargo build --workspace
@@ -13,7 +13,7 @@ demo: ## Show the whole product on a control plane of its own (about 2 minutes, 
 	@tests/cluster/with demo/run
 
 test: check ## Everything that CI runs: rules, simulation, and every promise on a control plane of its own
-	cargo test --workspace --lib --bins --test https --test render_config --test simulation
+	cargo test --workspace --lib --bins --test https --test render_config --test simulation --test fuzz
 	cargo test --doc
 	@$(MAKE) --no-print-directory cluster-tests
 
@@ -27,6 +27,9 @@ check: ## Format, lints, documentation, generated files
 cluster-tests: ## The tests that need a control plane, alone
 	@cargo build --workspace --tests
 	@tests/cluster/with sh -c 'cargo test --test promises -- --test-threads 6 && cargo test --test alone -- --test-threads 1 && cargo test --test webhook'
+
+fuzz: ## A million inputs for the webhook that nobody should send (about 5 minutes, warm)
+	STELLAR_FUZZ_INPUTS=$${STELLAR_FUZZ_INPUTS:-1000000} cargo test --release --test fuzz -- --nocapture
 
 soak: ## Five minutes left alone, twenty nodes at rest, power cuts with late kubelets, with the waits that are shipped (about 9 minutes)
 	@cargo build --workspace --tests

@@ -5,6 +5,8 @@
 #[path = "simulation/world.rs"]
 mod world;
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use stellar_k8s::controller::decide::decide;
 use stellar_k8s::controller::groups;
@@ -204,6 +206,23 @@ fn a_new_version_and_a_newcomer_cost_one_restart_for_both() {
     assert_eq!(after, [before[0] + 1, before[1] + 1, before[2] + 1, before[3] + 1, 0]);
     assert_eq!(world.most_down, 1);
     assert!(world.nodes.iter().take(4).all(|node| node.template.1 == 2));
+}
+
+#[test]
+fn a_newcomer_that_is_there_while_the_version_is_still_being_changed_costs_no_restart_of_its_own() {
+    for milliseconds in (0..2_500).step_by(250) {
+        let mut world = network_of(4, RestartMode::Changed);
+        let before: Vec<usize> = world.nodes.iter().map(|node| node.restarts.len() + 1).collect();
+        world.join("validator-4");
+        world.run(Duration::from_millis(milliseconds));
+        for node in &mut world.nodes[..4] {
+            node.version = 2;
+        }
+        world.run(minutes(20));
+        assert_converged(&world, true);
+        let after: Vec<usize> = world.nodes[..4].iter().map(|node| node.restarts.len()).collect();
+        assert_eq!(after, before, "{milliseconds} ms after the newcomer");
+    }
 }
 
 #[test]

@@ -33,9 +33,6 @@ pub fn decide_validate(review: &Review<'_>, context: &dyn Context) -> Result<Res
     let Some((object, old)) = subject(request)? else {
         return Ok(pass(request));
     };
-    if old.as_ref().is_some_and(|old| is_untouched(&object, old)) {
-        return Ok(pass(request));
-    }
     let verdict = validate(&object, old.as_ref(), context);
     if verdict.passes() {
         return Ok(Response::allow(&request.uid, verdict.warnings));
@@ -55,8 +52,12 @@ fn subject(request: &Request<'_>) -> Result<Option<(Value, Option<Value>)>, BadR
         return Ok(None);
     }
     let old = request.old_object()?;
+    if old.as_ref().is_some_and(|old| is_untouched(&object, old)) {
+        return Ok(None);
+    }
     // The object of a create through the API may leave its namespace to the request.
-    if let (Some(namespace), Some(metadata)) = (&request.namespace, object["metadata"].as_object_mut()) {
+    let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
+    if let (Some(namespace), Some(metadata)) = (&request.namespace, metadata) {
         metadata
             .entry("namespace")
             .or_insert_with(|| Value::from(namespace.as_ref()));

@@ -106,11 +106,13 @@ impl Mutation {
         }));
     }
 
+    /// Adds an annotation. One that is there, if only as something else than text, is the API server's to refuse.
     fn annotate(&mut self, object: &Value, name: &str, value: &str) {
-        if object["metadata"]["annotations"].is_object() {
-            self.add(["metadata", "annotations", name], json!(value));
-        } else if object["metadata"]["annotations"].is_null() {
+        let annotations = &object["metadata"]["annotations"];
+        if annotations.is_null() {
             self.add(["metadata", "annotations"], json!({ name: value }));
+        } else if annotations.is_object() && annotations[name].is_null() {
+            self.add(["metadata", "annotations", name], json!(value));
         }
     }
 

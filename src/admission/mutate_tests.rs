@@ -138,12 +138,26 @@ fn what_cannot_be_the_port_is_refused_only_where_it_was_written() {
             core(json!([{ "name": "peer", "containerPort": 11626 }])),
             "spec.template.spec.containers[0].ports[0].containerPort",
         ),
+        (
+            core(json!([{ "name": "peer", "containerPort": 70000 }])),
+            "spec.template.spec.containers[0].ports[0].containerPort",
+        ),
         (beside, "spec.template.spec.containers[0].ports"),
     ] {
         let verdict = validate(&mutated(&object), None, &NoContext);
         let fields: Vec<&str> = verdict.errors.iter().map(|error| error.field.as_str()).collect();
         assert_eq!(fields, [field], "{object}");
     }
+}
+
+#[test]
+fn an_annotation_that_is_no_text_is_left_alone() {
+    let object = with(
+        stateful_set(&json!([{ "name": "core" }])),
+        "/metadata/annotations",
+        &json!({ "stellar.org/peer-port": 11700 }),
+    );
+    assert_eq!(mutated(&object)["metadata"], object["metadata"]);
 }
 
 #[test]

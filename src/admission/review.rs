@@ -19,6 +19,8 @@ const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
 /// Ends every cause.
 const SPEAKER: &str = "(refused by the admission webhook of stellar-operator)";
+/// Longest sentence about a body that is no review: it repeats parts of the body.
+const SENTENCE: usize = 500;
 /// HTTP status of a denial, as the API server gives it for an invalid object.
 pub const UNPROCESSABLE: u16 = 422;
 
@@ -49,9 +51,29 @@ pub enum BadReview {
     /// The object to decide on is absent.
     #[error("request.{0} is absent, which {1} needs")]
     NoObject(&'static str, Operation),
+    /// The object is JSON of another form.
+    #[error("request.{0} is not a JSON object")]
+    ObjectForm(&'static str),
+    /// The object is not what the request says that it is: by whose rules would it be judged?
+    #[error("request.{field} is of kind {found:?}, and request.kind says {said:?}")]
+    ObjectKind {
+        /// Which object.
+        field: &'static str,
+        /// What the object says.
+        found: String,
+        /// What the request says.
+        said: String,
+    },
     /// The object is JSON that cannot be read, for example nested too deeply or with one key twice.
     #[error("request.{0} cannot be read: {1}")]
     Object(&'static str, #[source] serde_json::Error),
+}
+
+impl BadReview {
+    /// The sentence, in one line of bounded length, whatever the body said.
+    pub fn sentence(&self) -> String {
+        one_line(self.to_string()).chars().take(SENTENCE).collect()
+    }
 }
 
 /// A review whose envelope is sound.
@@ -171,18 +193,18 @@ impl Request<'_> {
     /// The object as it would be stored.
     ///
     /// # Errors
-    /// When it is absent, or cannot be read.
+    /// When it is absent, cannot be read, or is of another kind than the request says.
     pub fn object(&self) -> Result<Value, BadReview> {
-        read("object", self.object, self.operation)
+        self.read("object", self.object)
     }
 
     /// The object as it is stored, on an update.
     ///
     /// # Errors
-    /// When it is an update and the object is absent, or when it cannot be read.
+    /// When it is an update and the object is absent, cannot be read, or is of another kind than the request says.
     pub fn old_object(&self) -> Result<Option<Value>, BadReview> {
         if self.operation == Operation::Update {
-            read("oldObject", self.old_object, self.operation).map(Some)
+            self.read("oldObject", self.old_object).map(Some)
         } else {
             Ok(None)
         }
@@ -192,13 +214,23 @@ impl Request<'_> {
     pub fn is_whole_object(&self) -> bool {
         self.sub_resource.as_deref().is_none_or(str::is_empty)
     }
-}
 
-fn read(field: &'static str, raw: Option<&RawValue>, operation: Operation) -> Result<Value, BadReview> {
-    let raw = raw.ok_or(BadReview::NoObject(field, operation))?;
-    serde_json::from_str(raw.get())
-        .map(|Strict(object)| object)
-        .map_err(|error| BadReview::Object(field, error))
+    fn read(&self, field: &'static str, raw: Option<&RawValue>) -> Result<Value, BadReview> {
+        let raw = raw.ok_or(BadReview::NoObject(field, self.operation))?;
+        let Strict(object) = serde_json::from_str(raw.get()).map_err(|error| BadReview::Object(field, error))?;
+        if !object.is_object() {
+            return Err(BadReview::ObjectForm(field));
+        }
+        let found = object["kind"].as_str().unwrap_or_default();
+        if found != self.kind.kind {
+            return Err(BadReview::ObjectKind {
+                field,
+                found: found.to_owned(),
+                said: self.kind.kind.to_string(),
+            });
+        }
+        Ok(object)
+    }
 }
 
 /// A decision, ready to be written.

@@ -42,7 +42,7 @@ impl Rules {
             },
             Err(error) => Answer {
                 status: 400,
-                body: error.to_string().into_bytes(),
+                body: error.sentence().into_bytes(),
                 facts,
             },
         }

@@ -55,9 +55,11 @@ impl<'a> ValidatorSet<'a> {
 
     /// The peer port, the object's own or else the expected one; `None` where the object names what is no port.
     pub fn port(&self) -> Option<u16> {
-        match self.own_port() {
-            None if self.port_annotation().is_none() => Some(self.expected_port),
-            own => own,
+        let names_one = self.port_annotation().is_some() || self.core().is_some_and(|core| core.peer_port().is_some());
+        if names_one {
+            self.own_port()
+        } else {
+            Some(self.expected_port)
         }
     }
 

@@ -220,6 +220,20 @@ fn what_must_always_pass_does() {
 }
 
 #[test]
+fn an_update_of_metadata_alone_is_not_changed() {
+    for old in [validator("v1"), stateful_set(&json!([{ "name": "core" }]))] {
+        let patch = |new: &Value| {
+            let body = request("UPDATE", new, &old).to_string();
+            decided(&rules().mutate(body.as_bytes())).get("patch").cloned()
+        };
+        assert_eq!(patch(&with(old.clone(), "/metadata/finalizers", &json!(["a/b"]))), None);
+        let mut changed = with(old.clone(), "/spec/version", &json!("2"));
+        changed["spec"]["template"]["fieldOfTomorrow"] = json!(1);
+        assert!(patch(&changed).is_some(), "{changed}");
+    }
+}
+
+#[test]
 fn an_annotation_that_becomes_wrong_is_refused() {
     let old = stateful_set(&json!([{ "name": "core" }]));
     let new = with(
@@ -252,6 +266,8 @@ fn a_body_that_is_no_review_is_answered_in_one_sentence() {
         (edit("/request/uid", json!("")), "uid is empty"),
         (edit("/request/uid", json!(7)), "not an AdmissionReview"),
         (edit("/request/operation", json!("PATCH")), "not an AdmissionReview"),
+        (edit("/request/operation", json!("A\nB")), "unknown variant `A B`"),
+        (edit("/kind", json!("x".repeat(100_000))), "kind is \"xxx"),
         (
             edit("/request/object", Value::Null),
             "request.object is absent, which CREATE needs",
@@ -259,6 +275,26 @@ fn a_body_that_is_no_review_is_answered_in_one_sentence() {
         (
             edit("/request/operation", json!("UPDATE")),
             "request.oldObject is absent",
+        ),
+        (
+            edit("/request/object", json!("text")),
+            "request.object is not a JSON object",
+        ),
+        (
+            edit("/request/object", json!([])),
+            "request.object is not a JSON object",
+        ),
+        (
+            request("UPDATE", &validator("v1"), &json!(7)).to_string(),
+            "request.oldObject is not a JSON object",
+        ),
+        (
+            edit("/request/object/kind", json!("Pod")),
+            "request.object is of kind \"Pod\", and request.kind says \"StellarNode\"",
+        ),
+        (
+            request("UPDATE", &validator("v1"), &json!({})).to_string(),
+            "request.oldObject is of kind \"\", and",
         ),
         (
             text.replacen('{', "{\"kind\":\"AdmissionReview\",", 1),
@@ -277,7 +313,11 @@ fn a_body_that_is_no_review_is_answered_in_one_sentence() {
         for answer in [rules().validate(body.as_bytes()), rules().mutate(body.as_bytes())] {
             let said = String::from_utf8(answer.body).expect("text");
             assert_eq!(answer.status, 400, "{said}");
-            assert!(said.contains(word) && !said.contains('\n'), "{word:?} in {said:?}");
+            assert!(
+                said.contains(word) && !said.contains(char::is_control),
+                "{word:?} in {said:?}"
+            );
+            assert!(said.chars().count() <= 500, "{}", said.len());
             assert_eq!(answer.facts.allowed, None);
         }
     }

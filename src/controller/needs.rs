@@ -163,9 +163,16 @@ impl<'a> Context<'a> {
 
     fn needs_of(&self, validator: &Validator) -> Vec<Need> {
         let mut needs: Vec<Need> = Vec::new();
-        needs.extend(self.for_spec(validator));
+        let for_spec = self.for_spec(validator);
+        // A restart for its peers would come before the one for its spec, which loads them as well.
+        let spec_waits = for_spec.as_ref().and_then(|need| need.wait.clone());
+        needs.extend(for_spec);
         if let Some(member) = self.group.member(validator) {
-            needs.extend(self.for_peers(member));
+            let for_peers = self.for_peers(member);
+            needs.extend(for_peers.map(|need| Need {
+                wait: need.wait.or(spec_waits),
+                ..need
+            }));
             needs.extend(self.for_links(member));
         }
         for need in &mut needs {

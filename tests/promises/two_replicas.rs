@@ -194,10 +194,12 @@ async fn they_renew_certificate_and_authority_and_no_object_fails() {
         },
     )
     .await;
+    wait_for("both replicas to follow", TIMEOUT, async || {
+        (env.log().matches("serving a new certificate").count() >= 2 * 3).then_some(())
+    })
+    .await;
     let counts = load.end().await;
     assert_eq!(counts.failed, Vec::<String>::new(), "of {}", counts.admitted);
-    let served = env.log().matches("serving a new certificate").count();
-    assert!(served >= 2 * 3, "both replicas followed: {served}");
     eprintln!(
         "{} creates, {} certificates, {} authorities, 0 failures",
         counts.admitted,

@@ -62,6 +62,9 @@ pub(crate) struct SimNode {
     pub(crate) resource_version: u64,
     pub(crate) revision: u64,
     pub(crate) template: (u16, u32),
+    /// The spec as the API server has it, and when it was last changed.
+    stored_spec: (u16, u32, bool),
+    changed: Millis,
     pub(crate) member: Option<MemberRecord>,
     pub(crate) last_restart: Option<LastRestart>,
     pub(crate) pod: Option<SimPod>,
@@ -165,6 +168,8 @@ impl World {
             resource_version: 1,
             revision: 1,
             template: (11625, 1),
+            stored_spec: (11625, 1, false),
+            changed: self.now,
             member: None,
             last_restart: None,
             pod: None,
@@ -192,6 +197,11 @@ impl World {
     /// StatefulSet controller and kubelets, up to the present time.
     pub(crate) fn settle(&mut self) {
         for index in 0..self.nodes.len() {
+            let node = &mut self.nodes[index];
+            let spec = (node.port, node.version, node.suspended);
+            if node.stored_spec != spec {
+                (node.stored_spec, node.changed) = (spec, self.now);
+            }
             let node = &self.nodes[index];
             let wanted = !node.suspended;
             let outdated = node.pod.as_ref().is_some_and(|pod| pod.revision != node.revision);
@@ -364,7 +374,7 @@ impl World {
             deleting: false,
             paused: false,
             approved: None,
-            changed: None,
+            changed: Some(whole_second(node.changed)),
             spec_hash: Some(format!("{}-{}", node.port, node.version)),
             mirror: None,
             workload: Some(workload),
