@@ -78,7 +78,7 @@ fn pod(stateful_set: &Value, number: usize, report: &Report) -> Value {
     labels["controller-revision-hash"] = json!(format!("{name}-1"));
     let started = json!({ "running": { "startedAt": "2026-01-01T00:01:00Z" } });
     let rendered = json!({ "terminated": {
-        "exitCode": 0, "finishedAt": "2026-01-01T00:00:59Z", "message": report.to_message(),
+        "exitCode": 0, "finishedAt": "2026-01-01T00:00:59Z", "message": report.to_message("G"),
     } });
     json!({
         "metadata": {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::admission::check::CheckArgs;
-use crate::core_config::RenderConfig;
+use crate::core_config::{RenderConfig, ShowConfig};
 use crate::health::Health;
 use crate::operator::{self, OperatorArgs};
 use crate::{crd, telemetry};
@@ -28,6 +28,10 @@ enum Command {
     ///
     /// Exit code: 0 if all objects pass, 1 if one would be refused, 2 if a file is no manifest.
     Check(CheckArgs),
+    /// Print the stellar-core.cfg that a validator's pod would write now, its secrets left out
+    ///
+    /// It asks the API server of your kubeconfig, reads no Secret and changes nothing.
+    Config(ShowConfig),
     /// Print the CustomResourceDefinition of the StellarNode as YAML.
     Crd,
     /// Write a validator's stellar-core.cfg, in its pod: base config, seed and peers.
@@ -49,6 +53,12 @@ impl Cli {
                 Ok(ExitCode::SUCCESS)
             }
             Command::Check(args) => Ok(args.run(&mut std::io::stdout().lock(), &mut std::io::stderr().lock())?),
+            Command::Config(command) => {
+                command
+                    .run(&mut std::io::stdout().lock(), &mut std::io::stderr().lock())
+                    .await?;
+                Ok(ExitCode::SUCCESS)
+            }
             Command::Crd => {
                 print!("{}", serde_saphyr::to_string(&crd::custom_resource_definition())?);
                 Ok(ExitCode::SUCCESS)

@@ -17,27 +17,28 @@ use super::manifests::{Manifests, documents, items, read};
 use super::mutate::mutate;
 use super::schema;
 use super::validate::validate;
-use crate::crd;
+use crate::core_config::Tolerance;
+use crate::crd::{self, StellarNodeSpec};
 use crate::labels;
 
 /// Exit code when a manifest would be refused.
-const REFUSED: u8 = 1;
+pub(super) const REFUSED: u8 = 1;
 /// Exit code when a file is no manifest.
-const UNREADABLE: u8 = 2;
+pub(super) const UNREADABLE: u8 = 2;
 
 /// Arguments of `check`.
 #[derive(Clone, Debug, Args)]
 pub struct CheckArgs {
     /// Manifests, YAML or JSON, one or many documents each; - for standard input
     #[arg(required = true)]
-    files: Vec<PathBuf>,
+    pub(super) files: Vec<PathBuf>,
     /// How to print the result
     #[arg(short, long, value_enum, default_value_t)]
-    output: Output,
+    pub(super) output: Output,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Output {
+pub(super) enum Output {
     /// One line for each problem
     #[default]
     Text,
@@ -94,6 +95,9 @@ pub struct Report {
     pub errors: Vec<FieldError>,
     /// What is told and passes.
     pub warnings: Vec<String>,
+    /// What the quorum set of a validator stands, where it has one that works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<Tolerance>,
 }
 
 impl CheckArgs {
@@ -198,6 +202,7 @@ impl Found<'_> {
             name: text(&object["metadata"]["name"]),
             errors: Vec::new(),
             warnings: Vec::new(),
+            tolerance: None,
         };
         if !report.judged {
             return report;
@@ -218,12 +223,18 @@ impl Found<'_> {
         report.errors = verdict.errors;
         if rules == Rules::StellarNode {
             report.errors.extend(unknown_version(&object));
+            report.tolerance = tolerance(&object);
         }
         if let Some(schema) = schema {
             merge(&mut report.errors, schema::check(schema, &object));
         }
         report
     }
+}
+
+fn tolerance(node: &Value) -> Option<Tolerance> {
+    let spec: StellarNodeSpec = serde_json::from_value(node["spec"].clone()).ok()?;
+    Tolerance::of(&spec)
 }
 
 /// A version of the StellarNode that no API server with our CRD serves.
@@ -255,7 +266,7 @@ fn merge(errors: &mut Vec<FieldError>, schema: Vec<FieldError>) {
     }
 }
 
-fn print(reports: &[Report], out: &mut dyn Write) -> std::io::Result<()> {
+pub(super) fn print(reports: &[Report], out: &mut dyn Write) -> std::io::Result<()> {
     for report in reports {
         let Report {
             file,
@@ -265,6 +276,7 @@ fn print(reports: &[Report], out: &mut dyn Write) -> std::io::Result<()> {
             name,
             errors,
             warnings,
+            tolerance,
         } = report;
         let place = format!("{file}: document {document}: {kind} {name}");
         if !judged {
@@ -278,150 +290,9 @@ fn print(reports: &[Report], out: &mut dyn Write) -> std::io::Result<()> {
         for warning in warnings {
             writeln!(out, "{place}: warning: {warning}")?;
         }
+        if let Some(tolerance) = tolerance {
+            writeln!(out, "{place}: {tolerance}")?;
+        }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NODE: &str = "apiVersion: stellar.org/v1alpha1\nkind: StellarNode\nmetadata: {name: NAME}\nspec:\n  nodeType: \
-                        Validator\n  network: testnet\n  version: '1'\n  validatorConfig: {seedSecretRef: seed, peerPort: PORT}\n";
-
-    fn node(name: &str, port: &str) -> String {
-        NODE.replace("NAME", name).replace("PORT", port)
-    }
-
-    fn fields(text: &str) -> Vec<Vec<String>> {
-        let reports = check(&[("f".to_owned(), text.to_owned())]).expect("manifests");
-        let fields = |report: Report| report.errors.into_iter().map(|error| error.field).collect();
-        reports.into_iter().map(fields).collect()
-    }
-
-    #[test]
-    fn yaml_and_json_of_many_documents() {
-        let port = "spec.validatorConfig.peerPort";
-        let pod = "apiVersion: v1\nkind: Pod\n";
-        let none: Vec<String> = Vec::new();
-        assert_eq!(
-            fields(&format!("---\n{}---\n{pod}", node("a", "11626"))),
-            [vec![port.to_owned()], none.clone()]
-        );
-        assert_eq!(fields(r#"{"kind":"Pod"} {"kind":"Pod"}"#), [none.clone(), none.clone()]);
-        assert_eq!(fields(r#"{"kind":"List","items":[{"kind":"Pod"}]}"#), [none]);
-        assert!(fields("").is_empty());
-    }
-
-    #[test]
-    fn what_the_schema_refuses_is_refused_here() {
-        let good = node("a", "11625");
-        let port = "spec.validatorConfig.peerPort";
-        for (text, field) in [
-            (good.replace("  network: testnet\n", ""), "spec.network"),
-            (good.replace("'1'", "26"), "spec.version"),
-            (
-                good.replace("nodeType: Validator", "nodeType: Validator\n  suspended: 'yes'"),
-                "spec.suspended",
-            ),
-            (
-                good.replace("nodeType: Validator", "nodeType: Validator\n  suspendd: true"),
-                "spec.suspendd",
-            ),
-            (
-                good.replace("seedSecretRef: seed", "seedSecretRef: seed, keySource: Vault"),
-                "spec.validatorConfig.keySource",
-            ),
-            (
-                good.replace("seedSecretRef: seed, ", ""),
-                "spec.validatorConfig.seedSecretRef",
-            ),
-            (good.replace("v1alpha1", "v1alpha9"), "apiVersion"),
-            (node("a", "70000"), port),
-            (node("a", "0"), port),
-            (node("a", "'11625'"), port),
-        ] {
-            assert_eq!(fields(&text), [vec![field.to_owned()]], "{text}");
-        }
-    }
-
-    #[test]
-    fn lists_of_any_kind_are_opened() {
-        let port = vec!["spec.validatorConfig.peerPort".to_owned()];
-        let list = |kind: &str| {
-            let item = node("a", "11626").replace('\n', "\n  ");
-            format!("apiVersion: v1\nkind: {kind}\nitems:\n- {item}")
-        };
-        assert_eq!(fields(&list("List")), std::slice::from_ref(&port));
-        assert_eq!(fields(&list("StellarNodeList")), [port]);
-        assert!(fields("{kind: List, items: null}").is_empty());
-    }
-
-    #[test]
-    fn kinds_of_other_groups_are_not_judged() {
-        let other = node("a", "11626").replace("stellar.org/v1alpha1", "example.org/v1");
-        let reports = check(&[("f".to_owned(), format!("{other}---\n{}", node("b", "11626")))]).expect("manifests");
-        let said: Vec<_> = reports
-            .iter()
-            .map(|one| (one.document, one.judged, one.errors.len()))
-            .collect();
-        assert_eq!(said, [(1, false, 0), (2, true, 1)]);
-    }
-
-    #[test]
-    fn a_line_names_file_document_object_and_field() {
-        let mut out = Vec::new();
-        let text = format!("kind: Pod\n---\n{}", node("a", "11626"));
-        print(&check(&[("f".to_owned(), text)]).expect("manifests"), &mut out).expect("written");
-        let said = String::from_utf8(out).expect("text");
-        assert!(said.contains("f: document 1: Pod : not judged"), "{said}");
-        assert!(
-            said.contains("f: document 2: StellarNode a: error: spec.validatorConfig.peerPort: 11626"),
-            "{said}"
-        );
-    }
-
-    #[test]
-    fn a_seed_used_twice_is_found_in_the_manifests_alone() {
-        let seed = vec!["spec.validatorConfig.seedSecretRef".to_owned()];
-        assert_eq!(
-            fields(&format!("{}---\n{}", node("a", "1111"), node("b", "1111"))),
-            [seed.clone(), seed]
-        );
-    }
-
-    #[test]
-    fn what_is_no_manifest_is_an_error() {
-        for text in [
-            "a: [",
-            "just text",
-            "[]",
-            "metadata: {}",
-            "kind: Pod\nkind: Pod",
-            r#"{"kind":"Pod","kind":"Pod"}"#,
-        ] {
-            assert!(check(&[("f".to_owned(), text.to_owned())]).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_exit_code_says_which() {
-        let directory = tempfile::tempdir().expect("a directory");
-        for (text, code) in [
-            (node("a", "11625"), 0),
-            (node("a", "11626"), REFUSED),
-            ("a: [".to_owned(), UNREADABLE),
-        ] {
-            let file = directory.path().join("f.yaml");
-            std::fs::write(&file, text).expect("written");
-            for output in [Output::Text, Output::Json] {
-                let args = CheckArgs {
-                    files: vec![file.clone()],
-                    output,
-                };
-                let got = args.run(&mut Vec::new(), &mut Vec::new()).expect("written");
-                assert_eq!(got, ExitCode::from(code));
-            }
-        }
-    }
 }

@@ -48,6 +48,8 @@ pub mod validate;
 mod workload;
 
 #[cfg(test)]
+mod check_tests;
+#[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod mutate_tests;

@@ -315,7 +315,7 @@ mod tests {
             serde_json::from_value(json!([{
                 "name": labels::RENDER_CONTAINER, "image": "", "imageID": "", "ready": true, "restartCount": 0,
                 "state": { "terminated": {
-                    "exitCode": exit_code, "finishedAt": finished, "message": Report::of_nothing().to_message(),
+                    "exitCode": exit_code, "finishedAt": finished, "message": Report::of_nothing().to_message("G"),
                 } },
             }]))
             .unwrap()

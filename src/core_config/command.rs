@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::render::{Choices, render};
+use super::render::{Database, Sources, render};
 use super::{Seed, address, pod_paths};
 use crate::crd::PeersAs;
 use crate::peers::{NodeId, PeerList, Report};
@@ -81,14 +81,18 @@ impl RenderConfig {
             std::net::IpAddr::V6(_) => None,
         });
         let database = read_database()?;
-        let choices = Choices {
+        let sources = Sources {
+            base: &base,
+            node: &self.node,
+            own_peers: &own_peers,
+            list,
+            pod_ip,
             peers_as: self.peers_as,
-            database: database.as_deref(),
+            database: database.as_deref().map_or(Database::OnVolume, Database::Given),
         };
-        let config = render(&base, &seed, &own_peers, list, &self.node, pod_ip, &choices)
-            .with_context(|| format!("no config for {}", self.node))?;
+        let config = render(&sources, &seed).with_context(|| format!("no config for {}", self.node))?;
         write_private(&self.out, &config).with_context(|| format!("{} cannot be written", self.out.display()))?;
-        fs::write(&self.report, report.to_message())
+        fs::write(&self.report, report.to_message(seed.public_key()))
             .with_context(|| format!("the report {} cannot be written", self.report.display()))?;
         println!(
             "{}: wrote {}, public key {}, {} own peers, {source}",

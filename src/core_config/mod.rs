@@ -11,11 +11,13 @@
 //! | `keys` | the keys that stellar-core knows, their types, and those that the operator owns |
 //! | `address` | how stellar-core reads the address of a peer |
 //! | `quorum` | quorum sets: thresholds, what they tolerate, how one is generated from a list of validators |
+//! | `tolerance` | how many failures a validator's quorum set stands |
 //! | `check` | is this config one that stellar-core starts with? |
 //! | `base` | StellarNode → base config, everything but the seed and the peers |
 //! | `captive` | the config of the stellar-core that Horizon and Stellar RPC run themselves |
 //! | `render` | base config, seed and peers → `stellar-core.cfg` |
 //! | `command` | the subcommand `render-config`: the only code here that touches a file |
+//! | `show` | the subcommand `config`: the file without its secrets, from what the API server holds |
 //! | [`pod_paths`] | where all of that lies inside a validator's pod |
 //!
 //! No function here changes a quorum set (rule R8), and no error holds a seed.
@@ -32,8 +34,12 @@ pub mod pod_paths;
 mod quorum;
 mod render;
 #[cfg(test)]
+mod render_tests;
+#[cfg(test)]
 mod rules;
 mod seed;
+mod show;
+mod tolerance;
 
 pub use base::base_config;
 pub use captive::{archive_problem, captive_core_config, check_captive_core, history_archives};
@@ -42,8 +48,10 @@ pub use check::{
     trusts_only_itself,
 };
 pub use command::RenderConfig;
-pub use render::{Choices, render};
+pub use render::{Database, Sources, preview, render};
 pub use seed::Seed;
+pub use show::{ShowConfig, ShowError};
+pub use tolerance::Tolerance;
 
 pub use address::problem as address_problem;
 

@@ -91,9 +91,19 @@ impl QuorumSet {
 
     /// Number of validators whose failure stops this set, the fewest that do (`LocalNode::findClosestVBlocking`).
     pub(super) fn fewest_that_block(&self) -> usize {
+        self.fewest_more_that_block(&BTreeSet::new())
+    }
+
+    /// The same where these have failed already; 0 where they are enough.
+    pub(super) fn fewest_more_that_block(&self, failed: &BTreeSet<&str>) -> usize {
         let needed = (self.entries() + 1).saturating_sub(self.threshold);
-        let mut costs: Vec<usize> = self.inner.iter().map(Self::fewest_that_block).collect();
-        costs.extend(self.validators.iter().map(|_| 1));
+        let inner = self.inner.iter().map(|set| set.fewest_more_that_block(failed));
+        let mut costs: Vec<usize> = inner.collect();
+        costs.extend(
+            self.validators
+                .iter()
+                .map(|key| usize::from(!failed.contains(key.as_str()))),
+        );
         costs.sort_unstable();
         costs.iter().take(needed).sum()
     }

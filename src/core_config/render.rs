@@ -16,46 +16,92 @@ use crate::crd::PeersAs;
 use crate::labels;
 use crate::peers::{NodeId, PeerList};
 
-/// What a pod says of its config beside the base config, the seed and the peers.
-#[derive(Default)]
-pub struct Choices<'a> {
-    /// As what the peers are written.
-    pub peers_as: PeersAs,
-    /// stellar-core's `DATABASE` in place of the base config's. It may hold a password: nothing that is said quotes it.
-    pub database: Option<&'a str>,
+/// Where stellar-core's `DATABASE` comes from.
+#[derive(Clone, Copy, Default)]
+pub enum Database<'a> {
+    /// The base config: the one on the validator's volume.
+    #[default]
+    OnVolume,
+    /// A connection string from a Secret. It may hold a password: nothing that is said quotes it.
+    Given(&'a str),
+    /// A connection string that only the pod may read.
+    Withheld,
 }
 
-impl fmt::Debug for Choices<'_> {
+impl fmt::Debug for Database<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("Choices");
-        shown.field("peers_as", &self.peers_as).finish_non_exhaustive()
+        f.write_str(match self {
+            Self::OnVolume => "OnVolume",
+            Self::Given(_) => "Given",
+            Self::Withheld => "Withheld",
+        })
     }
 }
 
-/// The finished config of `node`.
+/// What a config is made of, beside the seed.
+#[derive(Debug)]
+pub struct Sources<'a> {
+    /// The base config.
+    pub base: &'a str,
+    /// The validator.
+    pub node: &'a NodeId,
+    /// The user's own peers.
+    pub own_peers: &'a [String],
+    /// The discovered peers, where there is a list.
+    pub list: Option<&'a PeerList>,
+    /// The address of the validator's pod, so that it never becomes its own peer.
+    pub pod_ip: Option<Ipv4Addr>,
+    /// As what the peers are written.
+    pub peers_as: PeersAs,
+    /// Its database.
+    pub database: Database<'a>,
+}
+
+/// The finished config of a validator.
 ///
-/// `own_peers` are the user's own, `list` the discovered ones; the validator itself is left out of both, known by its
-/// record in the list, its name in the cluster, or `pod_ip`. One base config serves a whole group: the validator's own
+/// The validator itself is left out of both its own peers and the discovered ones, known by its record in the list, its
+/// name in the cluster, or the address of its pod. One base config serves a whole group: the validator's own
 /// `[[VALIDATORS]]` entry is dropped here, and `$self` becomes an alias of the seed where it is used.
 ///
 /// # Errors
 /// When stellar-core would refuse the result; no error holds the seed.
-pub fn render(
-    base: &str,
-    seed: &Seed,
-    own_peers: &[String],
-    list: Option<&PeerList>,
-    node: &NodeId,
-    pod_ip: Option<Ipv4Addr>,
-    choices: &Choices<'_>,
-) -> Result<String, ConfigError> {
-    let base = document::parse("the base config", base)?;
+pub fn render(sources: &Sources<'_>, seed: &Seed) -> Result<String, ConfigError> {
     let own = seed.public_key();
-    let (mut config, dropped) = drop_own_entry(&base, own);
-    if let Some(name) = dropped {
-        substitute(&mut config, &format!("${name}"), own);
+    let mut config = compose(sources, Some(own))?;
+    let alias = if mentions(&config, "$self") { " self" } else { "" };
+    config.insert(
+        "NODE_SEED".to_owned(),
+        Value::String(format!("{}{alias}", seed.expose())),
+    );
+    checked(&config, Some(own))?;
+    Ok(document::write(&config))
+}
+
+/// The same file without its line `NODE_SEED`, for who may not see the seed. Without the public key the validator's own
+/// `[[VALIDATORS]]` entry is still in it.
+///
+/// # Errors
+/// When stellar-core would refuse the result.
+pub fn preview(sources: &Sources<'_>, public_key: Option<&str>) -> Result<String, ConfigError> {
+    let mut config = compose(sources, public_key)?;
+    checked(&config, public_key)?;
+    if matches!(sources.database, Database::Withheld) {
+        config.remove("DATABASE");
     }
-    let peers_key = peers_key(choices.peers_as);
+    Ok(document::write(&config))
+}
+
+/// Everything but the seed.
+fn compose(sources: &Sources<'_>, own: Option<&str>) -> Result<Table, ConfigError> {
+    let mut config = document::parse("the base config", sources.base)?;
+    if let Some(own) = own {
+        let dropped;
+        (config, dropped) = drop_own_entry(&config, own);
+        if let Some(name) = dropped {
+            substitute(&mut config, &format!("${name}"), own);
+        }
+    }
+    let peers_key = peers_key(sources.peers_as);
     let mut problems: Vec<String> = ["NODE_SEED", labels::KNOWN_PEERS, peers_key]
         .into_iter()
         .filter(|key| config.contains_key(*key))
@@ -63,9 +109,9 @@ pub fn render(
         .into_iter()
         .map(|key| format!("the base config holds {key}, which render-config adds itself: remove it there"))
         .collect();
-    let peers = known_peers(own_peers, list, node, pod_ip);
+    let peers = known_peers(sources);
     problems.extend(peers.iter().filter_map(|peer| address::problem(peer)));
-    if let Some(database) = choices.database {
+    if let Database::Given(database) = sources.database {
         problems.extend(database_problem(database));
         config.insert("DATABASE".to_owned(), Value::String(database.to_owned()));
     }
@@ -77,17 +123,18 @@ pub fn render(
         config.insert(peers_key.to_owned(), Value::Array(peers));
     }
     // stellar-core refuses to name one key twice: where the text names ours already, `$self` becomes the key itself.
-    if is_named(&config, own) {
+    if let Some(own) = own
+        && is_named(&config, own)
+    {
         substitute(&mut config, "$self", own);
     }
-    let alias = if mentions(&config, "$self") { " self" } else { "" };
-    config.insert(
-        "NODE_SEED".to_owned(),
-        Value::String(format!("{}{alias}", seed.expose())),
-    );
-    let problems = check_document(&config, Some(own));
+    Ok(config)
+}
+
+fn checked(config: &Table, own: Option<&str>) -> Result<(), ConfigError> {
+    let problems = check_document(config, own);
     if problems.is_empty() {
-        Ok(document::write(&config))
+        Ok(())
     } else {
         Err(ConfigError::Refused(problems))
     }
@@ -120,7 +167,8 @@ fn database_problem(database: &str) -> Option<String> {
 }
 
 /// The user's peers and the discovered ones, without the validator itself, sorted, each once.
-fn known_peers(own_peers: &[String], list: Option<&PeerList>, node: &NodeId, pod_ip: Option<Ipv4Addr>) -> Vec<String> {
+fn known_peers(sources: &Sources<'_>) -> Vec<String> {
+    let &Sources { node, list, pod_ip, .. } = sources;
     let own_record = list
         .into_iter()
         .flat_map(|list| &list.members)
@@ -137,7 +185,8 @@ fn known_peers(own_peers: &[String], list: Option<&PeerList>, node: &NodeId, pod
         .into_iter()
         .flat_map(|list| list.others(node))
         .filter_map(|member| member.address.as_ref());
-    let mut peers: Vec<String> = own_peers
+    let mut peers: Vec<String> = sources
+        .own_peers
         .iter()
         .chain(discovered)
         .filter(|address| !is_own(address))

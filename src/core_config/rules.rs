@@ -4,11 +4,12 @@ use proptest::prelude::*;
 use serde_json::json;
 use stellar_strkey::ed25519::{PrivateKey, PublicKey};
 
+use super::render_tests::sources;
 use super::*;
-use crate::crd::{PeersAs, StellarNodeSpec, ValidatorConfig};
-use crate::peers::{NodeId, PeerList, PeerRecord};
+use crate::crd::{StellarNodeSpec, ValidatorConfig};
+use crate::peers::NodeId;
 
-fn key(number: u8) -> String {
+pub(super) fn key(number: u8) -> String {
     PublicKey([number; 32]).to_string().as_str().to_owned()
 }
 
@@ -16,28 +17,28 @@ pub(super) fn seed_text(number: u8) -> String {
     PrivateKey([number; 32]).as_unredacted().to_string().as_str().to_owned()
 }
 
-fn seed(number: u8) -> Seed {
+pub(super) fn seed(number: u8) -> Seed {
     Seed::parse(&seed_text(number)).unwrap()
 }
 
 /// `K1` … `K9` in a text become public keys.
-fn keys_in(text: &str) -> String {
+pub(super) fn keys_in(text: &str) -> String {
     (1..=9).fold(text.to_owned(), |text, i| text.replace(&format!("K{i}"), &key(i)))
 }
 
-fn flat(count: u8, rest: &str) -> String {
+pub(super) fn flat(count: u8, rest: &str) -> String {
     let members: Vec<String> = (1..=count).map(|i| format!("\"{}\"", key(i))).collect();
     format!("[QUORUM_SET]\nVALIDATORS=[{}]\n{rest}", members.join(","))
 }
 
 /// Three validators of one home domain, each with an archive.
-const THREE: &str = "
+pub(super) const THREE: &str = "
 [[VALIDATORS]]\nNAME='a'\nHOME_DOMAIN='x.org'\nPUBLIC_KEY='K1'\nHISTORY='curl a'
 [[VALIDATORS]]\nNAME='b'\nHOME_DOMAIN='x.org'\nPUBLIC_KEY='K2'\nHISTORY='curl b'
 [[VALIDATORS]]\nNAME='c'\nHOME_DOMAIN='x.org'\nPUBLIC_KEY='K3'\nHISTORY='curl c'
 ";
 
-fn domains(list: &str, rest: &str) -> String {
+pub(super) fn domains(list: &str, rest: &str) -> String {
     let domains: String = list
         .split_whitespace()
         .map(|pair| pair.split_once('=').unwrap())
@@ -200,13 +201,13 @@ pub(super) fn spec(quorum_set: Option<String>) -> StellarNodeSpec {
     spec
 }
 
-fn with(change: impl FnOnce(&mut ValidatorConfig)) -> StellarNodeSpec {
+pub(super) fn with(change: impl FnOnce(&mut ValidatorConfig)) -> StellarNodeSpec {
     let mut spec = spec(Some(flat(4, "")));
     change(spec.validator_config.as_mut().unwrap());
     spec
 }
 
-fn me() -> NodeId {
+pub(super) fn me() -> NodeId {
     NodeId::new("stellar", "validator-1")
 }
 
@@ -243,7 +244,7 @@ fn testnet_has_a_quorum_of_its_own_and_other_networks_have_none() {
         base.contains("sdftest3") && base.contains("NODE_HOME_DOMAIN=\"self\""),
         "{base}"
     );
-    assert!(render(&base, &seed(1), &[], None, &me(), None, &Choices::default()).is_ok());
+    assert!(render(&sources(&base, &me()), &seed(1)).is_ok());
     for network in ["mainnet", "futurenet", "Private ; 2026"] {
         let mut other = spec(None);
         other.network = network.to_owned();
@@ -285,123 +286,7 @@ fn fields_are_named_in_what_is_refused() {
     assert!(base_config(&spec).is_ok());
 }
 
-fn list(members: usize) -> PeerList {
-    let members = (1..=members).map(|i| PeerRecord {
-        node: NodeId::new("stellar", format!("validator-{i}")),
-        port: 11625,
-        address: Some(format!("10.244.0.{i}:11625")),
-        since: jiff::Timestamp::UNIX_EPOCH,
-    });
-    PeerList::new(jiff::Timestamp::UNIX_EPOCH, members.collect())
-}
-
-fn peers_of(config: &str) -> Vec<String> {
-    let table: toml::Table = config.parse().unwrap();
-    let peers = table
-        .get("KNOWN_PEERS")
-        .and_then(toml::Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    peers.iter().map(|peer| peer.as_str().unwrap().to_owned()).collect()
-}
-
-#[test]
-fn a_config_has_the_others_and_not_itself() {
-    let base = base_config(&spec(Some(flat(4, "")))).unwrap();
-    let own: Vec<String> = [
-        "core.example:11625",
-        "core.example",
-        "10.244.0.1",
-        "10.9.9.9:11625",
-        "validator-1-0.validator-1-headless.stellar.svc.cluster.local:11625",
-    ]
-    .map(str::to_owned)
-    .to_vec();
-    let ip = Some("10.9.9.9".parse().unwrap());
-    let config = render(&base, &seed(1), &own, Some(&list(4)), &me(), ip, &Choices::default()).unwrap();
-    assert_eq!(peers_of(&config).len(), 4, "{config}");
-    assert!(
-        !config.contains("10.244.0.1\"") && !config.contains("10.244.0.1:"),
-        "{config}"
-    );
-    for peer in ["10.244.0.2:11625", "10.244.0.3:11625", "10.244.0.4:11625"] {
-        assert!(peers_of(&config).contains(&peer.to_owned()));
-    }
-    assert!(config.contains(&format!("NODE_SEED=\"{}\"\n", seed_text(1))));
-    let alone = render(&base, &seed(1), &[], Some(&list(1)), &me(), None, &Choices::default()).unwrap();
-    assert!(!alone.contains("KNOWN_PEERS"));
-    let error = render(
-        &base,
-        &seed(1),
-        &["a b".to_owned()],
-        None,
-        &me(),
-        None,
-        &Choices::default(),
-    )
-    .unwrap_err()
-    .to_string();
-    assert!(error.contains("a b") && !error.contains(&seed_text(1)));
-}
-
-#[test]
-fn one_text_serves_the_whole_group() {
-    let own = |number: u8| seed(number).public_key().to_owned();
-    let mut quorum = domains("x.org=HIGH", THREE);
-    for i in 1..=3 {
-        quorum = quorum.replace(&format!("K{i}"), &own(i));
-    }
-    let mut spec = spec(Some(quorum));
-    spec.validator_config.as_mut().unwrap().home_domain = Some("x.org".to_owned());
-    let base = base_config(&spec).unwrap();
-    for i in 1..=3 {
-        let config = render(&base, &seed(i), &[], None, &me(), None, &Choices::default()).unwrap();
-        assert_eq!(config.matches("PUBLIC_KEY").count(), 2, "{config}");
-        assert!(!config.contains(&own(i)));
-    }
-}
-
-#[test]
-fn self_is_an_alias_only_where_it_is_used() {
-    let quorum = keys_in("[QUORUM_SET]\nVALIDATORS=['$self','K2','K3','K4']");
-    let base = base_config(&spec(Some(quorum))).unwrap();
-    let config = render(&base, &seed(1), &[], None, &me(), None, &Choices::default()).unwrap();
-    assert!(
-        config.contains(&format!("NODE_SEED=\"{} self\"", seed_text(1))),
-        "{config}"
-    );
-    // The key has a name already, and stellar-core refuses a second one.
-    let named = format!(
-        "NODE_NAMES=['{} me']\n[QUORUM_SET]\nVALIDATORS=['$self','K2','K3','K4']",
-        seed(1).public_key()
-    );
-    let base = base_config(&spec(Some(keys_in(&named)))).unwrap();
-    let config = render(&base, &seed(1), &[], None, &me(), None, &Choices::default()).unwrap();
-    assert!(
-        config.contains(&format!("NODE_SEED=\"{}\"", seed_text(1))) && !config.contains("$self"),
-        "{config}"
-    );
-}
-
 proptest! {
-    #[test]
-    fn a_config_is_toml_with_keys_before_tables_and_without_itself(
-        hosts in prop::collection::vec("[a-z]{1,8}(:[1-9][0-9]{0,3})?", 0..6),
-        members in 0usize..8,
-    ) {
-        let base = base_config(&spec(Some(flat(4, "")))).unwrap();
-        let list = list(members);
-        let config = render(&base, &seed(1), &hosts, Some(&list), &me(), None, &Choices::default()).unwrap();
-        prop_assert_eq!(&config, &render(&base, &seed(1), &hosts, Some(&list), &me(), None, &Choices::default()).unwrap());
-        let table: toml::Table = config.parse().unwrap();
-        prop_assert!(table.values().skip_while(|value| !value.is_table()).all(toml::Value::is_table));
-        prop_assert!(!peers_of(&config).contains(&"10.244.0.1:11625".to_owned()));
-        prop_assert!(!config.contains("KNOWN_PEERS=[]"));
-        for peer in list.others(&me()) {
-            prop_assert!(peers_of(&config).contains(peer.address.as_ref().unwrap()));
-        }
-    }
-
     #[test]
     fn no_text_makes_a_check_panic(
         text in prop_oneof![
@@ -421,46 +306,6 @@ proptest! {
         check_quorum_set(&text);
         check_core_config(&text);
         quorum_warnings(&trusting(&text, &text));
-        let _ = render(&text, &seed(1), &[], None, &me(), None, &Choices::default());
-    }
-}
-
-#[test]
-fn peers_may_be_preferred() {
-    let base = base_config(&spec(Some(flat(4, "")))).unwrap();
-    let choices = Choices {
-        peers_as: PeersAs::Preferred,
-        database: None,
-    };
-    let own = ["core.example".to_owned()];
-    let known = render(&base, &seed(1), &own, Some(&list(4)), &me(), None, &Choices::default()).unwrap();
-    let preferred = render(&base, &seed(1), &own, Some(&list(4)), &me(), None, &choices).unwrap();
-    assert!(known.contains("KNOWN_PEERS=[") && !known.contains("PREFERRED_PEERS"));
-    assert_eq!(preferred, known.replace("KNOWN_PEERS=", "PREFERRED_PEERS="));
-    let alone = render(&base, &seed(1), &[], None, &me(), None, &choices).unwrap();
-    assert!(!alone.contains("PEERS="), "an empty list is left out");
-    let both = format!("PREFERRED_PEERS=['a']\n{base}");
-    assert!(render(&both, &seed(1), &own, None, &me(), None, &Choices::default()).is_ok());
-    let error = render(&both, &seed(1), &own, None, &me(), None, &choices).unwrap_err();
-    assert!(error.to_string().contains("PREFERRED_PEERS"), "{error}");
-}
-
-#[test]
-fn the_database_may_be_another_and_is_never_quoted() {
-    let base = base_config(&spec(Some(flat(4, "")))).unwrap();
-    let with = |database| {
-        let choices = Choices {
-            database: Some(database),
-            ..Choices::default()
-        };
-        assert!(!format!("{choices:?}").contains("hunter2"));
-        render(&base, &seed(1), &[], None, &me(), None, &choices)
-    };
-    let database = "postgresql://dbname=core host=db user=core password=hunter2";
-    let config: toml::Table = with(database).unwrap().parse().unwrap();
-    assert_eq!(config["DATABASE"].as_str(), Some(database));
-    for wrong in ["", "hunter2", "mysql://hunter2", "postgresql://a\nhunter2"] {
-        let error = format!("{:#}", anyhow::Error::from(with(wrong).unwrap_err()));
-        assert!(error.contains("Secret") && !error.contains("hunter2"), "{error}");
+        let _ = render(&sources(&text, &me()), &seed(1));
     }
 }

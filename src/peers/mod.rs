@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 mod report;
 mod view;
 
-pub use report::{REPORT_LIMIT, Report, peer_hash};
+pub use report::{REPORT_LIMIT, Report, peer_hash, reported_public_key};
 use view::Sum;
 pub use view::View;
 

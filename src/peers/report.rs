@@ -56,8 +56,9 @@ impl Report {
         }
     }
 
-    /// The termination message: at most [`REPORT_LIMIT`] bytes; the peers are left out where they do not fit.
-    pub fn to_message(&self) -> String {
+    /// The termination message, with the validator's public key: at most [`REPORT_LIMIT`] bytes; the peers are left out where
+    /// they do not fit.
+    pub fn to_message(&self, public_key: &str) -> String {
         let (view, version, peers) = match self {
             Self::Unreadable => ("-".to_owned(), "-".to_owned(), "-".to_owned()),
             Self::Loaded { view, version, peers } => (
@@ -68,24 +69,20 @@ impl Report {
                     .map_or_else(|| "-".to_owned(), |peers| format!("={}", peers.concat())),
             ),
         };
-        let with_peers = framed(&format!("{view} {version} {peers}"));
+        let with_peers = framed(&format!("{view} {version} {peers} {public_key}"));
         if with_peers.len() <= REPORT_LIMIT {
             with_peers
         } else {
-            framed(&format!("{view} {version} -"))
+            framed(&format!("{view} {version} - {public_key}"))
         }
     }
 
     /// Reads a termination message. `None` when it was cut off or is of a format that this program does not know: such a
     /// report restarts nobody.
     pub fn parse(message: &str) -> Option<Self> {
-        let words: Vec<&str> = message.split(' ').collect();
-        let [REPORT_FORMAT, length, view, version, peers] = words[..] else {
+        let [view, version, peers, ..] = words(message)?[..] else {
             return None;
         };
-        if length.parse() != Ok(message.len()) {
-            return None;
-        }
         if view == "-" {
             return Some(Self::Unreadable);
         }
@@ -111,6 +108,18 @@ impl Report {
     }
 }
 
+/// The public key in a termination message; `None` where it was cut off, or written before keys were reported.
+pub fn reported_public_key(message: &str) -> Option<&str> {
+    words(message)?.get(3).copied()
+}
+
+/// The words after format and length, of a message that was not cut off. Later programs may add words at the end.
+fn words(message: &str) -> Option<Vec<&str>> {
+    let mut words = message.split(' ');
+    let whole = words.next() == Some(REPORT_FORMAT) && words.next()?.parse() == Ok(message.len());
+    whole.then(|| words.collect())
+}
+
 /// Puts format and total length in front, so that a message that was cut off is known as such.
 fn framed(body: &str) -> String {
     let rest = REPORT_FORMAT.len() + 1 + 1 + body.len();
@@ -124,6 +133,8 @@ fn framed(body: &str) -> String {
 mod tests {
     use super::*;
     use crate::peers::PeerRecord;
+
+    const KEY: &str = "GDKXE2OZMJIPOSLNA6N6F2BVCI3O777I2OOC4BV7VOYUEHYX7RTRYA7Y";
 
     fn list(members: usize) -> PeerList {
         let since = Timestamp::UNIX_EPOCH;
@@ -143,7 +154,8 @@ mod tests {
         let node = NodeId::new("stellar", "validator-0");
         for members in [1, 2, 9, 12, 13, 100, 101, 115, 116, 117, 120, 1000] {
             let report = Report::of_list(&list(members), &node);
-            let message = report.to_message();
+            let message = report.to_message(KEY);
+            assert_eq!(reported_public_key(&message), Some(KEY));
             assert!(message.len() <= REPORT_LIMIT, "{members}: {}", message.len());
             let Some(Report::Loaded { view, version, peers }) = Report::parse(&message) else {
                 panic!("{members}: {message}")
@@ -153,15 +165,26 @@ mod tests {
             assert!(peers.is_none_or(|peers| peers.len() == members - 1), "{members}");
         }
         for report in [Report::of_nothing(), Report::Unreadable] {
-            assert_eq!(Report::parse(&report.to_message()), Some(report));
+            assert_eq!(Report::parse(&report.to_message(KEY)), Some(report));
         }
     }
 
     #[test]
+    fn reports_of_earlier_and_of_later_programs_are_read() {
+        let before = framed("- - -");
+        assert_eq!(Report::parse(&before), Some(Report::Unreadable));
+        assert_eq!(reported_public_key(&before), None);
+        let later = framed(&format!("- - - {KEY} more"));
+        assert_eq!(Report::parse(&later), Some(Report::Unreadable));
+        assert_eq!(reported_public_key(&later), Some(KEY));
+    }
+
+    #[test]
     fn a_report_that_was_cut_off_is_no_report() {
-        let message = Report::of_list(&list(20), &NodeId::new("stellar", "validator-0")).to_message();
+        let message = Report::of_list(&list(20), &NodeId::new("stellar", "validator-0")).to_message(KEY);
         for length in 0..message.len() {
             assert_eq!(Report::parse(&message[..length]), None, "{length}");
+            assert_eq!(reported_public_key(&message[..length]), None, "{length}");
         }
         assert_eq!(Report::parse("2 7 later"), None);
         assert_eq!(Report::parse("Error: cannot read"), None);

@@ -285,7 +285,7 @@ impl World {
         }
         let report = seen_at(pod.born + RENDERS).map_or_else(Report::of_nothing, |list| Report::of_list(&list, &id));
         // On its way through the API the report is text.
-        let report = Report::parse(&report.to_message());
+        let report = Report::parse(&report.to_message("G"));
         if let Some(pod) = self.nodes[index].pod.as_mut() {
             pod.report = report;
         }

@@ -25,6 +25,11 @@ impl Cluster {
         }
     }
 
+    /// The administrator's kubeconfig, for programs other than kubectl.
+    pub(crate) fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
     /// Runs kubectl as the administrator.
     pub(crate) fn kubectl(&self, arguments: &[&str], stdin: &str) -> Output {
         kubectl::kubectl(&self.kubeconfig, arguments, stdin)

@@ -56,7 +56,12 @@ impl Validators {
         &self.seeds[number - 1].public
     }
 
-    /// Whether this is the secret seed (`S…`) of a validator.
+    /// Secret seed (`S…`) of a validator.
+    pub(crate) fn seed(&self, number: usize) -> &str {
+        &self.seeds[number - 1].secret
+    }
+
+    /// Whether a config's `NODE_SEED` is that of this validator.
     pub(crate) fn is_seed_of(&self, number: usize, seed: &str) -> bool {
         // A config may give the node a name after its seed.
         seed.split(' ').next() == Some(self.seeds[number - 1].secret.as_str())
