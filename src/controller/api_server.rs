@@ -15,12 +15,11 @@ use serde_json::{Value, json};
 
 use super::apply::{self, ApplyError};
 use super::convert::is_ours;
-use super::reconciler::{invalid, not_ours};
+use super::node_report::{NodeReport, invalid, not_ours};
 use super::report::Finding;
 use super::resources::api_server::{self, ApiServerObjects};
 use super::resources::{self, BuildError};
 use super::serving::Serving;
-use super::status::NodeReport;
 use super::volume::{self, Maker, is_final};
 use crate::api::{ApiError, deadline};
 use crate::crd::StellarNode;

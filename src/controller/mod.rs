@@ -3,7 +3,8 @@
 //! Data flows one way: [`observe`] (reflector caches) → [`decide`] (pure: [`groups`], [`links`], [`needs`], [`rollout`],
 //! [`report`]) → [`apply`] (writes) and [`status`] (what each StellarNode is told). [`discovery`] runs that loop;
 //! [`reconciler`] runs beside it and turns each StellarNode into its objects, [`seeds`] keeping apart those that share one;
-//! `api_server` does so for Horizon and SorobanRpc, and [`serving`] says how they fare. Neither blocks or stops the other.
+//! `api_server` does so for Horizon and SorobanRpc. [`running`] and [`serving`] say how they fare. Neither blocks or stops the
+//! other.
 
 mod api_server;
 pub mod apply;
@@ -17,6 +18,7 @@ pub mod groups;
 mod groups_tests;
 pub mod links;
 pub mod needs;
+pub mod node_report;
 pub mod notices;
 pub mod objects;
 pub mod observe;
@@ -28,6 +30,7 @@ pub mod reconciler;
 pub mod report;
 pub mod resources;
 pub mod rollout;
+pub mod running;
 pub mod seeds;
 pub mod serving;
 pub mod snapshot;

@@ -16,12 +16,13 @@ use kube::{Api, Client, Resource as _, ResourceExt as _};
 use super::api_server;
 use super::apply::{self, ApplyError};
 use super::convert::is_ours;
+use super::node_report::{NodeReport, invalid, not_ours, seed_in_use};
 use super::objects::GuardedNode;
 use super::own_writes::OwnWrites;
-use super::report::Finding;
 use super::resources::{self, BuildSettings, ValidatorObjects};
+use super::running::{Running, built_from, endpoint, ready_replicas};
 use super::seeds::{self, Claims};
-use super::status::{self, NodeReport};
+use super::status;
 use super::takeover;
 use super::volume::{self, Maker};
 use crate::api::deadline;
@@ -108,7 +109,7 @@ pub fn on_error(node: Arc<GuardedNode>, error: &ApplyError, _: Arc<Context>) -> 
 }
 
 async fn validator(node: &StellarNode, context: &Context) -> Result<(NodeReport, Action), ApplyError> {
-    Ok(match resources::build(node, &context.settings) {
+    let (mut report, next) = match resources::build(node, &context.settings) {
         Err(error) => (
             leave_running(node, &error, &context.client).await?,
             Action::await_change(),
@@ -118,7 +119,9 @@ async fn validator(node: &StellarNode, context: &Context) -> Result<(NodeReport,
             Err(ApplyError::SeedInUse(other)) => (seed_in_use(&other), Action::requeue(WAITING)),
             report => (report?, Action::await_change()),
         },
-    })
+    };
+    report.endpoint = endpoint(node);
+    Ok((report, next))
 }
 
 async fn apply_objects(
@@ -136,13 +139,13 @@ async fn apply_objects(
     }
     let Some(stored) = stored else {
         create(node, objects, client).await?;
-        return Ok(ready(node, objects, 0));
+        return Ok(Running::new(node, objects.replicas, None).report());
     };
     if !is_ours(stored.labels()) {
         return Err(ApplyError::NotOurs(format!("StatefulSet {}", stored.name_any())));
     }
     let scaled_down = !runs(&stored);
-    let current = built_from(&stored) == Some(resources::spec_hash(&node.spec));
+    let current = built_from(&stored) == Some(resources::spec_hash(&node.spec).as_str());
     if current || scaled_down {
         // The base config belongs to the template: it changes with it, in the validator's turn.
         apply::ensure::<ConfigMap>(client, &namespace, &objects.config_map).await?;
@@ -160,12 +163,11 @@ async fn apply_objects(
         Some(claim) => volume::keep(client, &namespace, claim, &uid, Maker::StatefulSet).await?,
         None => None,
     };
-    let mut report = ready(node, objects, ready_replicas(&stored));
-    report.conditions.extend(refused.map(|refused| {
-        let message = format!("its volume cannot grow: {refused}");
-        Finding::new("Degraded", true, "VolumeNotEnlarged", message)
-    }));
-    Ok(report)
+    let running = Running {
+        volume_refused: refused,
+        ..Running::new(node, objects.replicas, Some(&stored))
+    };
+    Ok(running.report())
 }
 
 /// Creates the StatefulSet. Where its pod runs already, it gets the template of that, so that nobody goes down for it.
@@ -249,100 +251,4 @@ async fn scale(node: &StellarNode, stored: &StatefulSet, replicas: i32, client: 
     apply::apply_object::<StatefulSet>(client, &namespace, &body, labels::MANAGER_REPLICAS).await?;
     tracing::info!(validator = node.name_any(), namespace, replicas, "StatefulSet scaled");
     Ok(())
-}
-
-fn ready_replicas(stored: &StatefulSet) -> i32 {
-    stored
-        .status
-        .as_ref()
-        .and_then(|status| status.ready_replicas)
-        .unwrap_or(0)
-}
-
-/// Hash of the spec that a stored template was built from.
-fn built_from(stored: &StatefulSet) -> Option<String> {
-    stored
-        .spec
-        .as_ref()?
-        .template
-        .metadata
-        .as_ref()?
-        .annotations
-        .as_ref()?
-        .get(labels::SPEC_HASH)
-        .cloned()
-}
-
-fn ready(node: &StellarNode, objects: &ValidatorObjects, ready_replicas: i32) -> NodeReport {
-    let condition = if node.spec.suspended {
-        Finding::new(
-            "Ready",
-            false,
-            "Suspended",
-            "it is suspended: its StatefulSet is scaled to 0, Service and storage stay",
-        )
-    } else if ready_replicas >= objects.replicas {
-        Finding::new("Ready", true, "PodReady", "its pod is Ready")
-    } else {
-        Finding::new("Ready", false, "PodNotReady", "its pod is not Ready")
-    };
-    NodeReport {
-        replicas: objects.replicas,
-        ready_replicas,
-        endpoint: None,
-        conditions: vec![condition],
-    }
-}
-
-fn seed_in_use(other: &str) -> NodeReport {
-    let message = format!(
-        "it is not started, because two nodes with one seed harm consensus and validator {other} has the same: write \
-         another Secret in seedSecretRef, or suspend or delete one of the two"
-    );
-    NodeReport {
-        replicas: 0,
-        ready_replicas: 0,
-        endpoint: None,
-        conditions: vec![Finding::new("Ready", false, "SeedInUse", message)],
-    }
-}
-
-/// Somebody else's object stands in the way.
-pub(super) fn not_ours(replicas: i32, object: &str) -> NodeReport {
-    let message = format!(
-        "{object} is there and not managed by {}: rename or delete it, or label it {}={} to hand it over",
-        labels::OPERATOR,
-        labels::MANAGED_BY,
-        labels::OPERATOR
-    );
-    let conditions = vec![
-        Finding::new("Ready", false, "Degraded", message.clone()),
-        Finding::new("Degraded", true, "NotOurs", message),
-    ];
-    NodeReport {
-        replicas,
-        ready_replicas: 0,
-        endpoint: None,
-        conditions,
-    }
-}
-
-/// Nothing can be built from its spec.
-pub(super) fn invalid(error: &resources::BuildError, replicas: i32, ready_replicas: i32) -> NodeReport {
-    let mut message = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        message = format!("{message}: {cause}");
-        source = cause.source();
-    }
-    let conditions = vec![
-        Finding::new("Ready", false, "ConfigInvalid", message.clone()),
-        Finding::new("ConfigInvalid", true, "Refused", message),
-    ];
-    NodeReport {
-        replicas,
-        ready_replicas,
-        endpoint: None,
-        conditions,
-    }
 }

@@ -4,8 +4,8 @@
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
 
+use super::node_report::NodeReport;
 use super::report::Finding;
-use super::status::NodeReport;
 
 /// What there is to say about one server.
 #[derive(Debug)]

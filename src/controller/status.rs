@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use kube::core::error_boundary::InvalidObject;
 use serde_json::{Value, json};
 
+use super::node_report::NodeReport;
 use super::report::{Finding, PeersReport};
 use crate::crd::{StellarNode, StellarNodeStatus};
 
@@ -39,19 +40,6 @@ pub fn peers_part(node: &StellarNode, report: &PeersReport, now: Timestamp) -> O
             Some(json!({ "peers": report.peers, "conditions": conditions }))
         }
     }
-}
-
-/// What the StellarNode controller says of a node.
-#[derive(Clone, Debug)]
-pub struct NodeReport {
-    /// Number of pods wanted.
-    pub replicas: i32,
-    /// Number of pods ready.
-    pub ready_replicas: i32,
-    /// Where it serves; none for a validator.
-    pub endpoint: Option<String>,
-    /// The conditions that the controller owns.
-    pub conditions: Vec<Finding>,
 }
 
 /// The controller's part of the status; `None` if the status says so already.

@@ -325,7 +325,7 @@ pub struct StellarNodeStatus {
     /// Number of pods ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_replicas: Option<i32>,
-    /// URL at which a Horizon or SorobanRpc serves, inside the cluster.
+    /// Where it is reached inside the cluster: the URL of a Horizon or SorobanRpc, name and peer port of a validator's pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// What this validator knows of its peers, and whether a restart is pending.

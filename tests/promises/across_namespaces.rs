@@ -5,47 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::common::{Cluster, Operator, Options, Recorder, TestEnv, Validators, wait_for};
-
-/// The second namespace; it goes with this value.
-struct Second {
-    cluster: Cluster,
-    namespace: String,
-}
-
-impl Second {
-    /// Makes it, with the rights that the operator of `env` has in its own.
-    fn beside(env: &TestEnv) -> Self {
-        let second = Self {
-            cluster: env.cluster().clone(),
-            namespace: format!("{}-b", env.namespace()),
-        };
-        second.kubectl(&["create", "namespace", &second.namespace], "");
-        let shipped = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/manifests/base/rbac-watched-namespace.yaml"
-        );
-        let rights = std::fs::read_to_string(shipped).expect("the shipped rights");
-        let rights = rights.replace("namespace: stellar", &format!("namespace: {}", env.namespace()));
-        second.kubectl(&["apply", "-f", "-"], &rights);
-        second
-    }
-
-    fn kubectl(&self, arguments: &[&str], stdin: &str) -> String {
-        let arguments: Vec<&str> = ["--namespace", &self.namespace]
-            .into_iter()
-            .chain(arguments.iter().copied())
-            .collect();
-        self.cluster.kubectl(&arguments, stdin).ok("in the second namespace")
-    }
-}
-
-impl Drop for Second {
-    fn drop(&mut self) {
-        self.cluster
-            .kubectl(&["delete", "namespace", &self.namespace, "--wait=false"], "");
-    }
-}
+use crate::common::{Operator, Options, Recorder, Second, TestEnv, Validators, wait_for};
 
 /// The validators with these numbers, which ask to be joined with `other`.
 fn manifests(validators: &Validators, numbers: [usize; 2], other: Option<&str>) -> String {
@@ -111,14 +71,14 @@ fn consent_of(env: &TestEnv, validator: &str) -> Option<String> {
 async fn they_are_one_group_once_both_ask_for_it() {
     let env = TestEnv::installed("across").await;
     let second = Second::beside(&env);
-    let both = format!("{},{}", env.namespace(), second.namespace);
-    let recorder = Recorder::across(env.cluster().client().await, &[env.namespace(), &second.namespace]);
+    let both = format!("{},{}", env.namespace(), second.namespace());
+    let recorder = Recorder::across(env.cluster().client().await, &[env.namespace(), second.namespace()]);
     let mut options = Options::default().with("--namespace", &both);
     options.arguments.push("--cross-namespace-groups".to_owned());
     let _operator: Operator = env.ready_replica(&options).await;
 
     let validators = Validators::new(4);
-    env.apply(&manifests(&validators, [1, 2], Some(&second.namespace)));
+    env.apply(&manifests(&validators, [1, 2], Some(second.namespace())));
     second.kubectl(&["apply", "-f", "-"], &manifests(&validators, [3, 4], None));
     let [ours, theirs] = all_loaded(&env, &second, 1).await;
     assert!(ours.is_disjoint(&theirs), "one side alone joins nothing");

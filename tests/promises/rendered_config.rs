@@ -36,3 +36,29 @@ async fn each_validator_got_the_others_and_not_itself() {
     }
     assert_eq!(env.strangers(&FOUR), [], "each pair can meet");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sample_becomes_ready_with_the_config_of_its_network() {
+    let env = TestEnv::start("sample", Options::default()).await;
+    let validators = Validators::new(1);
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/samples/validator.yaml");
+    env.apply(&validators.secret(1).to_string());
+    env.kubectl(&["apply", "-f", sample]).ok("the sample");
+    env.kubectl(&[
+        "wait",
+        "stellarnode/validator-1",
+        "--for=condition=Ready",
+        "--timeout=90s",
+    ])
+    .ok("it to be Ready");
+    let config = env.rendered_config("validator-1-0").expect("it was rendered");
+    assert_eq!(
+        config["NETWORK_PASSPHRASE"].as_str(),
+        Some("Test SDF Network ; September 2015")
+    );
+    assert_eq!(config["VALIDATORS"].as_array().map(Vec::len), Some(3), "SDF's");
+    assert!(validators.is_seed_of(1, config["NODE_SEED"].as_str().expect("a seed")));
+    let node = env.get("stellarnode/validator-1").expect("it is there");
+    let endpoint = format!("validator-1-0.validator-1-headless.{}.svc:11625", env.namespace());
+    assert_eq!(node["status"]["endpoint"], endpoint);
+}

@@ -12,6 +12,7 @@ mod loss;
 mod operator;
 mod proxy;
 mod recorder;
+mod second;
 mod validators;
 
 pub(crate) use balancer::Balancer;
@@ -23,6 +24,7 @@ pub(crate) use loss::Loss;
 pub(crate) use operator::{Operator, free_port};
 pub(crate) use proxy::{Fate, Proxy};
 pub(crate) use recorder::Recorder;
+pub(crate) use second::Second;
 pub(crate) use validators::Validators;
 
 use std::time::{Duration, Instant};

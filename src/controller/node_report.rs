@@ -1,0 +1,74 @@
+//! What the StellarNode controller says of a node, and what it says where no workload of the node is looked at.
+//!
+//! Pure; `running` and `serving` say the rest, `status` writes it.
+
+use super::report::Finding;
+use super::resources;
+use crate::labels;
+
+/// What the StellarNode controller says of a node.
+#[derive(Clone, Debug)]
+pub struct NodeReport {
+    /// Number of pods wanted.
+    pub replicas: i32,
+    /// Number of pods ready.
+    pub ready_replicas: i32,
+    /// Where it is reached.
+    pub endpoint: Option<String>,
+    /// The conditions that the controller owns.
+    pub conditions: Vec<Finding>,
+}
+
+/// Another validator that runs has its seed.
+pub(super) fn seed_in_use(other: &str) -> NodeReport {
+    let message = format!(
+        "it is not started, because two nodes with one seed harm consensus and validator {other} has the same: write \
+         another Secret in seedSecretRef, or suspend or delete one of the two"
+    );
+    NodeReport {
+        replicas: 0,
+        ready_replicas: 0,
+        endpoint: None,
+        conditions: vec![Finding::new("Ready", false, "SeedInUse", message)],
+    }
+}
+
+/// Somebody else's object stands in the way.
+pub(super) fn not_ours(replicas: i32, object: &str) -> NodeReport {
+    let message = format!(
+        "{object} is there and not managed by {}: rename or delete it, or label it {}={} to hand it over",
+        labels::OPERATOR,
+        labels::MANAGED_BY,
+        labels::OPERATOR
+    );
+    let conditions = vec![
+        Finding::new("Ready", false, "Degraded", message.clone()),
+        Finding::new("Degraded", true, "NotOurs", message),
+    ];
+    NodeReport {
+        replicas,
+        ready_replicas: 0,
+        endpoint: None,
+        conditions,
+    }
+}
+
+/// Nothing can be built from its spec.
+pub(super) fn invalid(error: &resources::BuildError, replicas: i32, ready_replicas: i32) -> NodeReport {
+    let mut message = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        message = format!("{message}: {cause}");
+        source = cause.source();
+    }
+    let conditions = vec![
+        Finding::new("Ready", false, "ConfigInvalid", message.clone()),
+        Finding::new("ConfigInvalid", true, "Refused", message),
+    ];
+    NodeReport {
+        replicas,
+        ready_replicas,
+        endpoint: None,
+        conditions,
+    }
+}

@@ -1,0 +1,216 @@
+//! A StatefulSet's state → what a validator is said to be doing.
+//!
+//! Pure. Every message depends on nothing that changes by itself, so that a node at rest has a status at rest. Whether the
+//! validator votes, and what its restart waits for, discovery says.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use kube::ResourceExt as _;
+
+use super::node_report::NodeReport;
+use super::report::Finding;
+use super::resources;
+use crate::crd::StellarNode;
+use crate::labels;
+
+/// What there is to say about one validator.
+#[derive(Debug)]
+pub struct Running<'a> {
+    /// The validator.
+    pub node: &'a StellarNode,
+    /// Number of pods that it is to have.
+    pub replicas: i32,
+    /// Its StatefulSet as it was stored before this reconcile; `None` where it has just been created.
+    pub stored: Option<&'a StatefulSet>,
+    /// Why its volume was not enlarged.
+    pub volume_refused: Option<String>,
+}
+
+/// Where other pods reach a validator: name and peer port of its pod.
+pub fn endpoint(node: &StellarNode) -> Option<String> {
+    let port = node.spec.validator_config.as_ref()?.peer_port();
+    let (name, namespace) = (node.name_any(), node.namespace()?);
+    let service = labels::headless_service_name(&name);
+    Some(format!("{name}-0.{service}.{namespace}.svc:{port}"))
+}
+
+/// Hash of the spec that a stored template was built from.
+pub fn built_from(stored: &StatefulSet) -> Option<&str> {
+    let template = stored.spec.as_ref()?.template.metadata.as_ref()?;
+    template
+        .annotations
+        .as_ref()?
+        .get(labels::SPEC_HASH)
+        .map(String::as_str)
+}
+
+/// Number of pods of a StatefulSet that are Ready.
+pub fn ready_replicas(stored: &StatefulSet) -> i32 {
+    let status = stored.status.as_ref();
+    status.and_then(|status| status.ready_replicas).unwrap_or(0)
+}
+
+impl<'a> Running<'a> {
+    /// A validator whose volume is as it should be.
+    pub fn new(node: &'a StellarNode, replicas: i32, stored: Option<&'a StatefulSet>) -> Self {
+        Self {
+            node,
+            replicas,
+            stored,
+            volume_refused: None,
+        }
+    }
+
+    /// The report on it.
+    pub fn report(&self) -> NodeReport {
+        let mut conditions = vec![self.ready(), self.progressing()];
+        conditions.extend(self.volume_refused.as_ref().map(|refused| {
+            let message = format!("its volume cannot grow: {refused}");
+            Finding::new("Degraded", true, "VolumeNotEnlarged", message)
+        }));
+        NodeReport {
+            replicas: self.replicas,
+            ready_replicas: self.ready_replicas(),
+            endpoint: endpoint(self.node),
+            conditions,
+        }
+    }
+
+    fn ready_replicas(&self) -> i32 {
+        self.stored.map_or(0, ready_replicas)
+    }
+
+    fn ready(&self) -> Finding {
+        let finding = |status, reason, message| Finding::new("Ready", status, reason, message);
+        if self.node.spec.suspended {
+            let message = "it is suspended: its StatefulSet is scaled to 0, Service and storage stay";
+            finding(false, "Suspended", message)
+        } else if self.ready_replicas() >= self.replicas {
+            finding(true, "PodReady", "its pod is Ready")
+        } else {
+            finding(false, "PodNotReady", "its pod is not Ready")
+        }
+    }
+
+    fn progressing(&self) -> Finding {
+        let finding = |status, reason, message| Finding::new("Progressing", status, reason, message);
+        let Some(stored) = self.stored else {
+            return finding(true, "Creating", "its StatefulSet is being created");
+        };
+        let status = stored.status.clone().unwrap_or_default();
+        let observed = status.observed_generation >= stored.metadata.generation;
+        if !observed || status.replicas != self.replicas || status.current_revision != status.update_revision {
+            finding(true, "RollingOut", "its pod is being made that of its StatefulSet")
+        } else if self.replicas > 0 && built_from(stored) != Some(resources::spec_hash(&self.node.spec).as_str()) {
+            finding(
+                false,
+                "WaitingForTurn",
+                "its changed spec waits for its turn to restart",
+            )
+        } else {
+            finding(false, "RolloutComplete", "its pod is that of its spec")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn node(suspended: bool) -> StellarNode {
+        serde_json::from_value(json!({
+            "apiVersion": labels::API_VERSION, "kind": labels::KIND,
+            "metadata": { "name": "validator-1", "namespace": "stellar" },
+            "spec": {
+                "nodeType": "Validator", "network": "testnet", "version": "1", "suspended": suspended,
+                "validatorConfig": { "seedSecretRef": "seed" },
+            },
+        }))
+        .unwrap()
+    }
+
+    fn told(node: &StellarNode, replicas: i32, hash: &str, status: &Value) -> Vec<(&'static str, bool, &'static str)> {
+        let stored: StatefulSet = serde_json::from_value(json!({
+            "metadata": { "generation": 2 },
+            "spec": {
+                "selector": {}, "serviceName": "s",
+                "template": { "metadata": { "annotations": { labels::SPEC_HASH: hash } } },
+            },
+            "status": status,
+        }))
+        .unwrap();
+        let report = Running::new(node, replicas, Some(&stored)).report();
+        let finding = |one: Finding| (one.r#type, one.status, one.reason);
+        report.conditions.into_iter().map(finding).collect()
+    }
+
+    #[test]
+    fn what_it_does_follows_from_its_stateful_set() {
+        let runs = node(false);
+        let hash = resources::spec_hash(&runs.spec);
+        let status = |generation: i64, replicas: i32, ready: i32, update: &str| {
+            json!({
+                "observedGeneration": generation, "replicas": replicas, "readyReplicas": ready,
+                "currentRevision": "a", "updateRevision": update,
+            })
+        };
+        for (hash, status, ready, progressing) in [
+            (
+                hash.as_str(),
+                status(2, 1, 1, "a"),
+                (true, "PodReady"),
+                (false, "RolloutComplete"),
+            ),
+            (
+                &hash,
+                status(2, 1, 0, "a"),
+                (false, "PodNotReady"),
+                (false, "RolloutComplete"),
+            ),
+            (
+                &hash,
+                status(2, 0, 0, "a"),
+                (false, "PodNotReady"),
+                (true, "RollingOut"),
+            ),
+            (&hash, status(2, 1, 1, "b"), (true, "PodReady"), (true, "RollingOut")),
+            (&hash, status(1, 1, 1, "a"), (true, "PodReady"), (true, "RollingOut")),
+            (
+                "of-before",
+                status(2, 1, 1, "a"),
+                (true, "PodReady"),
+                (false, "WaitingForTurn"),
+            ),
+        ] {
+            let expected = [
+                ("Ready", ready.0, ready.1),
+                ("Progressing", progressing.0, progressing.1),
+            ];
+            assert_eq!(told(&runs, 1, hash, &status), expected, "{status}");
+        }
+        let expected = |what| {
+            [
+                ("Ready", false, "Suspended"),
+                ("Progressing", what == "RollingOut", what),
+            ]
+        };
+        assert_eq!(
+            told(&node(true), 0, &hash, &status(2, 1, 1, "a")),
+            expected("RollingOut")
+        );
+        assert_eq!(
+            told(&node(true), 0, "of-before", &status(2, 0, 0, "a")),
+            expected("RolloutComplete")
+        );
+    }
+
+    #[test]
+    fn it_is_reached_at_the_name_of_its_pod() {
+        let endpoint = endpoint(&node(false));
+        assert_eq!(
+            endpoint.as_deref(),
+            Some("validator-1-0.validator-1-headless.stellar.svc:11625")
+        );
+    }
+}

@@ -1,0 +1,53 @@
+//! A namespace that goes, with all its validators, holds up nothing and nobody, itself least of all.
+
+use std::time::Duration;
+
+use crate::common::{Operator, Options, Second, TestEnv, Validators, wait_for};
+
+const TWO: [&str; 2] = ["validator-1", "validator-2"];
+const THREE: [&str; 3] = ["validator-1", "validator-2", "validator-3"];
+const SOON: Duration = Duration::from_secs(90);
+
+async fn operator(env: &TestEnv, second: &Second) -> Operator {
+    let namespaces = format!("{},{}", env.namespace(), second.namespace());
+    env.ready_replica(&Options::default().with("--namespace", &namespaces))
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_goes_and_the_other_namespace_lives_on() {
+    let env = TestEnv::installed("namespace-deleted").await;
+    let second = Second::beside(&env);
+    let mut operator = operator(&env, &second).await;
+    let (here, there) = (Validators::new(3), Validators::new(2));
+    env.apply(&here.manifests(1..=2));
+    second.kubectl(&["apply", "-f", "-"], &there.manifests(1..=2));
+    env.settled(&TWO).await;
+    second.kubectl(
+        &[
+            "wait",
+            "stellarnodes",
+            "--all",
+            "--for=condition=Voting",
+            "--timeout=90s",
+        ],
+        "",
+    );
+    env.without_turns().await;
+    let before = env.recorder().history().lives();
+
+    let namespace = second.namespace();
+    env.cluster()
+        .kubectl(&["delete", "namespace", namespace, "--wait=true", "--timeout=90s"], "")
+        .ok("the namespace to be gone");
+    assert!(operator.is_alive() && operator.is_ready().await, "it serves on");
+    assert_eq!(env.recorder().history().lives(), before, "nobody here went down for it");
+
+    // And the operator does its work here, with the other out of sight.
+    env.apply(&here.manifests(3..=3));
+    wait_for("the newcomer to be in the list", SOON, async || {
+        env.addresses(&THREE).filter(|addresses| env.peers() == *addresses)
+    })
+    .await;
+    env.settled(&THREE).await;
+}
