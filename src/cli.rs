@@ -2,6 +2,8 @@
 //!
 //! Each subcommand's arguments live with the module that uses them; nothing here decides anything.
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -10,6 +12,7 @@ use crate::admission::check::CheckArgs;
 use crate::core_config::{RenderConfig, ShowConfig};
 use crate::health::Health;
 use crate::operator::{self, OperatorArgs};
+use crate::peers_command::PeersArgs;
 use crate::{crd, telemetry};
 
 /// Connects Stellar validators on Kubernetes.
@@ -24,6 +27,11 @@ pub struct Cli {
 enum Command {
     /// Run the operator: webhook, peer discovery, StellarNode controller.
     Run(Box<OperatorArgs>),
+    /// Show who knows whom: address, what each validator's pod loaded, whose restart is pending and why
+    ///
+    /// It reads with the rights of your kubeconfig, changes nothing, and needs no operator. A copy or link of this program
+    /// called kubectl-stellar_peers makes it `kubectl stellar-peers`.
+    Peers(Box<PeersArgs>),
     /// Judge manifests by the rules of the webhook, without a cluster
     ///
     /// Exit code: 0 if all objects pass, 1 if one would be refused, 2 if a file is no manifest.
@@ -40,7 +48,23 @@ enum Command {
     Health(Health),
 }
 
+/// What the program is called as a plugin of kubectl, whose name then stands for the subcommand.
+const PLUGIN: &str = "kubectl-stellar_peers";
+
 impl Cli {
+    /// Reads a command line.
+    ///
+    /// # Errors
+    /// When it is none; printing the error says what is wrong, or is the help that was asked for.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+        let called = arguments.first().and_then(|name| Path::new(name).file_stem());
+        if called == Some(PLUGIN.as_ref()) {
+            arguments.insert(1, "peers".into());
+        }
+        Self::try_parse_from(arguments)
+    }
+
     /// Does what was asked.
     ///
     /// # Errors
@@ -50,6 +74,11 @@ impl Cli {
             Command::Run(args) => {
                 telemetry::start();
                 Box::pin(operator::run(*args)).await?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Peers(args) => {
+                telemetry::start();
+                Box::pin(args.run(&mut std::io::stdout().lock())).await?;
                 Ok(ExitCode::SUCCESS)
             }
             Command::Check(args) => Ok(args.run(&mut std::io::stdout().lock(), &mut std::io::stderr().lock())?),

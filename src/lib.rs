@@ -8,16 +8,18 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`cli`] | the command line: `run`, `check`, `render-config`, `health`, `crd` |
+//! | [`cli`] | the command line: `run`, `peers`, `check`, `config`, `render-config`, `health`, `crd` |
 //! | [`crd`] | the StellarNode API: types and schema |
 //! | [`peers`] | the list of known peers, views of it, and what a pod reports to have loaded |
 //! | [`admission`] | the webhook: `review` (wire), `mutate` and `validate` (pure rules), `server` (routes) |
 //! | [`tls`] | the webhook's certificates: issue, share, reload, `caBundle` |
 //! | [`controller`] | StellarNode → StatefulSet and Service; peer discovery; turns and restarts |
+//! | [`peers_command`] | `stellar-operator peers`: who knows whom, and what would be done next |
 //! | [`core_config`] | `stellar-core.cfg`: stellar-core's rules, and how the file is rendered |
 //! | [`health`] | the sidecar that tells whether a validator votes |
 //! | [`probes`] | `/healthz` and `/readyz`, and what each part has to say to them |
 //! | [`api`] | deadlines for calls to the API server |
+//! | [`kubeconfig`] | which API server a person means |
 //! | [`metrics`] | what is counted, for Prometheus |
 //! | [`leader`] | which replica does the leader's work |
 //! | [`labels`] | every label, annotation and object name |
@@ -34,11 +36,13 @@ pub mod core_config;
 pub mod crd;
 pub mod digest;
 pub mod health;
+pub mod kubeconfig;
 pub mod labels;
 pub mod leader;
 pub mod metrics;
 pub mod operator;
 pub mod peers;
+pub mod peers_command;
 pub mod probes;
 pub mod telemetry;
 pub mod tls;

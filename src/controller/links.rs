@@ -27,39 +27,57 @@ impl Links {
 }
 
 /// What a member's running pod loaded, as far as linking goes.
+#[derive(Debug)]
 enum Loaded {
     /// These peers, by [`peer_hash`].
     Peers(BTreeSet<String>),
-    /// It does not tell: taken to be linked to everybody.
+    /// It does not tell.
     Unknown,
+}
+
+/// Who of a group loaded whose present address, members counted as in [`Group::members`].
+#[derive(Debug)]
+pub struct Acquaintance {
+    loaded: Vec<Loaded>,
+    hashes: Vec<Option<String>>,
+}
+
+impl Acquaintance {
+    /// Of the members of this group.
+    pub fn of(group: &Group<'_>) -> Self {
+        let loaded = group.members.iter().map(|member| {
+            match member.validator.pod.as_ref().and_then(|pod| pod.report.as_ref()) {
+                Some(Report::Loaded { peers: Some(peers), .. }) => Loaded::Peers(peers.iter().cloned().collect()),
+                _ => Loaded::Unknown,
+            }
+        });
+        let hashes = group.members.iter().map(|member| {
+            let address = member.address.as_ref()?;
+            Some(peer_hash(&member.validator.id, address))
+        });
+        Self {
+            loaded: loaded.collect(),
+            hashes: hashes.collect(),
+        }
+    }
+
+    /// Whether `a` loaded the present address of `b`; `None` where it does not tell what it loaded.
+    pub fn knows(&self, a: usize, b: usize) -> Option<bool> {
+        match (&self.loaded[a], &self.hashes[b]) {
+            (Loaded::Unknown, _) => None,
+            (Loaded::Peers(peers), Some(hash)) => Some(peers.contains(hash)),
+            (Loaded::Peers(_), None) => Some(false),
+        }
+    }
 }
 
 /// Assesses the links of a group.
 pub fn assess(group: &Group<'_>) -> Links {
     let members = &group.members;
-    let loaded: Vec<Loaded> = members
-        .iter()
-        .map(
-            |member| match member.validator.pod.as_ref().and_then(|pod| pod.report.as_ref()) {
-                Some(Report::Loaded { peers: Some(peers), .. }) => Loaded::Peers(peers.iter().cloned().collect()),
-                _ => Loaded::Unknown,
-            },
-        )
-        .collect();
-    let hashes: Vec<Option<String>> = members
-        .iter()
-        .map(|member| {
-            member
-                .address
-                .as_ref()
-                .map(|address| peer_hash(&member.validator.id, address))
-        })
-        .collect();
-    let knows = |a: usize, b: usize| match (&loaded[a], &hashes[b]) {
-        (Loaded::Unknown, _) => true,
-        (Loaded::Peers(peers), Some(hash)) => peers.contains(hash),
-        (Loaded::Peers(_), None) => false,
-    };
+    let acquaintance = Acquaintance::of(group);
+    let Acquaintance { loaded, hashes } = &acquaintance;
+    // Taken to be linked to everybody.
+    let knows = |a: usize, b: usize| acquaintance.knows(a, b).unwrap_or(true);
     let dialled: Vec<usize> = (0..members.len()).filter(|index| hashes[*index].is_some()).collect();
     let linked = |a: usize, b: usize| knows(a, b) || knows(b, a);
 

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::net::Ipv4Addr;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::{Api, Client, Config, ResourceExt as _};
+use kube::{Api, Client, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use stellar_strkey::ed25519::PublicKey;
 
@@ -15,6 +15,7 @@ use super::render::{Database, Sources, preview};
 use super::{ConfigError, base_config};
 use crate::api::{ApiError, deadline};
 use crate::crd::{KeySource, StellarNode, ValidatorConfig};
+use crate::kubeconfig::{Connection, ConnectionError};
 use crate::labels;
 use crate::peers::{NodeId, PeerList, reported_public_key};
 
@@ -23,23 +24,19 @@ use crate::peers::{NodeId, PeerList, reported_public_key};
 pub struct ShowConfig {
     /// Name of the StellarNode, a validator
     node: String,
-    /// Its namespace; without it that of the kubeconfig's context
-    #[arg(short, long)]
-    namespace: Option<String>,
     /// The validator's public key (G…), where its pod has not told it yet
     #[arg(long, value_parser = parse_key)]
     public_key: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 /// Why a config cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum ShowError {
-    /// Neither a kubeconfig nor a service account says where the API server is.
-    #[error("no API server: set KUBECONFIG, or run in a pod with a service account")]
-    Config(#[source] Box<kube::config::InferConfigError>),
-    /// The configuration names an API server that no client can be made for.
-    #[error("no client can be made for the API server")]
-    Client(#[source] Box<kube::Error>),
+    /// There is no connection.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
     /// An object cannot be read.
     #[error("{kind} {node} cannot be read")]
     Api {
@@ -80,12 +77,8 @@ impl ShowConfig {
     /// # Errors
     /// When the validator cannot be read, or has no config that stellar-core would start with.
     pub async fn run(&self, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), ShowError> {
-        let config = Config::infer()
-            .await
-            .map_err(|error| ShowError::Config(Box::new(error)))?;
-        let namespace = self.namespace.as_ref().unwrap_or(&config.default_namespace);
+        let (client, namespace) = self.connection.open().await?;
         let id = NodeId::new(namespace, &self.node);
-        let client = Client::try_from(config).map_err(|error| ShowError::Client(Box::new(error)))?;
         let found = Found::read(client, id).await?;
         let text = found.config(self.public_key.as_deref(), err)?;
         out.write_all(text.as_bytes())?;

@@ -34,6 +34,7 @@ mod not_called;
 mod one_rollout_for_all;
 mod one_seed;
 mod peer_port_default;
+mod peers_command;
 mod pod_plumbing;
 mod pods_deleted;
 mod power_cut;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use stellar_k8s::labels;
 
-use super::operator::{Operator, Place, free_port, log_file};
+use super::operator::{Operator, Place, free_port, identity, log_file};
 use super::{Cluster, Output, Proxy, Recorder, install, wait_for};
 
 /// How long the operator may take until it is ready.
@@ -121,6 +121,15 @@ impl TestEnv {
             api_server,
             arguments: &options.arguments,
         })
+    }
+
+    /// A kubeconfig of the operator's account that leads through a proxy.
+    pub(crate) fn kubeconfig_through(&self, proxy: &Proxy) -> PathBuf {
+        let file = self.directory.join("kubeconfig-through-proxy");
+        let mut identity = identity(&self.cluster, &self.namespace);
+        identity["clusters"][0]["cluster"] = serde_json::json!({ "server": proxy.url() });
+        std::fs::write(&file, identity.to_string()).expect("a kubeconfig");
+        file
     }
 
     /// Takes the operator away, as a crash does.

@@ -180,7 +180,7 @@ async fn get(port: u16, path: &str) -> Option<String> {
 }
 
 /// A kubeconfig with a token of the ServiceAccount and no client certificate: beside one, the token would not count.
-fn identity(cluster: &Cluster, namespace: &str) -> Value {
+pub(super) fn identity(cluster: &Cluster, namespace: &str) -> Value {
     let view = ["config", "view", "--minify", "--flatten", "--raw", "-o", "json"];
     let admin: Value = serde_json::from_str(&cluster.kubectl(&view, "").ok("the kubeconfig")).expect("JSON");
     let create = [
