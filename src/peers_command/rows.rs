@@ -57,7 +57,7 @@ fn row(validator: &Validator, report: Option<&PeersReport>) -> Row {
     Row {
         namespace: validator.id.namespace.clone(),
         name: validator.id.name.clone(),
-        network: validator.network.display_name(),
+        network: validator.network.display_name().trim_matches('"').to_owned(),
         list: validator.list.name.clone(),
         pod: validator.pod.as_ref().map(|pod| pod.name.clone()),
         address: peers.address,

@@ -38,14 +38,18 @@ pub(super) fn table(rows: &[Row], heading: bool, wide: bool, now: Timestamp) -> 
 
 fn cells(row: &Row, wide: bool, now: Timestamp) -> Vec<String> {
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-    let loaded = row.loaded.map_or_else(|| "?".to_owned(), |loaded| loaded.to_string());
+    let loaded = match row.loaded {
+        Some(loaded) => format!("{loaded}/{}", row.known),
+        None if row.address.is_none() => "-".to_owned(),
+        None => format!("?/{}", row.known),
+    };
     let mut cells = vec![
         row.namespace.clone(),
         row.name.clone(),
         row.network.clone(),
         or_dash(&row.address),
         if row.ready { "yes" } else { "no" }.to_owned(),
-        format!("{loaded}/{}", row.known),
+        loaded,
         row.status.clone(),
         age(row.created, now),
     ];
