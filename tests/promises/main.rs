@@ -31,6 +31,7 @@ mod no_node_controller;
 mod not_called;
 mod one_rollout_for_all;
 mod one_seed;
+mod only_ca_bundle;
 mod peer_port_default;
 mod pod_plumbing;
 mod pods_deleted;
