@@ -26,7 +26,8 @@ check: ## Format, lints, documentation, generated files
 
 cluster-tests: ## The tests that need a control plane, alone
 	@cargo build --workspace --tests
-	@tests/cluster/with sh -c 'cargo test --test promises -- --test-threads 6 && cargo test --test alone -- --test-threads 1 && cargo test --test webhook'
+	@PATH=$$(tests/tools/build):$$PATH tests/cluster/with sh -c 'cargo test --test promises -- --test-threads 6 && cargo test --test alone -- --test-threads 1 && \
+	  cargo test --test manifests -- --test-threads 1 && cargo test --test webhook'
 
 fuzz: ## A million inputs for the webhook that nobody should send (about 5 minutes, warm)
 	STELLAR_FUZZ_INPUTS=$${STELLAR_FUZZ_INPUTS:-1000000} cargo test --release --test fuzz -- --nocapture
