@@ -69,6 +69,22 @@ impl Alone {
         self.kubectl(&rollout, "").ok("the rollout");
     }
 
+    /// Waits until Kubernetes has read the policy over webhook configurations: it may not wonder about an expression.
+    pub(crate) fn policy_is_understood(&self) {
+        let all = self.cluster_scoped();
+        let policy = all.iter().find(|name| name.starts_with("validatingadmissionpolicy."));
+        let policy = policy.expect("there is a policy").as_str();
+        let read = [
+            "wait",
+            "--for=jsonpath={.status.observedGeneration}=1",
+            policy,
+            "--timeout=30s",
+        ];
+        self.kubectl(&read, "").ok("the policy is read");
+        let warnings = &self.get(policy)["status"]["typeChecking"]["expressionWarnings"];
+        assert!(warnings.is_null(), "{warnings}");
+    }
+
     /// Puts an authority into the webhooks of a configuration, as the operator does.
     pub(crate) fn write_bundle(&self, configuration: &str, bundle: &str) {
         let write = |place: u8| json!({ "op": "add", "path": format!("/webhooks/{place}/clientConfig/caBundle"), "value": bundle });
