@@ -15,6 +15,7 @@ mod api_server_away;
 mod api_servers;
 mod bad_ports;
 mod bad_version;
+mod certificate_files;
 mod config_map_content;
 mod disruption_budgets;
 mod disturbed;
