@@ -1,6 +1,6 @@
 # What can be done here. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check cluster-tests fuzz soak scale generate up down
+.PHONY: help demo test check cluster-tests oldest fuzz soak scale generate up down
 
 # Everything is built before a cluster is there, with progress.
 BUILD = cargo build --workspace
@@ -16,6 +16,7 @@ test: check ## Everything that CI runs: rules, simulation, and every promise on 
 	cargo test --workspace --lib --bins --test https --test render_config --test image --test simulation --test fuzz
 	cargo test --doc
 	@$(MAKE) --no-print-directory cluster-tests
+	@$(MAKE) --no-print-directory oldest
 
 check: ## Format, lints, documentation, generated files
 	cargo fmt --all --check
@@ -26,7 +27,15 @@ check: ## Format, lints, documentation, generated files
 
 cluster-tests: ## The tests that need a control plane, alone
 	@cargo build --workspace --tests
-	@tests/cluster/with sh -c 'cargo test --test promises -- --test-threads 6 && cargo test --test alone -- --test-threads 1 && cargo test --test webhook'
+	@tests/tools/build >/dev/null
+	@PATH=$$(tests/tools/build):$$PATH tests/cluster/with sh -c 'cargo test --test promises -- --test-threads 6 && cargo test --test alone -- --test-threads 1 && \
+	  cargo test --test manifests -- --test-threads 1 && cargo test --test webhook'
+
+oldest: ## The installs and the two scenarios on the oldest Kubernetes that is supported
+	@cargo build --workspace --tests
+	@tests/tools/build >/dev/null
+	@CLUSTER_KUBERNETES=1.34 PATH=$$(tests/tools/build):$$PATH tests/cluster/with sh -c 'kubectl version 2>/dev/null | grep "Server Version: v1.34" && \
+	  cargo test --test promises -- validator_joins validator_suspended only_ca_bundle && cargo test --test manifests -- --test-threads 1 accepted lifecycle'
 
 fuzz: ## A million inputs for the webhook that nobody should send (about 5 minutes, warm)
 	STELLAR_FUZZ_INPUTS=$${STELLAR_FUZZ_INPUTS:-1000000} cargo test --release --test fuzz -- --nocapture

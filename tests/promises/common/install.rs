@@ -8,12 +8,14 @@ use super::Cluster;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Kinds with cluster-scoped names, which outlive the namespace.
-const CLUSTER_SCOPED: [&str; 4] = [
+const CLUSTER_SCOPED: [&str; 6] = [
     // First: while they stand, nothing new is admitted.
     "validatingwebhookconfiguration",
     "mutatingwebhookconfiguration",
     "clusterrolebinding",
     "clusterrole",
+    "validatingadmissionpolicybinding",
+    "validatingadmissionpolicy",
 ];
 
 /// The name of the cluster-scoped objects of the install in this namespace.

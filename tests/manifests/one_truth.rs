@@ -1,0 +1,98 @@
+//! The chart gives what the overlays give, field by field, but for what only Helm needs.
+
+use serde_json::Value;
+
+use crate::rendering::{NAMESPACE, Objects, chart, kustomize, objects};
+
+/// Labels that say which release an object is of.
+const LABELS_OF_HELM: [&str; 4] = [
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/version",
+    "app.kubernetes.io/managed-by",
+    "helm.sh/chart",
+];
+
+/// The chart's objects as an overlay would have them.
+fn without_helm(yaml: &str) -> Objects {
+    let mut objects = objects(yaml);
+    objects.retain(|_, object| object["metadata"]["annotations"]["helm.sh/hook"].is_null());
+    for ([kind, ..], object) in &mut objects {
+        let metadata = object["metadata"].as_object_mut().expect("metadata");
+        let labels = metadata["labels"].as_object_mut().expect("labels");
+        for label in LABELS_OF_HELM {
+            assert!(labels.remove(label).is_some(), "{kind} has the label {label}");
+        }
+        if kind == "CustomResourceDefinition" {
+            // Without it an uninstall would delete every StellarNode.
+            assert_eq!(metadata["annotations"]["helm.sh/resource-policy"], "keep");
+            metadata.remove("annotations");
+            metadata.remove("labels");
+        }
+    }
+    objects
+}
+
+/// The CustomResourceDefinition and an overlay. The chart makes no Namespace: `helm install --create-namespace` does.
+fn overlay(name: &str) -> Objects {
+    let mut all = objects(&kustomize("crd"));
+    all.extend(objects(&kustomize(&format!("overlays/{name}"))));
+    all.retain(|[kind, ..], _| kind != "Namespace");
+    all
+}
+
+fn assert_same(chart: &Objects, overlay: &Objects) {
+    let keys = |objects: &Objects| objects.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(chart), keys(overlay));
+    for (key, object) in chart {
+        let differing = differences("", object, &overlay[key]);
+        assert!(
+            differing.is_empty(),
+            "{key:?}, chart and overlay:\n{}",
+            differing.join("\n")
+        );
+    }
+}
+
+/// Where two values differ.
+fn differences(place: &str, one: &Value, other: &Value) -> Vec<String> {
+    match (one, other) {
+        (Value::Object(left), Value::Object(right)) => {
+            let keys = left.keys().chain(right.keys().filter(|key| !left.contains_key(*key)));
+            keys.flat_map(|key| differences(&format!("{place}/{key}"), &one[key], &other[key]))
+                .collect()
+        }
+        (Value::Array(left), Value::Array(right)) if left.len() == right.len() => (0..left.len())
+            .flat_map(|index| differences(&format!("{place}/{index}"), &left[index], &right[index]))
+            .collect(),
+        _ if one == other => Vec::new(),
+        _ => vec![format!("{place}: {one} and {other}")],
+    }
+}
+
+#[test]
+fn the_default_is_the_overlay_for_one_namespace() {
+    let rendered = chart(NAMESPACE, &[]);
+    assert_same(&without_helm(&rendered), &overlay("namespace"));
+}
+
+#[test]
+fn all_namespaces_is_the_overlay_for_the_cluster() {
+    let rendered = chart(NAMESPACE, &["--set", "watch.allNamespaces=true"]);
+    assert_same(&without_helm(&rendered), &overlay("cluster"));
+}
+
+#[test]
+fn cert_manager_is_its_overlay() {
+    let values = "watch.allNamespaces=true,certManager.enabled=true";
+    let rendered = chart(NAMESPACE, &["--set", values]);
+    assert_same(&without_helm(&rendered), &overlay("cert-manager"));
+}
+
+#[test]
+fn another_namespace_is_named_wherever_the_first_was() {
+    let values = ["--set", "certManager.enabled=true"];
+    let elsewhere = chart("elsewhere", &values);
+    assert!(elsewhere.contains("system:serviceaccount:elsewhere:stellar-operator"));
+    let back = elsewhere.replace("elsewhere", NAMESPACE);
+    assert_same(&objects(&back), &objects(&chart(NAMESPACE, &values)));
+}
