@@ -1,0 +1,147 @@
+//! The rights that are shipped are exactly those that the operator uses: no fewer, or it would fail, and no more.
+//!
+//! It reads what the API server's audit log says of all operators that ran in its cluster, and so it comes after the other tests
+//! there (`make cluster-tests`).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+const SHIPPED: [&str; 3] = [
+    include_str!("../../manifests/base/rbac-cluster.yaml"),
+    include_str!("../../manifests/base/rbac-own-namespace.yaml"),
+    include_str!("../../manifests/base/rbac-watched-namespace.yaml"),
+];
+/// What Kubernetes lets every ServiceAccount do (ClusterRole `system:basic-user` and `system:discovery`).
+const EVERYBODYS: [&str; 1] = ["selfsubjectreviews"];
+
+/// A verb and the resource it is for, as `apps statefulsets patch`.
+type Right = (String, String, String);
+
+fn shipped() -> BTreeSet<Right> {
+    let documents = SHIPPED.iter().flat_map(|text| {
+        let documents: Vec<Value> = serde_saphyr::from_multiple(text).expect("YAML");
+        documents
+    });
+    let rules = documents.flat_map(|document| document["rules"].as_array().cloned().unwrap_or_default());
+    rules.flat_map(|rule| rights_of(&rule)).collect()
+}
+
+fn rights_of(rule: &Value) -> Vec<Right> {
+    let words = |field: &str| -> Vec<String> {
+        let words = rule[field].as_array().expect("a list").iter();
+        words.map(|word| word.as_str().expect("a word").to_owned()).collect()
+    };
+    let mut rights = Vec::new();
+    for group in words("apiGroups") {
+        for resource in words("resources") {
+            rights.extend(
+                words("verbs")
+                    .into_iter()
+                    .map(|verb| (group.clone(), resource.clone(), verb)),
+            );
+        }
+    }
+    rights
+}
+
+/// The present audit log and those that it was rotated into.
+fn logs() -> Vec<PathBuf> {
+    let directory = std::env::var_os("STELLAR_TEST_CLUSTER_DIR").expect("run it with: make cluster-tests");
+    let log = Path::new(&directory).join("audit.log");
+    let log = log
+        .canonicalize()
+        .expect("a cluster that was started with CLUSTER_AUDIT=1");
+    let files = std::fs::read_dir(log.parent().expect("a directory")).expect("the logs");
+    let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    files
+        .map(|entry| entry.expect("a file").path())
+        .filter(|path| name(path).starts_with("audit"))
+        .collect()
+}
+
+/// One call of an operator.
+struct Call {
+    right: Right,
+    namespace: String,
+    code: u64,
+}
+
+fn calls() -> Vec<Call> {
+    let lines = logs().into_iter().flat_map(|log| {
+        let file = std::fs::File::open(log).expect("a log");
+        BufReader::new(file).lines().map(|line| line.expect("UTF-8"))
+    });
+    lines
+        .filter(|line| line.contains(":stellar-operator\""))
+        .filter_map(|line| call(&serde_json::from_str(&line).ok()?))
+        .collect()
+}
+
+fn call(event: &Value) -> Option<Call> {
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let user = event["user"]["username"].as_str()?;
+    if !user.starts_with("system:serviceaccount:") || !user.ends_with(":stellar-operator") {
+        return None;
+    }
+    // What a test does in the operator's name says nothing of the operator.
+    if event.get("impersonatedUser").is_some() {
+        return None;
+    }
+    let object = event.get("objectRef")?;
+    let mut resource = word(&object["resource"]);
+    if let Some(part) = object["subresource"].as_str() {
+        resource = format!("{resource}/{part}");
+    }
+    Some(Call {
+        right: (word(&object["apiGroup"]), resource, word(&event["verb"])),
+        namespace: word(&object["namespace"]),
+        code: event["responseStatus"]["code"].as_u64().unwrap_or_default(),
+    })
+}
+
+#[test]
+fn what_is_used_is_what_is_shipped() {
+    let mut used: BTreeMap<Right, usize> = BTreeMap::new();
+    let mut refused: BTreeMap<(Right, String), usize> = BTreeMap::new();
+    for Call { right, namespace, code } in calls() {
+        if EVERYBODYS.contains(&right.1.as_str()) {
+            continue;
+        }
+        if code == 403 {
+            *refused.entry((right, namespace)).or_default() += 1;
+            continue;
+        }
+        // A server-side apply that creates needs both.
+        if right.2 == "patch" && code == 201 {
+            *used
+                .entry((right.0.clone(), right.1.clone(), "create".to_owned()))
+                .or_default() += 1;
+        }
+        *used.entry(right).or_default() += 1;
+    }
+    let all: usize = used.values().sum();
+    assert!(
+        all > 1000,
+        "the operators of the other tests ran in this cluster: {all} calls"
+    );
+    let shipped = shipped();
+    let used: BTreeSet<Right> = used.into_keys().collect();
+    let unused: Vec<&Right> = shipped.difference(&used).collect();
+    assert!(unused.is_empty(), "shipped and never used: {unused:#?}");
+    let more: Vec<&Right> = used.difference(&shipped).collect();
+    assert!(more.is_empty(), "used and not shipped: {more:#?}");
+    println!(
+        "{all} calls of {} rights; refused, where a namespace or its rights went: {refused:#?}",
+        used.len()
+    );
+}
