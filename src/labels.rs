@@ -49,6 +49,8 @@ pub const MEMBER: &str = "stellar.org/member";
 pub const LOADED_PEERS: &str = "stellar.org/loaded-peers";
 /// Annotation of a StatefulSet (metadata): the last restart for peers, view and time, see `LastRestart`.
 pub const LAST_RESTART: &str = "stellar.org/last-restart";
+/// Annotation of a StatefulSet (metadata): the time of a turn that was given back unused, see `Step::GiveBack`.
+pub const TURN_GIVEN_BACK: &str = "stellar.org/turn-given-back";
 /// Annotation of a StellarNode: approves the one pending restart whose hash it holds (`--restart manual`).
 pub const APPROVE_RESTART: &str = "stellar.org/approve-restart";
 /// Annotation of a StellarNode or a namespace: no restarts while it is there.

@@ -364,6 +364,39 @@ fn a_validator_left_out_of_a_group_still_gets_its_new_version() {
     );
 }
 
+#[test]
+fn a_turn_whose_reason_goes_and_comes_back_is_not_used_beside_the_next() {
+    let mut quiet = World::new(Options {
+        cross_namespace_groups: true,
+        ..options(RestartMode::Changed)
+    });
+    quiet.two_namespaces = true;
+    quiet.join("validator-0");
+    quiet.join("validator-1");
+    quiet.run(minutes(12));
+    quiet.join("validator-2");
+    for edited in 0..30 {
+        // The operator sees everything half a second late.
+        let mut world = quiet.clone();
+        let mut seen = world.snapshot();
+        for cycle in 0..80 {
+            if cycle == edited {
+                happen(&mut world, &Happening::EditList);
+            }
+            world.now += 500;
+            world.settle();
+            let present = world.snapshot();
+            let mut late = std::mem::replace(&mut seen, present);
+            late.now = world::time(world.now);
+            world.operate(&late, Fault::default());
+            world.settle();
+            assert!(world.most_down <= 1, "{} down by us at once", world.most_down);
+        }
+        world.run(minutes(4));
+        assert_converged(&world, true);
+    }
+}
+
 /// Something that happens in a history.
 #[derive(Clone, Debug)]
 enum Happening {
@@ -481,8 +514,13 @@ fn happen(world: &mut World, happening: &Happening) {
     }
 }
 
+/// How many histories, `HISTORIES` or 96.
+fn histories() -> u32 {
+    std::env::var("HISTORIES").map_or(96, |count| count.parse().unwrap())
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: histories(), max_shrink_iters: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn arbitrary_histories_converge_with_one_down_at_a_time(

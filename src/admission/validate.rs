@@ -87,6 +87,7 @@ fn check_annotations(object: &Value, verdict: &mut Verdict) {
         labels::MEMBER,
         labels::LOADED_PEERS,
         labels::LAST_RESTART,
+        labels::TURN_GIVEN_BACK,
         labels::TURNS,
     ];
     let prefix = format!("{}/", labels::GROUP);

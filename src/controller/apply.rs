@@ -244,6 +244,20 @@ pub async fn restart(client: &Client, turn: &Turn, workload: &Workload, view: &V
     Ok(())
 }
 
+/// Marks a turn as given back unused, so that nobody who still sees it can use it.
+///
+/// # Errors
+/// When the API server refuses; a conflict means that the StatefulSet changed meanwhile.
+pub async fn give_back(client: &Client, turn: &Turn, workload: &Workload) -> Result<(), ApplyError> {
+    let api: Api<StatefulSet> = Api::namespaced(client.clone(), &turn.node.namespace);
+    let patch = json!({ "metadata": {
+        "resourceVersion": workload.resource_version,
+        "annotations": { labels::TURN_GIVEN_BACK: turn.since.to_string() },
+    } });
+    deadline(api.patch_metadata(&workload.name, &merge(labels::MANAGER_ROLLOUT), &Patch::Merge(&patch))).await?;
+    Ok(())
+}
+
 /// Applies a changed template: that is the restart. The base config that belongs to it goes first.
 ///
 /// # Errors
@@ -346,10 +360,20 @@ pub(super) fn without_type(desired: &Value) -> Value {
 /// Deletes a pod that Kubernetes would not replace: normal grace, never forced.
 ///
 /// # Errors
-/// When the API server refuses; a conflict means that there is another pod by now.
-pub async fn delete_pod(client: &Client, namespace: &str, name: &str, uid: &str) -> Result<(), ApplyError> {
+/// When the API server refuses; a conflict means that there is another pod by now, or that it changed.
+pub async fn delete_pod(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    uid: &str,
+    resource_version: &str,
+) -> Result<(), ApplyError> {
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    deadline(api.delete(name, &only_uid(uid))).await?;
+    let mut params = only_uid(uid);
+    if let Some(preconditions) = &mut params.preconditions {
+        preconditions.resource_version = Some(resource_version.to_owned());
+    }
+    deadline(api.delete(name, &params)).await?;
     Ok(())
 }
 
@@ -395,15 +419,26 @@ async fn status_of(
     Ok(answer.0.ok())
 }
 
+/// Marks a turn as given back, on the StatefulSet that its holder was seen to have.
+///
+/// # Errors
+/// As [`give_back`]; also when the holder has none.
+pub async fn planned_give_back(client: &Client, snapshot: &Snapshot, turn: &Turn) -> Result<(), ApplyError> {
+    give_back(client, turn, workload_of(snapshot, turn)?).await
+}
+
+fn workload_of<'a>(snapshot: &'a Snapshot, turn: &Turn) -> Result<&'a Workload, ApplyError> {
+    let validator = snapshot.validators.iter().find(|validator| validator.uid == turn.uid);
+    validator
+        .and_then(|validator| validator.workload.as_ref())
+        .ok_or(ApplyError::SpecMoved)
+}
+
 /// Restarts the holder of a turn as a plan says.
 ///
 /// # Errors
 /// As [`restart`]; also when the plan is not of that snapshot.
 pub async fn planned_restart(client: &Client, snapshot: &Snapshot, plan: &Plan, turn: &Turn) -> Result<(), ApplyError> {
-    let validator = snapshot.validators.iter().find(|validator| validator.uid == turn.uid);
-    let workload = validator
-        .and_then(|validator| validator.workload.as_ref())
-        .ok_or(ApplyError::SpecMoved)?;
     let view = plan.views.get(&turn.node).ok_or(ApplyError::SpecMoved)?;
-    restart(client, turn, workload, view).await
+    restart(client, turn, workload_of(snapshot, turn)?, view).await
 }

@@ -133,6 +133,9 @@ fn convert_workload(object: &StatefulSet) -> Workload {
         spec_hash: template_annotations.and_then(|annotations| annotations.get(labels::SPEC_HASH).cloned()),
         member: json_annotation(annotations, labels::MEMBER),
         last_restart: json_annotation(annotations, labels::LAST_RESTART),
+        given_back: annotations
+            .get(labels::TURN_GIVEN_BACK)
+            .and_then(|time| time.parse().ok()),
         assumed: json_annotation(annotations, labels::LOADED_PEERS),
     }
 }
@@ -172,6 +175,7 @@ fn convert_pod(object: &KubePod) -> Pod {
     let ready = core_status.map_or(ready_condition.is_some(), |status| status.ready) && !deleting;
     Pod {
         uid: object.uid().unwrap_or_default(),
+        resource_version: object.resource_version().unwrap_or_default(),
         name: object.name_any(),
         deleting,
         running: status.and_then(|status| status.phase.as_deref()) == Some("Running"),

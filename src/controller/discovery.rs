@@ -265,8 +265,15 @@ impl Discovery {
                 apply::planned_restart(&self.client, snapshot, plan, turn).await,
             ),
             Step::ApplyTemplate(turn) => (&turn.node, self.apply_template(snapshot, turn).await),
-            Step::DeletePod { node, name, uid } => {
-                (node, apply::delete_pod(&self.client, &node.namespace, name, uid).await)
+            Step::GiveBack(turn) => (&turn.node, apply::planned_give_back(&self.client, snapshot, turn).await),
+            Step::DeletePod {
+                node,
+                name,
+                uid,
+                resource_version,
+            } => {
+                let deleted = apply::delete_pod(&self.client, &node.namespace, name, uid, resource_version);
+                (node, deleted.await)
             }
         };
         match result {
@@ -274,31 +281,13 @@ impl Discovery {
                 if let Step::Restart(turn) | Step::ApplyTemplate(turn) = step {
                     metrics::get().restarted(turn.cause.as_str());
                 }
-                let (reason, note) = match step {
-                    Step::DeletePod { name, .. } => (
-                        "PodDeleted",
-                        format!("pod {name} is not Ready and is replaced for its new template"),
-                    ),
-                    Step::Restart(Turn {
-                        cause: Cause::NotLinked,
-                        ..
-                    }) => (
-                        "Restarting",
-                        "its group is not connected: restarting it to load the present addresses".to_owned(),
-                    ),
-                    Step::Restart(_) => (
-                        "Restarting",
-                        "the members of its group changed: restarting it to load the list".to_owned(),
-                    ),
-                    Step::ApplyTemplate(_) => (
-                        "Restarting",
-                        "its spec changed: rolling out the new pod template".to_owned(),
-                    ),
-                };
-                tracing::info!(validator = %node, reason, "rolling update: {note}");
-                self.notices
-                    .tell(node, EventType::Normal, reason, "Restart", note)
-                    .await;
+                if let Some((reason, note)) = event_of(step) {
+                    tracing::info!(validator = %node, reason, "rolling update: {note}");
+                    let told = self.notices.tell(node, EventType::Normal, reason, "Restart", note);
+                    told.await;
+                } else {
+                    tracing::info!(validator = %node, "rolling update: its turn is given back, nothing was done in it");
+                }
                 false
             }
             Err(error) if error.is_conflict() => {
@@ -319,6 +308,30 @@ impl Discovery {
             .ok_or(ApplyError::SpecMoved)?;
         let node = self.caches.node(&turn.node).ok_or(ApplyError::SpecMoved)?;
         apply::template(&self.client, turn, workload, &node, &self.settings).await
+    }
+}
+
+/// Reason and note of the Event for a step that was done; `None` if it took nobody down.
+fn event_of(step: &Step) -> Option<(&'static str, String)> {
+    match step {
+        Step::GiveBack(_) => None,
+        Step::DeletePod { name, .. } => Some((
+            "PodDeleted",
+            format!("pod {name} is not Ready and is replaced for its new template"),
+        )),
+        Step::Restart(turn) => {
+            let why = match turn.cause {
+                Cause::NotLinked => "its group is not connected: restarting it to load the present addresses",
+                Cause::PeersChanged | Cause::SpecChanged => {
+                    "the members of its group changed: restarting it to load the list"
+                }
+            };
+            Some(("Restarting", why.to_owned()))
+        }
+        Step::ApplyTemplate(_) => Some((
+            "Restarting",
+            "its spec changed: rolling out the new pod template".to_owned(),
+        )),
     }
 }
 

@@ -24,6 +24,7 @@ fn list_id(namespace: &str) -> ListId {
 /// A validator that is ready at this address, and was not a member yet.
 fn newcomer(name: &str, ip: &str) -> Validator {
     let pod = Pod {
+        resource_version: "1".to_owned(),
         uid: format!("{name}-pod"),
         name: format!("{name}-0"),
         deleting: false,
@@ -50,6 +51,7 @@ fn newcomer(name: &str, ip: &str) -> Validator {
         spec_hash: None,
         member: None,
         last_restart: None,
+        given_back: None,
         assumed: None,
     };
     Validator {

@@ -35,14 +35,21 @@ pub enum Step {
     ApplyTemplate(Turn),
     /// Restart it with the same template, to load its peers.
     Restart(Turn),
+    /// The reason or the leave for its turn is gone before anything was done: mark the turn as void on the StatefulSet.
+    ///
+    /// The turn stays taken until the mark is seen. Whoever still sees the turn and not the mark has an old version of the
+    /// StatefulSet, and its write is refused; so a turn is never used by one and given to the next by another.
+    GiveBack(Turn),
     /// Its pod is not Ready and Kubernetes does not replace such a pod: delete it.
     DeletePod {
         /// The holder.
         node: NodeId,
         /// Name of the pod.
         name: String,
-        /// For the precondition.
+        /// For the preconditions: another pod, or one that came up meanwhile, is not deleted.
         uid: String,
+        /// As `uid`.
+        resource_version: String,
     },
 }
 
@@ -104,8 +111,19 @@ impl Planner<'_> {
             self.watch_deadline(turn);
             return Some(turn.clone());
         };
+        if workload.given_back == Some(turn.since) {
+            return None;
+        }
         if !is_triggered(turn, validator) {
-            return self.trigger(turn, validator, all);
+            if let Some(step) = self.trigger(turn, validator, all) {
+                self.plan.steps.push(step);
+            } else if workload.ours {
+                self.plan.steps.push(Step::GiveBack(turn.clone()));
+            } else {
+                return None;
+            }
+            self.watch_deadline(turn);
+            return Some(turn.clone());
         }
         if is_done(turn, validator, self.snapshot.now, self.options)
             || is_left_to_a_person(turn, validator, self.snapshot.now, self.options)
@@ -134,6 +152,7 @@ impl Planner<'_> {
                 node: validator.id.clone(),
                 name: pod.name.clone(),
                 uid: pod.uid.clone(),
+                resource_version: pod.resource_version.clone(),
             });
         }
         if let Some(since) = pod.and_then(|pod| pod.voting_since) {
@@ -143,8 +162,8 @@ impl Planner<'_> {
         Some(turn.clone())
     }
 
-    /// The turn was taken and nothing written yet: do it, unless the reason or the leave for it is gone.
-    fn trigger(&mut self, turn: &Turn, validator: &Validator, all: &[Turn]) -> Option<Turn> {
+    /// What to do for a turn that was taken while nothing is written yet; `None` if the reason or the leave for it is gone.
+    fn trigger(&self, turn: &Turn, validator: &Validator, all: &[Turn]) -> Option<Step> {
         let need = self
             .needs
             .get(&validator.id)?
@@ -158,12 +177,10 @@ impl Planner<'_> {
         if self.refuses(validator, turn.cause, &others).is_some() {
             return None;
         }
-        self.plan.steps.push(match turn.cause {
+        Some(match turn.cause {
             Cause::SpecChanged => Step::ApplyTemplate(turn.clone()),
             Cause::PeersChanged | Cause::NotLinked => Step::Restart(turn.clone()),
-        });
-        self.watch_deadline(turn);
-        Some(turn.clone())
+        })
     }
 
     /// Gives new turns, as many as there may be.

@@ -103,6 +103,8 @@ pub struct Workload {
     pub member: Option<MemberRecord>,
     /// The last restart for peers.
     pub last_restart: Option<LastRestart>,
+    /// The `since` of a turn that was given back unused.
+    pub given_back: Option<Timestamp>,
     /// What a pod that cannot report is taken to have loaded.
     pub assumed: Option<AssumedLoad>,
 }
@@ -148,6 +150,8 @@ pub struct AssumedLoad {
 pub struct Pod {
     /// Its uid.
     pub uid: String,
+    /// For preconditions.
+    pub resource_version: String,
     /// Its name.
     pub name: String,
     /// Whether it is being deleted.

@@ -81,6 +81,10 @@ fn of_turns(snapshot: &Snapshot, network: &str, turns: &TurnPlan) -> Vec<String>
     lines.extend(turns.steps.iter().map(|step| match step {
         Step::ApplyTemplate(turn) => format!("restart {}: its spec changed", turn.node),
         Step::Restart(turn) => format!("restart {}: {}", turn.node, turn.cause.as_str()),
+        Step::GiveBack(turn) => format!(
+            "{} gives its turn back: the reason or the leave for it is gone",
+            turn.node
+        ),
         Step::DeletePod { node, name, .. } => format!("delete pod {name} of {node}, which is not Ready"),
     }));
     let stalled = turns.stalled.iter();

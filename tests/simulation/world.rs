@@ -67,6 +67,7 @@ pub(crate) struct SimNode {
     changed: Millis,
     pub(crate) member: Option<MemberRecord>,
     pub(crate) last_restart: Option<LastRestart>,
+    given_back: Option<Timestamp>,
     pub(crate) pod: Option<SimPod>,
     /// Restarts by the operator, with the time.
     pub(crate) restarts: Vec<(Millis, &'static str)>,
@@ -172,6 +173,7 @@ impl World {
             changed: self.now,
             member: None,
             last_restart: None,
+            given_back: None,
             pod: None,
             restarts: Vec::new(),
             reasons: 0,
@@ -307,6 +309,14 @@ impl World {
         self.is_ready(node) && votes && !node.broken
     }
 
+    /// Of a pod: another one with every change of its status.
+    fn pod_version(&self, node: &SimNode) -> Option<String> {
+        let pod = node.pod.as_ref()?;
+        let reported = pod.report.is_some();
+        let state = (pod.uid, pod.dying, reported, self.is_ready(node), self.is_voting(node));
+        Some(format!("{state:?}"))
+    }
+
     pub(crate) fn snapshot(&self) -> Snapshot {
         let validators = self.nodes.iter().map(|node| self.validator(node)).collect();
         let network = Network::parse("Simulated Network ; 2026").short_hash();
@@ -341,9 +351,11 @@ impl World {
             spec_hash: Some(format!("{}-{}", node.template.0, node.template.1)),
             member: node.member.clone(),
             last_restart: node.last_restart.clone(),
+            given_back: node.given_back,
             assumed: None,
         };
         let pod = node.pod.as_ref().map(|pod| Pod {
+            resource_version: self.pod_version(node).unwrap_or_default(),
             uid: pod.uid.to_string(),
             name: format!("{}-0", node.id.name),
             deleting: pod.dying.is_some(),
@@ -469,13 +481,12 @@ impl World {
         let (turn, kind) = match step {
             Step::Restart(turn) => (turn, turn.cause.as_str()),
             Step::ApplyTemplate(turn) => (turn, "SpecChanged"),
-            Step::DeletePod { node, uid, .. } => {
+            Step::GiveBack(turn) => (turn, "given back"),
+            Step::DeletePod {
+                node, resource_version, ..
+            } => {
                 let index = self.nodes.iter().position(|other| other.id == *node).unwrap();
-                if self.nodes[index]
-                    .pod
-                    .as_ref()
-                    .is_some_and(|pod| pod.uid.to_string() == *uid)
-                {
+                if self.pod_version(&self.nodes[index]).as_ref() == Some(resource_version) {
                     self.kill_pod(index);
                 }
                 return;
@@ -496,6 +507,10 @@ impl World {
         let Some(node) = self.at_version(&turn.node, &version) else {
             return;
         };
+        if matches!(step, Step::GiveBack(_)) {
+            node.given_back = Some(turn.since);
+            return;
+        }
         node.revision += 1;
         match step {
             Step::ApplyTemplate(_) => node.template = (node.port, node.version),
