@@ -1,11 +1,13 @@
 # The operator's image: the program and its libraries in an empty root, as a user without rights.
 #
-#   docker build --tag stellar-operator:0.1.0 .
+#   docker build --build-arg REVISION=$(git rev-parse --short=12 HEAD) --tag stellar-operator:0.1.0 .
 #
 # Reproducible as far as the toolchain is: versions are pinned by Cargo.lock and the tag below, times are fixed by image/root.
 FROM rust:1.95-slim-trixie AS build
 WORKDIR /build
 COPY . .
+ARG REVISION=
+ENV STELLAR_OPERATOR_REVISION=$REVISION
 RUN cargo build --release --locked --bin stellar-operator && image/root target/release/stellar-operator /root-of-image
 
 FROM scratch

@@ -15,9 +15,12 @@ use crate::operator::{self, OperatorArgs};
 use crate::peers_command::PeersArgs;
 use crate::{crd, telemetry};
 
+/// The git revision that this program was built from; empty where it is not known, as in a debug build.
+pub const REVISION: &str = env!("STELLAR_OPERATOR_REVISION");
+
 /// Connects Stellar validators on Kubernetes.
 #[derive(Debug, Parser)]
-#[command(name = "stellar-operator", version)]
+#[command(name = "stellar-operator", version = env!("STELLAR_OPERATOR_VERSION"))]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

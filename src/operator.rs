@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use futures::FutureExt as _;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::client::ClientBuilder;
 use kube::{Api, Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
@@ -21,6 +22,7 @@ use crate::api::deadline;
 use crate::controller::{self, BuildSettings, Caches, ControllerConfig, Options, Scope};
 use crate::labels;
 use crate::leader::{Election, LeaderConfig};
+use crate::metrics::{self, CountCalls};
 use crate::probes::Readiness;
 use crate::tls::upkeep::Keeper;
 
@@ -94,7 +96,8 @@ pub async fn run(args: OperatorArgs) -> Result<(), OperatorError> {
     config.read_timeout = Some(SILENCE);
     config.reset_reader_on_write = true;
     let own_namespace = pod_namespace.unwrap_or_else(|| config.default_namespace.clone());
-    let client = Client::try_from(config).map_err(OperatorError::Client)?;
+    let client = ClientBuilder::try_from(config).map_err(OperatorError::Client)?;
+    let client = client.with_layer(&CountCalls(metrics::get())).build();
     let scope = match (all_namespaces, namespaces.is_empty()) {
         (true, _) => Scope::All,
         (false, true) => Scope::Namespaces(vec![own_namespace.clone()]),

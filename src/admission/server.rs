@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -294,15 +294,16 @@ impl App {
             allowed = field::Empty,
             code = field::Empty,
         );
+        let begin = Instant::now();
         async {
             match self.review(request, ask).await {
                 Ok(answer) => {
-                    metrics::get().reviewed(path, outcome_of(&answer));
+                    metrics::get().reviewed(path, outcome_of(&answer), begin.elapsed());
                     debug!(status = answer.status, "answered");
                     answer.into_response()
                 }
                 Err(refusal) => {
-                    metrics::get().reviewed(path, Outcome::Undecided);
+                    metrics::get().reviewed(path, Outcome::Undecided, begin.elapsed());
                     info!(status = refusal.status.as_u16(), "refused: {}", refusal.sentence);
                     refusal.into_response()
                 }

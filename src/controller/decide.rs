@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::budgets::{self, BudgetStep};
+use super::figures::{self, GroupFigures};
 use super::groups::{self, Group, ListAction};
 use super::needs::{self, Need};
 use super::options::Options;
@@ -33,6 +34,8 @@ pub struct Plan {
     pub views: BTreeMap<NodeId, View>,
     /// What each validator is told.
     pub reports: BTreeMap<NodeId, PeersReport>,
+    /// Each group in numbers.
+    pub figures: Vec<GroupFigures>,
     /// When something may change without an event.
     pub wake: Option<Timestamp>,
 }
@@ -121,6 +124,7 @@ pub fn decide(snapshot: &Snapshot, options: &Options) -> Plan {
     for group in &groups {
         plan.reports
             .extend(report::of_group(snapshot, group, &needs, &plan.turns));
+        plan.figures.push(figures::of_group(group, &needs, &plan.turns));
     }
     plan.wake = wake(snapshot, options, &groups, &plan);
     plan

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
@@ -88,10 +88,13 @@ impl Discovery {
         loop {
             let now = clock::now();
             let span = tracing::info_span!("discovery");
+            let begin = Instant::now();
             let cycle = AssertUnwindSafe(self.cycle(now, &mut told, decided))
                 .catch_unwind()
                 .instrument(span)
                 .await;
+            let done = cycle.as_ref().is_ok_and(|outcome| !outcome.retry);
+            metrics::get().discovered(begin.elapsed(), done);
             let pause = match cycle {
                 Ok(Outcome { retry: true, .. }) => RETRY.min(interval),
                 Ok(Outcome { wake: Some(time), .. }) => until(now, time).min(interval),
@@ -113,6 +116,8 @@ impl Discovery {
         log_observed(&snapshot, told);
         let mut plan = decide(&snapshot, &self.options);
         decided.send_replace(Arc::new(std::mem::take(&mut plan.reports)));
+        let turns = snapshot.turns.values().map(|lease| lease.turns.len()).sum();
+        metrics::get().groups(&plan.figures, turns);
         let mut outcome = Outcome {
             retry: false,
             wake: plan.wake,

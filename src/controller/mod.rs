@@ -13,6 +13,7 @@ pub mod consent;
 pub mod convert;
 pub mod decide;
 pub mod discovery;
+pub mod figures;
 pub mod groups;
 #[cfg(test)]
 mod groups_tests;

@@ -19,6 +19,7 @@ use super::serving::{Serving, ServingError};
 use super::store::{Store, StoreError};
 use crate::api::ApiError;
 use crate::clock;
+use crate::metrics;
 use crate::probes::Readiness;
 
 /// Condition of readiness: there is a certificate to serve.
@@ -167,8 +168,16 @@ impl Follower {
             return Ok(());
         };
         if self.serving.offer(&wanted.chain, &wanted.key)? {
-            let expires = Certificate::parse(&wanted.chain).map(|leaf| leaf.expires.to_string());
-            info!(expires = expires.unwrap_or_default(), "serving a new certificate");
+            let leaf = Certificate::parse(&wanted.chain).map(|leaf| leaf.expires);
+            let expires = leaf.as_ref().map(ToString::to_string).unwrap_or_default();
+            info!(expires, "serving a new certificate");
+            let ca = wanted.bundle.as_deref().map(Certificate::parse);
+            let ca = ca.and_then(Result::ok).map(|ca| ca.expires);
+            for (which, expires) in [("leaf", leaf.ok()), ("ca", ca)] {
+                if let Some(expires) = expires {
+                    metrics::get().certificate_expires(which, expires);
+                }
+            }
         }
         self.readiness.met(CERTIFICATE);
         if !*trusted {

@@ -2,15 +2,27 @@
 //!
 //! One set a process, as one scrape is of one process. Nothing here decides anything.
 
+mod calls;
+mod groups;
+
 use std::sync::LazyLock;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::controller::figures::GroupFigures;
+use calls::Call;
+pub use calls::CountCalls;
+use groups::Groups;
 
 /// Media type of [`Metrics::text`] (OpenMetrics 1.0, "Content Negotiation").
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -42,10 +54,26 @@ struct Write {
     result: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Path {
+    path: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kept {
+    certificate: &'static str,
+}
+
 /// The counters and gauges of this process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    groups: Groups,
+    discovery: Histogram,
+    discovery_failures: Counter,
+    review_time: Family<Path, Histogram, fn() -> Histogram>,
+    certificates: Family<Kept, Gauge>,
+    calls: Family<Call, Counter>,
     reviews: Family<Review, Counter>,
     restarts: Family<Restart, Counter>,
     list_writes: Family<Write, Counter>,
@@ -80,15 +108,59 @@ impl Metrics {
             "Writes of the list of known peers, by result",
             list_writes.clone(),
         );
+        let groups = Groups::registered(&mut registry);
+        let discovery = Histogram::new(exponential_buckets(0.001, 4.0, 8));
+        registry.register_with_unit(
+            "discovery_duration",
+            "Time that one decision and its writes took",
+            Unit::Seconds,
+            discovery.clone(),
+        );
+        let discovery_failures = Counter::default();
+        registry.register(
+            "discovery_failures",
+            "Decisions after which something was not written; it is tried again",
+            discovery_failures.clone(),
+        );
+        let review_time: Family<Path, Histogram, fn() -> Histogram> =
+            Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.000_1, 4.0, 9)));
+        registry.register_with_unit(
+            "admission_review_duration",
+            "Time from a review's headers to its answer, by path",
+            Unit::Seconds,
+            review_time.clone(),
+        );
+        let certificates = Family::<Kept, Gauge>::default();
+        registry.register_with_unit(
+            "certificate_expiry_timestamp",
+            "When the webhook's certificate (leaf) and its authority (ca) expire, since 1970",
+            Unit::Seconds,
+            certificates.clone(),
+        );
+        let calls = Family::<Call, Counter>::default();
+        registry.register(
+            "api_calls",
+            "Calls to the API server, by verb, resource and what became of them",
+            calls.clone(),
+        );
         let leader = Gauge::<i64>::default();
         registry.register("leader", "1 while this replica leads, else 0", leader.clone());
         registry.register(
             "build",
             "The running version",
-            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
+            Info::new(vec![
+                ("version", env!("CARGO_PKG_VERSION")),
+                ("revision", crate::cli::REVISION),
+            ]),
         );
         Self {
             registry,
+            groups,
+            discovery,
+            discovery_failures,
+            review_time,
+            certificates,
+            calls,
             reviews,
             restarts,
             list_writes,
@@ -96,14 +168,43 @@ impl Metrics {
         }
     }
 
-    /// Tells whether this replica leads.
+    /// Tells whether this replica leads. One that does not knows nothing of the groups.
     pub fn leading(&self, leads: bool) {
         self.leader.set(i64::from(leads));
+        if !leads {
+            self.groups.show(&[], 0);
+        }
     }
 
-    /// Counts a review sent to `path`.
-    pub fn reviewed(&self, path: &'static str, outcome: Outcome) {
+    /// Shows these groups, and how many turns are out.
+    pub fn groups(&self, figures: &[GroupFigures], turns: usize) {
+        self.groups.show(figures, turns);
+    }
+
+    /// Counts a decision that took so long with its writes, and whether all of them were done.
+    pub fn discovered(&self, took: Duration, done: bool) {
+        self.discovery.observe(took.as_secs_f64());
+        if !done {
+            self.discovery_failures.inc();
+        }
+    }
+
+    /// Counts a review sent to `path`, which took so long.
+    pub fn reviewed(&self, path: &'static str, outcome: Outcome, took: Duration) {
         self.reviews.get_or_create(&Review { path, outcome }).inc();
+        self.review_time
+            .get_or_create(&Path { path })
+            .observe(took.as_secs_f64());
+    }
+
+    /// Tells when the certificate that is served expires, or its authority.
+    pub fn certificate_expires(&self, which: &'static str, when: Timestamp) {
+        let kept = Kept { certificate: which };
+        self.certificates.get_or_create(&kept).set(when.as_second());
+    }
+
+    fn called(&self, call: &Call) {
+        self.calls.get_or_create(call).inc();
     }
 
     /// Counts a restart for `cause`.
@@ -133,8 +234,8 @@ mod tests {
     #[test]
     fn what_was_counted_is_in_the_text() {
         let metrics = Metrics::new();
-        metrics.reviewed("mutate", Outcome::Allowed);
-        metrics.reviewed("mutate", Outcome::Allowed);
+        metrics.reviewed("mutate", Outcome::Allowed, Duration::from_millis(1));
+        metrics.reviewed("mutate", Outcome::Allowed, Duration::from_millis(1));
         metrics.restarted("PeersChanged");
         metrics.list_written(true);
         metrics.leading(true);

@@ -1,0 +1,180 @@
+//! Gauges of each peer group. The series of a group that is gone go with it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::controller::figures::GroupFigures;
+
+/// A peer group, by its ConfigMap.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+struct Group {
+    namespace: String,
+    configmap: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Pending {
+    namespace: String,
+    configmap: String,
+    cause: &'static str,
+}
+
+/// What is known of the groups.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    peers: Family<Group, Gauge>,
+    members: Family<Group, Gauge>,
+    voting: Family<Group, Gauge>,
+    connected: Family<Group, Gauge>,
+    stalled: Family<Group, Gauge>,
+    pending: Family<Pending, Gauge>,
+    turns: Gauge,
+    /// The groups that have series now.
+    shown: Mutex<BTreeMap<Group, Vec<&'static str>>>,
+}
+
+impl Groups {
+    pub(super) fn registered(registry: &mut Registry) -> Self {
+        let groups = Self::default();
+        for (name, help, family) in [
+            ("peers", "Addresses in a group's list", &groups.peers),
+            (
+                "members",
+                "Validators that read a group's list and have joined it",
+                &groups.members,
+            ),
+            (
+                "voting_members",
+                "Members whose pod is Ready, which says that they vote",
+                &groups.voting,
+            ),
+            (
+                "group_connected",
+                "1 if the members of a group can all reach each other by the addresses that they loaded, else 0",
+                &groups.connected,
+            ),
+            (
+                "rollout_stalled",
+                "1 while a restart of a group is not done within its deadline, else 0",
+                &groups.stalled,
+            ),
+        ] {
+            registry.register(name, help, family.clone());
+        }
+        registry.register(
+            "pending_restarts",
+            "Validators of a group that have a reason to be restarted, by the first of their reasons",
+            groups.pending.clone(),
+        );
+        registry.register(
+            "turns",
+            "Turns out: validators that may be down by the operator now",
+            groups.turns.clone(),
+        );
+        groups
+    }
+
+    /// Shows these figures and no others.
+    pub(super) fn show(&self, figures: &[GroupFigures], turns: usize) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut before = std::mem::take(&mut *shown);
+        for figures in figures {
+            let group = Group {
+                namespace: figures.namespace.clone(),
+                configmap: figures.config_map.clone(),
+            };
+            let set = |family: &Family<Group, Gauge>, value: usize| {
+                family
+                    .get_or_create(&group)
+                    .set(i64::try_from(value).unwrap_or(i64::MAX));
+            };
+            set(&self.peers, figures.peers);
+            set(&self.members, figures.members);
+            set(&self.voting, figures.voting);
+            set(&self.connected, usize::from(figures.connected));
+            set(&self.stalled, usize::from(figures.stalled));
+            for (cause, count) in &figures.pending {
+                let count = i64::try_from(*count).unwrap_or(i64::MAX);
+                self.pending.get_or_create(&pending(&group, cause)).set(count);
+            }
+            let causes: Vec<&'static str> = figures.pending.keys().copied().collect();
+            for cause in before.remove(&group).unwrap_or_default() {
+                if !causes.contains(&cause) {
+                    self.pending.remove(&pending(&group, cause));
+                }
+            }
+            shown.insert(group, causes);
+        }
+        for (group, causes) in before {
+            for family in [&self.peers, &self.members, &self.voting, &self.connected, &self.stalled] {
+                family.remove(&group);
+            }
+            for cause in causes {
+                self.pending.remove(&pending(&group, cause));
+            }
+        }
+        self.turns.set(i64::try_from(turns).unwrap_or(i64::MAX));
+    }
+}
+
+fn pending(group: &Group, cause: &'static str) -> Pending {
+    Pending {
+        namespace: group.namespace.clone(),
+        configmap: group.configmap.clone(),
+        cause,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    fn figures(config_map: &str, pending: &[(&'static str, usize)]) -> GroupFigures {
+        GroupFigures {
+            namespace: "stellar".to_owned(),
+            config_map: config_map.to_owned(),
+            peers: 4,
+            members: 4,
+            voting: 3,
+            connected: true,
+            stalled: false,
+            pending: pending.iter().copied().collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_gone_has_no_series() {
+        let mut registry = Registry::default();
+        let groups = Groups::registered(&mut registry);
+        let text = || {
+            let mut text = String::new();
+            encode(&mut text, &registry).unwrap();
+            text
+        };
+        groups.show(&[figures("a", &[("PeersChanged", 2)]), figures("b", &[])], 1);
+        let first = text();
+        for line in [
+            r#"peers{namespace="stellar",configmap="a"} 4"#,
+            r#"voting_members{namespace="stellar",configmap="b"} 3"#,
+            r#"pending_restarts{namespace="stellar",configmap="a",cause="PeersChanged"} 2"#,
+            r#"group_connected{namespace="stellar",configmap="a"} 1"#,
+            "turns 1",
+        ] {
+            assert!(first.contains(line), "{line} is not in\n{first}");
+        }
+        groups.show(&[figures("b", &[])], 0);
+        let then = text();
+        assert!(
+            !then.contains(r#"configmap="a""#) && then.contains(r#"configmap="b""#),
+            "{then}"
+        );
+        assert!(then.contains("turns 0"), "{then}");
+    }
+}
