@@ -10,10 +10,11 @@ use clap::{Parser, Subcommand};
 
 use crate::admission::check::CheckArgs;
 use crate::core_config::{RenderConfig, ShowConfig};
+use crate::crd;
 use crate::health::Health;
 use crate::operator::{self, OperatorArgs};
 use crate::peers_command::PeersArgs;
-use crate::{crd, telemetry};
+use crate::telemetry::{self, LogFormat};
 
 /// The git revision that this program was built from; empty where it is not known, as in a debug build.
 pub const REVISION: &str = env!("STELLAR_OPERATOR_REVISION");
@@ -75,12 +76,12 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Run(args) => {
-                telemetry::start();
+                let _log = telemetry::start(args.log_format);
                 Box::pin(operator::run(*args)).await?;
                 Ok(ExitCode::SUCCESS)
             }
             Command::Peers(args) => {
-                telemetry::start();
+                let _log = telemetry::start(LogFormat::Pretty);
                 Box::pin(args.run(&mut std::io::stdout().lock())).await?;
                 Ok(ExitCode::SUCCESS)
             }

@@ -24,6 +24,7 @@ use crate::labels;
 use crate::leader::{Election, LeaderConfig};
 use crate::metrics::{self, CountCalls};
 use crate::probes::Readiness;
+use crate::telemetry::LogFormat;
 use crate::tls::upkeep::Keeper;
 
 /// How often the API server is asked for the CRD while it is not there.
@@ -53,6 +54,9 @@ pub struct OperatorArgs {
     /// Image of the init container and the sidecar that run this program in the validators' pods
     #[arg(long, env = "OPERATOR_IMAGE", default_value = controller::DEFAULT_OPERATOR_IMAGE)]
     operator_image: String,
+    /// How a line of the log looks; what is logged is said by RUST_LOG, such as stellar_k8s=debug
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
     #[command(flatten)]
     options: Options,
     #[command(flatten)]
@@ -88,6 +92,7 @@ pub async fn run(args: OperatorArgs) -> Result<(), OperatorError> {
         all_namespaces,
         pod_namespace,
         operator_image,
+        log_format: _,
         options,
         webhook,
         leader,

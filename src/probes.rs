@@ -9,7 +9,7 @@ use std::future::IntoFuture as _;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::routing::get;
 use axum::{Router, response::IntoResponse};
 use tokio::net::TcpListener;
@@ -91,8 +91,13 @@ pub async fn serve(
         .await
 }
 
-async fn metrics() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::get().text())
+async fn metrics(headers: HeaderMap) -> impl IntoResponse {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let format = metrics::Format::accepted(accept.unwrap_or_default());
+    (
+        [(header::CONTENT_TYPE, format.content_type())],
+        metrics::get().text(format),
+    )
 }
 
 async fn ready(State(readiness): State<Readiness>) -> impl IntoResponse {

@@ -41,6 +41,17 @@ pub(super) struct Call {
     outcome: &'static str,
 }
 
+#[cfg(test)]
+impl Call {
+    pub(super) fn of_test() -> Self {
+        Self {
+            verb: "get",
+            resource: "pods",
+            outcome: "ok",
+        }
+    }
+}
+
 /// Counts all calls of a client.
 #[derive(Clone, Copy, Debug)]
 pub struct CountCalls(

@@ -3,6 +3,7 @@
 //! One set a process, as one scrape is of one process. Nothing here decides anything.
 
 mod calls;
+mod exposition;
 mod groups;
 
 use std::sync::LazyLock;
@@ -10,8 +11,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -22,13 +23,11 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::controller::figures::GroupFigures;
 use calls::Call;
 pub use calls::CountCalls;
+pub use exposition::Format;
 use groups::Groups;
 
-/// Media type of [`Metrics::text`] (OpenMetrics 1.0, "Content Negotiation").
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// What became of a review.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// The object was allowed.
     Allowed,
@@ -38,10 +37,21 @@ pub enum Outcome {
     Undecided,
 }
 
+impl Outcome {
+    /// As the label has it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Undecided => "undecided",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Review {
     path: &'static str,
-    outcome: Outcome,
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -191,6 +201,7 @@ impl Metrics {
 
     /// Counts a review sent to `path`, which took so long.
     pub fn reviewed(&self, path: &'static str, outcome: Outcome, took: Duration) {
+        let outcome = outcome.as_str();
         self.reviews.get_or_create(&Review { path, outcome }).inc();
         self.review_time
             .get_or_create(&Path { path })
@@ -218,36 +229,120 @@ impl Metrics {
         self.list_writes.get_or_create(&Write { result }).inc();
     }
 
-    /// All of it as OpenMetrics text.
-    pub fn text(&self) -> String {
+    /// All of it as text.
+    pub fn text(&self, format: Format) -> String {
         let mut text = String::new();
         // Writing into a string does not fail.
         let _ = encode(&mut text, &self.registry);
-        text
+        format.of(text)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
 
-    #[test]
-    fn what_was_counted_is_in_the_text() {
+    /// Everything that is ever exported, once.
+    fn of_everything() -> Metrics {
         let metrics = Metrics::new();
         metrics.reviewed("mutate", Outcome::Allowed, Duration::from_millis(1));
         metrics.reviewed("mutate", Outcome::Allowed, Duration::from_millis(1));
         metrics.restarted("PeersChanged");
         metrics.list_written(true);
         metrics.leading(true);
-        let text = metrics.text();
+        metrics.certificate_expires("leaf", Timestamp::UNIX_EPOCH);
+        metrics.discovered(Duration::from_millis(1), false);
+        metrics.called(&Call::of_test());
+        let pending = BTreeMap::from([("PeersChanged", 1)]);
+        let group = GroupFigures {
+            namespace: "stellar".to_owned(),
+            config_map: "stellar-peers".to_owned(),
+            peers: 4,
+            members: 4,
+            voting: 3,
+            connected: true,
+            stalled: false,
+            pending,
+        };
+        metrics.groups(&[group], 1);
+        metrics
+    }
+
+    fn shipped(file: &str) -> String {
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+    }
+
+    #[test]
+    fn what_was_counted_is_in_the_text() {
+        let text = of_everything().text(Format::OpenMetrics);
         for line in [
-            r#"stellar_operator_admission_reviews_total{path="mutate",outcome="Allowed"} 2"#,
+            r#"stellar_operator_admission_reviews_total{path="mutate",outcome="allowed"} 2"#,
             r#"stellar_operator_restarts_total{cause="PeersChanged"} 1"#,
             r#"stellar_operator_list_writes_total{result="written"} 1"#,
             "stellar_operator_leader 1",
             "# EOF",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn who_does_not_lead_knows_nothing_of_the_groups() {
+        let metrics = of_everything();
+        metrics.leading(false);
+        let text = metrics.text(Format::Prometheus);
+        assert!(!text.contains("stellar-peers"), "{text}");
+    }
+
+    #[test]
+    fn the_documentation_names_what_is_exported_and_nothing_else() {
+        let text = of_everything().text(Format::Prometheus);
+        let exported = |keyword: &'static str| {
+            let lines = text.lines().filter_map(move |line| line.strip_prefix(keyword));
+            lines
+                .filter_map(|line| line.split_once(' '))
+                .collect::<BTreeMap<_, _>>()
+        };
+        let (help, kinds) = (exported("# HELP "), exported("# TYPE "));
+        let expected: BTreeSet<String> = help
+            .iter()
+            .map(|(name, help)| format!("| `{name}` | {} | {} |", kinds[name], help.trim_end_matches('.')))
+            .collect();
+        let documented = shipped("docs/metrics.md");
+        let rows = documented
+            .lines()
+            .filter(|line| line.starts_with("| `stellar_operator_"));
+        let rows: BTreeSet<String> = rows.map(str::to_owned).collect();
+        let missing: Vec<_> = expected.difference(&rows).collect();
+        let stale: Vec<_> = rows.difference(&expected).collect();
+        assert!(
+            missing.is_empty() && stale.is_empty(),
+            "missing: {missing:#?}\nstale: {stale:#?}"
+        );
+    }
+
+    #[test]
+    fn alerts_and_dashboard_name_only_what_is_exported() {
+        let text = of_everything().text(Format::Prometheus);
+        let is_name = |letter: char| letter.is_ascii_lowercase() || letter == '_';
+        let samples: BTreeSet<&str> = text
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.split(['{', ' ']).next())
+            .collect();
+        for file in ["manifests/monitoring/rules.yaml", "manifests/monitoring/dashboard.json"] {
+            let content = shipped(file);
+            let mut named = 0;
+            for (place, _) in content.match_indices("stellar_operator_") {
+                let name = content[place..].split(|letter| !is_name(letter)).next().unwrap();
+                assert!(samples.contains(name), "{file} names {name}, which is not exported");
+                named += 1;
+            }
+            assert!(named > 5, "{file} names {named} metrics");
         }
     }
 }

@@ -16,6 +16,7 @@ mod common;
 mod accepted;
 mod alone;
 mod lifecycle;
+mod monitoring;
 mod one_truth;
 mod rendering;
 mod values;

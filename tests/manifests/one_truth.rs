@@ -89,6 +89,17 @@ fn cert_manager_is_its_overlay() {
 }
 
 #[test]
+fn monitoring_is_its_manifests() {
+    let rendered = chart(NAMESPACE, &["--set", "monitoring.enabled=true"]);
+    let mut expected = overlay("namespace");
+    for ([kind, _, name], mut object) in objects(&kustomize("monitoring")) {
+        object["metadata"]["namespace"] = NAMESPACE.into();
+        expected.insert([kind, NAMESPACE.to_owned(), name], object);
+    }
+    assert_same(&without_helm(&rendered), &expected);
+}
+
+#[test]
 fn another_namespace_is_named_wherever_the_first_was() {
     let values = ["--set", "certManager.enabled=true"];
     let elsewhere = chart("elsewhere", &values);

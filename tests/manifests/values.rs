@@ -92,6 +92,7 @@ fn the_pods_take_what_an_administrator_sets() {
         "replicas": 3,
         "extraArgs": ["--restart", "unlinked"],
         "logLevel": "debug",
+        "logFormat": "json",
         "resources": { "requests": null, "limits": { "memory": "1Gi" } },
         "podLabels": { "team": "a" },
         "podAnnotations": { "note": "b" },
@@ -128,6 +129,7 @@ fn the_pods_take_what_an_administrator_sets() {
     assert_eq!(container["args"], json!(["run", "--restart", "unlinked"]));
     assert_eq!(container["resources"], json!({ "limits": { "memory": "1Gi" } }));
     assert_eq!(environment(&objects)["RUST_LOG"], "debug");
+    assert_eq!(environment(&objects)["LOG_FORMAT"], "json");
     assert_eq!(
         environment(&objects)["OPERATOR_IMAGE"],
         "registry.example.org/operator:1"

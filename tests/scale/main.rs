@@ -74,9 +74,7 @@ fn manifests(count: usize) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn figures() {
     let count = number("SCALE_VALIDATORS", 1000);
-    let options = Options {
-        arguments: ["--restart", "never"].map(str::to_owned).to_vec(),
-    };
+    let options = Options::as_shipped().with("--restart", "never");
     let env = TestEnv::installed("scale").await;
     let operator = env.ready_replica(&options).await;
     let audit = Audit::of(&env);

@@ -39,9 +39,7 @@ fn is_ready(pod: &Pod) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn and_an_eleventh() {
     // So that ten restart within minutes; the first of them waits for nobody.
-    let options = Options {
-        arguments: ["--min-ready", "1s"].map(str::to_owned).to_vec(),
-    };
+    let options = Options::as_shipped().with("--min-ready", "1s");
     let env = TestEnv::start("ten", options).await;
     let validators = Validators::new(11);
     env.apply(&validators.manifests(1..=10));

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{TestEnv, Validators, wait_for};
+use crate::common::{Options, TestEnv, Validators, wait_for};
 
 const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(400);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_restarted() {
-    let env = TestEnv::start("five-minutes", crate::as_shipped()).await;
+    let env = TestEnv::start("five-minutes", Options::as_shipped()).await;
     env.apply(&Validators::new(4).manifests(1..=4));
     env.settled_within(&FOUR, PATIENCE).await;
     env.without_turns_within(PATIENCE).await;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use stellar_k8s::labels;
 
 use crate::audit::Audit;
-use crate::common::{TestEnv, Validators, wait_for};
+use crate::common::{Options, TestEnv, Validators, wait_for};
 
 const VALIDATORS: usize = 12;
 const SERVERS: usize = 4;
@@ -26,7 +26,7 @@ fn server(number: usize, node_type: &str, block: &str, settings: &Value) -> Valu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_minute_of_rest_costs_no_write_and_no_reconcile() {
-    let options = crate::as_shipped().with("--min-ready", "5s");
+    let options = Options::as_shipped().with("--min-ready", "5s");
     let env = TestEnv::start("idle", options).await;
     let audit = Audit::of(&env);
     env.apply(&Validators::new(VALIDATORS).manifests(1..=VALIDATORS));

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use crate::common::Loss;
+use crate::common::{Loss, Options};
 
 async fn losing_all(name: &str, read_late: Option<&'static str>) {
     // The fuse, or those would not be restarted that were when the network was new; and less patience with each.
-    let options = crate::as_shipped()
+    let options = Options::as_shipped()
         .with("--restart-fuse", "60s")
         .with("--min-ready", "5s");
     let loss = Loss {

@@ -16,8 +16,3 @@ mod audit;
 mod five_minutes;
 mod idle;
 mod late_kubelets;
-
-/// What an operator is told by an administrator who sets nothing.
-fn as_shipped() -> common::Options {
-    common::Options { arguments: Vec::new() }
-}

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,6 +15,7 @@ use stellar_k8s::admission::config::WebhookConfig;
 use stellar_k8s::admission::reviewer::{Answer, Reviewer};
 use stellar_k8s::admission::server::Webhook;
 use stellar_k8s::probes::Readiness;
+use stellar_k8s::telemetry::{self, Log, LogFormat};
 use stellar_k8s::tls::certificate::Certificate;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -34,9 +35,12 @@ struct Flags {
     webhook: WebhookConfig,
 }
 
+/// One log for all tests of the process.
+static LOG: OnceLock<Log> = OnceLock::new();
+
 impl Replica {
     pub(crate) async fn start(cluster: &Cluster, flags: &[&str]) -> Self {
-        stellar_k8s::telemetry::start();
+        LOG.get_or_init(|| telemetry::start(LogFormat::Pretty));
         let name = cluster.name.as_str();
         let fixed = [
             "webhook",

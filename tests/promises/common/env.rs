@@ -20,9 +20,19 @@ const SETTLE: Duration = Duration::from_secs(120);
 pub(crate) struct Options {
     /// Arguments of `run`, beside addresses and names.
     pub(crate) arguments: Vec<String>,
+    /// Its log goes where nobody reads, all of it.
+    pub(crate) unread_log: bool,
 }
 
 impl Options {
+    /// What an operator is told by an administrator who sets nothing.
+    pub(crate) fn as_shipped() -> Self {
+        Self {
+            arguments: Vec::new(),
+            unread_log: false,
+        }
+    }
+
     /// These, with one more, or another value for one of them.
     pub(crate) fn with(mut self, argument: &str, value: &str) -> Self {
         match self.arguments.iter().position(|given| given == argument) {
@@ -39,6 +49,7 @@ impl Default for Options {
         let arguments = "--settle 100ms --quiet 1s --propagation 2s --min-ready 1s --join-wait 30s --drain-time 1s";
         Self {
             arguments: arguments.split(' ').map(str::to_owned).collect(),
+            ..Self::as_shipped()
         }
     }
 }
@@ -120,6 +131,7 @@ impl TestEnv {
             listens_on,
             api_server,
             arguments: &options.arguments,
+            unread_log: options.unread_log,
         })
     }
 

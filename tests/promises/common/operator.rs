@@ -14,6 +14,9 @@ use super::{Cluster, wait_for};
 /// How long an operator may take to end; tests drain for a second or three.
 const END: Duration = Duration::from_secs(30);
 
+/// How long a probe may take.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// A running operator; it is killed with this value.
 #[derive(Debug)]
 pub(crate) struct Operator {
@@ -37,6 +40,8 @@ pub(crate) struct Place<'a> {
     pub(crate) api_server: Option<String>,
     /// Arguments beside those that every test has.
     pub(crate) arguments: &'a [String],
+    /// Everything is logged, into a pipe that nobody reads.
+    pub(crate) unread_log: bool,
 }
 
 impl Operator {
@@ -77,6 +82,9 @@ impl Operator {
         // By this the cluster's scripts find what an interrupted test left running.
         if let Some(mark) = std::env::var_os("STELLAR_CLUSTER_PROCESS_OF") {
             command.env("STELLAR_CLUSTER_PROCESS_OF", mark);
+        }
+        if place.unread_log {
+            command.env("RUST_LOG", "trace").stderr(Stdio::piped());
         }
         let child = command.spawn().expect("the operator starts");
         Self {
@@ -168,8 +176,12 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().expect("its number").port()
 }
 
-/// What a plain GET is answered with, status line and all.
+/// What a plain GET is answered with in time, status line and all.
 async fn get(port: u16, path: &str) -> Option<String> {
+    tokio::time::timeout(ANSWER, ask(port, path)).await.ok()?
+}
+
+async fn ask(port: u16, path: &str) -> Option<String> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
