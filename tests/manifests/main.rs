@@ -15,6 +15,7 @@ mod common;
 
 mod accepted;
 mod alone;
+mod deployed;
 mod lifecycle;
 mod monitoring;
 mod one_truth;

@@ -90,8 +90,17 @@ async fn they_are_one_group_once_both_ask_for_it() {
         &["apply", "-f", "-"],
         &manifests(&validators, [3, 4], Some(env.namespace())),
     );
-    let [ours, theirs] = all_loaded(&env, &second, 3).await;
-    assert_eq!(ours, theirs, "each namespace has the whole list");
+    all_loaded(&env, &second, 3).await;
+    // One list is written after the other.
+    wait_for(
+        "each namespace to have the whole list",
+        Duration::from_secs(30),
+        async || {
+            let [ours, theirs] = lists(&env, &second)?;
+            (ours == theirs && ours.len() == 4).then_some(())
+        },
+    )
+    .await;
     assert_eq!(consent_of(&env, "validator-1").as_deref(), Some("Joined"));
     env.without_turns().await;
     let history = recorder.history();

@@ -1,15 +1,19 @@
 //! The part of a kubelet that kwok lacks, for clusters in which nothing real runs. Development only.
 //!
-//! It runs `render-config` init containers as processes, publishes how they ended, and provisions volumes. Everything
-//! else in a pod's life is written by kwok (`tests/cluster/stages`). Nothing here may write outside `--root`.
+//! It runs `render-config` init containers as processes, publishes how they ended, and provisions volumes; it runs the
+//! operator's own pods where they ask for it, and serves logs. Everything else in a pod's life is written by kwok
+//! (`tests/cluster/stages`). Nothing here may write outside `--root`.
 
 mod env;
 mod keypair;
+mod logs;
 mod message;
 mod paths;
 mod pods;
 mod provisioner;
 mod run;
+mod served;
+mod services;
 mod sources;
 mod status;
 mod volumes;
@@ -49,6 +53,9 @@ struct Arguments {
     /// Read ConfigMaps as they were that many seconds ago.
     #[arg(long, default_value = "0", value_parser = seconds)]
     read_late: Duration,
+    /// Port of loopback at which `kubectl logs` finds the logs.
+    #[arg(long)]
+    port: u16,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -99,6 +106,7 @@ async fn serve(mut arguments: Arguments) -> anyhow::Result<()> {
         () = sources::watch(client.clone(), history.clone()) => {}
         () = provisioner::claims(client.clone()) => {}
         () = provisioner::volumes(client.clone()) => {}
+        served = logs::serve(arguments.root.clone(), arguments.port) => served?,
         () = pods::watch(client, arguments, history) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

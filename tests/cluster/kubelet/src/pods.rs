@@ -12,6 +12,8 @@ use kube::{Api, Client, ResourceExt as _};
 use tokio::task::JoinHandle;
 
 use crate::run::{self, Unready};
+use crate::served;
+use crate::services::Services;
 use crate::sources::{History, Sources};
 use crate::status::{self, Ended};
 use crate::{Arguments, now};
@@ -26,13 +28,14 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::fr
 pub(crate) async fn watch(client: Client, arguments: Arguments, history: History) {
     let mut events = pin!(watcher(Api::<Pod>::all(client.clone()), watcher::Config::default()).default_backoff());
     let mut running: HashMap<String, JoinHandle<()>> = HashMap::new();
+    let services = Services::default();
     let mut listed = Vec::new();
     while let Some(event) = events.next().await {
         match event {
-            Ok(watcher::Event::Apply(pod)) => start(&client, &arguments, &history, &mut running, pod),
+            Ok(watcher::Event::Apply(pod)) => start(&client, &arguments, &history, &services, &mut running, pod),
             Ok(watcher::Event::InitApply(pod)) => {
                 listed.extend(pod.uid());
-                start(&client, &arguments, &history, &mut running, pod);
+                start(&client, &arguments, &history, &services, &mut running, pod);
             }
             Ok(watcher::Event::Delete(pod)) => {
                 if let Some(task) = pod.uid().and_then(|uid| running.remove(&uid)) {
@@ -57,12 +60,14 @@ fn start(
     client: &Client,
     arguments: &Arguments,
     history: &History,
+    services: &Services,
     running: &mut HashMap<String, JoinHandle<()>>,
     pod: Pod,
 ) {
     let Some(uid) = pod.uid() else { return };
     if pod.metadata.deletion_timestamp.is_some() {
-        if let Some(task) = running.get(&uid) {
+        // One that is served ends in its own time.
+        if let Some(task) = running.get(&uid).filter(|_| !served::is_served(&pod)) {
             task.abort();
         }
         return;
@@ -71,8 +76,15 @@ fn start(
     let has_work = ordinary(&pod)
         .iter()
         .any(|container| !status::succeeded(&pod, &container.name));
+    let has_work = has_work || served::is_served(&pod);
     if has_address && has_work && !running.contains_key(&uid) {
-        let life = live(client.clone(), arguments.clone(), history.clone(), pod);
+        let life = live(
+            client.clone(),
+            arguments.clone(),
+            history.clone(),
+            services.clone(),
+            pod,
+        );
         running.insert(uid, tokio::spawn(Box::pin(life)));
     }
 }
@@ -100,7 +112,7 @@ fn remove(directory: &Path) {
     }
 }
 
-async fn live(client: Client, arguments: Arguments, history: History, mut pod: Pod) {
+async fn live(client: Client, arguments: Arguments, history: History, services: Services, mut pod: Pod) {
     let directory = directory(&arguments.root, &pod);
     if let Err(error) = prepare_directory(&directory) {
         tracing::error!(directory = %directory.display(), %error, "making a pod's directory");
@@ -127,6 +139,9 @@ async fn live(client: Client, arguments: Arguments, history: History, mut pod: P
         };
         let Some(stored) = done else { return };
         pod = stored;
+    }
+    if served::is_served(&pod) {
+        served::live(client, arguments, history, services, pod, &directory).await;
     }
 }
 

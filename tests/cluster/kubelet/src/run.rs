@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::sources::Sources;
 use crate::status::Ended;
@@ -38,6 +38,13 @@ pub(crate) struct Prepared {
     directory: PathBuf,
     message: PathBuf,
     log: PathBuf,
+}
+
+impl Prepared {
+    /// Sets a variable, whatever the pod says.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.env.insert(name.to_owned(), value.to_owned());
+    }
 }
 
 /// Why a container cannot be started yet.
@@ -142,11 +149,16 @@ pub(crate) async fn run(prepared: &Prepared, fall_back_to_log: bool, containers:
 }
 
 async fn execute(prepared: &Prepared) -> std::io::Result<std::process::ExitStatus> {
+    spawn(prepared)?.wait().await
+}
+
+/// Starts the container; it is killed with what is given back.
+pub(crate) fn spawn(prepared: &Prepared) -> std::io::Result<Child> {
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
         .open(&prepared.log)?;
-    let mut child = Command::new(&prepared.program)
+    Command::new(&prepared.program)
         .args(&prepared.arguments)
         .env_clear()
         .envs(&prepared.env)
@@ -155,6 +167,5 @@ async fn execute(prepared: &Prepared) -> std::io::Result<std::process::ExitStatu
         .stdout(log.try_clone()?)
         .stderr(log)
         .kill_on_drop(true)
-        .spawn()?;
-    child.wait().await
+        .spawn()
 }

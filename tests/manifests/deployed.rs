@@ -1,0 +1,246 @@
+//! The shipped Deployment, run: two replicas as the manifests have them, reached by the API server through their Service,
+//! looked at with the commands of the original guide, as they stand.
+//!
+//! What differs from a real cluster: the pods' processes are on loopback (`tests/cluster/README.md`), so their Service is an
+//! `ExternalName` for `localhost`. It is that before anything is applied: no object leads to another address.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::alone::Alone;
+use crate::common::{Output, Validators, free_port, wait_for};
+use crate::rendering::{NAMESPACE, Objects, chart, kustomize, objects};
+
+const SOON: Duration = Duration::from_secs(60);
+const SERVICE: &str = "stellar-operator-webhook";
+
+/// The objects with a Service that leads to `port` of loopback, and pods that are really run.
+fn on_loopback(mut objects: Objects, port: u16) -> String {
+    for ([kind, _, name], object) in &mut objects {
+        match kind.as_str() {
+            "Service" if name == SERVICE => {
+                object["spec"] = json!({ "type": "ExternalName", "externalName": "localhost" });
+            }
+            "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" => {
+                for webhook in object["webhooks"].as_array_mut().expect("webhooks") {
+                    assert_eq!(webhook["clientConfig"]["service"]["name"], SERVICE);
+                    webhook["clientConfig"]["service"]["port"] = json!(port);
+                }
+            }
+            "Deployment" => {
+                let annotations = &mut object["spec"]["template"]["metadata"]["annotations"];
+                annotations["test.stellar.org/runs"] = json!("true");
+                annotations["test.stellar.org/service-port"] = json!(port.to_string());
+            }
+            _ => {}
+        }
+    }
+    let items: Vec<Value> = objects.into_values().collect();
+    json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()
+}
+
+/// A running install.
+struct Deployed(Alone);
+
+impl Deployed {
+    /// Applies these objects and waits until both replicas are Ready.
+    fn of(objects: Objects) -> Self {
+        let alone = Alone::new();
+        alone.create_namespace();
+        let manifests = on_loopback(objects, free_port());
+        let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+        alone.kubectl(&apply, &manifests).ok("apply");
+        let deployed = Self(alone);
+        deployed.0.rolled_out();
+        deployed
+    }
+
+    /// Runs a command of the documentation as it stands, in the operator's namespace.
+    fn tries(&self, line: &str) -> Output {
+        let words = words(line);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        self.0.kubectl(&words, "")
+    }
+
+    /// The same, which must succeed.
+    fn types(&self, line: &str) -> String {
+        self.tries(line).ok(line)
+    }
+
+    /// The same, for a command that goes on: until it has printed a line that `is` so.
+    async fn follows(&self, line: &str, is: impl Fn(&str) -> bool + Send + 'static) {
+        let kubeconfig = std::env::var("STELLAR_TEST_KUBECONFIG").expect("run it with: make test");
+        let child = Command::new("kubectl")
+            .args(["--kubeconfig", &kubeconfig])
+            .args(words(line))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("kubectl is in PATH");
+        let mut child = Killed(child);
+        let output = child.0.stdout.take().expect("its output");
+        let reading = tokio::task::spawn_blocking(move || {
+            BufReader::new(output)
+                .lines()
+                .map_while(Result::ok)
+                .any(|line| is(&line))
+        });
+        let found = tokio::time::timeout(SOON, reading).await;
+        assert!(found.is_ok_and(|found| found.expect("it reads")), "{line}");
+    }
+
+    /// The names of the operator's pods.
+    fn pods(&self) -> Vec<String> {
+        let names = self.types("kubectl get pods -l app.kubernetes.io/name=stellar-operator -o name");
+        names.lines().map(str::to_owned).collect()
+    }
+
+    fn restarts(&self) -> String {
+        self.types("kubectl get statefulsets -o jsonpath={.items[*].spec.template.metadata.annotations}")
+    }
+
+    async fn has_peers(&self, count: usize) {
+        wait_for("the list of peers", SOON, async || {
+            let list = self.tries("kubectl get configmap stellar-peers -o json");
+            let list: Value = serde_json::from_str(&list.stdout).ok()?;
+            (list["data"]["KNOWN_PEERS"].as_str()?.lines().count() == count).then_some(())
+        })
+        .await;
+    }
+}
+
+impl Drop for Deployed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let logs = "kubectl logs -l app.kubernetes.io/name=stellar-operator --tail=200 --prefix";
+            eprintln!("{}", self.tries(logs).stdout);
+        }
+        // While somebody answers for them, and so that their StatefulSets go.
+        self.tries("kubectl delete stellarnodes --all --timeout=60s");
+    }
+}
+
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The arguments of a command line that begins with `kubectl`, as a shell makes them.
+fn words(line: &str) -> Vec<String> {
+    let mut words = line.split(' ');
+    assert_eq!(words.next(), Some("kubectl"), "{line}");
+    let words = words.map(|word| word.replace('\'', ""));
+    words.chain(["--namespace", NAMESPACE].map(str::to_owned)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_of_the_guide_work_as_they_stand() {
+    let mut all = objects(&kustomize("crd"));
+    all.extend(objects(&kustomize("overlays/namespace")));
+    all.retain(|[kind, ..], _| kind != "Namespace");
+    let deployed = Deployed::of(all);
+    let validators = Validators::new(3);
+    deployed
+        .0
+        .kubectl(
+            &["apply", "--namespace", NAMESPACE, "-f", "-"],
+            &validators.manifests(1..=2),
+        )
+        .ok("apply");
+    deployed.has_peers(2).await;
+
+    deployed.types("kubectl set env deployment/stellar-operator RUST_LOG=stellar_k8s=debug");
+    deployed.0.rolled_out();
+    let follow = "kubectl logs -f -l app.kubernetes.io/name=stellar-operator";
+    deployed
+        .follows(follow, |line| {
+            line.contains("DEBUG") && line.contains("peers unchanged")
+        })
+        .await;
+    let list = deployed.types("kubectl get configmap stellar-peers -o yaml");
+    assert!(
+        list.contains("KNOWN_PEERS") && list.contains("discovery_metadata"),
+        "{list}"
+    );
+    let names = deployed.types("kubectl get stellarnodes -o jsonpath='{.items[*].metadata.name}'");
+    assert_eq!(names, "validator-1 validator-2");
+    let wide = deployed.types("kubectl get pods -l app.kubernetes.io/name=stellar-node -o wide");
+    assert!(
+        wide.contains("validator-1-0") && wide.contains("validator-2-0"),
+        "{wide}"
+    );
+
+    // The two that go on, while a third joins.
+    let manifests = validators.manifests([3]);
+    let list = deployed.follows("kubectl get configmap stellar-peers -w", |line| {
+        line.starts_with("stellar-peers")
+    });
+    let pods = deployed.follows("kubectl get pods -l app.kubernetes.io/name=stellar-node -w", |line| {
+        line.starts_with("validator-3-0")
+    });
+    let join = async {
+        deployed
+            .0
+            .kubectl(&["apply", "--namespace", NAMESPACE, "-f", "-"], &manifests)
+            .ok("apply");
+    };
+    tokio::join!(list, pods, join);
+    deployed.has_peers(3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_replicas_are_replaced_one_by_one_and_no_validator_notices() {
+    let deployed = Deployed::of(objects(&chart(NAMESPACE, &["--skip-tests"])));
+    let validators = Validators::new(2);
+    deployed
+        .0
+        .kubectl(
+            &["apply", "--namespace", NAMESPACE, "-f", "-"],
+            &validators.manifests(1..=2),
+        )
+        .ok("apply");
+    deployed.has_peers(2).await;
+    wait_for("both to have loaded each other", SOON, async || {
+        let ready = deployed.types(
+            "kubectl get stellarnodes -o jsonpath={.items[*].status.conditions[?(@.type==\"PeersReady\")].reason}",
+        );
+        (ready == "Loaded Loaded").then_some(())
+    })
+    .await;
+    let (before, restarts) = (deployed.pods(), deployed.restarts());
+
+    deployed.types("kubectl rollout restart deployment/stellar-operator");
+    let mut admitted = 0;
+    let rollout = "kubectl rollout status deployment/stellar-operator --timeout=60s";
+    let replaced = tokio::task::block_in_place(|| {
+        std::thread::scope(|scope| {
+            let rollout = scope.spawn(|| deployed.tries(rollout));
+            while !rollout.is_finished() {
+                // Each asks both webhooks.
+                deployed.types("kubectl label stellarnode/validator-1 round=one --overwrite --dry-run=server");
+                deployed.types("kubectl label stellarnode/validator-1 round=two --overwrite --dry-run=server");
+                admitted += 2;
+            }
+            rollout.join().expect("it ends")
+        })
+    });
+    replaced.ok("the rollout");
+    assert!(admitted > 0);
+    wait_for("the replaced pods to be gone", SOON, async || {
+        let now = deployed.pods();
+        (now.len() == 2 && before.iter().all(|name| !now.contains(name))).then_some(())
+    })
+    .await;
+    assert_eq!(deployed.restarts(), restarts, "no validator was restarted");
+
+    // Whoever leads now goes on with the work.
+    deployed.types("kubectl delete configmap stellar-peers");
+    deployed.has_peers(2).await;
+}
