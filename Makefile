@@ -1,6 +1,6 @@
 # What can be done here. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check cluster-tests oldest fuzz soak scale generate up down
+.PHONY: help demo test check cluster-tests oldest fuzz faults leaders-killed soak scale generate up down
 
 # Everything is built before a cluster is there, with progress.
 BUILD = cargo build --workspace
@@ -39,6 +39,16 @@ oldest: ## The installs and the two scenarios on the oldest Kubernetes that is s
 
 fuzz: ## A million inputs for the webhook that nobody should send (about 5 minutes, warm)
 	STELLAR_FUZZ_INPUTS=$${STELLAR_FUZZ_INPUTS:-1000000} cargo test --release --test fuzz -- --nocapture
+
+faults: ## Each fault of docs/faults.md, and what was seen (about 25 minutes)
+	@cargo build --workspace --tests
+	@tests/tools/build >/dev/null
+	@CLUSTER_AUDIT=1 PATH=$$(tests/tools/build):$$PATH tests/cluster/with tests/faults/run
+
+leaders-killed: ## The promises with two replicas each, of which the leader is killed at random all the time (about 10 minutes)
+	@cargo build --workspace --tests
+	@tests/tools/build >/dev/null
+	@STELLAR_TEST_KILL_LEADERS=1 PATH=$$(tests/tools/build):$$PATH tests/cluster/with cargo test --test promises -- --test-threads 5
 
 soak: ## Five minutes left alone, twenty nodes at rest, power cuts with late kubelets, with the waits that are shipped (about 9 minutes)
 	@cargo build --workspace --tests

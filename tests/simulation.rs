@@ -397,6 +397,49 @@ fn a_turn_whose_reason_goes_and_comes_back_is_not_used_beside_the_next() {
     }
 }
 
+#[test]
+fn a_clock_that_jumps_writes_nothing_at_rest_and_takes_nobody_down_beside_another() {
+    let hour = 3_600_000;
+    for jump in [hour, -hour, 24 * hour, -24 * hour] {
+        let mut rest = network_of(4, RestartMode::Changed);
+        let (restarts, writes) = (rest.restarts(), rest.list_writes);
+        let see = |world: &World, cycle: i64| {
+            let mut snapshot = world.snapshot();
+            // It jumps there and back.
+            snapshot.now = world::time(world.now + if cycle % 20 < 10 { jump } else { 0 });
+            snapshot
+        };
+        for cycle in 0..200 {
+            rest.now += 500;
+            rest.settle();
+            let snapshot = see(&rest, cycle);
+            rest.operate(&snapshot, Fault::default());
+        }
+        assert_eq!(
+            (rest.restarts(), rest.list_writes),
+            (restarts, writes),
+            "{jump} ms at rest"
+        );
+
+        let mut world = network_of(4, RestartMode::Changed);
+        world.join("validator-4");
+        for cycle in 0..400 {
+            world.now += 500;
+            world.settle();
+            let snapshot = see(&world, cycle);
+            world.operate(&snapshot, Fault::default());
+            world.settle();
+            assert!(
+                world.most_down <= 1,
+                "{jump} ms: {} down by us at once",
+                world.most_down
+            );
+        }
+        world.run(minutes(60));
+        assert_converged(&world, true);
+    }
+}
+
 /// Something that happens in a history.
 #[derive(Clone, Debug)]
 enum Happening {

@@ -43,7 +43,10 @@ fn on_loopback(mut objects: Objects, port: u16) -> String {
 }
 
 /// A running install.
-struct Deployed(Alone);
+struct Deployed {
+    alone: Alone,
+    manifests: String,
+}
 
 impl Deployed {
     /// Applies these objects and waits until both replicas are Ready.
@@ -53,16 +56,15 @@ impl Deployed {
         let manifests = on_loopback(objects, free_port());
         let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
         alone.kubectl(&apply, &manifests).ok("apply");
-        let deployed = Self(alone);
-        deployed.0.rolled_out();
-        deployed
+        alone.rolled_out();
+        Self { alone, manifests }
     }
 
     /// Runs a command of the documentation as it stands, in the operator's namespace.
     fn tries(&self, line: &str) -> Output {
         let words = words(line);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        self.0.kubectl(&words, "")
+        self.alone.kubectl(&words, "")
     }
 
     /// The same, which must succeed.
@@ -100,6 +102,21 @@ impl Deployed {
 
     fn restarts(&self) -> String {
         self.types("kubectl get statefulsets -o jsonpath={.items[*].spec.template.metadata.annotations}")
+    }
+
+    /// Waits until both validators have loaded each other.
+    async fn both_know_each_other(&self) {
+        let reasons =
+            "kubectl get stellarnodes -o jsonpath={.items[*].status.conditions[?(@.type==\"PeersReady\")].reason}";
+        wait_for("both to have loaded each other", SOON, async || {
+            (self.types(reasons) == "Loaded Loaded").then_some(())
+        })
+        .await;
+    }
+
+    /// The pods of the validators, by uid.
+    fn validators_pods(&self) -> String {
+        self.types("kubectl get pods -l app.kubernetes.io/name=stellar-node -o jsonpath={.items[*].metadata.uid}")
     }
 
     async fn has_peers(&self, count: usize) {
@@ -148,7 +165,7 @@ async fn the_commands_of_the_guide_work_as_they_stand() {
     let deployed = Deployed::of(all);
     let validators = Validators::new(3);
     deployed
-        .0
+        .alone
         .kubectl(
             &["apply", "--namespace", NAMESPACE, "-f", "-"],
             &validators.manifests(1..=2),
@@ -157,7 +174,7 @@ async fn the_commands_of_the_guide_work_as_they_stand() {
     deployed.has_peers(2).await;
 
     deployed.types("kubectl set env deployment/stellar-operator RUST_LOG=stellar_k8s=debug");
-    deployed.0.rolled_out();
+    deployed.alone.rolled_out();
     let follow = "kubectl logs -f -l app.kubernetes.io/name=stellar-operator";
     deployed
         .follows(follow, |line| {
@@ -187,7 +204,7 @@ async fn the_commands_of_the_guide_work_as_they_stand() {
     });
     let join = async {
         deployed
-            .0
+            .alone
             .kubectl(&["apply", "--namespace", NAMESPACE, "-f", "-"], &manifests)
             .ok("apply");
     };
@@ -200,20 +217,14 @@ async fn its_replicas_are_replaced_one_by_one_and_no_validator_notices() {
     let deployed = Deployed::of(objects(&chart(NAMESPACE, &["--skip-tests"])));
     let validators = Validators::new(2);
     deployed
-        .0
+        .alone
         .kubectl(
             &["apply", "--namespace", NAMESPACE, "-f", "-"],
             &validators.manifests(1..=2),
         )
         .ok("apply");
     deployed.has_peers(2).await;
-    wait_for("both to have loaded each other", SOON, async || {
-        let ready = deployed.types(
-            "kubectl get stellarnodes -o jsonpath={.items[*].status.conditions[?(@.type==\"PeersReady\")].reason}",
-        );
-        (ready == "Loaded Loaded").then_some(())
-    })
-    .await;
+    deployed.both_know_each_other().await;
     let (before, restarts) = (deployed.pods(), deployed.restarts());
 
     deployed.types("kubectl rollout restart deployment/stellar-operator");
@@ -243,4 +254,65 @@ async fn its_replicas_are_replaced_one_by_one_and_no_validator_notices() {
     // Whoever leads now goes on with the work.
     deployed.types("kubectl delete configmap stellar-peers");
     deployed.has_peers(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn removed_and_installed_again_no_validator_notices() {
+    let mut all = objects(&kustomize("overlays/namespace"));
+    all.retain(|[kind, ..], _| kind != "Namespace");
+    let deployed = Deployed::of(all);
+    let validators = Validators::new(2);
+    let apply = ["apply", "--namespace", NAMESPACE, "-f", "-"];
+    deployed.alone.kubectl(&apply, &validators.manifests(1..=2)).ok("apply");
+    deployed.has_peers(2).await;
+    deployed.both_know_each_other().await;
+    let (pods, restarts) = (deployed.validators_pods(), deployed.restarts());
+
+    // In the order of docs/upgrade.md: first what would refuse StellarNodes while nobody answers.
+    for line in [
+        "kubectl delete validatingwebhookconfigurations,mutatingwebhookconfigurations -l app.kubernetes.io/name=stellar-operator",
+        "kubectl delete deployment/stellar-operator --cascade=foreground",
+    ] {
+        deployed.types(line);
+    }
+    deployed
+        .alone
+        .kubectl(&["delete", "--ignore-not-found", "-f", "-"], &deployed.manifests)
+        .ok("the rest");
+    deployed.types("kubectl label stellarnode/validator-1 seen=without-operator");
+    deployed.types("kubectl delete pod validator-1-0");
+    wait_for("Kubernetes to replace it", SOON, async || {
+        let phase = deployed.tries("kubectl get pod validator-1-0 -o jsonpath={.status.phase}");
+        (phase.stdout == "Running").then_some(())
+    })
+    .await;
+    let pods_without = deployed.validators_pods();
+    assert_ne!(pods_without, pods);
+
+    let again = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+    deployed.alone.kubectl(&again, &deployed.manifests).ok("apply again");
+    deployed.alone.rolled_out();
+    // It finds everything as it left it, and the address that changed meanwhile.
+    wait_for("the list to follow", SOON, async || {
+        let ips = deployed
+            .types("kubectl get pods -l app.kubernetes.io/name=stellar-node -o jsonpath={.items[*].status.podIP}");
+        let list = deployed
+            .tries("kubectl get configmap stellar-peers -o jsonpath={.data.KNOWN_PEERS}")
+            .stdout;
+        ips.split(' ').all(|ip| list.contains(&format!("{ip}:"))).then_some(())
+    })
+    .await;
+    deployed.both_know_each_other().await;
+    assert_eq!(deployed.restarts(), restarts, "nobody was restarted");
+    assert_eq!(deployed.validators_pods(), pods_without);
+
+    // Everything: the StellarNodes while the operator runs.
+    deployed.types("kubectl delete stellarnodes --all --timeout=60s");
+    wait_for("their StatefulSets to be gone", SOON, async || {
+        deployed
+            .types("kubectl get statefulsets -o name")
+            .is_empty()
+            .then_some(())
+    })
+    .await;
 }

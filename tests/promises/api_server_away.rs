@@ -76,3 +76,31 @@ async fn overloaded_with_429() {
 async fn watches_gone_with_410() {
     away("api-410", Fate::Refused(410), Duration::from_secs(20)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_by_three_seconds_a_call() {
+    let env = TestEnv::installed("api-slow").await;
+    let proxy = Proxy::start(env.cluster()).await;
+    let mut operator = env.replica_behind(&Options::default(), &proxy);
+    wait_for("the operator to be ready", SOON, async || {
+        operator.is_ready().await.then_some(())
+    })
+    .await;
+    let validators = Validators::new(4);
+    env.apply(&validators.manifests(1..=3));
+    env.settled(&FOUR[..3]).await;
+    env.without_turns().await;
+    let mut lives = env.recorder().history().lives();
+
+    // The Lease is renewed within its duration all the same.
+    proxy.judge(|_| Fate::Late(Duration::from_secs(3)));
+    env.apply(&validators.manifests([4]));
+    env.settled_within(&FOUR, SOON * 4).await;
+    env.without_turns_within(SOON * 4).await;
+    lives.values_mut().for_each(|count| *count += 1);
+    lives.insert("validator-4".to_owned(), 1);
+    let history = env.recorder().history();
+    assert_eq!(history.lives(), lives, "{history}");
+    let down = history.down_at_once(&[]);
+    assert!(down.len() <= 1, "down at once: {down:?}\n{history}");
+}

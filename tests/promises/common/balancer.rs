@@ -54,6 +54,12 @@ impl Balancer {
         self.known.lock().unwrap().replicas.push(Replica { webhook, probes });
     }
 
+    /// Has nothing to do with this replica any more.
+    pub(crate) fn remove(&self, replica: &Operator) {
+        let webhook = replica.webhook_port();
+        self.known.lock().unwrap().replicas.retain(|one| one.webhook != webhook);
+    }
+
     /// Waits until it has heard that so many replicas are ready, no more and no fewer.
     pub(crate) async fn hears_of(&self, replicas: usize) {
         let what = format!("the balancer to hear of {replicas} replicas");
@@ -95,10 +101,14 @@ async fn forward(listener: TcpListener, known: Arc<Mutex<Known>>) {
         let Some(port) = ready.get(turn % ready.len().max(1)).copied() else {
             continue;
         };
+        let others: Vec<u16> = ready.into_iter().filter(|other| *other != port).collect();
         tokio::spawn(async move {
-            // Where nobody listens any more the client's connection is closed, as a Service's would be refused.
-            if let Ok(mut replica) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
-                let _ = copy_bidirectional(&mut client, &mut replica).await;
+            // Whoever does not listen any more is passed over; where nobody does the client's connection is closed.
+            for port in [port].into_iter().chain(others) {
+                if let Ok(mut replica) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
+                    let _ = copy_bidirectional(&mut client, &mut replica).await;
+                    return;
+                }
             }
         });
     }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use stellar_k8s::labels;
 
 use super::operator::{Operator, Place, free_port, identity, log_file};
+use super::pair::{self, Pair};
 use super::{Cluster, Output, Proxy, Recorder, install, wait_for};
 
 /// How long the operator may take until it is ready.
@@ -54,6 +55,31 @@ impl Default for Options {
     }
 }
 
+/// Where an install is: what a replica has to know.
+#[derive(Clone, Debug)]
+pub(super) struct Site {
+    cluster: Cluster,
+    namespace: String,
+    directory: PathBuf,
+    pub(super) webhook_port: u16,
+}
+
+impl Site {
+    /// Starts a replica that listens on a port of its own.
+    pub(super) fn start(&self, options: &Options, listens_on: u16, api_server: Option<String>) -> Operator {
+        Operator::start(&Place {
+            cluster: &self.cluster,
+            namespace: &self.namespace,
+            directory: &self.directory,
+            called_at: self.webhook_port,
+            listens_on,
+            api_server,
+            arguments: &options.arguments,
+            unread_log: options.unread_log,
+        })
+    }
+}
+
 /// A namespace of its own with an operator for it. Dropped, it takes all of that away, also when the test fails; then the
 /// operator's log is printed.
 #[derive(Debug)]
@@ -63,6 +89,7 @@ pub(crate) struct TestEnv {
     directory: PathBuf,
     webhook_port: u16,
     operator: Option<Operator>,
+    pair: Option<Pair>,
     recorder: Recorder,
 }
 
@@ -70,9 +97,22 @@ impl TestEnv {
     /// Installs the manifests in a new namespace called after `name`, and waits until the operator there is ready.
     pub(crate) async fn start(name: &str, options: Options) -> Self {
         let mut env = Self::installed(name).await;
-        let operator = env.ready_replica(&options).await;
-        env.operator = Some(operator);
+        if pair::is_asked_for() {
+            env.pair = Some(Pair::start(env.site(), options).await);
+        } else {
+            let operator = env.ready_replica(&options).await;
+            env.operator = Some(operator);
+        }
         env
+    }
+
+    fn site(&self) -> Site {
+        Site {
+            cluster: self.cluster.clone(),
+            namespace: self.namespace.clone(),
+            directory: self.directory.clone(),
+            webhook_port: self.webhook_port,
+        }
     }
 
     /// Starts an operator of the test's own that the API server calls, and waits until it is ready.
@@ -100,6 +140,7 @@ impl TestEnv {
             directory,
             webhook_port,
             operator: None,
+            pair: None,
             recorder,
         };
         install::crd(&env.cluster);
@@ -123,16 +164,7 @@ impl TestEnv {
     }
 
     fn replica_at(&self, options: &Options, listens_on: u16, api_server: Option<String>) -> Operator {
-        Operator::start(&Place {
-            cluster: &self.cluster,
-            namespace: &self.namespace,
-            directory: &self.directory,
-            called_at: self.webhook_port,
-            listens_on,
-            api_server,
-            arguments: &options.arguments,
-            unread_log: options.unread_log,
-        })
+        self.site().start(options, listens_on, api_server)
     }
 
     /// A kubeconfig of the operator's account that leads through a proxy.
@@ -147,6 +179,7 @@ impl TestEnv {
     /// Takes the operator away, as a crash does.
     pub(crate) fn without_operator(&mut self) {
         self.operator = None;
+        self.pair = None;
     }
 
     /// The cluster, as its administrator sees it.
@@ -354,6 +387,7 @@ impl Drop for TestEnv {
             eprintln!("--- what happened to its pods ---\n{}", self.recorder.history());
         }
         self.operator = None;
+        self.pair = None;
         install::remove(&self.cluster, &self.namespace);
         let _ = std::fs::remove_dir_all(&self.directory);
     }

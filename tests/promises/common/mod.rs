@@ -10,6 +10,7 @@ mod kubectl;
 mod load;
 mod loss;
 mod operator;
+mod pair;
 mod proxy;
 mod recorder;
 mod second;

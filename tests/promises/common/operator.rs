@@ -145,6 +145,12 @@ impl Operator {
         assert!(status.success(), "the operator ended: {status}");
     }
 
+    /// Ends it as a crash does, where it stays.
+    pub(super) fn kill_now(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Ends it as a crash does.
     pub(crate) fn kill(self) {
         drop(self);
@@ -165,8 +171,7 @@ pub(crate) fn log_file(directory: &Path) -> PathBuf {
 
 impl Drop for Operator {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill_now();
     }
 }
 

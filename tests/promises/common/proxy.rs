@@ -4,6 +4,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -33,6 +34,8 @@ pub(crate) enum Fate {
     AnswerLost,
     /// It is answered with this status, and not forwarded.
     Refused(u16),
+    /// It is forwarded after so long.
+    Late(Duration),
 }
 
 /// A request as a fault looks at it.
@@ -146,6 +149,10 @@ async fn forward(State(forwarder): State<Arc<Forwarder>>, request: Request) -> R
             forwarder.lose().await
         }
         Fate::Refused(status) => refusal(status),
+        Fate::Late(how_long) => {
+            tokio::time::sleep(how_long).await;
+            forwarder.pass(parts, &call).await
+        }
     }
 }
 

@@ -1,0 +1,43 @@
+//! What the operator made is deleted by somebody: it comes back, and nobody is restarted for it.
+
+use crate::common::{Options, TestEnv, wait_for};
+use crate::four::{SOON, a_fifth_joins, assert_lives, at_rest};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleted_they_come_back() {
+    let env = TestEnv::start("deleted", Options::default()).await;
+    let (_, lives) = at_rest(&env).await;
+    for object in [
+        "service/validator-1",
+        "configmap/validator-1-config",
+        "poddisruptionbudget/stellar-peers",
+        "configmap/stellar-peers",
+    ] {
+        let before = env.get(object).unwrap_or_else(|| panic!("there is no {object}"))["metadata"]["uid"].clone();
+        env.kubectl(&["delete", object]).ok(object);
+        wait_for(&format!("another {object}"), SOON, async || {
+            (env.get(object)?["metadata"]["uid"] != before).then_some(())
+        })
+        .await;
+    }
+    assert_lives(&env, &lives).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_secret_with_the_certificate_too() {
+    let env = TestEnv::start("secret-deleted", Options::default()).await;
+    let (validators, lives) = at_rest(&env).await;
+    let secret = "secret/stellar-operator-webhook-cert";
+    let before = env.get(secret).expect("it is there")["metadata"]["uid"].clone();
+    env.kubectl(&["delete", secret]).ok("delete");
+    wait_for("another", SOON, async || {
+        (env.get(secret)?["metadata"]["uid"] != before).then_some(())
+    })
+    .await;
+    wait_for("a review", SOON, async || {
+        let label = ["label", "stellarnode/validator-1", "round=next", "--overwrite"];
+        env.kubectl(&label).success.then_some(())
+    })
+    .await;
+    a_fifth_joins(&env, &validators, lives).await;
+}

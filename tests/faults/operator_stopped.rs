@@ -1,0 +1,96 @@
+//! The operator is told to end, or stopped for longer than its Lease, in the middle of a rollout: another goes on where it was.
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::common::{Operator, Options, TestEnv, Validators, free_port, wait_for};
+use crate::four::{FOUR, Lives, SOON, assert_lives, at_rest};
+
+/// All four get a new version in one apply.
+fn change(env: &TestEnv, validators: &Validators) {
+    let nodes: Vec<_> = (1..=4)
+        .map(|number| {
+            let mut node = validators.node(number);
+            node["spec"]["version"] = json!("27.0.0");
+            node
+        })
+        .collect();
+    env.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": nodes }).to_string());
+}
+
+/// Waits until somebody is down for it.
+async fn first_is_down(env: &TestEnv, before: &Lives) {
+    wait_for("the first restart", SOON, async || {
+        (env.recorder().history().downs().values().sum::<usize>() > downs(before)).then_some(())
+    })
+    .await;
+}
+
+fn downs(lives: &Lives) -> usize {
+    lives.values().sum::<usize>() - lives.len()
+}
+
+async fn each_once(env: &TestEnv, mut lives: Lives) {
+    wait_for("all to have the new version", SOON * 2, async || {
+        let new = |name: &&str| {
+            let pod = env.get(&format!("pod/{name}-0"));
+            pod.is_some_and(|pod| {
+                pod["spec"]["containers"][0]["image"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .ends_with(":27.0.0")
+            })
+        };
+        FOUR.iter().all(new).then_some(())
+    })
+    .await;
+    lives.values_mut().for_each(|count| *count += 1);
+    assert_lives(env, &lives).await;
+}
+
+fn signal(operator: &Operator, signal: &str) {
+    let pid = operator.pid().to_string();
+    assert!(
+        Command::new("kill")
+            .args([signal, &pid])
+            .status()
+            .expect("kill")
+            .success()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_to_end_in_the_middle_of_a_rollout() {
+    let env = TestEnv::installed("term").await;
+    let first = env.ready_replica(&Options::default()).await;
+    let (validators, lives) = at_rest(&env).await;
+    change(&env, &validators);
+    first_is_down(&env, &lives).await;
+    first.terminate().await;
+    let _second = env.ready_replica(&Options::default()).await;
+    each_once(&env, lives).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopped_for_longer_than_its_lease() {
+    let env = TestEnv::installed("stopped").await;
+    let options = Options::default().with("--lease-duration", "3s");
+    let first = env.ready_replica(&options).await;
+    let (validators, lives) = at_rest(&env).await;
+    let second = env.replica(&options, free_port());
+    change(&env, &validators);
+    first_is_down(&env, &lives).await;
+    // The webhook is behind the first, so nothing is created while it is stopped.
+    signal(&first, "-STOP");
+    wait_for("the second to lead", SOON, async || second.leads().await.then_some(())).await;
+    // It goes on in the middle of what the second does, and believes to lead until it is told otherwise.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    signal(&first, "-CONT");
+    each_once(&env, lives).await;
+    wait_for("the first to follow", SOON, async || {
+        (!first.leads().await).then_some(())
+    })
+    .await;
+}

@@ -1,0 +1,113 @@
+//! What happens to pods without anybody's doing: readiness that comes and goes, a node that is gone, an address that somebody
+//! else has now.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::common::{Options, TestEnv, wait_for};
+use crate::four::{FOUR, SOON, assert_lives, at_rest, lose};
+
+fn list_version(env: &TestEnv) -> String {
+    env.get("configmap/stellar-peers").expect("the list")["metadata"]["resourceVersion"].to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_that_comes_and_goes_writes_nothing() {
+    let env = TestEnv::start("flapping", Options::default()).await;
+    let (_, lives) = at_rest(&env).await;
+    let version = list_version(&env);
+    for round in 0..10 {
+        for word in ["False", "True"] {
+            let condition = json!({ "type": "Ready", "status": word, "reason": format!("Round{round}") });
+            let patch = json!({ "status": { "conditions": [condition] } }).to_string();
+            env.kubectl(&[
+                "patch",
+                "pod/validator-1-0",
+                "--subresource=status",
+                "--type=strategic",
+                "-p",
+                &patch,
+            ])
+            .ok("readiness");
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
+    assert_lives(&env, &lives).await;
+    assert_eq!(list_version(&env), version, "the list was not written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_gone_takes_its_pods_and_nobody_is_restarted_for_it() {
+    let env = TestEnv::start("node-gone", Options::default()).await;
+    let (_, mut lives) = at_rest(&env).await;
+    let node = env.get("pod/validator-1-0").expect("it runs")["spec"]["nodeName"]
+        .as_str()
+        .expect("bound")
+        .to_owned();
+    let object = env.kubectl(&["get", "node", &node, "-o", "json"]).ok("the node");
+    for name in FOUR {
+        let there = env.get(&format!("pod/{name}-0")).expect("it runs")["spec"]["nodeName"] == *node;
+        *lives.get_mut(name).expect("it is there") += usize::from(there);
+    }
+    env.kubectl(&["delete", "node", &node]).ok("the node");
+    // Kubernetes takes a minute to give up its pods.
+    wait_for("its pods to be somewhere else", SOON * 2, async || {
+        let elsewhere = |name: &&str| {
+            env.get(&format!("pod/{name}-0")).is_some_and(|pod| {
+                let bound = pod["spec"]["nodeName"].as_str();
+                bound.is_some_and(|bound| bound != node)
+            })
+        };
+        (FOUR.iter().all(elsewhere) && Some(env.peers()) == env.addresses(&FOUR)).then_some(())
+    })
+    .await;
+    let mut object: serde_json::Value = serde_json::from_str(&object).expect("JSON");
+    object["metadata"] = json!({
+        "name": node, "labels": object["metadata"]["labels"], "annotations": object["metadata"]["annotations"],
+    });
+    env.kubectl_with(&["create", "-f", "-"], &object.to_string())
+        .ok("the node again");
+    // Several at once may be down by the loss of a node; none by us.
+    env.without_turns().await;
+    let history = env.recorder().history();
+    assert_eq!(history.lives(), lives, "{history}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_somebody_else_has_now_leaves_the_list() {
+    let env = TestEnv::start("address-reused", Options::default()).await;
+    let (_, mut lives) = at_rest(&env).await;
+    let address = env.pod_ip(FOUR[0]).expect("it runs");
+    lose(&env, FOUR[0], &mut lives).await;
+    let stranger = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "stranger" },
+        "spec": {
+            "securityContext": { "runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": { "type": "RuntimeDefault" } },
+            "containers": [{
+                "name": "any", "image": "any:1",
+                "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
+            }],
+        },
+    });
+    env.kubectl_with(&["create", "-f", "-"], &stranger.to_string())
+        .ok("a pod");
+    wait_for("it to run", SOON, async || {
+        let pod = env.get("pod/stranger")?;
+        (pod["status"]["phase"] == "Running").then_some(())
+    })
+    .await;
+    let patch = json!({ "status": { "podIP": address, "podIPs": [{ "ip": address }] } }).to_string();
+    env.kubectl(&[
+        "patch",
+        "pod/stranger",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &patch,
+    ])
+    .ok("its address");
+    lose(&env, FOUR[1], &mut lives).await;
+    assert!(!env.peers().contains(&format!("{address}:11625")));
+    assert_lives(&env, &lives).await;
+}
