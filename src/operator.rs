@@ -163,25 +163,43 @@ async fn lead(keeper: Keeper, client: Client, config: ControllerConfig, known: A
     tokio::join!(keeper.run(), control);
 }
 
-/// Waits until the CRD is installed and established, saying so once.
+/// What is known of the CRD.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Crd {
+    Unreadable,
+    Missing,
+    NotEstablished,
+    Established,
+}
+
+/// Waits until the CRD is installed and established, and says what it waits for, once for each.
 async fn wait_for_crd(client: &Client) {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let mut told = false;
+    let mut told = None;
     loop {
-        match deadline(api.get_opt(labels::CRD_NAME)).await {
-            Ok(Some(crd)) if is_established(&crd) => return,
-            Ok(_) if told => {}
-            Ok(_) => error!(
+        let answer = deadline(api.get_opt(labels::CRD_NAME)).await;
+        let now = match &answer {
+            Err(_) => Crd::Unreadable,
+            Ok(None) => Crd::Missing,
+            Ok(Some(crd)) if is_established(crd) => Crd::Established,
+            Ok(Some(_)) => Crd::NotEstablished,
+        };
+        let changed = told != Some(now);
+        match answer {
+            Ok(_) if now == Crd::Established => return,
+            Ok(_) if changed && now == Crd::Missing => error!(
                 crd = labels::CRD_NAME,
                 "not installed; waiting: kubectl apply --server-side -f manifests/crd/stellarnodes.yaml"
             ),
-            Err(error) => error!(
+            Ok(_) if changed => info!(crd = labels::CRD_NAME, "installed, not established yet; waiting"),
+            Err(error) if changed => error!(
                 crd = labels::CRD_NAME,
                 error = &error as &dyn std::error::Error,
                 "cannot be read; tried again"
             ),
+            Ok(_) | Err(_) => {}
         }
-        told = true;
+        told = Some(now);
         tokio::time::sleep(CRD_POLL).await;
     }
 }

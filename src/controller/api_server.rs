@@ -4,8 +4,6 @@
 //! which judges: it reads, writes what differs, and removes what its node has no use for any more. There are no turns here:
 //! these take no part in consensus, and a Deployment replaces its pods itself.
 
-use std::time::Duration;
-
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -15,7 +13,8 @@ use serde_json::{Value, json};
 
 use super::apply::{self, ApplyError};
 use super::convert::is_ours;
-use super::node_report::{NodeReport, invalid, not_ours};
+use super::node_report::{NodeReport, invalid, not_ours, refused};
+use super::reconciler::OUTSIDE;
 use super::report::Finding;
 use super::resources::api_server::{self, ApiServerObjects};
 use super::resources::{self, BuildError};
@@ -24,10 +23,6 @@ use super::volume::{self, Maker, is_final};
 use crate::api::{ApiError, deadline};
 use crate::crd::StellarNode;
 use crate::labels;
-
-/// How soon what the API server refused is tried again: something outside the StellarNode must change first, such as a
-/// quota.
-const REFUSED: Duration = Duration::from_secs(60);
 
 /// Reconciles one Horizon or SorobanRpc.
 ///
@@ -52,7 +47,7 @@ pub(super) async fn reconcile(node: &StellarNode, client: &Client) -> Result<(No
         }
         Err(ApplyError::NotOurs(object)) => {
             let report = standing_still(not_ours(objects.replicas, &object), &objects.endpoint);
-            (report, Action::await_change())
+            (report, Action::requeue(OUTSIDE))
         }
         Err(ApplyError::Api(ApiError::Refused(status))) if is_final(status.code) => {
             tracing::warn!(
@@ -62,23 +57,10 @@ pub(super) async fn reconcile(node: &StellarNode, client: &Client) -> Result<(No
                 "the API server refuses its objects"
             );
             let report = refused(objects.replicas, scope.ready().await?, &status.message);
-            (standing_still(report, &objects.endpoint), Action::requeue(REFUSED))
+            (standing_still(report, &objects.endpoint), Action::requeue(OUTSIDE))
         }
         Err(error) => return Err(error),
     })
-}
-
-fn refused(replicas: i32, ready_replicas: i32, message: &str) -> NodeReport {
-    let message = format!("the API server refuses its objects: {message}");
-    NodeReport {
-        replicas,
-        ready_replicas,
-        endpoint: None,
-        conditions: vec![
-            Finding::new("Ready", false, "Degraded", message.clone()),
-            Finding::new("Degraded", true, "Refused", message),
-        ],
-    }
 }
 
 /// Adds that nothing is being rolled out, and where it serves if it does.
@@ -184,7 +166,7 @@ impl<'a> Scope<'a> {
         Ok(Written {
             next: volume_refused
                 .as_ref()
-                .map_or_else(Action::await_change, |_| Action::requeue(REFUSED)),
+                .map_or_else(Action::await_change, |_| Action::requeue(OUTSIDE)),
             deployment,
             volume_refused,
         })

@@ -114,10 +114,6 @@ fn convert_workload(object: &StatefulSet) -> Workload {
     let status = object.status.as_ref();
     let template = spec.map(|spec| &spec.template);
     let template_annotations = template.and_then(|template| template.metadata.as_ref()?.annotations.as_ref());
-    let strategy = spec.and_then(|spec| spec.update_strategy.as_ref());
-    let partition = strategy
-        .and_then(|strategy| strategy.rolling_update.as_ref()?.partition)
-        .unwrap_or(0);
     let init_containers = template.and_then(|template| template.spec.as_ref()?.init_containers.as_ref());
     Workload {
         name: object.name_any(),
@@ -126,8 +122,7 @@ fn convert_workload(object: &StatefulSet) -> Workload {
         replicas: spec.and_then(|spec| spec.replicas).unwrap_or(1),
         observed: status.and_then(|status| status.observed_generation) == object.metadata.generation,
         update_revision: status.and_then(|status| status.update_revision.clone()),
-        waits_for_person: partition > 0
-            || strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("OnDelete")),
+        waits_for_person: leaves_updates_to_a_person(object),
         convertible: false,
         reports: init_containers.is_some_and(|all| all.iter().any(|one| one.name == labels::RENDER_CONTAINER)),
         spec_hash: template_annotations.and_then(|annotations| annotations.get(labels::SPEC_HASH).cloned()),
@@ -138,6 +133,13 @@ fn convert_workload(object: &StatefulSet) -> Workload {
             .and_then(|time| time.parse().ok()),
         assumed: json_annotation(annotations, labels::LOADED_PEERS),
     }
+}
+
+/// Whether a StatefulSet's update strategy leaves it to a person when its pod is replaced.
+pub fn leaves_updates_to_a_person(object: &StatefulSet) -> bool {
+    let strategy = object.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref());
+    let partition = strategy.and_then(|strategy| strategy.rolling_update.as_ref()?.partition);
+    partition.unwrap_or(0) > 0 || strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("OnDelete"))
 }
 
 /// Whether labels say that an object is managed by us.

@@ -53,6 +53,20 @@ pub(super) fn not_ours(replicas: i32, object: &str) -> NodeReport {
     }
 }
 
+/// The API server refuses one of its objects, for a reason that lies outside of its spec.
+pub(super) fn refused(replicas: i32, ready_replicas: i32, message: &str) -> NodeReport {
+    let message = format!("the API server refuses its objects: {message}");
+    NodeReport {
+        replicas,
+        ready_replicas,
+        endpoint: None,
+        conditions: vec![
+            Finding::new("Ready", false, "Degraded", message.clone()),
+            Finding::new("Degraded", true, "Refused", message),
+        ],
+    }
+}
+
 /// Nothing can be built from its spec.
 pub(super) fn invalid(error: &resources::BuildError, replicas: i32, ready_replicas: i32) -> NodeReport {
     let mut message = error.to_string();

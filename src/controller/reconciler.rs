@@ -16,7 +16,7 @@ use kube::{Api, Client, Resource as _, ResourceExt as _};
 use super::api_server;
 use super::apply::{self, ApplyError};
 use super::convert::is_ours;
-use super::node_report::{NodeReport, invalid, not_ours, seed_in_use};
+use super::node_report::{NodeReport, invalid, not_ours, refused, seed_in_use};
 use super::objects::GuardedNode;
 use super::own_writes::OwnWrites;
 use super::resources::{self, BuildSettings, ValidatorObjects};
@@ -24,8 +24,8 @@ use super::running::{Running, built_from, endpoint, ready_replicas};
 use super::seeds::{self, Claims};
 use super::status;
 use super::takeover;
-use super::volume::{self, Maker};
-use crate::api::deadline;
+use super::volume::{self, Maker, is_final};
+use crate::api::{ApiError, deadline};
 use crate::crd::{NodeType, StellarNode};
 use crate::{clock, labels};
 
@@ -33,6 +33,9 @@ use crate::{clock, labels};
 const RETRY: Duration = Duration::from_secs(2);
 /// How often a validator that waits for another to stop is looked at.
 const WAITING: Duration = Duration::from_secs(5);
+/// How soon it is looked again where something outside the StellarNode must change first, of which no watch tells: a quota,
+/// somebody else's object.
+pub(super) const OUTSIDE: Duration = Duration::from_secs(60);
 
 /// What every reconcile needs.
 pub struct Context {
@@ -115,8 +118,20 @@ async fn validator(node: &StellarNode, context: &Context) -> Result<(NodeReport,
             Action::await_change(),
         ),
         Ok(objects) => match apply_objects(node, &objects, context).await {
-            Err(ApplyError::NotOurs(object)) => (not_ours(objects.replicas, &object), Action::await_change()),
+            Err(ApplyError::NotOurs(object)) => (not_ours(objects.replicas, &object), Action::requeue(OUTSIDE)),
             Err(ApplyError::SeedInUse(other)) => (seed_in_use(&other), Action::requeue(WAITING)),
+            Err(ApplyError::Api(ApiError::Refused(status))) if is_final(status.code) => {
+                let name = node.name_any();
+                let namespace = node.namespace().unwrap_or_default();
+                tracing::warn!(
+                    validator = name,
+                    namespace,
+                    error = status.message,
+                    "the API server refuses its objects"
+                );
+                let ready = stored(node, &context.client).await?.as_ref().map_or(0, ready_replicas);
+                (refused(objects.replicas, ready, &status.message), Action::requeue(OUTSIDE))
+            }
             report => (report?, Action::await_change()),
         },
     };
@@ -132,8 +147,7 @@ async fn apply_objects(
     let client = &context.client;
     let namespace = node.namespace().unwrap_or_default();
     apply::ensure::<Service>(client, &namespace, &objects.service).await?;
-    let stateful_sets: Api<StatefulSet> = Api::namespaced(client.clone(), &namespace);
-    let stored = deadline(stateful_sets.get_opt(&node.name_any())).await?;
+    let stored = stored(node, client).await?;
     if objects.replicas > 0 && stored.as_ref().is_none_or(|stored| !runs(stored)) {
         check_seed(node, context).await?;
     }
@@ -168,6 +182,13 @@ async fn apply_objects(
         ..Running::new(node, objects.replicas, Some(&stored))
     };
     Ok(running.report())
+}
+
+/// The StatefulSet of a validator's name.
+async fn stored(node: &StellarNode, client: &Client) -> Result<Option<StatefulSet>, ApplyError> {
+    let namespace = node.namespace().unwrap_or_default();
+    let api: Api<StatefulSet> = Api::namespaced(client.clone(), &namespace);
+    Ok(deadline(api.get_opt(&node.name_any())).await?)
 }
 
 /// Creates the StatefulSet. Where its pod runs already, it gets the template of that, so that nobody goes down for it.
@@ -224,9 +245,7 @@ async fn leave_running(
     error: &resources::BuildError,
     client: &Client,
 ) -> Result<NodeReport, ApplyError> {
-    let namespace = node.namespace().unwrap_or_default();
-    let stateful_sets: Api<StatefulSet> = Api::namespaced(client.clone(), &namespace);
-    let stored = deadline(stateful_sets.get_opt(&node.name_any())).await?;
+    let stored = stored(node, client).await?;
     let Some(stored) = stored.filter(|stored| is_ours(stored.labels())) else {
         return Ok(invalid(error, 0, 0));
     };

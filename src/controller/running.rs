@@ -6,6 +6,7 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt as _;
 
+use super::convert;
 use super::node_report::NodeReport;
 use super::report::Finding;
 use super::resources;
@@ -98,8 +99,14 @@ impl<'a> Running<'a> {
         };
         let status = stored.status.clone().unwrap_or_default();
         let observed = status.observed_generation >= stored.metadata.generation;
-        if !observed || status.replicas != self.replicas || status.current_revision != status.update_revision {
+        // With `OnDelete` the current revision never catches up: the pods of the update revision tell.
+        let to_a_person = convert::leaves_updates_to_a_person(stored);
+        let outdated = status.current_revision != status.update_revision;
+        if !observed || status.replicas != self.replicas || (outdated && !to_a_person) {
             finding(true, "RollingOut", "its pod is being made that of its StatefulSet")
+        } else if outdated && status.updated_replicas.unwrap_or(0) < self.replicas {
+            let message = "its StatefulSet's updateStrategy leaves it to a person to delete the pod";
+            finding(false, "WaitsForPerson", message)
         } else if self.replicas > 0 && built_from(stored) != Some(resources::spec_hash(&self.node.spec).as_str()) {
             finding(
                 false,
@@ -114,6 +121,7 @@ impl<'a> Running<'a> {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::apps::v1::StatefulSetUpdateStrategy;
     use serde_json::{Value, json};
 
     use super::*;
@@ -130,8 +138,8 @@ mod tests {
         .unwrap()
     }
 
-    fn told(node: &StellarNode, replicas: i32, hash: &str, status: &Value) -> Vec<(&'static str, bool, &'static str)> {
-        let stored: StatefulSet = serde_json::from_value(json!({
+    fn stored_with(hash: &str, status: &Value) -> StatefulSet {
+        serde_json::from_value(json!({
             "metadata": { "generation": 2 },
             "spec": {
                 "selector": {}, "serviceName": "s",
@@ -139,8 +147,11 @@ mod tests {
             },
             "status": status,
         }))
-        .unwrap();
-        let report = Running::new(node, replicas, Some(&stored)).report();
+        .unwrap()
+    }
+
+    fn told(node: &StellarNode, replicas: i32, hash: &str, status: &Value) -> Vec<(&'static str, bool, &'static str)> {
+        let report = Running::new(node, replicas, Some(&stored_with(hash, status))).report();
         let finding = |one: Finding| (one.r#type, one.status, one.reason);
         report.conditions.into_iter().map(finding).collect()
     }
@@ -188,6 +199,17 @@ mod tests {
                 ("Progressing", progressing.0, progressing.1),
             ];
             assert_eq!(told(&runs, 1, hash, &status), expected, "{status}");
+        }
+        for (updated, reason) in [(0, "WaitsForPerson"), (1, "RolloutComplete")] {
+            let mut status = status(2, 1, 1, "b");
+            status["updatedReplicas"] = json!(updated);
+            let mut stored = stored_with(&hash, &status);
+            stored.spec.as_mut().unwrap().update_strategy = Some(StatefulSetUpdateStrategy {
+                type_: Some("OnDelete".to_owned()),
+                rolling_update: None,
+            });
+            let report = Running::new(&runs, 1, Some(&stored)).report();
+            assert_eq!(report.conditions[1].reason, reason);
         }
         let expected = |what| {
             [
