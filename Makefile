@@ -2,7 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test check cluster-tests oldest fuzz faults leaders-killed soak scale generate up down
 
-# Everything is built before a cluster is there, with progress.
+# Everything is built before a cluster is there, with progress. Always of the whole workspace: cargo would build a part of it
+# with other features of its libraries, and so everything twice.
 BUILD = cargo build --workspace
 
 help: ## Print this list
@@ -14,7 +15,7 @@ demo: ## Show the whole product on a control plane of its own (about 2 minutes, 
 
 test: check ## Everything that CI runs: rules, simulation, and every promise on a control plane of its own
 	cargo test --workspace --lib --bins --test https --test render_config --test image --test simulation --test fuzz
-	cargo test --doc
+	cargo test --workspace --doc
 	@$(MAKE) --no-print-directory cluster-tests
 	@$(MAKE) --no-print-directory oldest
 
@@ -28,17 +29,17 @@ check: ## Format, lints, documentation, generated files
 cluster-tests: ## The tests that need a control plane, alone
 	@cargo build --workspace --tests
 	@tests/tools/build >/dev/null
-	@CLUSTER_AUDIT=1 PATH=$$(tests/tools/build):$$PATH tests/cluster/with sh -c 'cargo test --test promises -- --test-threads 6 && \
-	  cargo test --test rights && cargo test --test alone -- --test-threads 1 && cargo test --test manifests -- --test-threads 1 && cargo test --test webhook'
+	@CLUSTER_AUDIT=1 PATH=$$(tests/tools/build):$$PATH tests/cluster/with sh -c 'cargo test --workspace --test promises -- --test-threads 6 && \
+	  cargo test --workspace --test rights && cargo test --workspace --test alone -- --test-threads 1 && cargo test --workspace --test manifests -- --test-threads 1 && cargo test --workspace --test webhook'
 
 oldest: ## The installs and the two scenarios on the oldest Kubernetes that is supported
 	@cargo build --workspace --tests
 	@tests/tools/build >/dev/null
 	@CLUSTER_KUBERNETES=1.34 PATH=$$(tests/tools/build):$$PATH tests/cluster/with sh -c 'kubectl version 2>/dev/null | grep "Server Version: v1.34" && \
-	  cargo test --test promises -- validator_joins validator_suspended only_ca_bundle && cargo test --test manifests -- --test-threads 1 accepted lifecycle'
+	  cargo test --workspace --test promises -- validator_joins validator_suspended only_ca_bundle && cargo test --workspace --test manifests -- --test-threads 1 accepted lifecycle'
 
 fuzz: ## A million inputs for the webhook that nobody should send (about 5 minutes, warm)
-	STELLAR_FUZZ_INPUTS=$${STELLAR_FUZZ_INPUTS:-1000000} cargo test --release --test fuzz -- --nocapture
+	STELLAR_FUZZ_INPUTS=$${STELLAR_FUZZ_INPUTS:-1000000} cargo test --workspace --release --test fuzz -- --nocapture
 
 faults: ## Each fault of docs/faults.md, and what was seen (about 25 minutes)
 	@cargo build --workspace --tests
@@ -48,16 +49,16 @@ faults: ## Each fault of docs/faults.md, and what was seen (about 25 minutes)
 leaders-killed: ## The promises with two replicas each, of which the leader is killed at random all the time (about 10 minutes)
 	@cargo build --workspace --tests
 	@tests/tools/build >/dev/null
-	@STELLAR_TEST_KILL_LEADERS=1 PATH=$$(tests/tools/build):$$PATH tests/cluster/with cargo test --test promises -- --test-threads 5
+	@STELLAR_TEST_KILL_LEADERS=1 PATH=$$(tests/tools/build):$$PATH tests/cluster/with cargo test --workspace --test promises -- --test-threads 5
 
 soak: ## Five minutes left alone, twenty nodes at rest, power cuts with late kubelets, with the waits that are shipped (about 9 minutes)
 	@cargo build --workspace --tests
-	@CLUSTER_AUDIT=1 tests/cluster/with cargo test --test soak -- --test-threads 4 --nocapture
+	@CLUSTER_AUDIT=1 tests/cluster/with cargo test --workspace --test soak -- --test-threads 4 --nocapture
 
 scale: ## Figures with 10 and with 1,000 validators, or SCALE_VALIDATORS (about 15 minutes)
 	@cargo build --workspace
 	@cargo build --release --bins --test scale
-	@CLUSTER_AUDIT=1 tests/cluster/with cargo test --release --test scale -- --test-threads 1 --nocapture
+	@CLUSTER_AUDIT=1 tests/cluster/with cargo test --workspace --release --test scale -- --test-threads 1 --nocapture
 
 generate: ## Write the generated files anew
 	@$(BUILD)

@@ -65,7 +65,8 @@ fn subject(request: &Request<'_>) -> Result<Option<(Value, Option<Value>)>, BadR
     Ok(Some((object, old)))
 }
 
-fn is_known(request: &Request<'_>) -> bool {
+/// Whether there are rules for objects of this kind.
+pub(super) fn is_known(request: &Request<'_>) -> bool {
     matches!(
         (request.kind.group.as_ref(), request.kind.kind.as_ref()),
         (labels::GROUP, labels::KIND) | ("apps", "StatefulSet")

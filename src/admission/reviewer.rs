@@ -34,6 +34,8 @@ pub struct Facts {
     pub name: String,
     /// Whether the object was allowed; none where nothing was decided.
     pub allowed: Option<bool>,
+    /// Whether there are no rules for an object of its kind.
+    pub unknown_kind: bool,
     /// `response.status.code` of a denial.
     pub code: Option<u16>,
 }

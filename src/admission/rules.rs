@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::context::Context;
-use super::decide::{decide_mutate, decide_validate};
+use super::decide::{decide_mutate, decide_validate, is_known};
 use super::review::{self, BadReview, Response, Review};
 use super::reviewer::{Answer, Facts, Reviewer};
 
@@ -74,6 +74,7 @@ fn facts_of(review: &Review<'_>) -> Facts {
         namespace: request.namespace.as_deref().unwrap_or_default().to_owned(),
         name: request.name.as_deref().unwrap_or_default().to_owned(),
         allowed: None,
+        unknown_kind: !is_known(request),
         code: None,
     }
 }

@@ -363,6 +363,7 @@ fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<(), Refusal> {
 
 fn outcome_of(answer: &Answer) -> Outcome {
     match answer.facts.allowed {
+        Some(_) if answer.facts.unknown_kind => Outcome::UnknownKind,
         Some(true) => Outcome::Allowed,
         Some(false) => Outcome::Denied,
         None => Outcome::Undecided,

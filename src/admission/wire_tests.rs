@@ -216,6 +216,7 @@ fn what_must_always_pass_does() {
             .unwrap()
             .contains("no rules for Pod")
     );
+    assert!(rules().validate(unknown.to_string().as_bytes()).facts.unknown_kind);
     assert_eq!(validated(&request("UPDATE", &bad, &validator("v1")))["allowed"], false);
 }
 

@@ -33,6 +33,8 @@ pub enum Outcome {
     Allowed,
     /// The object was refused.
     Denied,
+    /// The object is of a kind that there are no rules for: it was allowed, and should not have been sent.
+    UnknownKind,
     /// It was no review, or could not be decided: the API server does as the failure policy says.
     Undecided,
 }
@@ -43,6 +45,7 @@ impl Outcome {
         match self {
             Self::Allowed => "allowed",
             Self::Denied => "denied",
+            Self::UnknownKind => "unknown_kind",
             Self::Undecided => "undecided",
         }
     }
@@ -83,6 +86,7 @@ pub struct Metrics {
     discovery_failures: Counter,
     review_time: Family<Path, Histogram, fn() -> Histogram>,
     certificates: Family<Kept, Gauge>,
+    certificate_failures: Counter,
     calls: Family<Call, Counter>,
     reviews: Family<Review, Counter>,
     restarts: Family<Restart, Counter>,
@@ -147,6 +151,12 @@ impl Metrics {
             Unit::Seconds,
             certificates.clone(),
         );
+        let certificate_failures = Counter::default();
+        registry.register(
+            "certificate_failures",
+            "Looks at the webhook's certificate or at its registrations that failed; they are tried again",
+            certificate_failures.clone(),
+        );
         let calls = Family::<Call, Counter>::default();
         registry.register(
             "api_calls",
@@ -170,6 +180,7 @@ impl Metrics {
             discovery_failures,
             review_time,
             certificates,
+            certificate_failures,
             calls,
             reviews,
             restarts,
@@ -212,6 +223,11 @@ impl Metrics {
     pub fn certificate_expires(&self, which: &'static str, when: Timestamp) {
         let kept = Kept { certificate: which };
         self.certificates.get_or_create(&kept).set(when.as_second());
+    }
+
+    /// Counts a look at the certificate or its registrations that failed.
+    pub fn certificate_failed(&self) {
+        self.certificate_failures.inc();
     }
 
     fn called(&self, call: &Call) {

@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 use super::ca_bundle::{Configurations, Found};
 use super::certificate::{Certificate, CertificateError};
 use super::issue::IssueError;
-use super::material::Material;
+use super::material::{Material, MaterialError};
 use super::plan::{self, Policy, Step};
 use super::serving::{Serving, ServingError};
 use super::store::{Store, StoreError};
@@ -62,6 +62,9 @@ pub enum UpkeepError {
         #[source]
         source: ApiError,
     },
+    /// What the Secret holds is no certificate; what is served stays until the keeper has replaced it.
+    #[error("the certificate Secret cannot be used")]
+    Unusable(#[source] MaterialError),
     /// The certificate cannot be served.
     #[error("cannot serve the certificate")]
     Serving(#[from] ServingError),
@@ -105,8 +108,8 @@ impl Source {
                     chain: material.leaf.certificate.pem,
                     key: material.leaf.key,
                 })),
-                // The keeper replaces what cannot be used; until then the old is served.
-                Ok(None) | Err(_) => Ok(None),
+                Ok(None) => Ok(None),
+                Err(error) => Err(UpkeepError::Unusable(error)),
             },
             Self::Files { cert, key, ca } => Ok(Some(Wanted {
                 chain: read_file(cert).await?,
@@ -168,14 +171,13 @@ impl Follower {
             return Ok(());
         };
         if self.serving.offer(&wanted.chain, &wanted.key)? {
-            let leaf = Certificate::parse(&wanted.chain).map(|leaf| leaf.expires);
-            let expires = leaf.as_ref().map(ToString::to_string).unwrap_or_default();
+            let leaf = Certificate::parse(&wanted.chain).ok();
+            let expires = leaf.as_ref().map(|leaf| leaf.expires.to_string()).unwrap_or_default();
             info!(expires, "serving a new certificate");
-            let ca = wanted.bundle.as_deref().map(Certificate::parse);
-            let ca = ca.and_then(Result::ok).map(|ca| ca.expires);
-            for (which, expires) in [("leaf", leaf.ok()), ("ca", ca)] {
-                if let Some(expires) = expires {
-                    metrics::get().certificate_expires(which, expires);
+            let ca = leaf.as_ref().and_then(|leaf| signer(leaf, wanted.bundle.as_deref()?));
+            for (which, certificate) in [("leaf", &leaf), ("ca", &ca)] {
+                if let Some(certificate) = certificate {
+                    metrics::get().certificate_expires(which, certificate.expires);
                 }
             }
         }
@@ -343,6 +345,7 @@ impl Pace {
                     error!("{doing}: {text}");
                 }
                 self.last = Some(text);
+                metrics::get().certificate_failed();
                 self.failures = self.failures.saturating_add(1);
             }
         }
@@ -354,6 +357,12 @@ impl Pace {
         )
         .await;
     }
+}
+
+/// The authority of a bundle that signed `leaf`: while one is rotated the bundle holds others, too.
+fn signer(leaf: &Certificate, bundle: &str) -> Option<Certificate> {
+    let authorities = Certificate::parse_all(bundle).ok()?;
+    authorities.into_iter().find(|authority| leaf.is_signed_by(authority))
 }
 
 /// An error with everything that caused it, on one line.
@@ -388,5 +397,33 @@ async fn read_bundle(path: &PathBuf) -> Result<String, UpkeepError> {
             path: path.clone(),
             source,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::super::plan::{Policy, Step, after};
+    use super::*;
+
+    #[test]
+    fn the_authority_that_is_watched_is_the_one_that_signed() {
+        let policy = Policy {
+            names: ["webhook.ns.svc".to_owned()].into(),
+            leaf_lifetime: SignedDuration::from_hours(24),
+            ca_lifetime: SignedDuration::from_hours(240),
+            settle: SignedDuration::ZERO,
+        };
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let later = now + SignedDuration::from_hours(1);
+        let first = after(Step::CreateAll, None, &policy, now).unwrap().unwrap();
+        let second = after(Step::CreateAll, None, &policy, later).unwrap().unwrap();
+        let both = format!("{}{}", first.bundle(), second.bundle());
+        for material in [&first, &second] {
+            let found = signer(&material.leaf.certificate, &both);
+            assert_eq!(found.as_ref(), Some(&material.ca.certificate));
+        }
+        assert_eq!(signer(&first.leaf.certificate, &second.bundle()), None);
     }
 }

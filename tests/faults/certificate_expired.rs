@@ -3,8 +3,8 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::common::{Options, TestEnv, wait_for};
-use crate::four::{SOON, at_rest};
+use crate::common::{Options, TestEnv};
+use crate::four::{at_rest, is_reviewed};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_that_was_longer_than_their_lives() {
@@ -24,10 +24,6 @@ async fn after_a_stop_that_was_longer_than_their_lives() {
     // Longer than both live.
     tokio::time::sleep(Duration::from_secs(17)).await;
     signal("-CONT");
-    wait_for("a review", SOON, async || {
-        let label = ["label", "stellarnode/validator-1", "round=next", "--overwrite"];
-        env.kubectl(&label).success.then_some(())
-    })
-    .await;
+    is_reviewed(&env, &validators).await;
     crate::four::a_fifth_joins(&env, &validators, lives).await;
 }

@@ -47,6 +47,16 @@ pub(crate) async fn assert_lives(env: &TestEnv, lives: &Lives) {
     assert!(down.len() <= 1, "down at once: {down:?}\n{history}");
 }
 
+/// Waits until a create passes the webhook: the validating one refuses whatever nobody whom the API server trusts answers for.
+pub(crate) async fn is_reviewed(env: &TestEnv, validators: &Validators) {
+    let fifth = validators.manifests([5]);
+    wait_for("a review", SOON, async || {
+        let create = ["create", "--dry-run=server", "-f", "-"];
+        env.kubectl_with(&create, &fifth).success.then_some(())
+    })
+    .await;
+}
+
 /// Waits until the operator has logged this.
 pub(crate) async fn logged(env: &TestEnv, level: &str, words: &str) {
     wait_for(&format!("the log to say: {words}"), SOON, async || {

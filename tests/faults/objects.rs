@@ -1,14 +1,14 @@
 //! What the operator made is deleted by somebody: it comes back, and nobody is restarted for it.
 
 use crate::common::{Options, TestEnv, wait_for};
-use crate::four::{SOON, a_fifth_joins, assert_lives, at_rest};
+use crate::four::{SOON, a_fifth_joins, assert_lives, at_rest, is_reviewed};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deleted_they_come_back() {
     let env = TestEnv::start("deleted", Options::default()).await;
     let (_, lives) = at_rest(&env).await;
     for object in [
-        "service/validator-1",
+        "service/validator-1-headless",
         "configmap/validator-1-config",
         "poddisruptionbudget/stellar-peers",
         "configmap/stellar-peers",
@@ -34,10 +34,6 @@ async fn the_secret_with_the_certificate_too() {
         (env.get(secret)?["metadata"]["uid"] != before).then_some(())
     })
     .await;
-    wait_for("a review", SOON, async || {
-        let label = ["label", "stellarnode/validator-1", "round=next", "--overwrite"];
-        env.kubectl(&label).success.then_some(())
-    })
-    .await;
+    is_reviewed(&env, &validators).await;
     a_fifth_joins(&env, &validators, lives).await;
 }

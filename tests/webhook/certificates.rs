@@ -149,6 +149,32 @@ async fn an_edited_ca_bundle_is_repaired_and_nothing_else_is_touched() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_ready_before_the_certificate_is_trusted() {
+    let cluster = Cluster::new().await;
+    drop({
+        let first = Replica::start(&cluster, &[]).await;
+        first.ready().await;
+        first
+    });
+    // There is a certificate by now, and nobody who would make the API server trust it.
+    let mut replicas = vec![Replica::follow(&cluster).await];
+    cluster.register_replicas(&replicas).await;
+    replicas[0] = Replica::follow(&cluster).await;
+    eventually("/readyz says what is missing", async || {
+        let missing = replicas[0].readiness.missing();
+        missing.iter().any(|(condition, reason)| {
+            *condition == "caBundle"
+                && reason.contains("MutatingWebhookConfiguration and ValidatingWebhookConfiguration")
+        })
+    })
+    .await;
+    assert!(!replicas[0].readiness.is_ready());
+    let _leader = Replica::start(&cluster, &[]).await;
+    replicas[0].ready().await;
+    cluster.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_configuration_that_was_deleted_stays_deleted() {
     let cluster = Cluster::new().await;
     let replica = [Replica::start(&cluster, &[]).await];

@@ -39,7 +39,17 @@ struct Flags {
 static LOG: OnceLock<Log> = OnceLock::new();
 
 impl Replica {
+    /// One that leads: it keeps the certificate and `caBundle`, and serves.
     pub(crate) async fn start(cluster: &Cluster, flags: &[&str]) -> Self {
+        Self::start_as(cluster, flags, true).await
+    }
+
+    /// One that does not lead: it serves what another keeps.
+    pub(crate) async fn follow(cluster: &Cluster) -> Self {
+        Self::start_as(cluster, &[], false).await
+    }
+
+    async fn start_as(cluster: &Cluster, flags: &[&str], leads: bool) -> Self {
         LOG.get_or_init(|| telemetry::start(LogFormat::Pretty));
         let name = cluster.name.as_str();
         let fixed = [
@@ -62,7 +72,7 @@ impl Replica {
             let serving = webhook.serve(Arc::new(Labeller), std::future::pending());
             tokio::select! {
                 result = serving => result.unwrap(),
-                () = keeper.run() => {}
+                () = keeper.run(), if leads => {}
             }
         });
         Self {
