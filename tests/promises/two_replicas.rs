@@ -176,8 +176,9 @@ async fn they_renew_certificate_and_authority_and_no_object_fails() {
     let env = TestEnv::installed("replicas-renew").await;
     let balancer = Balancer::listen(env.webhook_port()).await;
     let options = options()
-        .with("--certificate-lifetime", "6s")
-        .with("--ca-lifetime", "24s");
+        // A third of it is left for a renewal, also on a machine that is busy otherwise.
+        .with("--certificate-lifetime", "12s")
+        .with("--ca-lifetime", "36s");
     let _first = ready_replica(&env, &balancer, &options, 0).await;
     let _second = ready_replica(&env, &balancer, &options, 1).await;
     let load = Load::begin(env.cluster(), env.namespace()).await;

@@ -9,7 +9,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use super::operator::{Operator, is_ready};
+use super::operator::{Operator, looks_ready};
 use super::wait_for;
 
 /// How late it hears of a replica's readiness: a probe's period and what a Service needs.
@@ -83,7 +83,9 @@ async fn listen_for_readiness(known: Arc<Mutex<Known>>) {
         let replicas = known.lock().unwrap().replicas.clone();
         let mut ready = Vec::new();
         for replica in replicas {
-            if is_ready(replica.probes).await {
+            // One slow answer takes nobody out of a Service: it takes several that failed.
+            let before = known.lock().unwrap().ready.contains(&replica.webhook);
+            if looks_ready(replica.probes).await.unwrap_or(before) {
                 ready.push(replica.webhook);
             }
         }

@@ -158,10 +158,14 @@ impl Operator {
 }
 
 /// Whether `/readyz` on this port answers 200.
-pub(crate) async fn is_ready(port: u16) -> bool {
-    get(port, "/readyz")
-        .await
-        .is_some_and(|answer| answer.starts_with("HTTP/1.1 200 "))
+pub(super) async fn is_ready(port: u16) -> bool {
+    looks_ready(port).await == Some(true)
+}
+
+/// The same; nothing where no answer came in time, which says nothing.
+pub(super) async fn looks_ready(port: u16) -> Option<bool> {
+    let answer = tokio::time::timeout(ANSWER, ask(port, "/readyz")).await.ok()?;
+    Some(answer.is_some_and(|answer| answer.starts_with("HTTP/1.1 200 ")))
 }
 
 /// The log of all operators that ran in this directory.
