@@ -2,7 +2,6 @@
 //!
 //! It only wires the parts together; nothing is decided here.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +76,9 @@ pub enum OperatorError {
     /// Signals cannot be received.
     #[error("signals cannot be received")]
     Signals(#[from] std::io::Error),
+    /// What is known of the cluster would never be brought up to date again.
+    #[error("a watch ended for good, which is a defect of this program: it has to be started anew")]
+    Watch,
     /// The webhook could not be served.
     #[error("the webhook cannot be served")]
     Server(#[from] ServerError),
@@ -135,26 +137,33 @@ pub async fn run(args: OperatorArgs) -> Result<(), OperatorError> {
             result?;
             info!("stopped");
         }
-        never = observe(&client, &scope, &own_namespace, &known, &readiness) => match never {},
+        error = observe(&client, &scope, &own_namespace, &known, &readiness) => return Err(error),
     }
     Ok(())
 }
 
-/// Fills the caches that everything else asks, on every replica, and keeps them.
+/// Fills the caches that everything else asks, on every replica, and keeps them; ends only where one cannot be kept.
 async fn observe(
     client: &Client,
     scope: &Scope,
     own_namespace: &str,
     known: &OnceComplete<Caches>,
     readiness: &Readiness,
-) -> Infallible {
+) -> OperatorError {
     wait_for_crd(client).await;
     readiness.met(CRD);
     let caches = Arc::new(Caches::start(client, scope, own_namespace));
-    caches.wait_until_complete().await;
-    known.complete(caches);
-    readiness.met(CACHES);
-    std::future::pending().await
+    let complete = async {
+        caches.wait_until_complete().await;
+        known.complete(Arc::clone(&caches));
+        readiness.met(CACHES);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = complete => {}
+        () = caches.broken() => {}
+    }
+    OperatorError::Watch
 }
 
 /// What one replica does for all. The certificate waits for nothing: without it nobody is ready.

@@ -178,6 +178,27 @@ fn a_missing_list_is_an_empty_one_and_a_broken_one_is_reported() {
 }
 
 #[test]
+fn the_list_of_another_network_is_none() {
+    let pod = Pod::new();
+    let of = |network: &str| PeerList {
+        network: Some(network.to_owned()),
+        ..list()
+    };
+    pod.write("peers.json", &of("Private ; 2026").to_json());
+    assert!(pod.render().status.success());
+    assert_eq!(pod.report(), Some(Report::of_list(&list(), &node())));
+
+    pod.write("peers.json", &of("Test SDF Network ; September 2015").to_json());
+    let output = pod.render();
+    assert!(output.status.success(), "{}", said(&output));
+    let warning = "is the list of testnet and this validator is on \"Private ; 2026\"";
+    assert!(said(&output).contains(warning), "{}", said(&output));
+    assert_eq!(pod.report(), Some(Report::of_nothing()));
+    let config = pod.read("stellar-core.cfg");
+    assert!(config.contains("KNOWN_PEERS=[\"core.example\"]\n"), "{config}");
+}
+
+#[test]
 fn the_seed_may_come_from_a_file() {
     let pod = Pod::new();
     pod.write("seed", &format!("{}\n", seed()));

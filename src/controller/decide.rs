@@ -124,7 +124,8 @@ pub fn decide(snapshot: &Snapshot, options: &Options) -> Plan {
     for group in &groups {
         plan.reports
             .extend(report::of_group(snapshot, group, &needs, &plan.turns));
-        plan.figures.push(figures::of_group(group, &needs, &plan.turns));
+        plan.figures
+            .push(figures::of_group(snapshot, group, &needs, &plan.turns));
     }
     plan.wake = wake(snapshot, options, &groups, &plan);
     plan

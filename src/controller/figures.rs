@@ -6,6 +6,7 @@ use super::groups::Group;
 use super::links;
 use super::needs::Need;
 use super::rollout::{TurnPlan, is_voting};
+use super::snapshot::Snapshot;
 use crate::peers::NodeId;
 
 /// One group in numbers.
@@ -23,7 +24,7 @@ pub struct GroupFigures {
     pub voting: usize,
     /// Whether its members can all reach each other by what they loaded.
     pub connected: bool,
-    /// Whether a restart is not done within its deadline.
+    /// Whether a restart is not done within its deadline, or who may restart cannot be read.
     pub stalled: bool,
     /// Validators with a reason to be restarted, by the first of their reasons.
     pub pending: BTreeMap<&'static str, usize>,
@@ -31,6 +32,7 @@ pub struct GroupFigures {
 
 /// The figures of one group.
 pub fn of_group(
+    snapshot: &Snapshot,
     group: &Group<'_>,
     needs: &BTreeMap<NodeId, Vec<Need>>,
     turns: &BTreeMap<String, TurnPlan>,
@@ -40,6 +42,10 @@ pub fn of_group(
     for need in own.filter_map(|needs| needs.first()) {
         *pending.entry(need.cause.as_str()).or_default() += 1;
     }
+    let unreadable = snapshot
+        .turns
+        .get(&group.network.short_hash())
+        .is_some_and(|lease| !lease.readable);
     let mut stalled = turns.values().flat_map(|turns| turns.stalled.keys());
     GroupFigures {
         namespace: group.id.namespace.clone(),
@@ -48,7 +54,7 @@ pub fn of_group(
         members: group.own_members().count(),
         voting: group.own_members().filter(|member| is_voting(member.validator)).count(),
         connected: links::assess(group).is_connected(),
-        stalled: stalled.any(|list| group.includes(list)),
+        stalled: unreadable || stalled.any(|list| group.includes(list)),
         pending,
     }
 }

@@ -189,7 +189,7 @@ fn form_one<'a>(snapshot: &Snapshot, options: &Options, local: &Local<'a>, joine
     let mut members: Vec<Member<'a>> = all.flat_map(|part| part.members(snapshot.now, options)).collect();
     members.sort_by(|a, b| a.validator.id.cmp(&b.validator.id));
     drop_reused_addresses(&mut members);
-    let list = next_list(snapshot, &members, published);
+    let list = next_list(snapshot, &local.network, &members, published);
     let action = next_action(&list, &local.network, published);
     let views = list.views();
     Group {
@@ -323,7 +323,12 @@ fn drop_reused_addresses(members: &mut [Member<'_>]) {
     }
 }
 
-fn next_list(snapshot: &Snapshot, members: &[Member<'_>], published: Option<&PublishedList>) -> PeerList {
+fn next_list(
+    snapshot: &Snapshot,
+    network: &Network,
+    members: &[Member<'_>],
+    published: Option<&PublishedList>,
+) -> PeerList {
     let before = published.and_then(|published| published.list.as_ref());
     let published_records: BTreeMap<&NodeId, &PeerRecord> = before
         .iter()
@@ -361,9 +366,16 @@ fn next_list(snapshot: &Snapshot, members: &[Member<'_>], published: Option<&Pub
                 .unwrap_or(before.version),
         )
     });
-    let list = PeerList::new(version, records);
+    let list = PeerList {
+        network: Some(network.passphrase().to_owned()),
+        ..PeerList::new(version, records)
+    };
     match before {
-        Some(before) if before.members == list.members => before.clone(),
+        // Who has read it knows the same members: the version stays.
+        Some(before) if before.members == list.members => PeerList {
+            version: before.version,
+            ..list
+        },
         _ => list,
     }
 }
@@ -385,9 +397,11 @@ fn next_action(list: &PeerList, network: &Network, published: Option<&PublishedL
     if data == published.data && published.network.as_deref() == Some(network.short_hash().as_str()) {
         return ListAction::Keep;
     }
+    // An earlier program wrote no network: that is no damage.
+    let damaged = |before: &PeerList| before.network.is_some() && before.members == list.members;
     ListAction::Write {
         data,
-        repair: published.list.as_ref().is_none_or(|before| before == list),
+        repair: published.list.as_ref().is_none_or(damaged),
     }
 }
 

@@ -121,6 +121,14 @@ fn published(members: &[(&str, &str)]) -> PublishedList {
         since: at(0),
     });
     let list = PeerList::new(at(0), records.collect());
+    published_as(PeerList {
+        network: Some(network.passphrase().to_owned()),
+        ..list
+    })
+}
+
+fn published_as(list: PeerList) -> PublishedList {
+    let network = Network::parse("testnet");
     PublishedList {
         uid: "list".to_owned(),
         resource_version: "1".to_owned(),
@@ -310,6 +318,22 @@ fn what_becomes_of_the_config_map() {
     only(&snapshot(vec![]).clone_with(newcomer_without_pod()), |group| {
         assert_eq!(group.action, ListAction::Keep, "an empty list is not written");
     });
+}
+
+#[test]
+fn a_list_of_an_earlier_program_gets_its_network_once_and_keeps_its_version() {
+    let right = published(&[("a", "10.0.0.1")]);
+    let earlier = PeerList {
+        network: None,
+        ..right.list.clone().unwrap()
+    };
+    only(
+        &with_list(snapshot(vec![member("a", "10.0.0.1")]), published_as(earlier)),
+        |group| {
+            let data = right.data.clone();
+            assert_eq!(group.action, ListAction::Write { data, repair: false });
+        },
+    );
 }
 
 fn newcomer_without_pod() -> Validator {

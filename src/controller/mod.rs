@@ -1,7 +1,7 @@
 //! Discovery, rollout and the StellarNode controller.
 //!
 //! Data flows one way: [`observe`] (reflector caches) → [`decide`] (pure: [`groups`], [`links`], [`needs`], [`rollout`],
-//! [`report`]) → [`apply`] (writes) and [`status`] (what each StellarNode is told). [`discovery`] runs that loop;
+//! [`report`]) → [`apply`] (writes, carried out by `writes`) and [`status`] (what each StellarNode is told). [`discovery`] runs that loop;
 //! [`reconciler`] runs beside it and turns each StellarNode into its objects, [`seeds`] keeping apart those that share one;
 //! `api_server` does so for Horizon and SorobanRpc. [`running`] and [`serving`] say how they fare. Neither blocks or stops the
 //! other.
@@ -13,6 +13,7 @@ pub mod consent;
 pub mod convert;
 pub mod decide;
 pub mod discovery;
+mod failures;
 pub mod figures;
 pub mod groups;
 #[cfg(test)]
@@ -38,11 +39,15 @@ pub mod snapshot;
 pub mod status;
 pub mod status_writer;
 mod takeover;
+mod trim;
 mod volume;
+mod writes;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures::{Stream, StreamExt as _, future};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, Stream, StreamExt as _, future};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -82,8 +87,9 @@ pub struct ControllerConfig {
     pub settings: BuildSettings,
 }
 
-/// Runs discovery in the background and the StellarNode controller, for ever; on the replica that leads. The caches are
-/// complete: every replica has them, as the webhook asks them too.
+/// Runs discovery in the background and the StellarNode controller, on the replica that leads; for ever, or until one of
+/// the two ends, which only a panic can bring about: then the caller begins anew. The caches are complete: every replica has
+/// them, as the webhook asks them too.
 pub async fn run_controller(client: Client, config: ControllerConfig, caches: Arc<Caches>) {
     let ControllerConfig {
         scope,
@@ -94,15 +100,32 @@ pub async fn run_controller(client: Client, config: ControllerConfig, caches: Ar
     let node_controller = !options.no_node_controller;
     let discovery = Discovery::new(client.clone(), caches, own_namespace, options, settings.clone());
     // Its own task: whatever happens to one, the other goes on.
-    let discovery = AbortOnDrop(tokio::spawn(discovery.run()));
-    if node_controller {
-        let parts = scope.parts();
-        future::join_all(parts.iter().map(|part| reconcile_nodes(&client, part, &settings))).await;
-    } else {
-        tracing::info!("StellarNodes are left to another operator");
-        future::pending::<()>().await;
+    let discovery = tokio::spawn(discovery.run());
+    let parts = scope.parts();
+    let nodes = async {
+        if node_controller {
+            let all = parts.iter().map(|part| reconcile_nodes(&client, part, &settings));
+            all.collect::<FuturesUnordered<_>>().next().await;
+        } else {
+            tracing::info!("StellarNodes are left to another operator");
+            future::pending::<()>().await;
+        }
+    };
+    first_to_end(nodes, discovery).await;
+}
+
+/// Waits until one of the two ends, and ends the other.
+async fn first_to_end(nodes: impl Future<Output = ()>, discovery: tokio::task::JoinHandle<()>) {
+    let mut discovery = AbortOnDrop(discovery);
+    tokio::select! {
+        () = nodes => tracing::error!("the StellarNode controller ended"),
+        ended = &mut discovery.0 => tracing::error!(?ended, "discovery ended"),
     }
-    drop(discovery);
+}
+
+/// The future's result; `None` if it panicked, so that the caller goes on. The panic itself is in the log by then.
+async fn survive<T>(future: impl Future<Output = T>) -> Option<T> {
+    AssertUnwindSafe(future).catch_unwind().await.ok()
 }
 
 /// The volume claims of all nodes, as they come, change and go.
@@ -166,4 +189,21 @@ async fn reconcile_nodes(client: &Client, part: &ScopePart, settings: &BuildSett
             future::ready(())
         })
         .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_calls_a_future_that_panics_goes_on() {
+        assert_eq!(survive(async { 1 }).await, Some(1));
+        assert_eq!(survive(async { panic!("a defect") }).await, None::<()>);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_work_ends_with_discovery_and_is_begun_anew_by_whoever_leads() {
+        let ended = async { panic!("a defect outside of a cycle") };
+        first_to_end(std::future::pending(), tokio::spawn(ended)).await;
+    }
 }

@@ -1,10 +1,13 @@
-//! Events on StellarNodes. One that is lost changes nothing.
+//! Events on StellarNodes. They are reported beside the work and hold up nothing of it; one that is lost changes nothing.
 
 use std::fmt;
 use std::sync::Arc;
 
+use futures::{StreamExt as _, stream};
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource as _};
+use tokio::sync::mpsc;
 
 use super::observe::Caches;
 use crate::api::deadline;
@@ -12,11 +15,21 @@ use crate::crd::StellarNode;
 use crate::labels;
 use crate::peers::NodeId;
 
-/// Reports Events.
+/// Events that wait to be reported. One more is dropped: the API server has not taken any for long.
+const MOST: usize = 1024;
+/// Events that are being reported at once.
+const AT_ONCE: usize = 8;
+
+/// Takes Events.
 #[derive(Clone)]
 pub struct Notices {
     caches: Arc<Caches>,
-    recorder: Recorder,
+    queue: mpsc::Sender<Notice>,
+}
+
+struct Notice {
+    event: Event,
+    reference: ObjectReference,
 }
 
 impl fmt::Debug for Notices {
@@ -26,20 +39,22 @@ impl fmt::Debug for Notices {
 }
 
 impl Notices {
-    /// Events on the StellarNodes of these caches.
-    pub fn new(client: Client, caches: Arc<Caches>) -> Self {
+    /// Events on the StellarNodes of these caches, and what reports them.
+    pub fn new(client: Client, caches: Arc<Caches>) -> (Self, Reporting) {
         let reporter = Reporter {
             controller: labels::REPORTER.to_owned(),
             instance: None,
         };
-        Self {
-            caches,
+        let (queue, waiting) = mpsc::channel(MOST);
+        let reporting = Reporting {
             recorder: Recorder::new(client, reporter),
-        }
+            waiting,
+        };
+        (Self { caches, queue }, reporting)
     }
 
-    /// Reports one.
-    pub async fn tell(&self, id: &NodeId, kind: EventType, reason: &str, action: &str, note: String) {
+    /// Takes one and waits for nothing.
+    pub fn tell(&self, id: &NodeId, kind: EventType, reason: &str, action: &str, note: String) {
         let Some(guarded) = self.caches.guarded(id) else {
             return;
         };
@@ -52,8 +67,40 @@ impl Notices {
             secondary: None,
         };
         let reference = StellarNode::object_ref(node, &());
-        if let Err(error) = deadline(self.recorder.publish(&event, &reference)).await {
-            tracing::debug!(validator = %id, reason, error = &error as &dyn std::error::Error, "Event not reported");
+        if self.queue.try_send(Notice { event, reference }).is_err() {
+            tracing::debug!(validator = %id, reason, "Event dropped: too many wait to be reported");
         }
+    }
+}
+
+/// Reports the Events that were taken.
+pub struct Reporting {
+    recorder: Recorder,
+    waiting: mpsc::Receiver<Notice>,
+}
+
+impl fmt::Debug for Reporting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reporting").finish_non_exhaustive()
+    }
+}
+
+impl Reporting {
+    /// Does it until nobody takes any more.
+    pub async fn run(mut self) {
+        let recorder = &self.recorder;
+        stream::poll_fn(|context| self.waiting.poll_recv(context))
+            .for_each_concurrent(AT_ONCE, |Notice { event, reference }| async move {
+                if let Err(error) = deadline(recorder.publish(&event, &reference)).await {
+                    let (node, reason) = (&reference.name, &event.reason);
+                    tracing::debug!(
+                        node,
+                        reason,
+                        error = &error as &dyn std::error::Error,
+                        "Event not reported"
+                    );
+                }
+            })
+            .await;
     }
 }

@@ -1,16 +1,17 @@
 //! The reflector caches, and the snapshots that are taken of them.
 //!
-//! Watches only: nothing is listed in steady state. Every change wakes whoever waits on [`Caches::changed`]; our own
-//! status writes wake nobody.
+//! Watches only: nothing is listed in steady state. Every change that concerns a StellarNode wakes whoever waits on
+//! [`Caches::changed`]; our own status writes wake nobody. What is kept of an object is said in `trim`.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Debug;
-use std::future::ready;
+use std::future::{pending, ready};
 use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -28,6 +29,8 @@ use tokio::task::JoinSet;
 use super::objects::{GuardedNode, Objects, SpecHashes};
 use super::paused::{Namespaces, ask_for_namespaces};
 use super::snapshot::Snapshot;
+use super::survive;
+use super::trim::Cached;
 use crate::admission::context::Context;
 use crate::crd::{NodeType, StellarNode};
 use crate::labels;
@@ -83,6 +86,7 @@ pub struct Caches {
     namespaces: Namespaces,
     hashes: Arc<SpecHashes>,
     changed: Arc<Notify>,
+    broken: Arc<Notify>,
     // Ends the watches with the caches.
     _watches: JoinSet<()>,
 }
@@ -92,6 +96,7 @@ impl Caches {
     pub fn start(client: &Client, scope: &Scope, own_namespace: &str) -> Self {
         let mut watches = Watches {
             changed: Arc::default(),
+            broken: Arc::default(),
             tasks: JoinSet::new(),
         };
         let all = watcher::Config::default();
@@ -104,25 +109,25 @@ impl Caches {
             labels::NETWORK
         ));
         let parts = scope.parts();
-        let nodes = parts
+        let nodes: Vec<Store<GuardedNode>> = parts
             .iter()
-            .map(|part| watches.start(watcher(part.api(client), all.clone())))
+            .map(|part| watches.start(&[], watcher(part.api(client), all.clone())))
             .collect();
         let stateful_sets = parts
             .iter()
-            .map(|part| watches.start(watcher(part.api(client), of_nodes.clone())))
+            .map(|part| watches.start(&nodes, watcher(part.api(client), of_nodes.clone())))
             .collect();
         let pods = parts
             .iter()
-            .map(|part| watches.start(watcher(part.api(client), of_nodes.clone())))
+            .map(|part| watches.start(&nodes, watcher(part.api(client), of_nodes.clone())))
             .collect();
         let lists = parts
             .iter()
-            .map(|part| watches.start(watcher(part.api(client), ours.clone())))
+            .map(|part| watches.start(&nodes, watcher(part.api(client), ours.clone())))
             .collect();
         let foreign = parts
             .iter()
-            .map(|part| watches.start(watcher(part.api(client), all.clone())))
+            .map(|part| watches.start(&nodes, watcher(part.api(client), all.clone())))
             .collect();
         let of_groups = all.clone().labels(&format!(
             "{}={},{}",
@@ -132,14 +137,14 @@ impl Caches {
         ));
         let budgets = parts
             .iter()
-            .map(|part| watches.start(watcher(part.api(client), of_groups.clone())))
+            .map(|part| watches.start(&nodes, watcher(part.api(client), of_groups.clone())))
             .collect();
-        let leases = vec![watches.start(watcher(Api::namespaced(client.clone(), own_namespace), ours))];
+        let leases = vec![watches.start(&nodes, watcher(Api::namespaced(client.clone(), own_namespace), ours))];
         let namespaces = match scope {
-            Scope::All => Namespaces::Watched(watches.start(watcher(Api::all(client.clone()), all))),
+            Scope::All => Namespaces::Watched(watches.start(&nodes, watcher(Api::all(client.clone()), all))),
             Scope::Namespaces(names) => Namespaces::Asked(watches.ask(client, names)),
         };
-        let Watches { changed, tasks } = watches;
+        let Watches { changed, broken, tasks } = watches;
         Self {
             nodes,
             stateful_sets,
@@ -151,34 +156,26 @@ impl Caches {
             namespaces,
             hashes: Arc::default(),
             changed,
+            broken,
             _watches: tasks,
         }
     }
 
     /// Waits until every cache holds all there is. Nothing is decided before.
     pub async fn wait_until_complete(&self) {
-        for store in &self.nodes {
-            let _ = store.wait_until_ready().await;
-        }
-        for store in &self.stateful_sets {
-            let _ = store.wait_until_ready().await;
-        }
-        for store in &self.pods {
-            let _ = store.wait_until_ready().await;
-        }
-        for store in &self.lists {
-            let _ = store.wait_until_ready().await;
-        }
-        for store in &self.foreign {
-            let _ = store.wait_until_ready().await;
-        }
-        for store in &self.budgets {
-            let _ = store.wait_until_ready().await;
-        }
-        for store in &self.leases {
-            let _ = store.wait_until_ready().await;
-        }
+        complete(&self.nodes).await;
+        complete(&self.stateful_sets).await;
+        complete(&self.pods).await;
+        complete(&self.lists).await;
+        complete(&self.foreign).await;
+        complete(&self.budgets).await;
+        complete(&self.leases).await;
         self.namespaces.wait_until_complete().await;
+    }
+
+    /// Waits for a watch to end for good, which only a defect can bring about. The caches are of no use any more.
+    pub async fn broken(&self) {
+        self.broken.notified().await;
     }
 
     /// Waits for the next change of anything that decisions depend on.
@@ -220,6 +217,18 @@ impl Caches {
     }
 }
 
+/// Waits until these caches hold all there is; for ever where the watch of one has ended, for that one never will.
+pub(super) async fn complete<K>(stores: &[Store<K>])
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    for store in stores {
+        if store.wait_until_ready().await.is_err() {
+            pending::<()>().await;
+        }
+    }
+}
+
 impl Context for Caches {
     fn node(&self, namespace: &str, name: &str) -> Option<StellarNode> {
         Self::node(self, &NodeId::new(namespace, name))
@@ -238,6 +247,7 @@ impl Context for Caches {
 /// The watches while they are being started.
 struct Watches {
     changed: Arc<Notify>,
+    broken: Arc<Notify>,
     tasks: JoinSet<()>,
 }
 
@@ -246,77 +256,150 @@ impl Watches {
         let (told, paused) = watch::channel(None);
         let names = names.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
         let asking = ask_for_namespaces(Api::all(client.clone()), names, told, Arc::clone(&self.changed));
-        self.tasks.spawn(asking);
+        self.spawn("Namespace", asking);
         paused
     }
 
-    fn start<K>(&mut self, events: impl futures::Stream<Item = watcher::Result<Event<K>>> + Send + 'static) -> Store<K>
+    /// A watch whose events matter where they concern one of these nodes.
+    fn start<K>(
+        &mut self,
+        nodes: &[Store<GuardedNode>],
+        events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
+    ) -> Store<K>
     where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K: Cached + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
         let (reader, writer) = store::<K>();
         let changed = Arc::clone(&self.changed);
-        let mut seen: HashMap<String, u64> = HashMap::new();
-        let events = events
-            .default_backoff()
-            .map(|event| event.map(trimmed))
-            .reflect(writer)
-            .for_each(move |event| {
-                match event {
-                    Ok(event) if matters(&mut seen, &event) => changed.notify_one(),
-                    Ok(_) => {}
-                    Err(error) => {
-                        let kind = K::kind(&()).into_owned();
-                        tracing::warn!(kind, %error, "a watch broke off; it is tried again, and nothing is removed meanwhile");
-                    }
-                }
-                ready(())
-            });
-        self.tasks.spawn(events);
+        let nodes = nodes.to_vec();
+        let kind = K::kind(&()).into_owned();
+        let (mut seen, mut outage) = (Seen::default(), Outage::default());
+        let events = events.default_backoff().map(|event| event.map(trimmed)).reflect(writer);
+        let watch_of = kind.clone();
+        let events = events.for_each(move |event| {
+            match event {
+                Ok(event) if seen.is_news(&event, &nodes) => changed.notify_one(),
+                Ok(_) => {}
+                Err(error) => outage.tell(&watch_of, &error),
+            }
+            ready(())
+        });
+        self.spawn(&kind, events);
         reader
+    }
+
+    /// A cache without its watch would be out of date for ever, and nobody would know.
+    fn spawn(&mut self, kind: &str, task: impl Future<Output = ()> + Send + 'static) {
+        let broken = Arc::clone(&self.broken);
+        let kind = kind.to_owned();
+        self.tasks.spawn(async move {
+            let ended = survive(task).await;
+            tracing::error!(kind, panicked = ended.is_none(), "a watch ended for good");
+            broken.notify_one();
+        });
     }
 }
 
-/// Which fields a manager has makes up half of an object, and nobody here reads it; when a manager wrote is read of
-/// StellarNodes.
-fn trimmed<K: Resource<DynamicType = ()>>(mut event: Event<K>) -> Event<K> {
+fn trimmed<K: Cached>(mut event: Event<K>) -> Event<K> {
     if let Event::Apply(object) | Event::InitApply(object) = &mut event {
-        let managers = &mut object.meta_mut().managed_fields;
-        if K::kind(&()) == labels::KIND {
-            managers
-                .iter_mut()
-                .flatten()
-                .for_each(|manager| manager.fields_v1 = None);
-        } else {
-            *managers = None;
-        }
+        object.trim();
     }
     event
 }
 
-/// Whether an event can change a decision. A StellarNode whose status alone changed cannot: we wrote that ourselves.
-fn matters<K: Resource<DynamicType = ()>>(seen: &mut HashMap<String, u64>, event: &Event<K>) -> bool {
-    let object = match event {
-        Event::Apply(object) => object,
-        Event::Delete(object) => {
-            seen.remove(object.meta().uid.as_deref().unwrap_or_default());
-            return true;
+/// What each StellarNode was but for its status, by uid.
+#[derive(Debug, Default)]
+struct Seen(HashMap<String, u64>);
+
+impl Seen {
+    /// Whether an event can change a decision. A StellarNode whose status alone changed cannot: we wrote that ourselves.
+    fn is_news<K: Cached>(&mut self, event: &Event<K>, nodes: &[Store<GuardedNode>]) -> bool {
+        let object = match event {
+            Event::Apply(object) => object,
+            Event::Delete(object) => {
+                self.0.remove(object.meta().uid.as_deref().unwrap_or_default());
+                return object.concerns(nodes);
+            }
+            Event::Init | Event::InitApply(_) => return false,
+            Event::InitDone => return true,
+        };
+        if K::kind(&()) != labels::KIND {
+            return object.concerns(nodes);
         }
-        Event::Init | Event::InitApply(_) => return false,
-        Event::InitDone => return true,
-    };
-    if K::kind(&()) != labels::KIND {
-        return true;
+        let metadata = object.meta();
+        let mut hasher = DefaultHasher::new();
+        (
+            metadata.generation,
+            &metadata.labels,
+            &metadata.annotations,
+            metadata.deletion_timestamp.is_some(),
+        )
+            .hash(&mut hasher);
+        let digest = hasher.finish();
+        self.0.insert(metadata.uid.clone().unwrap_or_default(), digest) != Some(digest)
     }
-    let metadata = object.meta();
-    let mut hasher = DefaultHasher::new();
-    (
-        metadata.generation,
-        &metadata.labels,
-        &metadata.annotations,
-        metadata.deletion_timestamp.is_some(),
-    )
-        .hash(&mut hasher);
-    let digest = hasher.finish();
-    seen.insert(metadata.uid.clone().unwrap_or_default(), digest) != Some(digest)
+}
+
+/// When a watch last broke off.
+#[derive(Debug, Default)]
+struct Outage(Option<Instant>);
+
+impl Outage {
+    /// Attempts are less than this apart.
+    const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+    /// Says so, once for each outage. Which version to go on from is sometimes not known any more; that is no fault.
+    fn tell(&mut self, kind: &str, error: &watcher::Error) {
+        let expired = matches!(error, watcher::Error::WatchError(status) if status.code == 410);
+        if self.is_news(Instant::now()) && !expired {
+            tracing::error!(kind, %error, "a watch broke off; it is tried again, and nothing is removed meanwhile");
+        } else {
+            tracing::debug!(kind, %error, "a watch broke off");
+        }
+    }
+
+    fn is_news(&mut self, now: Instant) -> bool {
+        let before = self.0.replace(now);
+        before.is_none_or(|before| now.duration_since(before) > Self::LONGEST_PAUSE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::stream;
+
+    fn watches() -> Watches {
+        Watches {
+            changed: Arc::default(),
+            broken: Arc::default(),
+            tasks: JoinSet::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_panics_is_not_silent() {
+        let mut watches = watches();
+        let panics = stream::once(ready(())).map(|()| -> watcher::Result<Event<ConfigMap>> { panic!("a defect") });
+        watches.start(&[], panics);
+        watches.broken.notified().await;
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_goes_on_is_well() {
+        let mut watches = watches();
+        let events = stream::iter([Ok(Event::<ConfigMap>::Init), Ok(Event::InitDone)]).chain(stream::pending());
+        let store = watches.start(&[], events);
+        watches.changed.notified().await;
+        store.wait_until_ready().await.unwrap();
+        let broken = tokio::time::timeout(Duration::from_millis(10), watches.broken.notified());
+        assert!(broken.await.is_err());
+    }
+
+    #[test]
+    fn an_outage_is_news_once() {
+        let (mut outage, start) = (Outage::default(), Instant::now());
+        let news = [0, 1, 31, 90, 151].map(|second| outage.is_news(start + Duration::from_secs(second)));
+        assert_eq!(news, [true, false, false, false, true]);
+    }
 }

@@ -13,6 +13,7 @@ use kube::runtime::reflector::Store;
 use kube::{Api, ResourceExt as _};
 use tokio::sync::{Notify, watch};
 
+use super::observe::complete;
 use crate::api::deadline;
 use crate::labels;
 
@@ -35,12 +36,12 @@ impl Namespaces {
     /// Waits until that is known of each of them.
     pub(super) async fn wait_until_complete(&self) {
         match self {
-            Self::Watched(store) => {
-                let _ = store.wait_until_ready().await;
-            }
+            Self::Watched(store) => complete(std::slice::from_ref(store)).await,
             Self::Asked(paused) => {
                 // An error says that nobody asks any more: the program ends.
-                let _ = paused.clone().wait_for(Option::is_some).await;
+                if paused.clone().wait_for(Option::is_some).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
             }
         }
     }

@@ -168,13 +168,16 @@ fn shared<K: Clone>(list: kube::api::ObjectList<K>) -> Vec<Arc<K>> {
     list.items.into_iter().map(Arc::new).collect()
 }
 
-/// Runs discovery of one namespace for ever, with the default options.
+/// Runs discovery of one namespace with the default options, for ever unless a defect ends it.
 pub async fn watch_peers(client: Client, namespace: String) {
     let settings = BuildSettings {
         operator_image: super::DEFAULT_OPERATOR_IMAGE.to_owned(),
     };
     let scope = Scope::Namespaces(vec![namespace.clone()]);
     let caches = Arc::new(Caches::start(&client, &scope, &namespace));
-    let discovery = Discovery::new(client, caches, namespace, Options::default(), settings);
-    discovery.run().await;
+    let discovery = Discovery::new(client, Arc::clone(&caches), namespace, Options::default(), settings);
+    tokio::select! {
+        () = discovery.run() => {}
+        () = caches.broken() => {}
+    }
 }

@@ -51,50 +51,27 @@ pub fn of_group(
     needs: &BTreeMap<NodeId, Vec<Need>>,
     turns: &BTreeMap<String, TurnPlan>,
 ) -> BTreeMap<NodeId, PeersReport> {
-    let network = group.network.short_hash();
-    let turn_plan = turns.get(&network);
-    let holder = |validator: &Validator| {
-        snapshot
-            .turns
-            .get(&network)
-            .is_some_and(|lease| lease.turns.iter().any(|turn| turn.uid == validator.uid))
-    };
-    let mut reports: BTreeMap<NodeId, PeersReport> = group
-        .validators
-        .iter()
-        .map(|validator| {
-            let needs = needs.get(&validator.id).map_or(&[][..], |needs| &needs[..]);
-            let waiting = turn_plan
-                .and_then(|plan| plan.waiting.get(&validator.id))
-                .map(String::as_str);
-            let subject = Subject {
-                group,
-                validator,
-                needs,
-                waiting,
-                has_turn: holder(validator),
-                turns: turn_plan,
-            };
-            (validator.id.clone(), subject.report())
-        })
-        .collect();
-    for stranger in &group.strangers {
-        let message = format!(
-            "ConfigMap {} serves {}, and this validator is on {}: give it another validatorConfig.knownPeersRef.name",
-            group.id.name,
-            group.network.display_name(),
-            stranger.network.display_name(),
-        );
-        let conditions = vec![Finding::new("PeersReady", false, "NetworkConflict", message)];
-        reports.insert(
-            stranger.id.clone(),
-            PeersReport {
-                peers: PeersStatus::default(),
-                conditions,
-            },
-        );
-    }
-    reports
+    let everybody = group.validators.iter().chain(&group.strangers);
+    let reports = everybody.map(|validator| {
+        // A stranger takes its turns in the queue of its own network.
+        let network = validator.network.short_hash();
+        let turn_plan = turns.get(&network);
+        let lease = snapshot.turns.get(&network);
+        let waiting = turn_plan.and_then(|plan| plan.waiting.get(&validator.id));
+        let subject = Subject {
+            group,
+            validator,
+            needs: needs.get(&validator.id).map_or(&[][..], |needs| &needs[..]),
+            waiting: waiting.map(String::as_str),
+            has_turn: lease.is_some_and(|lease| lease.turns.iter().any(|turn| turn.uid == validator.uid)),
+            turns: turn_plan,
+            broken_lease: lease
+                .filter(|lease| !lease.readable)
+                .map(|_| labels::turns_lease_name(&network)),
+        };
+        (validator.id.clone(), subject.report())
+    });
+    reports.collect()
 }
 
 /// One validator with what was decided of it.
@@ -105,29 +82,42 @@ struct Subject<'a> {
     waiting: Option<&'a str>,
     has_turn: bool,
     turns: Option<&'a TurnPlan>,
+    /// The Lease of its network's turns, where that cannot be read.
+    broken_lease: Option<String>,
 }
 
 impl Subject<'_> {
     fn report(&self) -> PeersReport {
         let member = self.group.member(self.validator);
-        let mut conditions = vec![
-            self.joined(member),
-            self.voting(),
-            self.peers_ready(member),
-            self.update_pending(),
-        ];
-        conditions.extend(self.joined_with());
-        let stalled = self.turns.iter().flat_map(|turns| &turns.stalled);
-        if let Some((_, holder)) = stalled.into_iter().find(|(list, _)| self.group.includes(list)) {
-            let message = format!(
-                "the restart of {holder} has not ended within its deadline: no other restarts in its group until it does"
-            );
-            conditions.push(Finding::new("RolloutStalled", true, "DeadlineExceeded", message));
+        let mut conditions = vec![self.voting(), self.peers_ready(member), self.update_pending()];
+        // Whoever is left out of the group joins it in no sense.
+        if !self.is_stranger() {
+            conditions.push(self.joined(member));
+            conditions.extend(self.joined_with());
         }
+        conditions.extend(self.stalled());
         PeersReport {
             peers: self.peers(member),
             conditions,
         }
+    }
+
+    fn is_stranger(&self) -> bool {
+        self.validator.network != self.group.network
+    }
+
+    fn stalled(&self) -> Option<Finding> {
+        if let Some(lease) = &self.broken_lease {
+            let message =
+                format!("the Lease {lease} cannot be read: nobody on this network restarts until it is deleted");
+            return Some(Finding::new("RolloutStalled", true, "TurnsUnreadable", message));
+        }
+        let mut stalled = self.turns?.stalled.iter();
+        let (_, holder) = stalled.find(|(list, _)| self.group.includes(list))?;
+        let message = format!(
+            "the restart of {holder} has not ended within its deadline: no other restarts in its group until it does"
+        );
+        Some(Finding::new("RolloutStalled", true, "DeadlineExceeded", message))
     }
 
     fn peers(&self, member: Option<&Member<'_>>) -> PeersStatus {
@@ -193,6 +183,15 @@ impl Subject<'_> {
 
     fn peers_ready(&self, member: Option<&Member<'_>>) -> Finding {
         let finding = |status, reason, message: String| Finding::new("PeersReady", status, reason, message);
+        if self.is_stranger() {
+            let message = format!(
+                "ConfigMap {} serves {}, and this validator is on {}: give it another validatorConfig.knownPeersRef.name",
+                self.group.id.name,
+                self.group.network.display_name(),
+                self.validator.network.display_name(),
+            );
+            return finding(false, "NetworkConflict", message);
+        }
         if self.group.action == ListAction::NotOurs {
             let message = format!(
                 "ConfigMap {} is not managed by {}: rename it, or give another validatorConfig.knownPeersRef.name",
@@ -271,5 +270,123 @@ impl Subject<'_> {
                 Finding::new("UpdatePending", true, reason, format!("its spec changed; {wait}"))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+    use kube::core::DeserializeGuard;
+    use serde_json::json;
+    use stellar_strkey::ed25519::PublicKey;
+
+    use super::super::decide::decide;
+    use super::super::objects::Objects;
+    use super::super::options::Options;
+    use super::super::snapshot::TurnLease;
+    use super::*;
+    use crate::clock;
+    use crate::crd::{Network, StellarNode};
+
+    /// Of one list: `a` on testnet, `b`, which is younger, on mainnet; the templates of both are those of an older spec.
+    fn two_networks() -> Snapshot {
+        let keys = [1, 2, 3, 4].map(|number| PublicKey([number; 32]).to_string().as_str().to_owned());
+        let quorum_set = format!("[QUORUM_SET]\nTHRESHOLD_PERCENT=67\nVALIDATORS={keys:?}\n");
+        let node = |name: &str, network: &str, created: &str| -> StellarNode {
+            serde_json::from_value(json!({
+                "apiVersion": labels::API_VERSION,
+                "kind": labels::KIND,
+                "metadata": { "name": name, "namespace": "n", "uid": name, "creationTimestamp": created },
+                "spec": {
+                    "nodeType": "Validator", "network": network, "version": "1",
+                    "validatorConfig": { "seedSecretRef": name, "quorumSet": quorum_set },
+                },
+            }))
+            .unwrap()
+        };
+        let nodes = [
+            node("a", "testnet", "2026-01-01T00:00:00Z"),
+            node("b", "mainnet", "2026-01-02T00:00:00Z"),
+        ];
+        let workload = |name: &str| {
+            serde_json::from_value(json!({
+                "metadata": {
+                    "name": name, "namespace": "n", "uid": format!("set-{name}"), "resourceVersion": "1",
+                    "labels": { labels::INSTANCE: name, labels::MANAGED_BY: labels::OPERATOR },
+                },
+                "spec": {
+                    "serviceName": "", "selector": { "matchLabels": { labels::INSTANCE: name } },
+                    "template": { "metadata": { "annotations": { labels::SPEC_HASH: "older" } } },
+                    "volumeClaimTemplates": [{ "metadata": { "name": "data" }, "spec": {} }],
+                },
+            }))
+            .unwrap()
+        };
+        let objects = Objects {
+            nodes: nodes
+                .into_iter()
+                .map(|node| Arc::new(DeserializeGuard(Ok(node))))
+                .collect(),
+            stateful_sets: ["a", "b"].map(workload).map(Arc::new).into(),
+            ..Objects::default()
+        };
+        objects.snapshot(clock::now())
+    }
+
+    fn reasons(snapshot: &Snapshot, name: &str) -> BTreeMap<&'static str, (bool, &'static str)> {
+        let plan = decide(snapshot, &Options::default());
+        let report = &plan.reports[&NodeId::new("n", name)];
+        let conditions = report.conditions.iter();
+        conditions
+            .map(|found| (found.r#type, (found.status, found.reason)))
+            .collect()
+    }
+
+    #[test]
+    fn whoever_is_left_out_is_told_of_its_own_turns_too() {
+        let mut snapshot = two_networks();
+        let told = reasons(&snapshot, "b");
+        assert_eq!(told["PeersReady"], (false, "NetworkConflict"));
+        assert_eq!(told["UpdatePending"], (true, "WaitsForTurn"));
+        assert_eq!(told["Voting"], (false, "PodNotReady"));
+        assert!(
+            !told.contains_key("Joined") && !told.contains_key("RolloutStalled"),
+            "{told:?}"
+        );
+
+        // It got its turn, and its rollout does not end.
+        let plan = decide(&snapshot, &Options::default());
+        let network = Network::parse("mainnet").short_hash();
+        let mut turns = plan.turns[&network].write.clone().unwrap();
+        turns[0].since = Timestamp::UNIX_EPOCH;
+        let lease = TurnLease {
+            resource_version: Some("1".to_owned()),
+            readable: true,
+            turns,
+        };
+        snapshot.turns.insert(network, lease);
+        let told = reasons(&snapshot, "b");
+        assert_eq!(told["UpdatePending"], (true, "Rolling"));
+        assert_eq!(told["RolloutStalled"], (true, "DeadlineExceeded"));
+    }
+
+    #[test]
+    fn turns_that_cannot_be_read_are_a_condition_of_their_network_and_a_figure() {
+        let mut snapshot = two_networks();
+        let lease = TurnLease {
+            resource_version: Some("1".to_owned()),
+            readable: false,
+            turns: Vec::new(),
+        };
+        snapshot.turns.insert(Network::parse("testnet").short_hash(), lease);
+        assert_eq!(reasons(&snapshot, "a")["RolloutStalled"], (true, "TurnsUnreadable"));
+        assert!(
+            !reasons(&snapshot, "b").contains_key("RolloutStalled"),
+            "its network has a Lease of its own"
+        );
+        let figures = decide(&snapshot, &Options::default()).figures;
+        assert!(figures.iter().all(|group| group.stalled), "{figures:?}");
     }
 }

@@ -6,25 +6,23 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use kube::Client;
 use kube::runtime::events::EventType;
 use tokio::sync::watch;
 
-use super::apply;
-use super::discovery::log_failure;
+use super::apply::{self, ApplyError};
+use super::failures::retry_after;
 use super::notices::Notices;
 use super::observe::Caches;
 use super::own_writes::OwnWrites;
 use super::report::PeersReport;
 use super::status;
+use super::survive;
 use crate::peers::NodeId;
 use crate::{clock, labels};
 
-/// How soon a status that was not written is tried again.
-const RETRY: Duration = Duration::from_secs(2);
 /// Writes that are under way at once.
 const AT_ONCE: usize = 8;
 
@@ -58,13 +56,16 @@ impl StatusWriter {
 
     /// Writes what is decided, until nobody decides any more.
     pub async fn run(self, mut decided: watch::Receiver<Reports>) {
+        let mut failed: u32 = 0;
         loop {
             let reports = Arc::clone(&decided.borrow_and_update());
-            let failed = self.write_all(&reports, &decided).await;
+            let failure = self.write_all(&reports, &decided).await;
+            failed = if failure { failed.saturating_add(1) } else { 0 };
             let newer = async {
-                if failed {
+                if failure {
                     // What failed is tried again, whether or not something else is decided.
-                    tokio::time::timeout(RETRY, decided.changed()).await.unwrap_or(Ok(()))
+                    let newer = tokio::time::timeout(retry_after(failed), decided.changed());
+                    newer.await.unwrap_or(Ok(()))
                 } else {
                     decided.changed().await
                 }
@@ -79,7 +80,14 @@ impl StatusWriter {
     async fn write_all(&self, reports: &Reports, decided: &watch::Receiver<Reports>) -> bool {
         let writes = reports.iter().map(|(id, report)| async move {
             let overtaken = decided.has_changed().unwrap_or(true);
-            !overtaken && self.write(id, report).await
+            if overtaken {
+                return false;
+            }
+            // One that cannot even be worked out keeps no other from its status.
+            survive(self.write(id, report)).await.unwrap_or_else(|| {
+                tracing::error!(validator = %id, "writing its status panicked; tried again");
+                true
+            })
         });
         let failures = stream::iter(writes.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
         failures.fold(false, |failed, this| async move { failed || this }).await
@@ -96,26 +104,33 @@ impl StatusWriter {
         };
         match apply::status(&self.client, node, labels::MANAGER_PEERS_STATUS, &part).await {
             Ok(answer) => answer.into_iter().for_each(|answer| self.writes.wrote(answer)),
-            Err(error) => return log_failure(&error, "status", id),
+            Err(error) => {
+                log_failure(&error, id);
+                return true;
+            }
         }
         for finding in &report.conditions {
             let grave = matches!(
                 finding.reason,
-                "NetworkConflict" | "NotOurs" | "DeadlineExceeded" | "ListUnreadable"
+                "NetworkConflict" | "NotOurs" | "DeadlineExceeded" | "TurnsUnreadable" | "ListUnreadable"
             );
             if grave && !status::has_reason(node, finding.r#type, finding.reason) {
                 tracing::warn!(validator = %id, reason = finding.reason, "{}", finding.message);
+                let note = finding.message.clone();
                 self.notices
-                    .tell(
-                        id,
-                        EventType::Warning,
-                        finding.reason,
-                        finding.r#type,
-                        finding.message.clone(),
-                    )
-                    .await;
+                    .tell(id, EventType::Warning, finding.reason, finding.r#type, note);
             }
         }
         false
+    }
+}
+
+fn log_failure(error: &ApplyError, node: &NodeId) {
+    let conflict = error.is_conflict();
+    let error = error as &dyn std::error::Error;
+    if conflict {
+        tracing::debug!(validator = %node, error, "status changed meanwhile; decided again");
+    } else {
+        tracing::warn!(validator = %node, error, "status not written; tried again");
     }
 }

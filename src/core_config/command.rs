@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::render::{Database, Sources, render};
-use super::{Seed, address, pod_paths};
+use super::{Seed, address, foreign, network_of, pod_paths};
 use crate::crd::PeersAs;
 use crate::peers::{NodeId, PeerList, Report};
 
@@ -53,6 +53,8 @@ pub struct RenderConfig {
 enum Peers {
     Listed(PeerList),
     Absent,
+    /// It is that of another network: networks are never mixed, so it is as if it were absent.
+    Foreign,
     Unreadable,
 }
 
@@ -67,13 +69,14 @@ impl RenderConfig {
         let base = fs::read_to_string(&self.base)
             .with_context(|| format!("the base config {} cannot be read", self.base.display()))?;
         let own_peers = self.read_own_peers()?;
-        let peers = self.read_peers();
+        let peers = self.read_peers(network_of(&base).as_deref());
         let (list, report, source) = match &peers {
             Peers::Listed(list) => {
                 let source = format!("list of {} with {} members", list.version, list.members.len());
                 (Some(list), Report::of_list(list, &self.node), source)
             }
             Peers::Absent => (None, Report::of_nothing(), "no list yet".to_owned()),
+            Peers::Foreign => (None, Report::of_nothing(), "list of another network".to_owned()),
             Peers::Unreadable => (None, Report::Unreadable, "list unreadable".to_owned()),
         };
         let pod_ip: Option<Ipv4Addr> = self.pod_ip.and_then(|ip| match ip.to_canonical() {
@@ -135,18 +138,23 @@ impl RenderConfig {
     }
 
     /// A list that cannot be used stops nobody: the validator starts with the user's own peers and says so.
-    fn read_peers(&self) -> Peers {
+    fn read_peers(&self, network: Option<&str>) -> Peers {
         let text = match fs::read_to_string(&self.peers) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Peers::Absent,
             Err(error) => return self.unreadable(&error.to_string()),
         };
-        match PeerList::parse(&text) {
-            Err(error) => self.unreadable(&format!("{:#}", anyhow::Error::from(error))),
-            Ok(list) => match list.addresses().iter().find_map(|address| address::problem(address)) {
-                Some(problem) => self.unreadable(&problem),
-                None => Peers::Listed(list),
-            },
+        let list = match PeerList::parse(&text) {
+            Err(error) => return self.unreadable(&format!("{:#}", anyhow::Error::from(error))),
+            Ok(list) => list,
+        };
+        if let Some(problem) = foreign(&list, network) {
+            eprintln!("warning: {} {problem}", self.peers.display());
+            return Peers::Foreign;
+        }
+        match list.addresses().iter().find_map(|address| address::problem(address)) {
+            Some(problem) => self.unreadable(&problem),
+            None => Peers::Listed(list),
         }
     }
 

@@ -55,6 +55,27 @@ pub use tolerance::Tolerance;
 
 pub use address::problem as address_problem;
 
+use crate::crd::Network;
+use crate::peers::PeerList;
+
+/// The network of a base config, by its passphrase.
+fn network_of(base: &str) -> Option<String> {
+    let base = document::parse("the base config", base).ok()?;
+    Some(base.get("NETWORK_PASSPHRASE")?.as_str()?.to_owned())
+}
+
+/// Why a list is none for a validator on this network; `None` where the list, or the config, names no network.
+fn foreign(list: &PeerList, network: Option<&str>) -> Option<String> {
+    let ours = network?;
+    let theirs = list.other_network(ours)?;
+    Some(format!(
+        "is the list of {} and this validator is on {}, so that only the own peers are used: give it another \
+         validatorConfig.knownPeersRef.name",
+        Network::parse(theirs).display_name(),
+        Network::parse(ours).display_name(),
+    ))
+}
+
 /// Why there is no config. Every message says what to write instead, and none holds a seed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use stellar_strkey::ed25519::PublicKey;
 
 use super::render::{Database, Sources, preview};
-use super::{ConfigError, base_config};
+use super::{ConfigError, base_config, foreign, network_of};
 use crate::api::{ApiError, deadline};
 use crate::crd::{KeySource, StellarNode, ValidatorConfig};
 use crate::kubeconfig::{Connection, ConnectionError};
@@ -107,7 +107,7 @@ impl Found {
         let config = self.node.spec.validator_config.as_ref();
         let config = config.ok_or_else(|| refused(ConfigError::NoValidator))?;
         let public_key = public_key.or_else(|| self.reported_key());
-        let list = self.list(err)?;
+        let list = self.list(network_of(&base).as_deref(), err)?;
         let sources = Sources {
             base: &base,
             node: &self.id,
@@ -125,13 +125,19 @@ impl Found {
     }
 
     /// As `render-config` takes it: a list that it could not use stops nobody.
-    fn list(&self, err: &mut dyn Write) -> std::io::Result<Option<PeerList>> {
+    fn list(&self, network: Option<&str>, err: &mut dyn Write) -> std::io::Result<Option<PeerList>> {
         let data = self.list.as_ref().and_then(|list| list.data.as_ref());
         let Some(text) = data.and_then(|data| data.get(labels::PEERS_JSON)) else {
             return Ok(None);
         };
         match PeerList::parse(text) {
-            Ok(list) => Ok(Some(list)),
+            Ok(list) => match foreign(&list, network) {
+                None => Ok(Some(list)),
+                Some(problem) => {
+                    writeln!(err, "warning: the list of peers is left out: it {problem}")?;
+                    Ok(None)
+                }
+            },
             Err(error) => {
                 writeln!(err, "warning: the list of peers is left out: {error}")?;
                 Ok(None)

@@ -60,7 +60,7 @@ impl Groups {
             ),
             (
                 "rollout_stalled",
-                "1 while a restart of a group is not done within its deadline, else 0",
+                "1 while a restart of a group is not done within its deadline, or the Lease of its turns cannot be read, else 0",
                 &groups.stalled,
             ),
         ] {

@@ -108,19 +108,28 @@ pub struct PeerList {
     pub format: u32,
     /// When this content was first written; it grows with each change and changes with nothing else.
     pub version: Timestamp,
+    /// Passphrase of the network that the members take part in; absent in lists of programs that did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
     /// The members, sorted by node.
     pub members: Vec<PeerRecord>,
 }
 
 impl PeerList {
-    /// The list of these members, sorted.
+    /// The list of these members, sorted, without a network.
     pub fn new(version: Timestamp, mut members: Vec<PeerRecord>) -> Self {
         members.sort_by(|a, b| a.node.cmp(&b.node));
         Self {
             format: LIST_FORMAT,
             version,
+            network: None,
             members,
         }
+    }
+
+    /// The network of this list, if it names one and that is not `passphrase`: then it is no list for a validator there.
+    pub fn other_network(&self, passphrase: &str) -> Option<&str> {
+        self.network.as_deref().filter(|network| *network != passphrase)
     }
 
     /// Reads `peers.json`.
@@ -224,5 +233,20 @@ mod tests {
         );
         assert_eq!(PeerList::parse(&list(5).to_json()).unwrap(), list(5));
         assert!(PeerList::parse("{}").is_err());
+    }
+
+    #[test]
+    fn a_list_without_a_network_is_anybodys_and_its_views_are_those_of_one_that_has_it() {
+        let before = list(3);
+        assert!(!before.to_json().contains("network"), "as programs wrote it before");
+        let after = PeerList {
+            network: Some("Private ; 2026".to_owned()),
+            ..before.clone()
+        };
+        assert_eq!(PeerList::parse(&after.to_json()).unwrap(), after);
+        assert_eq!(before.views(), after.views());
+        assert_eq!(before.other_network("Another ; 2026"), None);
+        assert_eq!(after.other_network("Private ; 2026"), None);
+        assert_eq!(after.other_network("Another ; 2026"), Some("Private ; 2026"));
     }
 }

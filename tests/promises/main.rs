@@ -46,6 +46,7 @@ mod public_names;
 mod rendered_config;
 mod restarts_paused;
 mod seeds_stay;
+mod slow_writes;
 mod spec_changes;
 mod storage;
 mod two_leaders;

@@ -1,5 +1,6 @@
 //! Two networks in one namespace never share a list.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
@@ -29,6 +30,12 @@ async fn the_second_network_is_left_out_and_told_what_to_do() {
     .await;
     env.without_turns().await;
     assert_eq!(Some(env.peers()), env.addresses(&["validator-1", "validator-2"]));
+    // The ConfigMap is mounted in its pod all the same.
+    assert_eq!(
+        env.rendered_peers(name),
+        Some(BTreeSet::new()),
+        "it was given nobody of the other network"
+    );
 
     // As the message says: another list.
     let apart = json!({ "spec": { "validatorConfig": { "knownPeersRef": { "name": "others" } } } }).to_string();

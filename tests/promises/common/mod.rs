@@ -23,7 +23,7 @@ pub(crate) use kubectl::Output;
 pub(crate) use load::Load;
 pub(crate) use loss::Loss;
 pub(crate) use operator::{Operator, free_port};
-pub(crate) use proxy::{Fate, Proxy};
+pub(crate) use proxy::{Call, Fate, Proxy};
 pub(crate) use recorder::Recorder;
 pub(crate) use second::Second;
 pub(crate) use validators::Validators;

@@ -1,0 +1,290 @@
+//! Carries out what one cycle decided, and says what it did.
+//!
+//! Every write is one of its own: where one is slow or fails, the others are done all the same. Nothing is decided here.
+
+use std::error::Error;
+use std::future::ready;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use kube::runtime::events::EventType;
+
+use super::apply::{self, ApplyError};
+use super::budgets::BudgetStep;
+use super::decide::{ListRemoval, ListWrite, Plan, RecordWrite};
+use super::discovery::Discovery;
+use super::failures::Failures;
+use super::notices::Notices;
+use super::rollout::{Step, TurnPlan};
+use super::snapshot::{Cause, Snapshot, Turn};
+use crate::{labels, metrics};
+
+/// Writes of one sort that are under way at once.
+const AT_ONCE: usize = 16;
+/// How long lists wait for records. Who is in a list should be remembered as a member, or a crash between the two writes
+/// could take a newcomer out again. But one StatefulSet that cannot be written in time keeps no list from anybody.
+const RECORDS_FIRST: Duration = Duration::from_millis(300);
+
+/// Writes what is decided.
+#[derive(Debug)]
+pub(super) struct Writes<'a> {
+    discovery: &'a Discovery,
+    notices: Notices,
+}
+
+impl<'a> Writes<'a> {
+    pub(super) fn new(discovery: &'a Discovery, notices: Notices) -> Self {
+        Self { discovery, notices }
+    }
+
+    /// Writes all of a plan that was made from this snapshot.
+    pub(super) async fn carry_out(&self, snapshot: &Snapshot, plan: &Plan, failures: &Failures) {
+        let records = plan.records.iter().map(|record| self.record(record, failures));
+        let mut records = pin!(all(records.collect()));
+        let early = tokio::time::timeout(RECORDS_FIRST, &mut records).await.is_ok();
+        let late = async {
+            if !early {
+                records.await;
+            }
+        };
+        if plan.lists.is_empty() {
+            tracing::debug!(lists = snapshot.lists.len(), "peers unchanged");
+        }
+        let lists = plan.lists.iter().map(|write| self.list(snapshot, write, failures));
+        let removals = plan.removals.iter().map(|removal| self.removal(removal, failures));
+        let budgets = plan.budgets.iter().map(|step| self.budget(step, failures));
+        let turns = plan.turns.iter();
+        let turns = turns.map(|(network, turns)| self.turns(snapshot, plan, network, turns, failures));
+        tokio::join!(
+            late,
+            all(lists.collect()),
+            all(removals.collect()),
+            all(budgets.collect()),
+            all(turns.collect()),
+        );
+    }
+
+    async fn record(&self, record: &RecordWrite, failures: &Failures) {
+        let node = &record.node;
+        match apply::record(&self.discovery.client, record).await {
+            Ok(()) => {}
+            Err(error) if error.is_conflict() => {
+                failures.conflict();
+                tracing::debug!(validator = %node, error = &error as &dyn Error, "membership changed meanwhile; decided again");
+            }
+            Err(error) => {
+                let error = &error as &dyn Error;
+                if failures.is_news(format!("membership of {node}")) {
+                    tracing::error!(validator = %node, error, "membership not written; tried again");
+                } else {
+                    tracing::debug!(validator = %node, error, "membership still not written");
+                }
+            }
+        }
+    }
+
+    async fn list(&self, snapshot: &Snapshot, write: &ListWrite, failures: &Failures) {
+        let config_map = format!("{}/{}", write.id.namespace, write.id.name);
+        let result = apply::list(&self.discovery.client, write, snapshot.lists.get(&write.id)).await;
+        metrics::get().list_written(result.is_ok());
+        match result {
+            Ok(()) if write.repair => {
+                tracing::info!(
+                    config_map,
+                    peers = write.peers,
+                    "list of peers had been changed by somebody else and was put right"
+                );
+                let note = format!(
+                    "ConfigMap {} had been changed by somebody else and was put right",
+                    write.id.name
+                );
+                for node in &write.members {
+                    self.notices
+                        .tell(node, EventType::Warning, "PeersRepaired", "Repair", note.clone());
+                }
+            }
+            Ok(()) => tracing::info!(config_map, peers = write.peers, "list of peers written"),
+            Err(error) if error.is_conflict() => {
+                failures.conflict();
+                tracing::debug!(
+                    config_map,
+                    error = &error as &dyn Error,
+                    "list of peers changed meanwhile; decided again"
+                );
+            }
+            Err(error) => {
+                let error = &error as &dyn Error;
+                if failures.is_news(format!("list {config_map}")) {
+                    tracing::error!(
+                        config_map,
+                        error,
+                        "list of peers not written; tried again, and nobody is restarted for it before"
+                    );
+                } else {
+                    tracing::debug!(config_map, error, "list of peers still not written");
+                }
+            }
+        }
+    }
+
+    async fn removal(&self, removal: &ListRemoval, failures: &Failures) {
+        let config_map = format!("{}/{}", removal.id.namespace, removal.id.name);
+        match apply::remove_list(&self.discovery.client, removal).await {
+            Ok(()) => tracing::info!(config_map, "no validator refers to the list of peers any more; removed"),
+            Err(error) if error.is_conflict() => {}
+            Err(error) => {
+                let error = &error as &dyn Error;
+                if failures.is_news(format!("removal of {config_map}")) {
+                    tracing::error!(config_map, error, "list of peers not removed; tried again");
+                } else {
+                    tracing::debug!(config_map, error, "list of peers still not removed");
+                }
+            }
+        }
+    }
+
+    async fn budget(&self, step: &BudgetStep, failures: &Failures) {
+        let Err(error) = apply::budget(&self.discovery.client, step).await else {
+            return;
+        };
+        let (BudgetStep::Write { id, .. } | BudgetStep::Remove { id, .. }) = step;
+        // Somebody's own budget of this name serves as well.
+        if !error.is_conflict() {
+            failures.is_news(format!("budget {}/{}", id.namespace, id.name));
+        }
+        tracing::debug!(
+            namespace = id.namespace,
+            name = id.name,
+            error = &error as &dyn Error,
+            "PodDisruptionBudget not written; tried again"
+        );
+    }
+
+    /// What the holders of a network's turns need first: then it can be seen by who gets the next.
+    async fn turns(&self, snapshot: &Snapshot, plan: &Plan, network: &str, turns: &TurnPlan, failures: &Failures) {
+        for step in &turns.steps {
+            self.take(snapshot, plan, step, failures).await;
+        }
+        let Some(write) = &turns.write else { return };
+        let Discovery {
+            client, own_namespace, ..
+        } = self.discovery;
+        let seen = snapshot.turns.get(network);
+        let before = seen.map_or(&[][..], |lease| &lease.turns[..]);
+        let Err(error) = apply::turns(client, own_namespace, network, seen, write).await else {
+            log_turns(before, write);
+            return;
+        };
+        let lease = labels::turns_lease_name(network);
+        let conflict = error.is_conflict() && seen.is_some();
+        let error = &error as &dyn Error;
+        if conflict {
+            failures.conflict();
+            tracing::debug!(lease, error, "turns changed meanwhile; decided again");
+        } else if !failures.is_news(format!("turns {network}")) {
+            tracing::debug!(lease, error, "turns still not written");
+        } else if seen.is_none() {
+            tracing::warn!(
+                lease,
+                error,
+                "turns not written; tried again. A Lease of this name without our label has to be deleted"
+            );
+        } else {
+            tracing::warn!(lease, error, "turns not written; tried again");
+        }
+    }
+
+    /// Does what a turn is for.
+    async fn take(&self, snapshot: &Snapshot, plan: &Plan, step: &Step, failures: &Failures) {
+        let client = &self.discovery.client;
+        let (node, result) = match step {
+            Step::Restart(turn) => (&turn.node, apply::planned_restart(client, snapshot, plan, turn).await),
+            Step::ApplyTemplate(turn) => (&turn.node, self.apply_template(snapshot, turn).await),
+            Step::GiveBack(turn) => (&turn.node, apply::planned_give_back(client, snapshot, turn).await),
+            Step::DeletePod {
+                node,
+                name,
+                uid,
+                resource_version,
+            } => {
+                let deleted = apply::delete_pod(client, &node.namespace, name, uid, resource_version);
+                (node, deleted.await)
+            }
+        };
+        match result {
+            Ok(()) => {
+                if let Step::Restart(turn) | Step::ApplyTemplate(turn) = step {
+                    metrics::get().restarted(turn.cause.as_str());
+                }
+                if let Some((reason, note)) = event_of(step) {
+                    tracing::info!(validator = %node, reason, "rolling update: {note}");
+                    self.notices.tell(node, EventType::Normal, reason, "Restart", note);
+                } else {
+                    tracing::info!(validator = %node, "rolling update: its turn is given back, nothing was done in it");
+                }
+            }
+            Err(error) if error.is_conflict() => {
+                failures.conflict();
+                tracing::debug!(validator = %node, error = &error as &dyn Error, "rolling update: changed meanwhile; decided again");
+            }
+            Err(error) => {
+                let error = &error as &dyn Error;
+                if failures.is_news(format!("rolling update of {node}")) {
+                    tracing::warn!(validator = %node, error, "rolling update failed; tried again, and discovery goes on");
+                } else {
+                    tracing::debug!(validator = %node, error, "rolling update still fails");
+                }
+            }
+        }
+    }
+
+    async fn apply_template(&self, snapshot: &Snapshot, turn: &Turn) -> Result<(), ApplyError> {
+        let validator = snapshot.validators.iter().find(|validator| validator.uid == turn.uid);
+        let workload = validator
+            .and_then(|validator| validator.workload.as_ref())
+            .ok_or(ApplyError::SpecMoved)?;
+        let node = self.discovery.caches.node(&turn.node).ok_or(ApplyError::SpecMoved)?;
+        apply::template(&self.discovery.client, turn, workload, &node, &self.discovery.settings).await
+    }
+}
+
+/// Does these writes, some at once.
+async fn all(writes: Vec<impl Future<Output = ()>>) {
+    let writes = stream::iter(writes).buffer_unordered(AT_ONCE);
+    writes.for_each(|()| ready(())).await;
+}
+
+/// Reason and note of the Event for a step that was done; `None` if it took nobody down.
+fn event_of(step: &Step) -> Option<(&'static str, String)> {
+    match step {
+        Step::GiveBack(_) => None,
+        Step::DeletePod { name, .. } => Some((
+            "PodDeleted",
+            format!("pod {name} is not Ready and is replaced for its new template"),
+        )),
+        Step::Restart(turn) => {
+            let why = match turn.cause {
+                Cause::NotLinked => "its group is not connected: restarting it to load the present addresses",
+                Cause::PeersChanged | Cause::SpecChanged => {
+                    "the members of its group changed: restarting it to load the list"
+                }
+            };
+            Some(("Restarting", why.to_owned()))
+        }
+        Step::ApplyTemplate(_) => Some((
+            "Restarting",
+            "its spec changed: rolling out the new pod template".to_owned(),
+        )),
+    }
+}
+
+fn log_turns(before: &[Turn], after: &[Turn]) {
+    let is_in = |turns: &[Turn], turn: &Turn| turns.iter().any(|other| other.uid == turn.uid);
+    for turn in after.iter().filter(|turn| !is_in(before, turn)) {
+        tracing::info!(validator = %turn.node, cause = turn.cause.as_str(), "rolling update: its turn begins");
+    }
+    for turn in before.iter().filter(|turn| !is_in(after, turn)) {
+        tracing::info!(validator = %turn.node, cause = turn.cause.as_str(), "rolling update: its turn is over");
+    }
+}
