@@ -29,7 +29,8 @@ cluster-tests: ## The tests that need a control plane, alone
 	@cargo build --workspace --tests
 	@tests/tools/build >/dev/null
 	@CLUSTER_AUDIT=1 PATH=$$(tests/tools/build):$$PATH tests/cluster/with sh -c 'cargo test --test promises -- --test-threads 6 && \
-	  cargo test --test rights && cargo test --test alone -- --test-threads 1 && cargo test --test manifests -- --test-threads 1 && cargo test --test webhook'
+	  cargo test --test alone -- --test-threads 1 && cargo test --test manifests -- --test-threads 1 && cargo test --test rights && \
+	  cargo test --test webhook'
 
 oldest: ## The installs and the two scenarios on the oldest Kubernetes that is supported
 	@cargo build --workspace --tests
