@@ -31,7 +31,8 @@ cluster-tests: ## The tests that need a control plane, alone
 	@tests/tools/build >/dev/null
 	@CLUSTER_AUDIT=1 PATH=$$(tests/tools/build):$$PATH tests/cluster/with sh -c 'cargo test --workspace --test promises -- --test-threads 6 --skip two_replicas && \
 	  cargo test --workspace --test promises -- --test-threads 1 two_replicas && \
-	  cargo test --workspace --test rights && cargo test --workspace --test alone -- --test-threads 1 && cargo test --workspace --test manifests -- --test-threads 1 && cargo test --workspace --test webhook'
+	  cargo test --workspace --test alone -- --test-threads 1 && cargo test --workspace --test manifests -- --test-threads 1 && \
+	  cargo test --workspace --test rights && cargo test --workspace --test webhook'
 
 oldest: ## The installs and the two scenarios on the oldest Kubernetes that is supported
 	@cargo build --workspace --tests

@@ -73,6 +73,18 @@ impl ScopePart {
     }
 }
 
+/// What is watched beside the validators and their lists. Who may not read it can look at them all the same; an operator cannot
+/// do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// The Leases of the turns.
+    Turns,
+    /// The PodDisruptionBudgets of the groups.
+    Budgets,
+    /// The Namespaces, which may pause restarts.
+    Namespaces,
+}
+
 /// What is watched.
 #[derive(Debug)]
 pub struct Caches {
@@ -94,6 +106,11 @@ pub struct Caches {
 impl Caches {
     /// Starts the watches; [`Self::wait_until_complete`] tells when every cache is complete.
     pub fn start(client: &Client, scope: &Scope, own_namespace: &str) -> Self {
+        Self::start_without(client, scope, own_namespace, &[])
+    }
+
+    /// The same, as if there were none of these.
+    pub fn start_without(client: &Client, scope: &Scope, own_namespace: &str, without: &[Beside]) -> Self {
         let mut watches = Watches {
             changed: Arc::default(),
             broken: Arc::default(),
@@ -137,10 +154,21 @@ impl Caches {
         ));
         let budgets = parts
             .iter()
+            .filter(|_| !without.contains(&Beside::Budgets))
             .map(|part| watches.start(&nodes, watcher(part.api(client), of_groups.clone())))
             .collect();
-        let leases = vec![watches.start(&nodes, watcher(Api::namespaced(client.clone(), own_namespace), ours))];
+        let leases = [own_namespace]
+            .into_iter()
+            .filter(|_| !without.contains(&Beside::Turns))
+            .map(|namespace| {
+                watches.start(
+                    &nodes,
+                    watcher(Api::namespaced(client.clone(), namespace), ours.clone()),
+                )
+            })
+            .collect();
         let namespaces = match scope {
+            _ if without.contains(&Beside::Namespaces) => Namespaces::none(),
             Scope::All => Namespaces::Watched(watches.start(&nodes, watcher(Api::all(client.clone()), all))),
             Scope::Namespaces(names) => Namespaces::Asked(watches.ask(client, names)),
         };

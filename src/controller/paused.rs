@@ -33,6 +33,11 @@ pub(super) enum Namespaces {
 }
 
 impl Namespaces {
+    /// None is paused, for all that is known.
+    pub(super) fn none() -> Self {
+        Self::Asked(watch::channel(Some(BTreeSet::new())).1)
+    }
+
     /// Waits until that is known of each of them.
     pub(super) async fn wait_until_complete(&self) {
         match self {

@@ -1,8 +1,10 @@
 //! `stellar-operator peers`: who knows whom, and what would be done next, as the operator itself would decide it.
 //!
 //! It watches what the operator watches and decides as the operator does, with the rights of who calls it. It writes nothing,
-//! asks for no Secret, and needs no operator to run.
+//! asks for no Secret, and needs no operator to run. An account with the ClusterRole `view` can do everything here; what one with
+//! less cannot be told is said.
 
+mod access;
 mod dot;
 mod next;
 mod rows;
@@ -17,6 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::clock;
 use crate::controller::decide::decide;
+use crate::controller::observe::Beside;
 use crate::controller::{Caches, Options, Scope};
 use crate::kubeconfig::{Connection, ConnectionError};
 use rows::{Row, rows};
@@ -73,12 +76,25 @@ pub enum PeersCommandError {
     /// There is no connection.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    /// Not everything could be read in time; the warnings before it say what.
+    /// The account may not read what there is to show.
     #[error(
-        "not everything could be read within {} s: your account has to get, list and watch stellarnodes, statefulsets, pods, \
-         configmaps, poddisruptionbudgets and leases, and to get the namespace",
-        PATIENCE.as_secs()
+        "your account may not list {kinds} {place}: the ClusterRole view, with what the operator's manifests add to it, has these \
+         rights; --namespace looks at one namespace only"
     )]
+    Forbidden {
+        /// What it may not list.
+        kinds: String,
+        /// Where.
+        place: String,
+    },
+    /// There are no StellarNodes in this cluster.
+    #[error(
+        "the CustomResourceDefinition {} is not installed in this cluster",
+        crate::labels::CRD_NAME
+    )]
+    NotInstalled,
+    /// Not everything could be read in time; the warnings before it say what.
+    #[error("not everything could be read within {} s: the warnings above say what", PATIENCE.as_secs())]
     Incomplete,
     /// What was found cannot be written as JSON: a defect of this program.
     #[error("the validators cannot be written as JSON")]
@@ -104,10 +120,20 @@ impl PeersArgs {
             (Scope::Namespaces(vec![namespace.clone()]), namespace)
         };
         let turns_in = self.operator_namespace.as_ref().unwrap_or(&turns_in);
-        let caches = Caches::start(&client, &scope, turns_in);
-        timeout(PATIENCE, caches.wait_until_complete())
-            .await
-            .map_err(|_| PeersCommandError::Incomplete)?;
+        let caches = timeout(PATIENCE, async {
+            let without = access::missing(&client, &scope, turns_in).await?;
+            for what in &without {
+                // Only what would be written next depends on budgets.
+                if self.dry_run || *what != Beside::Budgets {
+                    tracing::warn!("{}", access::left_out(*what, turns_in));
+                }
+            }
+            let caches = Caches::start_without(&client, &scope, turns_in, &without);
+            caches.wait_until_complete().await;
+            Ok(caches)
+        })
+        .await
+        .unwrap_or(Err(PeersCommandError::Incomplete))?;
         self.show(&caches, out).await
     }
 

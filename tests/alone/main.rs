@@ -11,4 +11,5 @@
 #[allow(dead_code, unused_imports, reason = "it also serves the promises")]
 mod common;
 
+mod definition_awaited;
 mod unreadable_node;

@@ -43,14 +43,14 @@ fn on_loopback(mut objects: Objects, port: u16) -> String {
 }
 
 /// A running install.
-struct Deployed {
+pub(crate) struct Deployed {
     alone: Alone,
     manifests: String,
 }
 
 impl Deployed {
     /// Applies these objects and waits until both replicas are Ready.
-    fn of(objects: Objects) -> Self {
+    pub(crate) fn of(objects: Objects) -> Self {
         let alone = Alone::new();
         alone.create_namespace();
         let manifests = on_loopback(objects, free_port());
@@ -60,9 +60,19 @@ impl Deployed {
         Self { alone, manifests }
     }
 
+    /// The cluster that it is in.
+    pub(crate) fn alone(&self) -> &Alone {
+        &self.alone
+    }
+
     /// Runs a command of the documentation as it stands, in the operator's namespace.
     fn tries(&self, line: &str) -> Output {
-        let words = words(line);
+        self.tries_in(NAMESPACE, line)
+    }
+
+    /// The same in another namespace.
+    fn tries_in(&self, namespace: &str, line: &str) -> Output {
+        let words = words(namespace, line);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         self.alone.kubectl(&words, "")
     }
@@ -77,7 +87,7 @@ impl Deployed {
         let kubeconfig = std::env::var("STELLAR_TEST_KUBECONFIG").expect("run it with: make test");
         let child = Command::new("kubectl")
             .args(["--kubeconfig", &kubeconfig])
-            .args(words(line))
+            .args(words(NAMESPACE, line))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -150,11 +160,11 @@ impl Drop for Killed {
 }
 
 /// The arguments of a command line that begins with `kubectl`, as a shell makes them.
-fn words(line: &str) -> Vec<String> {
+fn words(namespace: &str, line: &str) -> Vec<String> {
     let mut words = line.split(' ');
     assert_eq!(words.next(), Some("kubectl"), "{line}");
     let words = words.map(|word| word.replace('\'', ""));
-    words.chain(["--namespace", NAMESPACE].map(str::to_owned)).collect()
+    words.chain(["--namespace", namespace].map(str::to_owned)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,3 +22,4 @@ mod one_truth;
 mod rendering;
 mod values;
 mod versions;
+mod whole_cluster;

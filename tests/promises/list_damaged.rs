@@ -29,15 +29,8 @@ async fn deleted_it_comes_back_and_edited_it_is_repaired() {
         (data(&env)? == before).then_some(())
     })
     .await;
-    wait_for("an Event that says so", SOON, async || {
-        let events = env.get("events.events.k8s.io")?;
-        events["items"]
-            .as_array()?
-            .iter()
-            .any(|event| event["reason"] == "PeersRepaired")
-            .then_some(())
-    })
-    .await;
+    env.told_by_event("validator-1", "PeersRepaired", "ConfigMap stellar-peers")
+        .await;
 
     env.kubectl(&["delete", "configmap/stellar-peers"]).ok("delete");
     wait_for("the list to come back", SOON, async || {
@@ -66,6 +59,7 @@ async fn somebody_elses_is_left_alone() {
             (env.reason(name, "PeersReady").as_deref() == Some("NotOurs")).then_some(())
         })
         .await;
+        env.told_by_event(name, "NotOurs", "ConfigMap").await;
         wait_for("it to run all the same", SOON, async || {
             env.recorder().history().voting().contains(name).then_some(())
         })

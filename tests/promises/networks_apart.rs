@@ -24,6 +24,7 @@ async fn the_second_network_is_left_out_and_told_what_to_do() {
         (env.reason(name, "PeersReady").as_deref() == Some("NetworkConflict")).then_some(())
     })
     .await;
+    env.told_by_event(name, "NetworkConflict", "knownPeersRef.name").await;
     wait_for("the stranger to run", Duration::from_secs(30), async || {
         env.recorder().history().voting().contains(name).then_some(())
     })

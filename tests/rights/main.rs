@@ -16,10 +16,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-const SHIPPED: [&str; 3] = [
+const SHIPPED: [&str; 4] = [
     include_str!("../../manifests/base/rbac-cluster.yaml"),
     include_str!("../../manifests/base/rbac-own-namespace.yaml"),
     include_str!("../../manifests/base/rbac-watched-namespace.yaml"),
+    // Where all namespaces are looked after.
+    include_str!("../../manifests/install.yaml"),
 ];
 /// What Kubernetes lets every ServiceAccount do (ClusterRole `system:basic-user` and `system:discovery`).
 const EVERYBODYS: [&str; 1] = ["selfsubjectreviews"];
@@ -28,12 +30,30 @@ const EVERYBODYS: [&str; 1] = ["selfsubjectreviews"];
 type Right = (String, String, String);
 
 fn shipped() -> BTreeSet<Right> {
-    let documents = SHIPPED.iter().flat_map(|text| {
-        let documents: Vec<Value> = serde_saphyr::from_multiple(text).expect("YAML");
-        documents
+    SHIPPED.iter().flat_map(|text| rights_in(text)).collect()
+}
+
+/// The rights in one file of those roles that are bound to the operator's account, which is in the same file.
+fn rights_in(text: &str) -> BTreeSet<Right> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).expect("YAML");
+    let is_bound = |role: &Value| {
+        let mut subjects = documents
+            .iter()
+            .filter(|binding| {
+                binding["roleRef"]["kind"] == role["kind"] && binding["roleRef"]["name"] == role["metadata"]["name"]
+            })
+            .flat_map(|binding| binding["subjects"].as_array().into_iter().flatten());
+        subjects.any(|subject| subject["kind"] == "ServiceAccount" && subject["name"] == "stellar-operator")
+    };
+    let roles = documents.iter().filter(|document| {
+        document["kind"]
+            .as_str()
+            .is_some_and(|kind| kind == "Role" || kind == "ClusterRole")
     });
-    let rules = documents.flat_map(|document| document["rules"].as_array().cloned().unwrap_or_default());
-    rules.flat_map(|rule| rights_of(&rule)).collect()
+    roles
+        .filter(|role| is_bound(role))
+        .flat_map(|role| role["rules"].as_array().expect("rules").iter().flat_map(rights_of))
+        .collect()
 }
 
 fn rights_of(rule: &Value) -> Vec<Right> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use stellar_k8s::labels;
 
-use super::operator::{Operator, Place, free_port, identity, log_file};
+use super::operator::{Operator, Place, free_port, identity, identity_of, log_file};
 use super::pair::{self, Pair};
 use super::{Cluster, Output, Proxy, Recorder, install, wait_for};
 
@@ -172,6 +172,15 @@ impl TestEnv {
         let file = self.directory.join("kubeconfig-through-proxy");
         let mut identity = identity(&self.cluster, &self.namespace);
         identity["clusters"][0]["cluster"] = serde_json::json!({ "server": proxy.url() });
+        std::fs::write(&file, identity.to_string()).expect("a kubeconfig");
+        file
+    }
+
+    /// Creates a ServiceAccount, and a kubeconfig of it.
+    pub(crate) fn account(&self, name: &str) -> PathBuf {
+        self.kubectl(&["create", "serviceaccount", name]).ok("the account");
+        let file = self.directory.join(format!("kubeconfig-of-{name}"));
+        let identity = identity_of(name, &self.cluster, &self.namespace);
         std::fs::write(&file, identity.to_string()).expect("a kubeconfig");
         file
     }
@@ -345,6 +354,25 @@ impl TestEnv {
         let conditions = node["status"]["conditions"].as_array()?.clone();
         let found = conditions.into_iter().find(|found| found["type"] == condition)?;
         found["reason"].as_str().map(str::to_owned)
+    }
+
+    /// What the Events with this reason say of a validator.
+    pub(crate) fn events(&self, validator: &str, reason: &str) -> Vec<String> {
+        let events = self.get("events.events.k8s.io").unwrap_or_default();
+        let events = events["items"].as_array().cloned().unwrap_or_default();
+        let is_it = |event: &&Value| event["regarding"]["name"] == validator && event["reason"] == reason;
+        let notes = events.iter().filter(is_it).filter_map(|event| event["note"].as_str());
+        notes.map(str::to_owned).collect()
+    }
+
+    /// Waits until an Event with this reason says so of a validator.
+    pub(crate) async fn told_by_event(&self, validator: &str, reason: &str, words: &str) {
+        let what = format!("an Event {reason} that says {words:?}");
+        wait_for(&what, SETTLE, async || {
+            let notes = self.events(validator, reason);
+            notes.iter().any(|note| note.contains(words)).then_some(())
+        })
+        .await;
     }
 
     /// Waits until no validator of this namespace has a turn.

@@ -117,6 +117,11 @@ pub(crate) fn remove(cluster: &Cluster, namespace: &str) {
     for kind in CLUSTER_SCOPED {
         cluster.kubectl(&["delete", kind, &name, "--ignore-not-found", "--wait=false"], "");
     }
+    let view = format!("stellar-operator-view-{namespace}");
+    cluster.kubectl(
+        &["delete", "clusterrole", &view, "--ignore-not-found", "--wait=false"],
+        "",
+    );
     cluster.kubectl(
         &["delete", "namespace", namespace, "--ignore-not-found", "--wait=false"],
         "",

@@ -17,6 +17,9 @@ const END: Duration = Duration::from_secs(30);
 /// How long a probe may take.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// What begins the answer of one that is ready.
+const READY: &str = "HTTP/1.1 200 ";
+
 /// A running operator; it is killed with this value.
 #[derive(Debug)]
 pub(crate) struct Operator {
@@ -119,7 +122,12 @@ impl Operator {
         if let Some(status) = self.child.try_wait().expect("the operator can be asked for") {
             panic!("the operator ended: {status}");
         }
-        is_ready(self.probes).await
+        self.readyz().await.starts_with(READY)
+    }
+
+    /// What `/readyz` says, status line and all; nothing where nobody answers.
+    pub(crate) async fn readyz(&self) -> String {
+        get(self.probes, "/readyz").await.unwrap_or_default()
     }
 
     /// What `/metrics` says; nothing where nobody answers.
@@ -157,15 +165,10 @@ impl Operator {
     }
 }
 
-/// Whether `/readyz` on this port answers 200.
-pub(super) async fn is_ready(port: u16) -> bool {
-    looks_ready(port).await == Some(true)
-}
-
-/// The same; nothing where no answer came in time, which says nothing.
+/// Whether `/readyz` on this port answers 200; nothing where no answer came in time, which says nothing.
 pub(super) async fn looks_ready(port: u16) -> Option<bool> {
     let answer = tokio::time::timeout(ANSWER, ask(port, "/readyz")).await.ok()?;
-    Some(answer.is_some_and(|answer| answer.starts_with("HTTP/1.1 200 ")))
+    Some(answer.is_some_and(|answer| answer.starts_with(READY)))
 }
 
 /// The log of all operators that ran in this directory.
@@ -202,16 +205,14 @@ async fn ask(port: u16, path: &str) -> Option<String> {
 
 /// A kubeconfig with a token of the ServiceAccount and no client certificate: beside one, the token would not count.
 pub(super) fn identity(cluster: &Cluster, namespace: &str) -> Value {
+    identity_of("stellar-operator", cluster, namespace)
+}
+
+/// The same of another ServiceAccount.
+pub(super) fn identity_of(account: &str, cluster: &Cluster, namespace: &str) -> Value {
     let view = ["config", "view", "--minify", "--flatten", "--raw", "-o", "json"];
     let admin: Value = serde_json::from_str(&cluster.kubectl(&view, "").ok("the kubeconfig")).expect("JSON");
-    let create = [
-        "create",
-        "token",
-        "stellar-operator",
-        "--namespace",
-        namespace,
-        "--duration=1h",
-    ];
+    let create = ["create", "token", account, "--namespace", namespace, "--duration=1h"];
     let token = cluster.kubectl(&create, "").ok("a token");
     json!({
         "apiVersion": "v1",

@@ -1,0 +1,108 @@
+//! Until the CustomResourceDefinition is installed and established the operator waits: it runs, is not ready, and its log names
+//! the command that installs it. Then it starts by itself.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::common::{Options, TestEnv, Validators, wait_for};
+
+const TWO: [&str; 2] = ["validator-1", "validator-2"];
+const CRD: &str = "crd/stellarnodes.stellar.org";
+const SOON: Duration = Duration::from_secs(60);
+/// What begins the command in the log.
+const COMMAND: &str = "kubectl apply";
+
+/// Another definition with the same kind. While it is there, ours is stored and not established.
+fn rival() -> String {
+    let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": { "name": "rivals.stellar.org" },
+        "spec": {
+            "group": "stellar.org",
+            "names": { "kind": "StellarNode", "plural": "rivals" },
+            "scope": "Namespaced",
+            "versions": [{ "name": "v1alpha1", "served": true, "storage": true, "schema": { "openAPIV3Schema": anything } }],
+        },
+    })
+    .to_string()
+}
+
+/// Dropped, the rival is gone and the definition is there, for the tests that come next.
+struct PutBack<'a>(&'a TestEnv);
+
+impl Drop for PutBack<'_> {
+    fn drop(&mut self) {
+        self.0
+            .kubectl(&["delete", "crd/rivals.stellar.org", "--ignore-not-found"]);
+        let definition = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/crd");
+        self.0.kubectl(&["apply", "--server-side", "-k", definition]);
+    }
+}
+
+fn is_established(env: &TestEnv) -> bool {
+    let crd = env.get(CRD).unwrap_or_default();
+    let conditions = crd["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    conditions
+        .iter()
+        .any(|condition| condition["type"] == "Established" && condition["status"] == "True")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_waits_for_its_definition_and_names_the_command() {
+    let env = TestEnv::installed("awaited").await;
+    env.kubectl(&["delete", CRD, "--timeout=60s"]).ok("delete");
+    let _put_back = PutBack(&env);
+    env.kubectl_with(&["create", "-f", "-"], &rival()).ok("the rival");
+    let established = [
+        "wait",
+        "--for=condition=Established",
+        "crd/rivals.stellar.org",
+        "--timeout=30s",
+    ];
+    env.kubectl(&established).ok("it is there first");
+
+    let mut operator = env.replica(&Options::default(), env.webhook_port());
+    wait_for("/readyz to name what it waits for", SOON, async || {
+        let answer = operator.readyz().await;
+        let waits =
+            answer.starts_with("HTTP/1.1 503 ") && answer.contains("the CustomResourceDefinition is not installed");
+        waits.then_some(())
+    })
+    .await;
+    let command = wait_for("the log to name the command", SOON, async || {
+        let log = env.log();
+        let line = log
+            .lines()
+            .find(|line| line.contains("ERROR") && line.contains(COMMAND))?;
+        let words = &line[line.find(COMMAND)?..];
+        Some(words.split(" crd=").next()?.trim().to_owned())
+    })
+    .await;
+
+    // As it stands, in the root of the project.
+    let words: Vec<String> = command
+        .split(' ')
+        .skip(1)
+        .map(|word| word.replace("manifests/", concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/")))
+        .collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    env.kubectl(&words).ok(&command);
+    wait_for("the log to tell that it is not established", SOON, async || {
+        env.log().contains("installed, not established yet").then_some(())
+    })
+    .await;
+    assert!(!is_established(&env));
+    assert!(!operator.is_ready().await, "it is not served yet");
+
+    env.kubectl(&["delete", "crd/rivals.stellar.org"]).ok("the rival");
+    wait_for("it to start by itself", SOON, async || {
+        operator.is_ready().await.then_some(())
+    })
+    .await;
+    assert!(is_established(&env));
+    env.apply(&Validators::new(2).manifests(1..=2));
+    env.settled(&TWO).await;
+}

@@ -1,0 +1,167 @@
+//! The first command of the README: `install.yaml`, run. One operator looks after two namespaces that it is not in.
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use stellar_k8s::labels;
+
+use crate::alone::Alone;
+use crate::common::{Validators, wait_for};
+use crate::deployed::Deployed;
+use crate::rendering::{objects, path};
+
+const NAMESPACES: [&str; 2] = ["north", "south"];
+const SOON: Duration = Duration::from_secs(120);
+/// Shorter than an administrator would choose: what is shipped, 30 s each, is waited for in `make soak`.
+const WAITS: [(&str, &str); 3] = [("PROPAGATION", "2s"), ("MIN_READY", "1s"), ("QUIET", "1s")];
+
+/// Two namespaces with validators of one network, removed with this value.
+struct Watched<'a>(&'a Alone);
+
+impl<'a> Watched<'a> {
+    fn new(alone: &'a Alone) -> Self {
+        for namespace in NAMESPACES {
+            alone.kubectl(&["create", "namespace", namespace], "").ok(namespace);
+        }
+        Self(alone)
+    }
+
+    fn apply(&self, namespace: &str, manifests: &str) {
+        self.0
+            .kubectl(&["apply", "--namespace", namespace, "-f", "-"], manifests)
+            .ok("apply");
+    }
+
+    fn get(&self, namespace: &str, object: &str) -> Option<Value> {
+        let found = self
+            .0
+            .kubectl(&["get", object, "--namespace", namespace, "-o", "json"], "");
+        serde_json::from_str(&found.stdout).ok().filter(|_| found.success)
+    }
+
+    /// Number of addresses in a namespace's list.
+    fn peers(&self, namespace: &str) -> usize {
+        let list = self.get(namespace, "configmap/stellar-peers").unwrap_or_default();
+        list["data"][labels::KNOWN_PEERS]
+            .as_str()
+            .map_or(0, |peers| peers.lines().count())
+    }
+
+    /// `PeersReady` of each validator: its reason and message.
+    fn told(&self, namespace: &str) -> Vec<(String, String)> {
+        let nodes = self.get(namespace, "stellarnodes").unwrap_or_default();
+        let all = nodes["items"].as_array().into_iter().flatten();
+        let conditions = all.flat_map(|node| node["status"]["conditions"].as_array().into_iter().flatten());
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        conditions
+            .filter(|condition| condition["type"] == "PeersReady")
+            .map(|condition| (word(&condition["reason"]), word(&condition["message"])))
+            .collect()
+    }
+
+    async fn all_loaded(&self, namespace: &str, count: usize) {
+        wait_for("all to have loaded each other", SOON, async || {
+            let told = self.told(namespace);
+            let loaded = told.iter().filter(|(reason, _)| reason == "Loaded").count();
+            (loaded == count && self.peers(namespace) == count).then_some(())
+        })
+        .await;
+    }
+
+    fn pods(&self, namespace: &str) -> Vec<String> {
+        let pods = self.get(namespace, "pods").unwrap_or_default();
+        let all = pods["items"].as_array().into_iter().flatten();
+        all.map(|pod| format!("{} {}", pod["metadata"]["name"], pod["metadata"]["uid"]))
+            .collect()
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        for namespace in NAMESPACES {
+            let all = [
+                "delete",
+                "stellarnodes",
+                "--all",
+                "--timeout=60s",
+                "--namespace",
+                namespace,
+            ];
+            self.0.kubectl(&all, "");
+            self.0.kubectl(&["delete", "namespace", namespace, "--wait=false"], "");
+        }
+    }
+}
+
+/// `stellar-operator peers` as the administrator.
+fn peers(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_stellar-operator"))
+        .arg("peers")
+        .args(arguments)
+        .env("KUBECONFIG", crate::common::Cluster::connect().kubeconfig())
+        .output()
+        .expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_one_file_looks_after_every_namespace() {
+    let file = std::fs::read_to_string(path("install.yaml")).expect("it is generated");
+    let mut all = objects(&file);
+    for ([kind, ..], object) in &mut all {
+        if kind == "Deployment" {
+            let env = &mut object["spec"]["template"]["spec"]["containers"][0]["env"];
+            let waits = WAITS.map(|(name, value)| json!({ "name": name, "value": value }));
+            env.as_array_mut().expect("variables").extend(waits);
+        }
+    }
+    let deployed = Deployed::of(all);
+    let watched = Watched::new(deployed.alone());
+    let validators = Validators::new(6);
+    let [north, south] = NAMESPACES;
+    watched.apply(north, &validators.manifests(1..=2));
+    watched.apply(south, &validators.manifests(3..=4));
+    for namespace in NAMESPACES {
+        watched.all_loaded(namespace, 2).await;
+    }
+    let rows: Value = serde_json::from_str(&peers(&["--all-namespaces", "-o", "json"])).expect("JSON");
+    let rows = rows.as_array().expect("a list").iter();
+    let seen: Vec<(&str, &str)> = rows
+        .map(|row| (row["namespace"].as_str().unwrap(), row["name"].as_str().unwrap()))
+        .collect();
+    let expected = [
+        (north, "validator-1"),
+        (north, "validator-2"),
+        (south, "validator-3"),
+        (south, "validator-4"),
+    ];
+    assert_eq!(seen, expected);
+
+    // A pause is of one namespace, and it is seen at once: the operator watches namespaces.
+    deployed
+        .alone()
+        .kubectl(&["annotate", "namespace", north, "stellar.org/pause-restarts=true"], "")
+        .ok("pause");
+    let before = watched.pods(north);
+    watched.apply(north, &validators.manifests([5]));
+    watched.apply(south, &validators.manifests([6]));
+    watched.all_loaded(south, 3).await;
+    wait_for("those of the paused namespace to wait", SOON, async || {
+        let told = watched.told(north);
+        let held = told
+            .iter()
+            .filter(|(reason, why)| reason == "RestartPending" && why.contains(labels::PAUSE_RESTARTS));
+        (held.count() == 2 && watched.peers(north) == 3).then_some(())
+    })
+    .await;
+    let now = watched.pods(north);
+    assert!(before.iter().all(|pod| now.contains(pod)), "{before:?} {now:?}");
+
+    deployed
+        .alone()
+        .kubectl(&["annotate", "namespace", north, "stellar.org/pause-restarts-"], "")
+        .ok("go on");
+    watched.all_loaded(north, 3).await;
+}
