@@ -10,7 +10,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, ResourceExt as _};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -388,6 +388,17 @@ pub async fn status(
     part: &Value,
 ) -> Result<Option<StellarNode>, ApplyError> {
     status_of(client, &node.metadata, manager, part).await
+}
+
+/// A StellarNode as it stands, whether it can be parsed or not; `None` if it is gone.
+///
+/// # Errors
+/// When the API server refuses.
+pub async fn raw_node(client: &Client, node: &ObjectMeta) -> Result<Option<DynamicObject>, ApplyError> {
+    let namespace = node.namespace.as_deref().unwrap_or_default();
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<StellarNode>(&()));
+    Ok(deadline(api.get_opt(node.name.as_deref().unwrap_or_default())).await?)
 }
 
 /// The controller's part of the status of a StellarNode that cannot be parsed.

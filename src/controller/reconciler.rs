@@ -73,7 +73,11 @@ pub async fn reconcile(node: Arc<GuardedNode>, context: Arc<Context>) -> Result<
                 error = invalid.error,
                 "StellarNode cannot be parsed; its objects stay as they are"
             );
-            apply::unreadable(&context.client, &invalid.metadata, &status::unreadable_part(invalid)).await?;
+            if let Some(stored) = apply::raw_node(&context.client, &invalid.metadata).await?
+                && let Some(part) = status::unreadable_part(invalid, &stored.data["status"], clock::now())
+            {
+                apply::unreadable(&context.client, &invalid.metadata, &part).await?;
+            }
             return Ok(Action::await_change());
         }
     };
@@ -130,7 +134,10 @@ async fn validator(node: &StellarNode, context: &Context) -> Result<(NodeReport,
                     "the API server refuses its objects"
                 );
                 let ready = stored(node, &context.client).await?.as_ref().map_or(0, ready_replicas);
-                (refused(objects.replicas, ready, &status.message), Action::requeue(OUTSIDE))
+                (
+                    refused(objects.replicas, ready, &status.message),
+                    Action::requeue(OUTSIDE),
+                )
             }
             report => (report?, Action::await_change()),
         },
