@@ -5,23 +5,24 @@
 pub mod api_server;
 mod claim;
 mod config_map;
+mod hash;
+mod new_db;
 mod plumbing;
 mod service;
 mod stateful_set;
 
 pub use claim::ClaimStep;
+pub use hash::spec_hash;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::{Resource as _, ResourceExt as _};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::admission::context::{NoContext, OneNode};
 use crate::admission::{mutate, validate};
 use crate::core_config::{self, ConfigError};
-use crate::crd::{
-    NodeType, PeersAs, RetentionPolicy, StellarNode, StellarNodeSpec, StorageConfig, StorageMode, ValidatorConfig,
-};
+use crate::crd::{NodeType, StellarNode, StellarNodeSpec, ValidatorConfig};
+use crate::labels;
 use crate::peers::NodeId;
-use crate::{digest, labels};
 
 /// Why a StellarNode's objects cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -254,179 +255,12 @@ fn restricted() -> Value {
     })
 }
 
+/// What this program takes beside stellar-core. Both are given, and equal: a quota of either refuses a pod with a container
+/// that lacks it, and a validator whose resources are guaranteed stays one.
+fn small() -> Value {
+    let amount = json!({ "cpu": "50m", "memory": "64Mi" });
+    json!({ "requests": amount, "limits": amount })
+}
+
 /// User of the `stellar` account in the official image of stellar-core.
 const STELLAR_UID: i64 = 10_011_001;
-
-/// Hash of the part of a spec that pods are built from.
-///
-/// It depends on nothing but the spec: a new version of the operator rolls nothing. What is absent, false or empty
-/// counts as not written, so that a default that the webhook fills in, or a field that a later version adds, changes
-/// nothing either.
-pub fn spec_hash(spec: &StellarNodeSpec) -> String {
-    let mut spec = spec.clone();
-    // These scale, concern claims and evictions, or choose peers; no pod is built from them.
-    spec.suspended = false;
-    spec.replicas = 0;
-    spec.min_available = None;
-    spec.max_unavailable = None;
-    let storage = spec.storage.take();
-    let (in_pod, kept) = match storage.as_ref().map(StorageConfig::mode) {
-        Some(StorageMode::EmptyDir) => (true, None),
-        Some(StorageMode::PersistentVolume) | None => (false, storage),
-    };
-    spec.storage = match spec.node_type {
-        NodeType::Validator => in_pod.then(|| StorageConfig {
-            mode: Some(StorageMode::EmptyDir),
-            ..StorageConfig::default()
-        }),
-        // Its pods have a volume each.
-        NodeType::Horizon => kept.map(|storage| StorageConfig {
-            retention_policy: RetentionPolicy::default(),
-            mode: None,
-            ..storage
-        }),
-        // Its pod has the claim, or none.
-        NodeType::SorobanRpc => kept.map(|_| StorageConfig::default()),
-    };
-    if let Some(config) = &mut spec.horizon_config {
-        config.ingest_workers = None;
-    }
-    if let Some(config) = &mut spec.soroban_config {
-        config.enable_preflight = None;
-    }
-    if let Some(config) = &mut spec.validator_config {
-        config.peer_group = None;
-        config.peer_port = Some(config.peer_port());
-        config.peers_as = Some(config.peers_as()).filter(|peers_as| *peers_as != PeersAs::default());
-        config.known_peers_ref = Some(crate::crd::KnownPeersRef {
-            name: config.known_peers_config_map().to_owned(),
-            key: labels::KNOWN_PEERS.to_owned(),
-        });
-    }
-    let pod = plumbing::fingerprint(&std::mem::take(&mut spec.pod));
-    let mut value = serde_json::to_value(&spec).unwrap_or_default();
-    if let Value::Object(fields) = &mut value {
-        fields.extend(pod);
-    }
-    digest::short_hex(canonical(value).unwrap_or_default().to_string().as_bytes(), 16)
-}
-
-/// Sorted keys, and nothing that is null, false or empty.
-fn canonical(value: Value) -> Option<Value> {
-    match value {
-        Value::Null | Value::Bool(false) => None,
-        Value::Object(map) => {
-            let mut entries: Vec<(String, Value)> = map
-                .into_iter()
-                .filter_map(|(key, value)| Some((key, canonical(value)?)))
-                .collect();
-            entries.sort_by(|a, b| a.0.cmp(&b.0));
-            (!entries.is_empty()).then(|| Value::Object(entries.into_iter().collect::<Map<_, _>>()))
-        }
-        Value::Array(items) if items.is_empty() => None,
-        Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(canonical).collect())),
-        Value::Bool(true) | Value::Number(_) | Value::String(_) => Some(value),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn spec(json: Value) -> StellarNodeSpec {
-        serde_json::from_value(json).unwrap()
-    }
-
-    #[test]
-    fn the_spec_hash_changes_with_what_pods_are_built_from_and_with_nothing_else() {
-        let plain = json!({
-            "nodeType": "Validator", "network": "testnet", "version": "26.0.1",
-            "validatorConfig": {"seedSecretRef": "seed"},
-        });
-        let hash = spec_hash(&spec(plain.clone()));
-        let with = |path: &str, value: Value| {
-            let mut changed = plain.clone();
-            let (parent, key) = path.rsplit_once('/').unwrap();
-            changed.pointer_mut(parent).unwrap()[key] = value;
-            spec_hash(&spec(changed))
-        };
-        for (path, value) in [
-            ("/suspended", json!(true)),
-            ("/replicas", json!(1)),
-            ("/storage", json!({"size": "1Ti"})),
-            ("/validatorConfig/peerPort", json!(11625)),
-            (
-                "/validatorConfig/knownPeersRef",
-                json!({"name": "stellar-peers", "key": "KNOWN_PEERS"}),
-            ),
-            ("/validatorConfig/enableHistoryArchive", json!(false)),
-            (
-                "/validatorConfig/peerGroup",
-                json!({"name": "all", "namespaces": ["other"]}),
-            ),
-        ] {
-            assert_eq!(with(path, value), hash, "{path}");
-        }
-        for (path, value) in [
-            ("/version", json!("27.0.0")),
-            ("/validatorConfig/peerPort", json!(11700)),
-            ("/validatorConfig/quorumSet", json!("[QUORUM_SET]")),
-            (
-                "/validatorConfig/knownPeersRef",
-                json!({"name": "others", "key": "KNOWN_PEERS"}),
-            ),
-        ] {
-            assert_ne!(with(path, value), hash, "{path}");
-        }
-    }
-
-    #[test]
-    fn the_spec_hash_of_a_server_changes_with_its_volume_and_not_with_what_means_nothing() {
-        let hash = |json: &Value, more: &Value| {
-            let mut json = json.clone();
-            json_patch::merge(&mut json, more);
-            spec_hash(&spec(json))
-        };
-        let rpc = json!({
-            "nodeType": "SorobanRpc", "network": "testnet", "version": "23.0.4", "sorobanConfig": {},
-        });
-        let horizon = json!({
-            "nodeType": "Horizon", "network": "testnet", "version": "23.0.0",
-            "horizonConfig": { "databaseSecretRef": "db" },
-        });
-        let storage = |size: &str, policy: &str| json!({ "storage": { "size": size, "retentionPolicy": policy } });
-        let none = json!({});
-        for (node, change) in [
-            (&rpc, json!({ "minAvailable": 1 })),
-            (&rpc, json!({ "replicas": 3 })),
-            (&rpc, json!({ "suspended": true })),
-            (
-                &rpc,
-                json!({ "sorobanConfig": { "enablePreflight": false, "maxEventsPerRequest": 10000 } }),
-            ),
-            (&horizon, json!({ "maxUnavailable": "50%" })),
-            (
-                &horizon,
-                json!({ "horizonConfig": { "ingestWorkers": 4, "enableIngest": true } }),
-            ),
-        ] {
-            assert_eq!(hash(node, &change), hash(node, &none), "{change}");
-        }
-        for (node, change) in [
-            (&rpc, storage("1Gi", "Delete")),
-            (&rpc, json!({ "sorobanConfig": { "maxEventsPerRequest": 10 } })),
-            (&horizon, storage("1Gi", "Delete")),
-            (&horizon, json!({ "horizonConfig": { "enableIngest": false } })),
-            (&horizon, json!({ "version": "24" })),
-        ] {
-            assert_ne!(hash(node, &change), hash(node, &none), "{change}");
-        }
-        let (small, large) = (storage("1Gi", "Delete"), storage("2Gi", "Retain"));
-        assert_eq!(
-            hash(&rpc, &small),
-            hash(&rpc, &large),
-            "the claim grows beneath the pod"
-        );
-        assert_ne!(hash(&horizon, &small), hash(&horizon, &large), "each pod has its own");
-    }
-}
