@@ -41,6 +41,7 @@ mod takeover;
 mod volume;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt as _, future};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
@@ -92,12 +93,18 @@ pub async fn run_controller(client: Client, config: ControllerConfig, caches: Ar
         settings,
     } = config;
     let node_controller = !options.no_node_controller;
+    let look_again = options.look_again;
     let discovery = Discovery::new(client.clone(), caches, own_namespace, options, settings.clone());
     // Its own task: whatever happens to one, the other goes on.
     let discovery = AbortOnDrop(tokio::spawn(discovery.run()));
     if node_controller {
         let parts = scope.parts();
-        future::join_all(parts.iter().map(|part| reconcile_nodes(&client, part, &settings))).await;
+        future::join_all(
+            parts
+                .iter()
+                .map(|part| reconcile_nodes(&client, part, &settings, look_again)),
+        )
+        .await;
     } else {
         tracing::info!("StellarNodes are left to another operator");
         future::pending::<()>().await;
@@ -130,11 +137,12 @@ impl Drop for AbortOnDrop {
 }
 
 /// The StellarNode controller of the whole cluster, or of one namespace.
-async fn reconcile_nodes(client: &Client, part: &ScopePart, settings: &BuildSettings) {
+async fn reconcile_nodes(client: &Client, part: &ScopePart, settings: &BuildSettings, look_again: Duration) {
     let (reader, writer) = store();
     let context = Arc::new(reconciler::Context {
         client: client.clone(),
         settings: settings.clone(),
+        look_again,
         nodes: reader.clone(),
         claims: Claims::default(),
         writes: OwnWrites::default(),

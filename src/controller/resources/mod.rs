@@ -166,6 +166,31 @@ pub fn disruption_budget(list: &str, max_unavailable: u32) -> Value {
     })
 }
 
+/// Of the metadata of a validator's StatefulSet what says whom it belongs to; `None` where it says so already. It is what is
+/// taken over of one that was handed over: its template stays as it is until its turn.
+///
+/// # Errors
+/// With kind and name of another owner that controls it.
+pub fn belonging(stored: &StatefulSet, node: &StellarNode) -> Result<Option<Value>, String> {
+    let Some(own) = node.controller_owner_ref(&()) else {
+        return Ok(None);
+    };
+    let owners = stored.owner_references();
+    let rival = owners
+        .iter()
+        .find(|owner| owner.controller == Some(true) && owner.uid != own.uid);
+    if let Some(rival) = rival {
+        return Err(format!("{} {}", rival.kind, rival.name));
+    }
+    let labels = object_labels(&node.name_any(), labels::VALIDATOR);
+    if owners.contains(&own) && holds(&json!(stored.labels()), &labels) {
+        return Ok(None);
+    }
+    let others = owners.iter().filter(|owner| owner.uid != own.uid);
+    let owners: Vec<_> = others.chain([&own]).collect();
+    Ok(Some(json!({ "labels": labels, "ownerReferences": owners })))
+}
+
 /// A StatefulSet's `replicas` alone, for the field manager that scales.
 pub fn scale(name: &str, namespace: &str, replicas: i32) -> Value {
     json!({
@@ -178,8 +203,16 @@ pub fn scale(name: &str, namespace: &str, replicas: i32) -> Value {
 
 /// Whether Kubernetes lets a stored StatefulSet become what is built for this validator, but for what is taken over by
 /// [`keep_what_never_changes`]: its selector has to select our pods, and its claims have to have the volume that these mount.
+/// And whether it becomes nothing else, for what others set stays: a second stellar-core, in a container of another name.
 pub fn is_convertible(stored: &StatefulSet, node: &StellarNode) -> bool {
     let Some(spec) = &stored.spec else { return false };
+    let containers = spec.template.spec.iter().flat_map(|pod| &pod.containers);
+    let mut others = containers.filter(|container| container.name != labels::CORE_CONTAINER);
+    if others.any(|container| labels::CORE_CONTAINERS.contains(&container.name.as_str()))
+        || belonging(stored, node).is_err()
+    {
+        return false;
+    }
     let labels = object_labels(&node.name_any(), labels::VALIDATOR);
     let selects = |(name, value): (&String, &String)| labels[name] == *value;
     let mut claims = spec.volume_claim_templates.iter().flatten();
@@ -264,3 +297,75 @@ fn small() -> Value {
 
 /// User of the `stellar` account in the official image of stellar-core.
 const STELLAR_UID: i64 = 10_011_001;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_over_of_a_stateful_set_is_whom_it_belongs_to() {
+        let node: StellarNode = serde_json::from_value(json!({
+            "apiVersion": labels::API_VERSION, "kind": labels::KIND,
+            "metadata": { "name": "validator-1", "namespace": "stellar", "uid": "1" },
+            "spec": {
+                "nodeType": "Validator", "network": "testnet", "version": "26.0.1",
+                "validatorConfig": { "seedSecretRef": "seed" },
+            },
+        }))
+        .unwrap();
+        let own = json!(node.controller_owner_ref(&()).unwrap());
+        let owner = |kind: &str, controller: bool| json!({ "apiVersion": "v1", "kind": kind, "name": "a", "uid": kind, "controller": controller });
+        let of = |owners: &[&Value], labels: &Value| {
+            let metadata = json!({ "name": "validator-1", "labels": labels, "ownerReferences": owners });
+            belonging(&serde_json::from_value(json!({ "metadata": metadata })).unwrap(), &node)
+        };
+        let labels = object_labels("validator-1", labels::VALIDATOR);
+        assert_eq!(of(&[&own], &labels), Ok(None));
+        let theirs = json!({ labels::MANAGED_BY: labels::OPERATOR, "team": "a" });
+        let taken = of(&[&owner("Chart", false)], &theirs).unwrap().unwrap();
+        assert_eq!(taken["labels"], labels, "others' labels are not touched");
+        let kinds: Vec<&Value> = taken["ownerReferences"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|owner| &owner["kind"])
+            .collect();
+        assert_eq!(kinds, ["Chart", "StellarNode"]);
+        assert!(of(&[&own], &theirs).unwrap().is_some());
+        assert!(of(&[], &labels).unwrap().is_some());
+        assert_eq!(of(&[&owner("Fleet", true)], &labels), Err("Fleet a".to_owned()));
+    }
+
+    #[test]
+    fn a_stateful_set_becomes_ours_where_nothing_of_it_is_left_to_run_beside() {
+        let node: StellarNode = serde_json::from_value(json!({
+            "apiVersion": labels::API_VERSION, "kind": labels::KIND,
+            "metadata": { "name": "validator-1", "namespace": "stellar", "uid": "1" },
+            "spec": {
+                "nodeType": "Validator", "network": "testnet", "version": "26.0.1",
+                "validatorConfig": { "seedSecretRef": "seed" },
+            },
+        }))
+        .unwrap();
+        let stored = |change: &Value| {
+            let mut set = json!({ "metadata": { "name": "validator-1" }, "spec": {
+                "serviceName": "s",
+                "selector": { "matchLabels": { labels::INSTANCE: "validator-1" } },
+                "template": { "spec": { "containers": [{ "name": "stellar-core" }, { "name": "exporter" }] } },
+                "volumeClaimTemplates": [{ "metadata": { "name": "data" } }],
+            } });
+            json_patch::merge(&mut set, change);
+            is_convertible(&serde_json::from_value(set).unwrap(), &node)
+        };
+        assert!(stored(&json!({})));
+        let owner = json!({ "apiVersion": "v1", "kind": "Fleet", "name": "a", "uid": "2", "controller": true });
+        for change in [
+            json!({ "metadata": { "ownerReferences": [owner] } }),
+            json!({ "spec": { "selector": { "matchLabels": { "app": "stellar" } } } }),
+            json!({ "spec": { "volumeClaimTemplates": [{ "metadata": { "name": "core" } }] } }),
+            json!({ "spec": { "template": { "spec": { "containers": [{ "name": "core" }] } } } }),
+        ] {
+            assert!(!stored(&change), "{change}");
+        }
+    }
+}
