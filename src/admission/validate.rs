@@ -40,12 +40,7 @@ impl Verdict {
 pub fn validate(object: &Value, old: Option<&Value>, context: &dyn Context) -> Verdict {
     let mut verdict = alone(object, context);
     if let Some(old) = old {
-        let before = alone(old, context);
-        let (known, new): (Vec<_>, Vec<_>) = verdict
-            .errors
-            .into_iter()
-            .partition(|error| before.errors.contains(error));
-        verdict.errors = new;
+        let known = take_known(&mut verdict.errors, alone(old, context).errors);
         verdict
             .warnings
             .extend(known.iter().map(|error| format!("as before, {error}")));
@@ -54,6 +49,41 @@ pub fn validate(object: &Value, old: Option<&Value>, context: &dyn Context) -> V
         }
     }
     verdict
+}
+
+/// Takes from `errors` those that the stored object already has. Where an element of a list was added or removed, the same
+/// problem has another place; each of them excuses one.
+fn take_known(errors: &mut Vec<FieldError>, mut before: Vec<FieldError>) -> Vec<FieldError> {
+    let mut known = Vec::new();
+    let mut take = |is_same: fn(&FieldError, &FieldError) -> bool| {
+        errors.retain(|error| {
+            let found = before.iter().position(|old| is_same(old, error));
+            known.extend(found.map(|place| {
+                before.swap_remove(place);
+                error.clone()
+            }));
+            found.is_none()
+        });
+    };
+    take(|old, new| old == new);
+    take(|old, new| unplaced(old) == unplaced(new));
+    known
+}
+
+/// A problem without the places of elements in lists, as in `spec.sidecars[1].name`.
+fn unplaced(error: &FieldError) -> FieldError {
+    let without = |text: &str| {
+        let parts = text.split('[').map(|part| match part.split_once(']') {
+            Some((place, rest)) if place.bytes().all(|byte| byte.is_ascii_digit()) => rest.to_owned(),
+            _ => format!("[{part}"),
+        });
+        parts.collect::<String>()
+    };
+    FieldError {
+        reason: error.reason,
+        message: without(&error.message),
+        field: without(&error.field),
+    }
 }
 
 /// What can be said of an object without knowing what it was.

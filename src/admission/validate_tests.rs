@@ -337,6 +337,55 @@ fn an_old_problem_is_a_warning_and_a_new_one_is_not() {
 }
 
 #[test]
+fn an_old_problem_stays_one_where_others_before_it_go() {
+    let node = |images: &[Option<&str>]| {
+        let sidecar = |(place, image): (usize, &Option<&str>)| {
+            let security = json!({ "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } });
+            json!({ "name": format!("sidecar-{place}"), "image": image, "securityContext": security })
+        };
+        let sidecars: Vec<Value> = images.iter().enumerate().map(sidecar).collect();
+        with(validator("v1"), "/spec/sidecars", &json!(sidecars))
+    };
+    let old = node(&[Some("a:1"), None]);
+    assert_eq!(fields(&validate(&old, None, &NoContext)), ["spec.sidecars[1].image"]);
+    let verdict = validate(&node(&[None]), Some(&old), &NoContext);
+    assert!(verdict.passes(), "{verdict:?}");
+    assert!(
+        verdict
+            .warnings
+            .iter()
+            .any(|one| one.starts_with("as before, spec.sidecars[0].image")),
+        "{verdict:?}"
+    );
+    // One excuses one.
+    let verdict = validate(&node(&[Some("a:1"), None, None]), Some(&old), &NoContext);
+    assert_eq!(fields(&verdict), ["spec.sidecars[2].image"]);
+    let verdict = validate(&node(&[None, None]), Some(&old), &NoContext);
+    assert_eq!(verdict.errors.len(), 1, "{verdict:?}");
+}
+
+#[test]
+fn an_older_version_of_a_validator_is_warned_of() {
+    let of = |version: &str| with(validator("v1"), "/spec/version", &json!(version));
+    for (was, now, warned) in [
+        ("26.0.1", "26.0.0", true),
+        ("26.0.1-3109.e78c97ed0.jammy", "25.9.0-3000.0000000.noble", true),
+        ("v26.0.1", "v25", true),
+        ("26.0.1", "26.0.1-3109.e78c97ed0.jammy", false),
+        ("9.0.0", "10.0.0", false),
+        ("26.0.1", "latest", false),
+    ] {
+        let verdict = validate(&of(now), Some(&of(was)), &NoContext);
+        assert!(verdict.passes());
+        let warnings = verdict.warnings.iter().filter(|one| one.contains("is older than"));
+        assert_eq!(warnings.count(), usize::from(warned), "{was} → {now}: {verdict:?}");
+    }
+    let horizon = |version: &str| with(horizon(), "/spec/version", &json!(version));
+    let verdict = validate(&horizon("22.0.0"), Some(&horizon("23.0.0")), &NoContext);
+    assert!(!verdict.warnings.iter().any(|one| one.contains("is older than")));
+}
+
+#[test]
 fn a_seed_is_used_once_on_a_network() {
     let field = "spec.validatorConfig.seedSecretRef";
     let other = |network: &str, suspended: bool| {

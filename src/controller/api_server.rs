@@ -4,6 +4,8 @@
 //! which judges: it reads, writes what differs, and removes what its node has no use for any more. There are no turns here:
 //! these take no part in consensus, and a Deployment replaces its pods itself.
 
+use std::time::Duration;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -14,7 +16,6 @@ use serde_json::{Value, json};
 use super::apply::{self, ApplyError};
 use super::convert::is_ours;
 use super::node_report::{NodeReport, invalid, not_ours, refused};
-use super::reconciler::OUTSIDE;
 use super::report::Finding;
 use super::resources::api_server::{self, ApiServerObjects};
 use super::resources::{self, BuildError};
@@ -28,7 +29,11 @@ use crate::labels;
 ///
 /// # Errors
 /// When the API server does not answer; the reconcile is tried again.
-pub(super) async fn reconcile(node: &StellarNode, client: &Client) -> Result<(NodeReport, Action), ApplyError> {
+pub(super) async fn reconcile(
+    node: &StellarNode,
+    client: &Client,
+    look_again: Duration,
+) -> Result<(NodeReport, Action), ApplyError> {
     let objects = match api_server::build(node) {
         Ok(objects) => objects,
         Err(error) => return Ok((leave_running(node, &error, client).await?, Action::await_change())),
@@ -43,11 +48,15 @@ pub(super) async fn reconcile(node: &StellarNode, client: &Client) -> Result<(No
                 deployment: &written.deployment,
                 volume_refused: written.volume_refused,
             };
-            (serving.report(), written.next)
+            let next = match serving.volume_refused {
+                Some(_) => Action::requeue(look_again),
+                None => Action::await_change(),
+            };
+            (serving.report(), next)
         }
         Err(ApplyError::NotOurs(object)) => {
             let report = standing_still(not_ours(objects.replicas, &object), &objects.endpoint);
-            (report, Action::requeue(OUTSIDE))
+            (report, Action::requeue(look_again))
         }
         Err(ApplyError::Api(ApiError::Refused(status))) if is_final(status.code) => {
             tracing::warn!(
@@ -57,7 +66,7 @@ pub(super) async fn reconcile(node: &StellarNode, client: &Client) -> Result<(No
                 "the API server refuses its objects"
             );
             let report = refused(objects.replicas, scope.ready().await?, &status.message);
-            (standing_still(report, &objects.endpoint), Action::requeue(OUTSIDE))
+            (standing_still(report, &objects.endpoint), Action::requeue(look_again))
         }
         Err(error) => return Err(error),
     })
@@ -102,7 +111,6 @@ fn ready_replicas(stored: &Deployment) -> i32 {
 struct Written {
     deployment: Deployment,
     volume_refused: Option<String>,
-    next: Action,
 }
 
 /// One node and where its objects are.
@@ -149,12 +157,13 @@ impl<'a> Scope<'a> {
             None => apply::remove_owned::<PodDisruptionBudget>(client, namespace, &self.name, &self.uid).await?,
         }
         let deployment = match self.deployment().await? {
-            None => self.apply(deployment, "Deployment created").await?,
+            None => self.apply(deployment, None, "Deployment created").await?,
             Some(stored) if !is_ours(stored.labels()) => {
                 return Err(ApplyError::NotOurs(format!("Deployment {}", self.name)));
             }
             Some(stored) if built_from(&stored) != built_from_value(deployment) => {
-                self.apply(deployment, "Deployment changed with its spec").await?
+                self.apply(deployment, Some(&stored), "Deployment changed with its spec")
+                    .await?
             }
             Some(stored) => self.keep(stored, deployment_kept).await?,
         };
@@ -164,9 +173,6 @@ impl<'a> Scope<'a> {
             apply::remove_owned::<ConfigMap>(client, namespace, &name, &self.uid).await?;
         }
         Ok(Written {
-            next: volume_refused
-                .as_ref()
-                .map_or_else(Action::await_change, |_| Action::requeue(OUTSIDE)),
             deployment,
             volume_refused,
         })
@@ -184,8 +190,14 @@ impl<'a> Scope<'a> {
         Ok(ours.as_ref().map_or(0, ready_replicas))
     }
 
-    async fn apply(&self, deployment: &Value, what: &str) -> Result<Deployment, ApplyError> {
-        let applied = apply::apply_object(self.client, &self.namespace, deployment, labels::MANAGER).await?;
+    async fn apply(
+        &self,
+        deployment: &Value,
+        stored: Option<&Deployment>,
+        what: &str,
+    ) -> Result<Deployment, ApplyError> {
+        let seen = stored.and_then(|stored| stored.metadata.resource_version.as_deref());
+        let applied = apply::apply_object(self.client, &self.namespace, deployment, labels::MANAGER, seen).await?;
         tracing::info!(node = self.name, namespace = self.namespace, "{what}");
         Ok(applied)
     }
@@ -195,7 +207,8 @@ impl<'a> Scope<'a> {
         if resources::holds(&serde_json::to_value(&stored)?, &apply::without_type(kept)) {
             return Ok(stored);
         }
-        let kept = apply::apply_object(self.client, &self.namespace, kept, labels::MANAGER_REPLICAS).await?;
+        let seen = stored.metadata.resource_version.as_deref();
+        let kept = apply::apply_object(self.client, &self.namespace, kept, labels::MANAGER_REPLICAS, seen).await?;
         tracing::info!(node = self.name, namespace = self.namespace, "Deployment put right");
         Ok(kept)
     }

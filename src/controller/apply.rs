@@ -10,7 +10,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, ResourceExt as _};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -25,6 +25,10 @@ use crate::api::{ApiError, deadline};
 use crate::crd::StellarNode;
 use crate::labels;
 use crate::peers::View;
+
+/// No object has this resourceVersion (etcd's first write is its second revision). An apply with it creates an object, and
+/// is a conflict where there is one: a create would make our fields those of an update, which no later apply takes away.
+const NOT_THERE: &str = "1";
 
 /// Why something was not written.
 #[derive(Debug, thiserror::Error)]
@@ -41,10 +45,18 @@ pub enum ApplyError {
     /// Somebody else's object stands where one of ours should be.
     #[error("{0} is there and not managed by stellar-operator: rename or delete it")]
     NotOurs(String),
+    /// An object that is ours by its label belongs to another owner.
+    #[error("{object} belongs to {owner}")]
+    Owned {
+        /// Which object.
+        object: String,
+        /// Kind and name of its owner.
+        owner: String,
+    },
     /// Another validator with the same seed runs, or is to run first.
     #[error("validator {0} has the same seed")]
     SeedInUse(String),
-    /// The spec changed between the decision and the write: it is decided again.
+    /// The spec changed between the decision and the write, or what it is about went: it is decided again.
     #[error("the spec changed meanwhile")]
     SpecMoved,
 }
@@ -55,7 +67,7 @@ impl ApplyError {
         match self {
             Self::Api(error) => error.is_conflict() || error.code() == Some(404),
             Self::SpecMoved => true,
-            Self::Build(_) | Self::Shape(_) | Self::NotOurs(_) | Self::SeedInUse(_) => false,
+            Self::Build(_) | Self::Shape(_) | Self::NotOurs(_) | Self::Owned { .. } | Self::SeedInUse(_) => false,
         }
     }
 }
@@ -275,17 +287,31 @@ pub async fn template(
     let mut objects = resources::build(node, settings)?;
     let api: Api<StatefulSet> = Api::namespaced(client.clone(), &turn.node.namespace);
     resources::keep_what_never_changes(&mut objects.stateful_set, &deadline(api.get(&workload.name)).await?);
-    objects.stateful_set["metadata"]["resourceVersion"] = json!(workload.resource_version);
     ensure::<ConfigMap>(client, &turn.node.namespace, &objects.config_map).await?;
-    apply_object::<StatefulSet>(client, &turn.node.namespace, &objects.stateful_set, labels::MANAGER).await?;
+    let seen = Some(workload.resource_version.as_str());
+    apply_object::<StatefulSet>(
+        client,
+        &turn.node.namespace,
+        &objects.stateful_set,
+        labels::MANAGER,
+        seen,
+    )
+    .await?;
     Ok(())
 }
 
-/// Server-side apply of one built object.
+/// Server-side apply of one built object onto what was seen of it: its resourceVersion, or that there was none. Somebody
+/// else's object that came in between is not touched.
 ///
 /// # Errors
-/// When the API server refuses.
-pub async fn apply_object<K>(client: &Client, namespace: &str, object: &Value, manager: &str) -> Result<K, ApplyError>
+/// When the API server refuses; a conflict means that it changed, came or went meanwhile.
+pub async fn apply_object<K>(
+    client: &Client,
+    namespace: &str,
+    object: &Value,
+    manager: &str,
+    seen: Option<&str>,
+) -> Result<K, ApplyError>
 where
     K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
         + Clone
@@ -293,8 +319,10 @@ where
         + serde::de::DeserializeOwned,
 {
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let mut object = object.clone();
+    object["metadata"]["resourceVersion"] = json!(seen.unwrap_or(NOT_THERE));
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    Ok(deadline(api.patch(name, &server_side(manager), &Patch::Apply(object))).await?)
+    Ok(deadline(api.patch(name, &server_side(manager), &Patch::Apply(&object))).await?)
 }
 
 /// Creates an object of ours, or repairs it where it lacks what we set; writes nothing where it lacks nothing.
@@ -311,15 +339,32 @@ where
 {
     let name = desired["metadata"]["name"].as_str().unwrap_or_default();
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
-    if let Some(stored) = deadline(api.get_opt(name)).await? {
+    let stored = deadline(api.get_opt(name)).await?;
+    if let Some(stored) = &stored {
         if !is_ours(stored.labels()) {
             return Err(ApplyError::NotOurs(format!("{} {name}", K::kind(&()))));
         }
-        if resources::holds(&serde_json::to_value(&stored)?, &without_type(desired)) {
+        if resources::holds(&serde_json::to_value(stored)?, &without_type(desired)) {
             return Ok(());
         }
     }
-    apply_object::<K>(client, namespace, desired, labels::MANAGER).await?;
+    let seen = stored
+        .as_ref()
+        .and_then(|stored| stored.meta().resource_version.as_deref());
+    apply_object::<K>(client, namespace, desired, labels::MANAGER, seen).await?;
+    Ok(())
+}
+
+/// Makes a StatefulSet that was handed over that of its node, in its metadata alone.
+///
+/// # Errors
+/// When the API server refuses; a conflict means that the StatefulSet changed meanwhile.
+pub async fn adopt(client: &Client, stored: &StatefulSet, metadata: &Value) -> Result<(), ApplyError> {
+    let api: Api<StatefulSet> = Api::namespaced(client.clone(), &stored.namespace().unwrap_or_default());
+    let mut patch = json!({ "metadata": metadata });
+    patch["metadata"]["resourceVersion"] = json!(stored.resource_version());
+    let manager = merge(labels::MANAGER_REPLICAS);
+    deadline(api.patch_metadata(&stored.name_any(), &manager, &Patch::Merge(&patch))).await?;
     Ok(())
 }
 
@@ -388,6 +433,17 @@ pub async fn status(
     part: &Value,
 ) -> Result<Option<StellarNode>, ApplyError> {
     status_of(client, &node.metadata, manager, part).await
+}
+
+/// A StellarNode as it stands, whether it can be parsed or not; `None` if it is gone.
+///
+/// # Errors
+/// When the API server refuses.
+pub async fn raw_node(client: &Client, node: &ObjectMeta) -> Result<Option<DynamicObject>, ApplyError> {
+    let namespace = node.namespace.as_deref().unwrap_or_default();
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<StellarNode>(&()));
+    Ok(deadline(api.get_opt(node.name.as_deref().unwrap_or_default())).await?)
 }
 
 /// The controller's part of the status of a StellarNode that cannot be parsed.

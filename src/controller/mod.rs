@@ -45,6 +45,7 @@ mod writes;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, Stream, StreamExt as _, future};
@@ -98,13 +99,16 @@ pub async fn run_controller(client: Client, config: ControllerConfig, caches: Ar
         settings,
     } = config;
     let node_controller = !options.no_node_controller;
+    let look_again = options.look_again;
     let discovery = Discovery::new(client.clone(), caches, own_namespace, options, settings.clone());
     // Its own task: whatever happens to one, the other goes on.
     let discovery = tokio::spawn(discovery.run());
     let parts = scope.parts();
     let nodes = async {
         if node_controller {
-            let all = parts.iter().map(|part| reconcile_nodes(&client, part, &settings));
+            let all = parts
+                .iter()
+                .map(|part| reconcile_nodes(&client, part, &settings, look_again));
             all.collect::<FuturesUnordered<_>>().next().await;
         } else {
             tracing::info!("StellarNodes are left to another operator");
@@ -153,11 +157,12 @@ impl Drop for AbortOnDrop {
 }
 
 /// The StellarNode controller of the whole cluster, or of one namespace.
-async fn reconcile_nodes(client: &Client, part: &ScopePart, settings: &BuildSettings) {
+async fn reconcile_nodes(client: &Client, part: &ScopePart, settings: &BuildSettings, look_again: Duration) {
     let (reader, writer) = store();
     let context = Arc::new(reconciler::Context {
         client: client.clone(),
         settings: settings.clone(),
+        look_again,
         nodes: reader.clone(),
         claims: Claims::default(),
         writes: OwnWrites::default(),

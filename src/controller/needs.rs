@@ -323,7 +323,8 @@ impl<'a> Context<'a> {
 fn not_convertible(workload: &Workload) -> Option<Wait> {
     (!workload.convertible).then_some(Wait::ForPerson(
         "the StatefulSet's selector does not select the pods that we build, or its volumeClaimTemplates have no volume \
-         named data, and Kubernetes never changes these: delete it and its pod, and it is made anew",
+         named data, and Kubernetes never changes these; or it has stellar-core in a container of another name, or another \
+         owner: delete it and its pod, and it is made anew",
     ))
 }
 

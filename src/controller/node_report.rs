@@ -35,12 +35,30 @@ pub(super) fn seed_in_use(other: &str) -> NodeReport {
 
 /// Somebody else's object stands in the way.
 pub(super) fn not_ours(replicas: i32, object: &str) -> NodeReport {
-    let message = format!(
-        "{object} is there and not managed by {}: rename or delete it, or label it {}={} to hand it over",
-        labels::OPERATOR,
-        labels::MANAGED_BY,
-        labels::OPERATOR
-    );
+    in_the_way(
+        replicas,
+        format!(
+            "{object} is there and not managed by {}: rename or delete it, or label it {}={} to hand it over",
+            labels::OPERATOR,
+            labels::MANAGED_BY,
+            labels::OPERATOR
+        ),
+    )
+}
+
+/// An object that was handed over belongs to somebody else all the same.
+pub(super) fn owned_by(replicas: i32, object: &str, owner: &str) -> NodeReport {
+    in_the_way(
+        replicas,
+        format!(
+            "{object} is labelled as managed by {} and belongs to {owner}, which goes on changing it: take that out of its \
+             ownerReferences to hand it over, or delete it",
+            labels::OPERATOR
+        ),
+    )
+}
+
+fn in_the_way(replicas: i32, message: String) -> NodeReport {
     let conditions = vec![
         Finding::new("Ready", false, "Degraded", message.clone()),
         Finding::new("Degraded", true, "NotOurs", message),

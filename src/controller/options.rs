@@ -69,6 +69,9 @@ pub struct Options {
     /// Nobody is restarted twice within this time for the same members
     #[arg(long, env = "RESTART_FUSE", default_value = "10m", value_parser = duration)]
     pub restart_fuse: Duration,
+    /// How soon a StellarNode is looked at again where something else must change, of which no watch tells, such as a quota
+    #[arg(long, env = "LOOK_AGAIN", default_value = "60s", value_parser = duration)]
+    pub look_again: Duration,
     /// How many validators of one network may be down by us at once
     #[arg(long, env = "MAX_UNAVAILABLE", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_unavailable: u32,
@@ -99,6 +102,7 @@ impl Default for Options {
             min_ready: seconds(30),
             rollout_deadline: seconds(900),
             restart_fuse: seconds(600),
+            look_again: seconds(60),
             max_unavailable: 1,
             no_disruption_budgets: false,
             no_node_controller: false,

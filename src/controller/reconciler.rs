@@ -16,7 +16,7 @@ use kube::{Api, Client, Resource as _, ResourceExt as _};
 use super::api_server;
 use super::apply::{self, ApplyError};
 use super::convert::is_ours;
-use super::node_report::{NodeReport, invalid, not_ours, refused, seed_in_use};
+use super::node_report::{NodeReport, invalid, not_ours, owned_by, refused, seed_in_use};
 use super::objects::GuardedNode;
 use super::own_writes::OwnWrites;
 use super::resources::{self, BuildSettings, ValidatorObjects};
@@ -33,9 +33,6 @@ use crate::{clock, labels};
 const RETRY: Duration = Duration::from_secs(2);
 /// How often a validator that waits for another to stop is looked at.
 const WAITING: Duration = Duration::from_secs(5);
-/// How soon it is looked again where something outside the StellarNode must change first, of which no watch tells: a quota,
-/// somebody else's object.
-pub(super) const OUTSIDE: Duration = Duration::from_secs(60);
 
 /// What every reconcile needs.
 pub struct Context {
@@ -43,6 +40,9 @@ pub struct Context {
     pub client: Client,
     /// What the builders take from the operator's own settings.
     pub settings: BuildSettings,
+    /// How soon it is looked again where something outside the StellarNode must change first, of which no watch tells: a
+    /// quota, somebody else's object.
+    pub look_again: Duration,
     /// The StellarNodes, as the stream that triggers the reconciles knows them: whoever was created before is there.
     pub nodes: Store<GuardedNode>,
     /// Who was started with which seed.
@@ -73,7 +73,11 @@ pub async fn reconcile(node: Arc<GuardedNode>, context: Arc<Context>) -> Result<
                 error = invalid.error,
                 "StellarNode cannot be parsed; its objects stay as they are"
             );
-            apply::unreadable(&context.client, &invalid.metadata, &status::unreadable_part(invalid)).await?;
+            if let Some(stored) = apply::raw_node(&context.client, &invalid.metadata).await?
+                && let Some(part) = status::unreadable_part(invalid, &stored.data["status"], clock::now())
+            {
+                apply::unreadable(&context.client, &invalid.metadata, &part).await?;
+            }
             return Ok(Action::await_change());
         }
     };
@@ -81,8 +85,10 @@ pub async fn reconcile(node: Arc<GuardedNode>, context: Arc<Context>) -> Result<
         return Ok(Action::await_change());
     }
     let (report, next) = match node.spec.node_type {
-        NodeType::Validator => validator(node, &context).await?,
-        NodeType::Horizon | NodeType::SorobanRpc => Box::pin(api_server::reconcile(node, &context.client)).await?,
+        NodeType::Validator => Box::pin(validator(node, &context)).await?,
+        NodeType::Horizon | NodeType::SorobanRpc => {
+            Box::pin(api_server::reconcile(node, &context.client, context.look_again)).await?
+        }
     };
     if let Some(part) = status::node_part(&context.writes.freshest(node), &report, clock::now()) {
         let answer = apply::status(&context.client, node, labels::MANAGER_NODE_STATUS, &part).await?;
@@ -112,13 +118,15 @@ pub fn on_error(node: Arc<GuardedNode>, error: &ApplyError, _: Arc<Context>) -> 
 }
 
 async fn validator(node: &StellarNode, context: &Context) -> Result<(NodeReport, Action), ApplyError> {
+    let look_again = Action::requeue(context.look_again);
     let (mut report, next) = match resources::build(node, &context.settings) {
         Err(error) => (
             leave_running(node, &error, &context.client).await?,
             Action::await_change(),
         ),
-        Ok(objects) => match apply_objects(node, &objects, context).await {
-            Err(ApplyError::NotOurs(object)) => (not_ours(objects.replicas, &object), Action::requeue(OUTSIDE)),
+        Ok(objects) => match Box::pin(apply_objects(node, &objects, context)).await {
+            Err(ApplyError::NotOurs(object)) => (not_ours(objects.replicas, &object), look_again),
+            Err(ApplyError::Owned { object, owner }) => (owned_by(objects.replicas, &object, &owner), look_again),
             Err(ApplyError::SeedInUse(other)) => (seed_in_use(&other), Action::requeue(WAITING)),
             Err(ApplyError::Api(ApiError::Refused(status))) if is_final(status.code) => {
                 let name = node.name_any();
@@ -130,10 +138,7 @@ async fn validator(node: &StellarNode, context: &Context) -> Result<(NodeReport,
                     "the API server refuses its objects"
                 );
                 let ready = stored(node, &context.client).await?.as_ref().map_or(0, ready_replicas);
-                (
-                    refused(objects.replicas, ready, &status.message),
-                    Action::requeue(OUTSIDE),
-                )
+                (refused(objects.replicas, ready, &status.message), look_again)
             }
             report => (report?, Action::await_change()),
         },
@@ -161,6 +166,7 @@ async fn apply_objects(
     if !is_ours(stored.labels()) {
         return Err(ApplyError::NotOurs(format!("StatefulSet {}", stored.name_any())));
     }
+    let stored = keep_ownership(node, stored, client).await?;
     let scaled_down = !runs(&stored);
     let current = built_from(&stored) == Some(resources::spec_hash(&node.spec).as_str());
     if current || scaled_down {
@@ -171,7 +177,8 @@ async fn apply_objects(
         // Nobody goes down for it.
         let mut desired = objects.stateful_set.clone();
         resources::keep_what_never_changes(&mut desired, &stored);
-        apply::apply_object::<StatefulSet>(client, &namespace, &desired, labels::MANAGER).await?;
+        let seen = stored.metadata.resource_version.as_deref();
+        apply::apply_object::<StatefulSet>(client, &namespace, &desired, labels::MANAGER, seen).await?;
     } else {
         scale(node, &stored, objects.replicas, client).await?;
     }
@@ -185,6 +192,25 @@ async fn apply_objects(
         ..Running::new(node, objects.replicas, Some(&stored))
     };
     Ok(running.report())
+}
+
+/// Sees to it that a StatefulSet of ours belongs to its node and goes with it; gives it back as it is then.
+async fn keep_ownership(node: &StellarNode, stored: StatefulSet, client: &Client) -> Result<StatefulSet, ApplyError> {
+    let owned = |owner| ApplyError::Owned {
+        object: format!("StatefulSet {}", stored.name_any()),
+        owner,
+    };
+    let Some(metadata) = resources::belonging(&stored, node).map_err(owned)? else {
+        return Ok(stored);
+    };
+    apply::adopt(client, &stored, &metadata).await?;
+    tracing::info!(
+        validator = node.name_any(),
+        namespace = node.namespace().unwrap_or_default(),
+        "StatefulSet taken over; its template stays until its turn"
+    );
+    let changed = self::stored(node, client).await?;
+    changed.ok_or(ApplyError::SpecMoved)
 }
 
 /// The StatefulSet of a validator's name.
@@ -208,7 +234,7 @@ async fn create(node: &StellarNode, objects: &ValidatorObjects, client: &Client)
         // The base config belongs to the template: it changes with it, in the validator's turn.
         apply::ensure::<ConfigMap>(client, &namespace, &objects.config_map).await?;
     }
-    apply::apply_object::<StatefulSet>(client, &namespace, &stateful_set, labels::MANAGER).await?;
+    apply::apply_object::<StatefulSet>(client, &namespace, &stateful_set, labels::MANAGER, None).await?;
     tracing::info!(validator = name, namespace, taken_over, "StatefulSet created");
     Ok(())
 }
@@ -252,6 +278,10 @@ async fn leave_running(
     let Some(stored) = stored.filter(|stored| is_ours(stored.labels())) else {
         return Ok(invalid(error, 0, 0));
     };
+    let stored = match keep_ownership(node, stored, client).await {
+        Err(ApplyError::Owned { .. }) => return Ok(invalid(error, 0, 0)),
+        stored => stored?,
+    };
     if node.spec.suspended {
         scale(node, &stored, 0, client).await?;
     }
@@ -269,8 +299,9 @@ async fn scale(node: &StellarNode, stored: &StatefulSet, replicas: i32, client: 
         return Ok(());
     }
     let namespace = node.namespace().unwrap_or_default();
+    let seen = stored.metadata.resource_version.as_deref();
     let body = resources::scale(&node.name_any(), &namespace, replicas);
-    apply::apply_object::<StatefulSet>(client, &namespace, &body, labels::MANAGER_REPLICAS).await?;
+    apply::apply_object::<StatefulSet>(client, &namespace, &body, labels::MANAGER_REPLICAS, seen).await?;
     tracing::info!(validator = node.name_any(), namespace, replicas, "StatefulSet scaled");
     Ok(())
 }

@@ -71,24 +71,35 @@ pub fn node_part(node: &StellarNode, report: &NodeReport, now: Timestamp) -> Opt
     Some(part)
 }
 
-/// What is said of a node that cannot be parsed. Without times: what its status says now cannot be read either, and so the
-/// same said twice is no change.
-pub fn unreadable_part(invalid: &InvalidObject) -> Value {
+/// What is said of a node that cannot be parsed, beside what is known of it, which stays; `None` if `stored`, the status as
+/// it stands, says so already.
+pub fn unreadable_part(invalid: &InvalidObject, stored: &Value, now: Timestamp) -> Option<Value> {
     let message = format!(
         "this object cannot be read, and what belongs to it stays as it is: {}; correct it, or install the \
          CustomResourceDefinition of this version and apply it again",
         invalid.error
     );
-    let condition = |r#type: &str, status: &str, reason: &str| {
-        json!({
-            "type": r#type, "status": status, "reason": reason, "message": message,
-            "observedGeneration": invalid.metadata.generation,
-        })
+    let findings = [
+        Finding::new("Ready", false, "ConfigInvalid", message.clone()),
+        Finding::new("ConfigInvalid", true, "Unreadable", message),
+    ];
+    // It may be the status that cannot be read.
+    let before = StellarNodeStatus {
+        conditions: serde_json::from_value(stored["conditions"].clone()).unwrap_or_default(),
+        ..StellarNodeStatus::default()
     };
-    json!({ "conditions": [
-        condition("Ready", "False", "ConfigInvalid"),
-        condition("ConfigInvalid", "True", "Unreadable"),
-    ] })
+    let generation = invalid.metadata.generation;
+    let conditions = conditions(&before, &findings, &NODE_CONDITIONS, generation, now)?;
+    let mut part = json!({ "conditions": conditions });
+    for field in ["observedGeneration", "replicas", "readyReplicas"] {
+        if stored[field].is_i64() {
+            part[field] = stored[field].clone();
+        }
+    }
+    if stored["endpoint"].is_string() {
+        part["endpoint"] = stored["endpoint"].clone();
+    }
+    Some(part)
 }
 
 /// Whether a node's condition of that type has that reason now.
@@ -152,4 +163,52 @@ fn kept(before: &StellarNodeStatus, owned: &[&str]) -> Vec<Value> {
         .filter(|condition| owned.contains(&condition.r#type.as_str()))
         .map(|condition| json!(condition))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::objects::GuardedNode;
+
+    #[test]
+    fn of_a_node_that_cannot_be_read_what_is_known_stays() {
+        let guarded: GuardedNode = serde_json::from_value(json!({
+            "apiVersion": "stellar.org/v1alpha1", "kind": "StellarNode",
+            "metadata": { "name": "validator-1", "namespace": "stellar", "generation": 3 },
+            "spec": { "nodeType": "Validator", "network": 7 },
+        }))
+        .unwrap();
+        let invalid = guarded.0.unwrap_err();
+        let was_ready = json!({
+            "type": "Ready", "status": "True", "reason": "PodReady", "lastTransitionTime": "2026-01-01T00:00:00Z",
+        });
+        let mut stored = json!({
+            "observedGeneration": 2, "replicas": 1, "readyReplicas": "one", "endpoint": "validator-1-0:11625",
+            "peers": { "known": 3 }, "conditions": [was_ready],
+        });
+        let now: Timestamp = "2026-02-01T00:00:00Z".parse().unwrap();
+        let part = unreadable_part(&invalid, &stored, now).unwrap();
+        assert_eq!(part["observedGeneration"], 2, "nobody acted on the present one");
+        assert_eq!(part["replicas"], 1);
+        assert_eq!(part["endpoint"], "validator-1-0:11625");
+        // What the schema would refuse, and what another manager owns.
+        assert!(part.get("readyReplicas").is_none() && part.get("peers").is_none());
+        let reasons: Vec<&str> = part["conditions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|one| one["reason"].as_str())
+            .collect();
+        assert_eq!(reasons, ["ConfigInvalid", "Unreadable"]);
+        assert_eq!(part["conditions"][0]["lastTransitionTime"], "2026-02-01T00:00:00Z");
+
+        stored["conditions"] = part["conditions"].clone();
+        let later: Timestamp = "2026-02-02T00:00:00Z".parse().unwrap();
+        assert_eq!(
+            unreadable_part(&invalid, &stored, later),
+            None,
+            "what was said is not said again"
+        );
+        assert!(unreadable_part(&invalid, &Value::Null, now).is_some());
+    }
 }

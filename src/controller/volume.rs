@@ -32,7 +32,9 @@ pub(super) async fn keep(
 ) -> Result<Option<String>, ApplyError> {
     let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
     let name = desired["metadata"]["name"].as_str().unwrap_or_default();
-    let step = match (deadline(api.get_opt(name)).await?, maker) {
+    let stored = deadline(api.get_opt(name)).await?;
+    let seen = stored.as_ref().and_then(kube::ResourceExt::resource_version);
+    let step = match (stored, maker) {
         (None, Maker::Operator) => ClaimStep::Keep(desired.clone()),
         (None, Maker::StatefulSet) => ClaimStep::None,
         (Some(stored), Maker::Operator) if !is_ours(stored.labels()) => {
@@ -42,7 +44,8 @@ pub(super) async fn keep(
         (Some(stored), _) => ClaimStep::of(&stored, desired, owner),
     };
     let write = async |claim: &Value| {
-        apply::apply_object::<PersistentVolumeClaim>(client, namespace, claim, labels::MANAGER).await?;
+        apply::apply_object::<PersistentVolumeClaim>(client, namespace, claim, labels::MANAGER, seen.as_deref())
+            .await?;
         tracing::info!(claim = name, namespace, "volume claim written");
         Ok::<(), ApplyError>(())
     };

@@ -4,7 +4,7 @@
 
 use toml::{Table, Value};
 
-use super::check::{check_document, check_validator};
+use super::check::{check_document, check_validator, set_postgres};
 use super::{ConfigError, document, pod_paths};
 use crate::crd::{Network, NodeType, StellarNodeSpec, ValidatorConfig};
 use crate::labels;
@@ -75,7 +75,11 @@ pub fn base_config(spec: &StellarNodeSpec) -> Result<String, ConfigError> {
     merge(&mut base, core, &mut problems);
     merge(&mut base, archives(config), &mut problems);
     merge(&mut base, quorum, &mut problems);
-    problems.extend(check_document(&base, None));
+    let mut whole = base.clone();
+    if config.database.is_some() {
+        set_postgres(&mut whole);
+    }
+    problems.extend(check_document(&whole, None));
     if problems.is_empty() {
         Ok(document::write(&base))
     } else {

@@ -37,7 +37,7 @@ pub fn check_validator(config: &ValidatorConfig) -> Vec<Problem> {
         .collect();
     add("spec.validatorConfig.historyArchiveUrls", urls);
     if let Some(text) = &config.core_config {
-        let mut messages = check_core_config(text);
+        let mut messages = core_config_problems(text, config.database.is_some());
         let key = peers_key(config.peers_as());
         // KNOWN_PEERS is the operator's in any case.
         if key != labels::KNOWN_PEERS && core_table(config).contains_key(key) {
@@ -112,9 +112,14 @@ pub fn failures_tolerated(config: &ValidatorConfig) -> Option<usize> {
     }
 }
 
-/// What stellar-core would refuse about the text of `coreConfig`, and the keys in it that the operator owns.
+/// What stellar-core would refuse about the text of `coreConfig`, and the keys in it that the operator owns, where the
+/// database is the one on the volume; [`check_validator`] also knows of another.
 pub fn check_core_config(toml: &str) -> Vec<String> {
-    let table = match document::parse("coreConfig", toml) {
+    core_config_problems(toml, false)
+}
+
+fn core_config_problems(toml: &str, has_database: bool) -> Vec<String> {
+    let mut table = match document::parse("coreConfig", toml) {
         Ok(table) => table,
         Err(error) => return vec![error.to_string()],
     };
@@ -125,8 +130,16 @@ pub fn check_core_config(toml: &str) -> Vec<String> {
             None => problems.extend(keys::problems(key, value)),
         }
     }
+    if has_database {
+        set_postgres(&mut table);
+    }
     problems.extend(together(&table));
     problems
+}
+
+/// Lets a config speak of the database whose connection string only the pod may read, so that rules can be asked.
+pub(super) fn set_postgres(table: &mut Table) {
+    table.insert("DATABASE".to_owned(), Value::String("postgresql://".to_owned()));
 }
 
 /// Everything that stellar-core would refuse about a whole config; `own` is the validator's public key, where known.
@@ -239,9 +252,12 @@ fn together(table: &Table) -> Vec<String> {
         on("BACKFILL_STELLAR_ASSET_EVENTS") && !on("EMIT_CLASSIC_EVENTS"),
         "BACKFILL_STELLAR_ASSET_EVENTS needs EMIT_CLASSIC_EVENTS=true",
     );
+    // Without a DATABASE stellar-core takes one of SQLite in memory.
+    let database = table.get("DATABASE").and_then(Value::as_str);
     refuse(
-        on("EXPERIMENTAL_PARALLEL_LEDGER_APPLY"),
-        "EXPERIMENTAL_PARALLEL_LEDGER_APPLY does not work with the SQLite database that the operator sets: remove it",
+        on("EXPERIMENTAL_PARALLEL_LEDGER_APPLY") && database.is_none_or(|database| database.starts_with("sqlite3:")),
+        "EXPERIMENTAL_PARALLEL_LEDGER_APPLY does not work with SQLite: remove it, or name a database of PostgreSQL in \
+         spec.validatorConfig.database",
     );
     let window = int("HISTOGRAM_WINDOW_SIZE", 30);
     refuse(

@@ -25,10 +25,14 @@ pub const CONFIG_FILE: &str = "/config/stellar-core.cfg";
 pub const DATA_DIR: &str = "/data";
 /// stellar-core's `DATABASE` on that volume.
 pub const DATABASE: &str = "sqlite3:///data/stellar.db";
+/// The file of that database.
+pub const DATABASE_FILE: &str = "/data/stellar.db";
 /// stellar-core's `BUCKET_DIR_PATH` on that volume.
 pub const BUCKET_DIR: &str = "/data/buckets";
 /// The file that `new-db` leaves behind once it has made the database.
 pub const NEW_DB_MARKER: &str = "/data/.database-created";
+/// The file that `new-db` leaves behind before it begins: a database beside it may be half made.
+pub const NEW_DB_BEGUN: &str = "/data/.database-begun";
 /// Path of the `health` sidecar that answers 200 while the validator votes.
 pub const VOTING_PATH: &str = crate::health::VOTING_PATH;
 /// Where Kubernetes reads a container's termination message by default.
@@ -93,7 +97,10 @@ mod tests {
         }
         assert_eq!(SEED_ENV, labels::SEED_KEY);
         assert!(CONFIG_FILE.starts_with(CONFIG_DIR));
-        assert!(BUCKET_DIR.starts_with(DATA_DIR) && DATABASE.contains(DATA_DIR) && NEW_DB_MARKER.starts_with(DATA_DIR));
+        assert_eq!(DATABASE, format!("sqlite3://{DATABASE_FILE}"));
+        for file in [BUCKET_DIR, DATABASE_FILE, NEW_DB_MARKER, NEW_DB_BEGUN] {
+            assert!(file.starts_with(DATA_DIR), "{file}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use toml::{Table, Value};
 
 use super::address::{self, normal_form};
-use super::check::check_document;
+use super::check::{check_document, set_postgres};
 use super::consensus::{drop_own_entry, mentions};
 use super::{ConfigError, Seed, document};
 use crate::crd::PeersAs;
@@ -84,8 +84,12 @@ pub fn render(sources: &Sources<'_>, seed: &Seed) -> Result<String, ConfigError>
 /// When stellar-core would refuse the result.
 pub fn preview(sources: &Sources<'_>, public_key: Option<&str>) -> Result<String, ConfigError> {
     let mut config = compose(sources, public_key)?;
+    let withheld = matches!(sources.database, Database::Withheld);
+    if withheld {
+        set_postgres(&mut config);
+    }
     checked(&config, public_key)?;
-    if matches!(sources.database, Database::Withheld) {
+    if withheld {
         config.remove("DATABASE");
     }
     Ok(document::write(&config))

@@ -189,6 +189,26 @@ fn core_config_may_hold_what_stellar_core_knows_and_the_operator_does_not_own() 
     }
 }
 
+#[test]
+fn what_sqlite_cannot_do_another_database_can() {
+    let spec = with(|config| {
+        config.core_config = Some("EXPERIMENTAL_PARALLEL_LEDGER_APPLY=true".to_owned());
+        config.database = serde_json::from_value(json!({ "secretKeyRef": { "name": "db", "key": "url" } })).unwrap();
+    });
+    assert_eq!(check_validator(spec.validator_config.as_ref().unwrap()), []);
+    let base = base_config(&spec).unwrap();
+    let me = me();
+    let on = |database| Sources {
+        database,
+        ..sources(&base, &me)
+    };
+    assert!(preview(&on(Database::Withheld), None).is_ok());
+    assert!(render(&on(Database::Given("postgresql://dbname=core")), &seed(1)).is_ok());
+    // The Secret may name one of SQLite all the same.
+    let refused = render(&on(Database::Given("sqlite3:///data/other.db")), &seed(1)).unwrap_err();
+    assert!(refused.to_string().contains("does not work with SQLite"), "{refused}");
+}
+
 pub(super) fn spec(quorum_set: Option<String>) -> StellarNodeSpec {
     let mut spec: StellarNodeSpec = serde_json::from_value(serde_json::json!({
         "nodeType": "Validator", "network": "Private ; 2026", "version": "26.0.1",

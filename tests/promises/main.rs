@@ -11,6 +11,7 @@ mod common;
 
 mod across_namespaces;
 mod admission_cases;
+mod adopted;
 mod api_server_away;
 mod api_servers;
 mod bad_ports;
@@ -50,6 +51,7 @@ mod restarts_paused;
 mod seeds_stay;
 mod slow_writes;
 mod spec_changes;
+mod stood_in_the_way;
 mod storage;
 mod two_leaders;
 mod two_replicas;

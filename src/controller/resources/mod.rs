@@ -5,23 +5,24 @@
 pub mod api_server;
 mod claim;
 mod config_map;
+mod hash;
+mod new_db;
 mod plumbing;
 mod service;
 mod stateful_set;
 
 pub use claim::ClaimStep;
+pub use hash::spec_hash;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::{Resource as _, ResourceExt as _};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::admission::context::{NoContext, OneNode};
 use crate::admission::{mutate, validate};
 use crate::core_config::{self, ConfigError};
-use crate::crd::{
-    NodeType, PeersAs, RetentionPolicy, StellarNode, StellarNodeSpec, StorageConfig, StorageMode, ValidatorConfig,
-};
+use crate::crd::{NodeType, StellarNode, StellarNodeSpec, ValidatorConfig};
+use crate::labels;
 use crate::peers::NodeId;
-use crate::{digest, labels};
 
 /// Why a StellarNode's objects cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -165,6 +166,31 @@ pub fn disruption_budget(list: &str, max_unavailable: u32) -> Value {
     })
 }
 
+/// Of the metadata of a validator's StatefulSet what says whom it belongs to; `None` where it says so already. It is what is
+/// taken over of one that was handed over: its template stays as it is until its turn.
+///
+/// # Errors
+/// With kind and name of another owner that controls it.
+pub fn belonging(stored: &StatefulSet, node: &StellarNode) -> Result<Option<Value>, String> {
+    let Some(own) = node.controller_owner_ref(&()) else {
+        return Ok(None);
+    };
+    let owners = stored.owner_references();
+    let rival = owners
+        .iter()
+        .find(|owner| owner.controller == Some(true) && owner.uid != own.uid);
+    if let Some(rival) = rival {
+        return Err(format!("{} {}", rival.kind, rival.name));
+    }
+    let labels = object_labels(&node.name_any(), labels::VALIDATOR);
+    if owners.contains(&own) && holds(&json!(stored.labels()), &labels) {
+        return Ok(None);
+    }
+    let others = owners.iter().filter(|owner| owner.uid != own.uid);
+    let owners: Vec<_> = others.chain([&own]).collect();
+    Ok(Some(json!({ "labels": labels, "ownerReferences": owners })))
+}
+
 /// A StatefulSet's `replicas` alone, for the field manager that scales.
 pub fn scale(name: &str, namespace: &str, replicas: i32) -> Value {
     json!({
@@ -177,8 +203,16 @@ pub fn scale(name: &str, namespace: &str, replicas: i32) -> Value {
 
 /// Whether Kubernetes lets a stored StatefulSet become what is built for this validator, but for what is taken over by
 /// [`keep_what_never_changes`]: its selector has to select our pods, and its claims have to have the volume that these mount.
+/// And whether it becomes nothing else, for what others set stays: a second stellar-core, in a container of another name.
 pub fn is_convertible(stored: &StatefulSet, node: &StellarNode) -> bool {
     let Some(spec) = &stored.spec else { return false };
+    let containers = spec.template.spec.iter().flat_map(|pod| &pod.containers);
+    let mut others = containers.filter(|container| container.name != labels::CORE_CONTAINER);
+    if others.any(|container| labels::CORE_CONTAINERS.contains(&container.name.as_str()))
+        || belonging(stored, node).is_err()
+    {
+        return false;
+    }
     let labels = object_labels(&node.name_any(), labels::VALIDATOR);
     let selects = |(name, value): (&String, &String)| labels[name] == *value;
     let mut claims = spec.volume_claim_templates.iter().flatten();
@@ -254,179 +288,84 @@ fn restricted() -> Value {
     })
 }
 
+/// What this program takes beside stellar-core. Both are given, and equal: a quota of either refuses a pod with a container
+/// that lacks it, and a validator whose resources are guaranteed stays one.
+fn small() -> Value {
+    let amount = json!({ "cpu": "50m", "memory": "64Mi" });
+    json!({ "requests": amount, "limits": amount })
+}
+
 /// User of the `stellar` account in the official image of stellar-core.
 const STELLAR_UID: i64 = 10_011_001;
-
-/// Hash of the part of a spec that pods are built from.
-///
-/// It depends on nothing but the spec: a new version of the operator rolls nothing. What is absent, false or empty
-/// counts as not written, so that a default that the webhook fills in, or a field that a later version adds, changes
-/// nothing either.
-pub fn spec_hash(spec: &StellarNodeSpec) -> String {
-    let mut spec = spec.clone();
-    // These scale, concern claims and evictions, or choose peers; no pod is built from them.
-    spec.suspended = false;
-    spec.replicas = 0;
-    spec.min_available = None;
-    spec.max_unavailable = None;
-    let storage = spec.storage.take();
-    let (in_pod, kept) = match storage.as_ref().map(StorageConfig::mode) {
-        Some(StorageMode::EmptyDir) => (true, None),
-        Some(StorageMode::PersistentVolume) | None => (false, storage),
-    };
-    spec.storage = match spec.node_type {
-        NodeType::Validator => in_pod.then(|| StorageConfig {
-            mode: Some(StorageMode::EmptyDir),
-            ..StorageConfig::default()
-        }),
-        // Its pods have a volume each.
-        NodeType::Horizon => kept.map(|storage| StorageConfig {
-            retention_policy: RetentionPolicy::default(),
-            mode: None,
-            ..storage
-        }),
-        // Its pod has the claim, or none.
-        NodeType::SorobanRpc => kept.map(|_| StorageConfig::default()),
-    };
-    if let Some(config) = &mut spec.horizon_config {
-        config.ingest_workers = None;
-    }
-    if let Some(config) = &mut spec.soroban_config {
-        config.enable_preflight = None;
-    }
-    if let Some(config) = &mut spec.validator_config {
-        config.peer_group = None;
-        config.peer_port = Some(config.peer_port());
-        config.peers_as = Some(config.peers_as()).filter(|peers_as| *peers_as != PeersAs::default());
-        config.known_peers_ref = Some(crate::crd::KnownPeersRef {
-            name: config.known_peers_config_map().to_owned(),
-            key: labels::KNOWN_PEERS.to_owned(),
-        });
-    }
-    let pod = plumbing::fingerprint(&std::mem::take(&mut spec.pod));
-    let mut value = serde_json::to_value(&spec).unwrap_or_default();
-    if let Value::Object(fields) = &mut value {
-        fields.extend(pod);
-    }
-    digest::short_hex(canonical(value).unwrap_or_default().to_string().as_bytes(), 16)
-}
-
-/// Sorted keys, and nothing that is null, false or empty.
-fn canonical(value: Value) -> Option<Value> {
-    match value {
-        Value::Null | Value::Bool(false) => None,
-        Value::Object(map) => {
-            let mut entries: Vec<(String, Value)> = map
-                .into_iter()
-                .filter_map(|(key, value)| Some((key, canonical(value)?)))
-                .collect();
-            entries.sort_by(|a, b| a.0.cmp(&b.0));
-            (!entries.is_empty()).then(|| Value::Object(entries.into_iter().collect::<Map<_, _>>()))
-        }
-        Value::Array(items) if items.is_empty() => None,
-        Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(canonical).collect())),
-        Value::Bool(true) | Value::Number(_) | Value::String(_) => Some(value),
-    }
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn spec(json: Value) -> StellarNodeSpec {
-        serde_json::from_value(json).unwrap()
+    #[test]
+    fn what_is_taken_over_of_a_stateful_set_is_whom_it_belongs_to() {
+        let node: StellarNode = serde_json::from_value(json!({
+            "apiVersion": labels::API_VERSION, "kind": labels::KIND,
+            "metadata": { "name": "validator-1", "namespace": "stellar", "uid": "1" },
+            "spec": {
+                "nodeType": "Validator", "network": "testnet", "version": "26.0.1",
+                "validatorConfig": { "seedSecretRef": "seed" },
+            },
+        }))
+        .unwrap();
+        let own = json!(node.controller_owner_ref(&()).unwrap());
+        let owner = |kind: &str, controller: bool| json!({ "apiVersion": "v1", "kind": kind, "name": "a", "uid": kind, "controller": controller });
+        let of = |owners: &[&Value], labels: &Value| {
+            let metadata = json!({ "name": "validator-1", "labels": labels, "ownerReferences": owners });
+            belonging(&serde_json::from_value(json!({ "metadata": metadata })).unwrap(), &node)
+        };
+        let labels = object_labels("validator-1", labels::VALIDATOR);
+        assert_eq!(of(&[&own], &labels), Ok(None));
+        let theirs = json!({ labels::MANAGED_BY: labels::OPERATOR, "team": "a" });
+        let taken = of(&[&owner("Chart", false)], &theirs).unwrap().unwrap();
+        assert_eq!(taken["labels"], labels, "others' labels are not touched");
+        let kinds: Vec<&Value> = taken["ownerReferences"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|owner| &owner["kind"])
+            .collect();
+        assert_eq!(kinds, ["Chart", "StellarNode"]);
+        assert!(of(&[&own], &theirs).unwrap().is_some());
+        assert!(of(&[], &labels).unwrap().is_some());
+        assert_eq!(of(&[&owner("Fleet", true)], &labels), Err("Fleet a".to_owned()));
     }
 
     #[test]
-    fn the_spec_hash_changes_with_what_pods_are_built_from_and_with_nothing_else() {
-        let plain = json!({
-            "nodeType": "Validator", "network": "testnet", "version": "26.0.1",
-            "validatorConfig": {"seedSecretRef": "seed"},
-        });
-        let hash = spec_hash(&spec(plain.clone()));
-        let with = |path: &str, value: Value| {
-            let mut changed = plain.clone();
-            let (parent, key) = path.rsplit_once('/').unwrap();
-            changed.pointer_mut(parent).unwrap()[key] = value;
-            spec_hash(&spec(changed))
+    fn a_stateful_set_becomes_ours_where_nothing_of_it_is_left_to_run_beside() {
+        let node: StellarNode = serde_json::from_value(json!({
+            "apiVersion": labels::API_VERSION, "kind": labels::KIND,
+            "metadata": { "name": "validator-1", "namespace": "stellar", "uid": "1" },
+            "spec": {
+                "nodeType": "Validator", "network": "testnet", "version": "26.0.1",
+                "validatorConfig": { "seedSecretRef": "seed" },
+            },
+        }))
+        .unwrap();
+        let stored = |change: &Value| {
+            let mut set = json!({ "metadata": { "name": "validator-1" }, "spec": {
+                "serviceName": "s",
+                "selector": { "matchLabels": { labels::INSTANCE: "validator-1" } },
+                "template": { "spec": { "containers": [{ "name": "stellar-core" }, { "name": "exporter" }] } },
+                "volumeClaimTemplates": [{ "metadata": { "name": "data" } }],
+            } });
+            json_patch::merge(&mut set, change);
+            is_convertible(&serde_json::from_value(set).unwrap(), &node)
         };
-        for (path, value) in [
-            ("/suspended", json!(true)),
-            ("/replicas", json!(1)),
-            ("/storage", json!({"size": "1Ti"})),
-            ("/validatorConfig/peerPort", json!(11625)),
-            (
-                "/validatorConfig/knownPeersRef",
-                json!({"name": "stellar-peers", "key": "KNOWN_PEERS"}),
-            ),
-            ("/validatorConfig/enableHistoryArchive", json!(false)),
-            (
-                "/validatorConfig/peerGroup",
-                json!({"name": "all", "namespaces": ["other"]}),
-            ),
+        assert!(stored(&json!({})));
+        let owner = json!({ "apiVersion": "v1", "kind": "Fleet", "name": "a", "uid": "2", "controller": true });
+        for change in [
+            json!({ "metadata": { "ownerReferences": [owner] } }),
+            json!({ "spec": { "selector": { "matchLabels": { "app": "stellar" } } } }),
+            json!({ "spec": { "volumeClaimTemplates": [{ "metadata": { "name": "core" } }] } }),
+            json!({ "spec": { "template": { "spec": { "containers": [{ "name": "core" }] } } } }),
         ] {
-            assert_eq!(with(path, value), hash, "{path}");
+            assert!(!stored(&change), "{change}");
         }
-        for (path, value) in [
-            ("/version", json!("27.0.0")),
-            ("/validatorConfig/peerPort", json!(11700)),
-            ("/validatorConfig/quorumSet", json!("[QUORUM_SET]")),
-            (
-                "/validatorConfig/knownPeersRef",
-                json!({"name": "others", "key": "KNOWN_PEERS"}),
-            ),
-        ] {
-            assert_ne!(with(path, value), hash, "{path}");
-        }
-    }
-
-    #[test]
-    fn the_spec_hash_of_a_server_changes_with_its_volume_and_not_with_what_means_nothing() {
-        let hash = |json: &Value, more: &Value| {
-            let mut json = json.clone();
-            json_patch::merge(&mut json, more);
-            spec_hash(&spec(json))
-        };
-        let rpc = json!({
-            "nodeType": "SorobanRpc", "network": "testnet", "version": "23.0.4", "sorobanConfig": {},
-        });
-        let horizon = json!({
-            "nodeType": "Horizon", "network": "testnet", "version": "23.0.0",
-            "horizonConfig": { "databaseSecretRef": "db" },
-        });
-        let storage = |size: &str, policy: &str| json!({ "storage": { "size": size, "retentionPolicy": policy } });
-        let none = json!({});
-        for (node, change) in [
-            (&rpc, json!({ "minAvailable": 1 })),
-            (&rpc, json!({ "replicas": 3 })),
-            (&rpc, json!({ "suspended": true })),
-            (
-                &rpc,
-                json!({ "sorobanConfig": { "enablePreflight": false, "maxEventsPerRequest": 10000 } }),
-            ),
-            (&horizon, json!({ "maxUnavailable": "50%" })),
-            (
-                &horizon,
-                json!({ "horizonConfig": { "ingestWorkers": 4, "enableIngest": true } }),
-            ),
-        ] {
-            assert_eq!(hash(node, &change), hash(node, &none), "{change}");
-        }
-        for (node, change) in [
-            (&rpc, storage("1Gi", "Delete")),
-            (&rpc, json!({ "sorobanConfig": { "maxEventsPerRequest": 10 } })),
-            (&horizon, storage("1Gi", "Delete")),
-            (&horizon, json!({ "horizonConfig": { "enableIngest": false } })),
-            (&horizon, json!({ "version": "24" })),
-        ] {
-            assert_ne!(hash(node, &change), hash(node, &none), "{change}");
-        }
-        let (small, large) = (storage("1Gi", "Delete"), storage("2Gi", "Retain"));
-        assert_eq!(
-            hash(&rpc, &small),
-            hash(&rpc, &large),
-            "the claim grows beneath the pod"
-        );
-        assert_ne!(hash(&horizon, &small), hash(&horizon, &large), "each pod has its own");
     }
 }

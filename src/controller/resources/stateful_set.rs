@@ -3,13 +3,13 @@
 
 use serde_json::{Value, json};
 
-use super::{STELLAR_UID, Subject, plumbing, restricted, selector, spec_hash};
+use super::{STELLAR_UID, Subject, new_db, plumbing, restricted, selector, small, spec_hash};
 use crate::core_config::{self, pod_paths};
 use crate::crd::{KeySource, StellarNodeSpec, StorageConfig, StorageMode};
 use crate::labels;
 
 /// Where the image keeps the program.
-const CORE_IMAGE: &str = "stellar/stellar-core";
+pub(super) const CORE_IMAGE: &str = "stellar/stellar-core";
 /// How long stellar-core may take to close its ledger and its database.
 const TERMINATION_GRACE_SECONDS: i64 = 60;
 /// Name of the volume claim template; the claim of `{name}-0` is `data-{name}-0`.
@@ -87,7 +87,7 @@ fn template(subject: &Subject<'_>) -> Value {
                 "seccompProfile": { "type": "RuntimeDefault" },
             },
             "affinity": anti_affinity(subject),
-            "initContainers": [render_config(subject), new_db(subject), health(subject)],
+            "initContainers": [render_config(subject), new_db::build(subject), health(subject)],
             "containers": [core(subject)],
             "volumes": volumes,
         },
@@ -119,7 +119,7 @@ fn mount(volume: &str, path: &str) -> Value {
     json!({ "name": volume, "mountPath": path })
 }
 
-fn core_image(subject: &Subject<'_>) -> String {
+pub(super) fn core_image(subject: &Subject<'_>) -> String {
     format!(
         "{}:{}",
         subject.spec.image.as_deref().unwrap_or(CORE_IMAGE),
@@ -138,6 +138,7 @@ fn render_config(subject: &Subject<'_>) -> Value {
             { "name": PEERS_VOLUME, "mountPath": pod_paths::PEERS_DIR, "readOnly": true },
             mount(CONFIG_VOLUME, pod_paths::CONFIG_DIR),
         ],
+        "resources": small(),
         "securityContext": restricted(),
     });
     let mut env = vec![json!({
@@ -165,23 +166,6 @@ fn seed_file<'a>(subject: &'a Subject<'_>) -> Option<&'a str> {
     (subject.config.key_source == KeySource::Kms).then_some(config.seed_path.as_str())
 }
 
-/// `new-db` starts from genesis: it runs only where the marker, written after its success, is absent.
-fn new_db(subject: &Subject<'_>) -> Value {
-    let script = format!(
-        "test -e {marker} || {{ stellar-core new-db --conf {config} --console && touch {marker}; }}",
-        marker = pod_paths::NEW_DB_MARKER,
-        config = pod_paths::CONFIG_FILE,
-    );
-    json!({
-        "name": labels::NEW_DB_CONTAINER,
-        "image": core_image(subject),
-        "command": ["sh", "-c", script],
-        "workingDir": pod_paths::DATA_DIR,
-        "volumeMounts": core_mounts(),
-        "securityContext": restricted(),
-    })
-}
-
 /// A native sidecar: the pod is Ready, which counts as voting, only when this container is.
 fn health(subject: &Subject<'_>) -> Value {
     json!({
@@ -196,6 +180,7 @@ fn health(subject: &Subject<'_>) -> Value {
             "periodSeconds": 5,
             "failureThreshold": 2,
         },
+        "resources": small(),
         "securityContext": restricted(),
     })
 }
@@ -220,7 +205,7 @@ fn core(subject: &Subject<'_>) -> Value {
     container
 }
 
-fn core_mounts() -> Value {
+pub(super) fn core_mounts() -> Value {
     json!([
         { "name": CONFIG_VOLUME, "mountPath": pod_paths::CONFIG_DIR, "readOnly": true },
         mount(DATA_VOLUME, pod_paths::DATA_DIR),
@@ -251,4 +236,57 @@ fn claim_template(subject: &Subject<'_>) -> Value {
 pub(super) fn claim(subject: &Subject<'_>) -> Option<Value> {
     let name = format!("{DATA_VOLUME}-{}-0", subject.name);
     keeps_data(subject.spec).then(|| super::claim::build(subject.metadata(&name), &storage(subject)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::resources::{BuildSettings, build};
+    use crate::crd::StellarNode;
+
+    fn pod(spec: &Value) -> Value {
+        let mut node = json!({
+            "apiVersion": labels::API_VERSION, "kind": labels::KIND,
+            "metadata": { "name": "validator-1", "namespace": "stellar", "uid": "1" },
+            "spec": {
+                "nodeType": "Validator", "network": "testnet", "version": "26.0.1",
+                "validatorConfig": { "seedSecretRef": "seed" },
+            },
+        });
+        json_patch::merge(&mut node["spec"], spec);
+        let node: StellarNode = serde_json::from_value(node).unwrap();
+        let settings = BuildSettings {
+            operator_image: "stellar-operator:1".to_owned(),
+        };
+        build(&node, &settings).unwrap().stateful_set["spec"]["template"]["spec"].take()
+    }
+
+    #[test]
+    fn validators_avoid_each_others_machines_unless_told_otherwise() {
+        let place = "/affinity/podAntiAffinity/preferredDuringSchedulingIgnoredDuringExecution/0/podAffinityTerm";
+        let pod = pod(&json!({}));
+        let term = pod.pointer(place).unwrap();
+        assert_eq!(term["topologyKey"], "kubernetes.io/hostname");
+        assert_eq!(term["namespaces"], json!(["stellar"]));
+        // Whatever validators there are, not its own pods alone.
+        let labels = json!({ "app.kubernetes.io/name": "stellar-node", "app.kubernetes.io/component": "validator" });
+        assert_eq!(term["labelSelector"]["matchLabels"], labels);
+        assert_eq!(self::pod(&json!({ "affinity": {} }))["affinity"], json!({}));
+    }
+
+    /// A quota of cpu or memory refuses a pod with a container that does not say what it takes.
+    #[test]
+    fn a_validator_whose_resources_are_given_has_no_container_without() {
+        let amount = json!({ "cpu": "2", "memory": "8Gi" });
+        let pod = pod(&json!({ "resources": { "requests": amount, "limits": amount } }));
+        let containers = ["initContainers", "containers"].map(|list| pod[list].as_array().unwrap().clone());
+        let containers = containers.concat();
+        assert_eq!(containers.len(), 4);
+        for container in containers {
+            let resources = &container["resources"];
+            assert!(resources["limits"]["cpu"].is_string() && resources["limits"]["memory"].is_string());
+            // Guaranteed is who asks for as much as he may take.
+            assert_eq!(resources["requests"], resources["limits"], "{}", container["name"]);
+        }
+    }
 }

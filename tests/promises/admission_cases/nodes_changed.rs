@@ -50,6 +50,18 @@ fn identity() -> Vec<Case> {
             plain("passphrase"),
             spec(json!({ "network": "Test SDF Network ; September 2015" })),
         ),
+        Case::patch(
+            "an older stellar-core",
+            plain("older"),
+            spec(json!({ "version": "25.1.0" })),
+        )
+        .warns("25.1.0 is older than 26.0.1-3109.e78c97ed0.jammy")
+        .stores("/spec/version", json!("25.1.0")),
+        Case::patch(
+            "a newer stellar-core",
+            plain("newer"),
+            spec(json!({ "version": "27.0.0" })),
+        ),
         Case::patch("a second pod", plain("replicas"), spec(json!({ "replicas": 2 })))
             .invalid_by_schema("spec", "replicas is 1 for a Validator"),
         Case::patch("the port moves", plain("port"), config(json!({ "peerPort": 21625 })))

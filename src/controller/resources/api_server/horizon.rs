@@ -8,7 +8,7 @@ use crate::crd::HorizonConfig;
 use crate::labels;
 
 /// Where the official images are.
-pub(super) const IMAGE: &str = "stellar/stellar-horizon";
+pub(in crate::controller::resources) const IMAGE: &str = "stellar/stellar-horizon";
 
 /// The environment. The database's URL stays in its Secret.
 pub(super) fn environment(server: &Server<'_>, config: &HorizonConfig) -> Result<Vec<Value>, BuildError> {

@@ -7,7 +7,9 @@ mod deployment;
 mod horizon;
 mod rpc;
 
+pub(super) use horizon::IMAGE as HORIZON_IMAGE;
 use kube::{Resource as _, ResourceExt as _};
+pub(super) use rpc::IMAGE as RPC_IMAGE;
 use serde_json::{Value, json};
 
 use super::{BuildError, claim, owned_metadata, selector};

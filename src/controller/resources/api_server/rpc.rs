@@ -9,7 +9,7 @@ use crate::crd::{Network, SorobanConfig};
 use crate::labels;
 
 /// Where the official images are.
-pub(super) const IMAGE: &str = "stellar/stellar-rpc";
+pub(in crate::controller::resources) const IMAGE: &str = "stellar/stellar-rpc";
 /// `default-events-limit` of stellar-rpc, which refuses to start where the most is less.
 const DEFAULT_EVENTS: i32 = 100;
 /// SDF's friendbots.

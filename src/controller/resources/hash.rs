@@ -1,0 +1,254 @@
+//! The hash of a spec, by which a workload is known to be of it.
+//!
+//! It changes with what pods are built from and with nothing else: each change of it restarts what the spec is of.
+
+use serde_json::{Map, Value};
+
+use super::{api_server, plumbing, stateful_set};
+use crate::crd::{
+    HorizonConfig, KeySource, KnownPeersRef, Network, NodeType, PeersAs, RetentionPolicy, SorobanConfig,
+    StellarNodeSpec, StorageConfig, StorageMode, ValidatorConfig,
+};
+use crate::{digest, labels};
+
+/// Hash of the part of a spec that pods are built from.
+///
+/// It depends on nothing but the spec: a new version of the operator rolls nothing. What is absent, false or empty
+/// counts as not written, so that a default that the webhook fills in, or a field that a later version adds, changes
+/// nothing either.
+pub fn spec_hash(spec: &StellarNodeSpec) -> String {
+    let mut spec = spec.clone();
+    // These scale, concern claims and evictions, or choose peers; no pod is built from them.
+    spec.suspended = false;
+    spec.replicas = 0;
+    spec.min_available = None;
+    spec.max_unavailable = None;
+    let storage = spec.storage.take();
+    let (in_pod, kept) = match storage.as_ref().map(StorageConfig::mode) {
+        Some(StorageMode::EmptyDir) => (true, None),
+        Some(StorageMode::PersistentVolume) | None => (false, storage),
+    };
+    spec.storage = match spec.node_type {
+        NodeType::Validator => in_pod.then(|| StorageConfig {
+            mode: Some(StorageMode::EmptyDir),
+            ..StorageConfig::default()
+        }),
+        // Its pods have a volume each.
+        NodeType::Horizon => kept.map(|storage| StorageConfig {
+            retention_policy: RetentionPolicy::default(),
+            mode: None,
+            ..storage
+        }),
+        // Its pod has the claim, or none.
+        NodeType::SorobanRpc => kept.map(|_| StorageConfig::default()),
+    };
+    // However they are written.
+    spec.network = Network::parse(&spec.network).passphrase().to_owned();
+    let image = match spec.node_type {
+        NodeType::Validator => stateful_set::CORE_IMAGE,
+        NodeType::Horizon => api_server::HORIZON_IMAGE,
+        NodeType::SorobanRpc => api_server::RPC_IMAGE,
+    };
+    spec.image = spec.image.filter(|given| given != image);
+    spec.validator_config.iter_mut().for_each(of_validator);
+    spec.horizon_config.iter_mut().for_each(of_horizon);
+    spec.soroban_config.iter_mut().for_each(of_rpc);
+    let pod = plumbing::fingerprint(&std::mem::take(&mut spec.pod));
+    let mut value = serde_json::to_value(&spec).unwrap_or_default();
+    if let Value::Object(fields) = &mut value {
+        fields.extend(pod);
+    }
+    digest::short_hex(canonical(value).unwrap_or_default().to_string().as_bytes(), 16)
+}
+
+fn of_validator(config: &mut ValidatorConfig) {
+    config.peer_group = None;
+    config.peer_port = Some(config.peer_port());
+    config.peers_as = Some(config.peers_as()).filter(|peers_as| *peers_as != PeersAs::default());
+    config.known_peers_ref = Some(KnownPeersRef {
+        name: config.known_peers_config_map().to_owned(),
+        key: labels::KNOWN_PEERS.to_owned(),
+    });
+    // They are written in an order of their own.
+    config.known_peers.sort();
+    config.known_peers.dedup();
+    if !config.enable_history_archive {
+        config.history_archive_urls.clear();
+    }
+    config.enable_history_archive = false;
+    match config.key_source {
+        KeySource::Secret => config.kms_config = None,
+        KeySource::Kms => config.seed_secret_ref.clear(),
+    }
+}
+
+fn of_horizon(config: &mut HorizonConfig) {
+    config.ingest_workers = None;
+    if !config.enable_ingest {
+        config.captive_core_config = None;
+        config.auto_migration = false;
+    }
+}
+
+fn of_rpc(config: &mut SorobanConfig) {
+    config.enable_preflight = None;
+}
+
+/// Sorted keys, and nothing that is null, false or empty.
+fn canonical(value: Value) -> Option<Value> {
+    match value {
+        Value::Null | Value::Bool(false) => None,
+        Value::Object(map) => {
+            let mut entries: Vec<(String, Value)> = map
+                .into_iter()
+                .filter_map(|(key, value)| Some((key, canonical(value)?)))
+                .collect();
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            (!entries.is_empty()).then(|| Value::Object(entries.into_iter().collect::<Map<_, _>>()))
+        }
+        Value::Array(items) if items.is_empty() => None,
+        Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(canonical).collect())),
+        Value::Bool(true) | Value::Number(_) | Value::String(_) => Some(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn spec(json: Value) -> StellarNodeSpec {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn the_spec_hash_changes_with_what_pods_are_built_from_and_with_nothing_else() {
+        let plain = json!({
+            "nodeType": "Validator", "network": "testnet", "version": "26.0.1",
+            "validatorConfig": {"seedSecretRef": "seed"},
+        });
+        let hash = spec_hash(&spec(plain.clone()));
+        let with = |path: &str, value: Value| {
+            let mut changed = plain.clone();
+            let (parent, key) = path.rsplit_once('/').unwrap();
+            changed.pointer_mut(parent).unwrap()[key] = value;
+            spec_hash(&spec(changed))
+        };
+        for (path, value) in [
+            ("/suspended", json!(true)),
+            ("/replicas", json!(1)),
+            ("/network", json!("Testnet")),
+            ("/network", json!("Test SDF Network ; September 2015")),
+            ("/image", json!("stellar/stellar-core")),
+            (
+                "/validatorConfig/historyArchiveUrls",
+                json!(["https://history.example"]),
+            ),
+            ("/validatorConfig/kmsConfig", json!({ "seedPath": "/mnt/seed" })),
+            ("/storage", json!({"size": "1Ti"})),
+            ("/validatorConfig/peerPort", json!(11625)),
+            (
+                "/validatorConfig/knownPeersRef",
+                json!({"name": "stellar-peers", "key": "KNOWN_PEERS"}),
+            ),
+            ("/validatorConfig/enableHistoryArchive", json!(false)),
+            (
+                "/validatorConfig/peerGroup",
+                json!({"name": "all", "namespaces": ["other"]}),
+            ),
+        ] {
+            assert_eq!(with(path, value), hash, "{path}");
+        }
+        for (path, value) in [
+            ("/version", json!("27.0.0")),
+            ("/network", json!("TESTNET 2")),
+            ("/image", json!("example.org/stellar-core")),
+            ("/validatorConfig/seedSecretRef", json!("other")),
+            ("/validatorConfig/keySource", json!("KMS")),
+            ("/validatorConfig/knownPeers", json!(["a"])),
+            ("/validatorConfig/peerPort", json!(11700)),
+            ("/validatorConfig/quorumSet", json!("[QUORUM_SET]")),
+            (
+                "/validatorConfig/knownPeersRef",
+                json!({"name": "others", "key": "KNOWN_PEERS"}),
+            ),
+        ] {
+            assert_ne!(with(path, value), hash, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_spec_hash_takes_what_belongs_together() {
+        let of = |config: Value| {
+            spec_hash(&spec(json!({
+                "nodeType": "Validator", "network": "testnet", "version": "26.0.1", "validatorConfig": config,
+            })))
+        };
+        let archive = |on: bool, url: &str| {
+            of(json!({ "seedSecretRef": "seed", "enableHistoryArchive": on, "historyArchiveUrls": [url] }))
+        };
+        assert_ne!(archive(true, "https://a"), archive(true, "https://b"));
+        assert_ne!(archive(true, "https://a"), archive(false, "https://a"));
+        assert_eq!(archive(false, "https://a"), archive(false, "https://b"));
+        let key = |seed: &str, path: &str| {
+            of(json!({ "seedSecretRef": seed, "keySource": "KMS", "kmsConfig": { "seedPath": path } }))
+        };
+        assert_ne!(key("seed", "/mnt/a"), key("seed", "/mnt/b"));
+        assert_eq!(key("seed", "/mnt/a"), key("other", "/mnt/a"));
+        let peers = |peers: [&str; 2]| of(json!({ "seedSecretRef": "seed", "knownPeers": peers }));
+        assert_eq!(peers(["a", "b"]), peers(["b", "a"]));
+    }
+
+    #[test]
+    fn the_spec_hash_of_a_server_changes_with_its_volume_and_not_with_what_means_nothing() {
+        let hash = |json: &Value, more: &Value| {
+            let mut json = json.clone();
+            json_patch::merge(&mut json, more);
+            spec_hash(&spec(json))
+        };
+        let rpc = json!({
+            "nodeType": "SorobanRpc", "network": "testnet", "version": "23.0.4", "sorobanConfig": {},
+        });
+        let horizon = json!({
+            "nodeType": "Horizon", "network": "testnet", "version": "23.0.0",
+            "horizonConfig": { "databaseSecretRef": "db" },
+        });
+        let storage = |size: &str, policy: &str| json!({ "storage": { "size": size, "retentionPolicy": policy } });
+        let none = json!({});
+        for (node, change) in [
+            (&rpc, json!({ "minAvailable": 1 })),
+            (&rpc, json!({ "replicas": 3 })),
+            (&rpc, json!({ "suspended": true })),
+            (
+                &rpc,
+                json!({ "sorobanConfig": { "enablePreflight": false, "maxEventsPerRequest": 10000 } }),
+            ),
+            (&horizon, json!({ "maxUnavailable": "50%" })),
+            (&horizon, json!({ "image": "stellar/stellar-horizon" })),
+            (&rpc, json!({ "image": "stellar/stellar-rpc" })),
+            (
+                &horizon,
+                json!({ "horizonConfig": { "ingestWorkers": 4, "enableIngest": true } }),
+            ),
+        ] {
+            assert_eq!(hash(node, &change), hash(node, &none), "{change}");
+        }
+        for (node, change) in [
+            (&rpc, storage("1Gi", "Delete")),
+            (&rpc, json!({ "sorobanConfig": { "maxEventsPerRequest": 10 } })),
+            (&horizon, storage("1Gi", "Delete")),
+            (&horizon, json!({ "horizonConfig": { "enableIngest": false } })),
+            (&horizon, json!({ "version": "24" })),
+        ] {
+            assert_ne!(hash(node, &change), hash(node, &none), "{change}");
+        }
+        let (small, large) = (storage("1Gi", "Delete"), storage("2Gi", "Retain"));
+        assert_eq!(
+            hash(&rpc, &small),
+            hash(&rpc, &large),
+            "the claim grows beneath the pod"
+        );
+        assert_ne!(hash(&horizon, &small), hash(&horizon, &large), "each pod has its own");
+    }
+}

@@ -1,0 +1,218 @@
+//! The init container `new-db`, which makes a validator's database, once.
+//!
+//! stellar-core's `new-db` starts from genesis: run on a database that holds something, it drops all of it, and the buckets
+//! too. So it runs only where nobody made one before. What tells them apart are two markers on the validator's volume: one
+//! written before it begins, one after it ended well.
+
+use serde_json::{Value, json};
+
+use super::stateful_set::{core_image, core_mounts};
+use super::{Subject, restricted};
+use crate::core_config::pod_paths;
+use crate::labels;
+
+pub(super) fn build(subject: &Subject<'_>) -> Value {
+    let mut container = json!({
+        "name": labels::NEW_DB_CONTAINER,
+        "image": core_image(subject),
+        "command": ["sh", "-c", script(subject.config.database.is_some())],
+        "workingDir": pod_paths::DATA_DIR,
+        "volumeMounts": core_mounts(),
+        "securityContext": restricted(),
+    });
+    // It is stellar-core, too, and ends before the other starts: what that has suffices for both.
+    if let Some(resources) = &subject.spec.resources {
+        container["resources"] = json!(resources);
+    }
+    container
+}
+
+/// What the container runs, in the shell of stellar-core's image.
+///
+/// Where neither marker is there and a database is, somebody else made it: it is kept. Whether one that is elsewhere than on
+/// the volume was used before cannot be seen; but then the volume holds stellar-core's buckets, and is not empty.
+fn script(elsewhere: bool) -> String {
+    let found = if elsewhere {
+        format!("ls {} | grep -qvxF lost+found", pod_paths::DATA_DIR)
+    } else {
+        format!("test -s {}", pod_paths::DATABASE_FILE)
+    };
+    format!(
+        "test -e {made} && exit\n\
+         if test ! -e {begun} && {found}; then\n\
+         echo 'a database is there that this operator did not make: it is kept'\n\
+         else\n\
+         touch {begun} && stellar-core new-db --conf {config} --console || exit\n\
+         fi\n\
+         touch {made} && rm -f {begun}",
+        made = pod_paths::NEW_DB_MARKER,
+        begun = pod_paths::NEW_DB_BEGUN,
+        config = pod_paths::CONFIG_FILE,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+
+    use serde_json::{Value, json};
+
+    use crate::controller::resources::{BuildSettings, build};
+    use crate::core_config::pod_paths;
+    use crate::crd::StellarNode;
+    use crate::labels;
+
+    /// Counts its calls, ends as `$EXIT` says, and leaves a new database where it does so well.
+    const STELLAR_CORE: &str = "#!/bin/sh\n\
+        echo \"$*\" >> calls\n\
+        mkdir -p buckets && echo half > stellar.db && test \"$EXIT\" = 0 && echo new > stellar.db\n\
+        exit \"$EXIT\"\n";
+
+    /// A validator's volume, and its config beside it.
+    struct Volume {
+        directory: PathBuf,
+        command: Vec<String>,
+    }
+
+    impl Volume {
+        fn new(database: Option<&Value>) -> Self {
+            static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+            let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let directory = std::env::temp_dir().join(format!("new-db-{}-{number}", std::process::id()));
+            for part in ["bin", "data", "config"] {
+                fs::create_dir_all(directory.join(part)).unwrap();
+            }
+            let program = directory.join("bin/stellar-core");
+            fs::write(&program, STELLAR_CORE).unwrap();
+            fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+            let command = command(database).into_iter();
+            let command = command.map(|word| moved(&word, &directory)).collect();
+            Self { directory, command }
+        }
+
+        /// Runs the container as a kubelet does; whether it succeeded.
+        fn start(&self, exit: u8) -> bool {
+            let path = format!("{}:/usr/bin:/bin", self.directory.join("bin").display());
+            let mut command = Command::new(&self.command[0]);
+            command
+                .args(&self.command[1..])
+                .current_dir(self.directory.join("data"));
+            command.env_clear().env("PATH", path).env("EXIT", exit.to_string());
+            command.status().unwrap().success()
+        }
+
+        fn path(&self, file: &str) -> PathBuf {
+            self.directory.join("data").join(file)
+        }
+
+        fn put(&self, file: &str, text: &str) {
+            fs::create_dir_all(self.path(file).parent().unwrap()).unwrap();
+            fs::write(self.path(file), text).unwrap();
+        }
+
+        fn read(&self, file: &str) -> String {
+            fs::read_to_string(self.path(file)).unwrap_or_default()
+        }
+
+        /// How often stellar-core was called.
+        fn calls(&self) -> usize {
+            self.read("calls").lines().count()
+        }
+    }
+
+    impl Drop for Volume {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.directory);
+        }
+    }
+
+    /// The command of the container in the StatefulSet that is applied.
+    fn command(database: Option<&Value>) -> Vec<String> {
+        let node: StellarNode = serde_json::from_value(json!({
+            "apiVersion": labels::API_VERSION, "kind": labels::KIND,
+            "metadata": { "name": "validator-1", "namespace": "stellar", "uid": "1" },
+            "spec": {
+                "nodeType": "Validator", "network": "testnet", "version": "26.0.1",
+                "validatorConfig": { "seedSecretRef": "seed", "database": database },
+            },
+        }))
+        .unwrap();
+        let settings = BuildSettings {
+            operator_image: "stellar-operator:1".to_owned(),
+        };
+        let set = build(&node, &settings).unwrap().stateful_set;
+        let containers = set["spec"]["template"]["spec"]["initContainers"].clone();
+        let containers: Vec<Value> = serde_json::from_value(containers).unwrap();
+        let found = containers
+            .into_iter()
+            .find(|one| one["name"] == labels::NEW_DB_CONTAINER);
+        serde_json::from_value(found.unwrap()["command"].take()).unwrap()
+    }
+
+    /// A word of the command with the directory's own volumes in it.
+    fn moved(word: &str, directory: &Path) -> String {
+        [pod_paths::DATA_DIR, pod_paths::CONFIG_DIR]
+            .iter()
+            .fold(word.to_owned(), |word, mount| {
+                word.replace(mount, &format!("{}{mount}", directory.display()))
+            })
+    }
+
+    fn postgres() -> Value {
+        json!({ "secretKeyRef": { "name": "db", "key": "url" } })
+    }
+
+    #[test]
+    fn a_database_is_made_once() {
+        for database in [None, Some(&postgres())] {
+            let volume = Volume::new(database);
+            fs::create_dir(volume.path("lost+found")).unwrap();
+            assert!(volume.start(0));
+            let config = volume.directory.join("config/stellar-core.cfg");
+            assert_eq!(
+                volume.read("calls"),
+                format!("new-db --conf {} --console\n", config.display())
+            );
+            volume.put("stellar.db", "in use");
+            assert!(volume.start(0));
+            assert_eq!((volume.calls(), volume.read("stellar.db").as_str()), (1, "in use"));
+        }
+    }
+
+    #[test]
+    fn one_that_was_left_half_made_is_made_again() {
+        for database in [None, Some(&postgres())] {
+            let volume = Volume::new(database);
+            for _ in 0..2 {
+                assert!(!volume.start(1), "it says that it failed");
+                assert_eq!(volume.read("stellar.db"), "half\n");
+            }
+            assert!(volume.start(0));
+            assert!(volume.start(0));
+            assert_eq!((volume.calls(), volume.read("stellar.db").as_str()), (3, "new\n"));
+        }
+    }
+
+    #[test]
+    fn one_that_somebody_else_made_is_kept() {
+        for (database, file) in [(None, "stellar.db"), (Some(&postgres()), "buckets/bucket-1.xdr")] {
+            let volume = Volume::new(database);
+            volume.put(file, "theirs");
+            for _ in 0..2 {
+                assert!(volume.start(0));
+                assert_eq!((volume.calls(), volume.read(file).as_str()), (0, "theirs"));
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_file_is_no_database() {
+        let volume = Volume::new(None);
+        volume.put("stellar.db", "");
+        assert!(volume.start(0));
+        assert_eq!(volume.calls(), 1);
+    }
+}
