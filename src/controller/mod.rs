@@ -12,6 +12,8 @@ pub mod budgets;
 pub mod consent;
 pub mod convert;
 pub mod decide;
+#[cfg(test)]
+mod decide_tests;
 pub mod discovery;
 pub mod figures;
 pub mod groups;
@@ -19,6 +21,8 @@ pub mod groups;
 mod groups_tests;
 pub mod links;
 pub mod needs;
+#[cfg(test)]
+mod needs_tests;
 pub mod node_report;
 pub mod notices;
 pub mod objects;
@@ -32,6 +36,8 @@ pub mod report;
 pub mod resources;
 pub mod rollout;
 pub mod running;
+#[cfg(test)]
+mod samples;
 pub mod seeds;
 pub mod serving;
 pub mod snapshot;
