@@ -130,7 +130,10 @@ async fn validator(node: &StellarNode, context: &Context) -> Result<(NodeReport,
                     "the API server refuses its objects"
                 );
                 let ready = stored(node, &context.client).await?.as_ref().map_or(0, ready_replicas);
-                (refused(objects.replicas, ready, &status.message), Action::requeue(OUTSIDE))
+                (
+                    refused(objects.replicas, ready, &status.message),
+                    Action::requeue(OUTSIDE),
+                )
             }
             report => (report?, Action::await_change()),
         },
