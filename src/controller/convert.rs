@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use super::budgets::PublishedBudget;
 use super::resources;
 use super::snapshot::{ListId, MemberRecord, Pod, PublishedList, TurnLease, Validator, Workload};
-use crate::crd::{Network, NodeType, StellarNode, ValidatorConfig};
+use crate::crd::{Network, NodeType, PeersStatus, StellarNode, ValidatorConfig};
 use crate::labels;
 use crate::peers::{NodeId, PeerList, Report};
 
@@ -91,15 +91,22 @@ fn mirror(node: &StellarNode) -> Option<MemberRecord> {
         .conditions
         .iter()
         .find(|condition| condition.r#type == "Joined" && condition.status == "True")?;
-    let address = status.peers.as_ref()?.address.clone()?;
-    let port = address.rsplit_once(':')?.1.parse().ok()?;
-    let joined = joined.last_transition_time.as_ref()?.0;
+    mirrored(status.peers.as_ref()?, joined.last_transition_time.as_ref()?.0)
+}
+
+/// The membership that a status tells of, for a validator that it says has joined then.
+pub fn mirrored(peers: &PeersStatus, joined: Timestamp) -> Option<MemberRecord> {
+    let address = peers
+        .lost
+        .as_ref()
+        .map(|lost| &lost.address)
+        .or(peers.address.as_ref())?;
     Some(MemberRecord {
         joined,
-        port,
-        address,
+        port: address.rsplit_once(':')?.1.parse().ok()?,
+        address: address.clone(),
         since: joined,
-        lost: None,
+        lost: peers.lost.as_ref().map(|lost| lost.since.0),
     })
 }
 
@@ -114,7 +121,6 @@ fn convert_workload(object: &StatefulSet) -> Workload {
     let status = object.status.as_ref();
     let template = spec.map(|spec| &spec.template);
     let template_annotations = template.and_then(|template| template.metadata.as_ref()?.annotations.as_ref());
-    let init_containers = template.and_then(|template| template.spec.as_ref()?.init_containers.as_ref());
     Workload {
         name: object.name_any(),
         resource_version: object.resource_version().unwrap_or_default(),
@@ -124,7 +130,9 @@ fn convert_workload(object: &StatefulSet) -> Workload {
         update_revision: status.and_then(|status| status.update_revision.clone()),
         waits_for_person: leaves_updates_to_a_person(object),
         convertible: false,
-        reports: init_containers.is_some_and(|all| all.iter().any(|one| one.name == labels::RENDER_CONTAINER)),
+        reports: template
+            .and_then(|template| template.spec.as_ref())
+            .is_some_and(renders),
         spec_hash: template_annotations.and_then(|annotations| annotations.get(labels::SPEC_HASH).cloned()),
         member: json_annotation(annotations, labels::MEMBER),
         last_restart: json_annotation(annotations, labels::LAST_RESTART),
@@ -147,6 +155,12 @@ pub fn is_ours(labels: &BTreeMap<String, String>) -> bool {
     labels
         .get(labels::MANAGED_BY)
         .is_some_and(|manager| manager == labels::OPERATOR)
+}
+
+/// Whether a pod tells what it loaded: it has our `render-config`.
+fn renders(pod: &PodSpec) -> bool {
+    let all = pod.init_containers.as_deref().unwrap_or_default();
+    all.iter().any(|one| one.name == labels::RENDER_CONTAINER)
 }
 
 fn convert_pod(object: &KubePod) -> Pod {
@@ -173,8 +187,11 @@ fn convert_pod(object: &KubePod) -> Pod {
     let (report, rendered) = status
         .and_then(|status| loaded(status.init_container_statuses.as_deref()?, started))
         .map_or((None, None), |(report, rendered)| (report, Some(rendered)));
-    // Where the pod has no core container that we know, its Ready condition stands for both (DESIGN.md § 2, *ready*).
-    let ready = core_status.map_or(ready_condition.is_some(), |status| status.ready) && !deleting;
+    // Where we did not build the pod, its Ready condition stands for both (DESIGN.md § 2, *ready*).
+    let ready = match core_status.filter(|_| spec.is_some_and(renders)) {
+        Some(status) => status.ready && !deleting,
+        None => ready_condition.is_some(),
+    };
     Pod {
         uid: object.uid().unwrap_or_default(),
         resource_version: object.resource_version().unwrap_or_default(),
@@ -339,6 +356,50 @@ mod tests {
             "an old message beside a new sandbox"
         );
         assert!(!counts(1, "2026-01-01T00:00:09Z", Some(started)));
+    }
+
+    #[test]
+    fn the_status_remembers_a_member_and_since_when_its_address_is_lost() {
+        let mirrored = |peers: Value| {
+            let mut node = node(&json!({ "seedSecretRef": "seed" }));
+            let joined = json!({
+                "type": "Joined", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z",
+            });
+            node.status = serde_json::from_value(json!({ "conditions": [joined], "peers": peers })).unwrap();
+            mirror(&node).map(|record| (record.address, record.port, record.lost.map(|time| time.to_string())))
+        };
+        let address = "10.0.0.1:11700".to_owned();
+        let dialled = mirrored(json!({ "address": address }));
+        assert_eq!(dialled, Some((address.clone(), 11700, None)));
+        // Past the grace period the address goes, and the member stays.
+        let lost = mirrored(json!({ "lost": { "address": address, "since": "2026-01-01T01:00:00Z" } }));
+        assert_eq!(lost, Some((address, 11700, Some("2026-01-01T01:00:00Z".to_owned()))));
+        assert_eq!(mirrored(json!({})), None);
+    }
+
+    #[test]
+    fn ready_is_the_core_container_in_pods_that_we_build_and_the_pod_itself_in_others() {
+        let ready = |ours: bool, core: bool, pod: bool| {
+            let init = if ours { labels::RENDER_CONTAINER } else { "other" };
+            let object = serde_json::from_value(json!({
+                "spec": { "initContainers": [{ "name": init }], "containers": [{ "name": "stellar-core" }] },
+                "status": {
+                    "containerStatuses": [
+                        { "name": "stellar-core", "image": "", "imageID": "", "ready": core, "restartCount": 0 },
+                    ],
+                    "conditions": [{ "type": "Ready", "status": if pod { "True" } else { "False" } }],
+                },
+            }));
+            convert_pod(&object.unwrap()).ready
+        };
+        for (ours, core, pod, expected) in [
+            (true, true, false, true),
+            (true, false, false, false),
+            (false, true, false, false),
+            (false, true, true, true),
+        ] {
+            assert_eq!(ready(ours, core, pod), expected, "ours {ours}, core {core}, pod {pod}");
+        }
     }
 
     #[test]

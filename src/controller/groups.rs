@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::consent::Consent;
 use super::options::{AddressMode, Options};
@@ -16,6 +16,8 @@ use crate::crd::Network;
 use crate::labels;
 use crate::peers::{NodeId, PeerList, PeerRecord, View};
 
+/// Clocks of a cluster agree to within this.
+const CLOCK_ERROR: Duration = Duration::from_secs(60);
 /// One environment string is limited to 128 KiB (`MAX_ARG_STRLEN`); above this the env form of the list is left out.
 const KNOWN_PEERS_LIMIT: usize = 96 * 1024;
 
@@ -64,7 +66,7 @@ pub enum ListAction {
     Write {
         /// The data, whole.
         data: BTreeMap<String, String>,
-        /// Whether the list itself is the published one, and somebody else changed the ConfigMap.
+        /// Whether somebody else changed the ConfigMap: it does not hold what we write for any list.
         repair: bool,
     },
     /// The ConfigMap belongs to somebody else: it is left alone.
@@ -268,7 +270,7 @@ pub fn membership(validator: &Validator, now: Timestamp, options: &Options) -> O
             Some(_) => return None,
             None => {
                 return before.map(|before| MemberRecord {
-                    lost: before.lost.or(Some(now)),
+                    lost: before.lost.filter(|lost| is_credible(*lost, now)).or(Some(now)),
                     ..before.clone()
                 });
             }
@@ -277,7 +279,10 @@ pub fn membership(validator: &Validator, now: Timestamp, options: &Options) -> O
             if validator.workload.is_none() && before.is_none() {
                 return None;
             }
-            let port = pod.and_then(|pod| pod.port).unwrap_or(validator.spec_port);
+            let port = match (pod, before) {
+                (Some(pod), _) => pod.port.unwrap_or(validator.spec_port),
+                (None, before) => before.map_or(validator.spec_port, |before| before.port),
+            };
             (dns_address(validator, &options.cluster_domain, port), port)
         }
     };
@@ -307,6 +312,12 @@ fn published_address(record: &MemberRecord, now: Timestamp, grace: Duration) -> 
 /// Whether `span` has passed since `start`.
 pub fn is_past(start: Timestamp, span: Duration, now: Timestamp) -> bool {
     now.duration_since(start) >= SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX)
+}
+
+/// Whether a time can be that of something which has happened: one well after now comes from a wrong clock or from
+/// somebody's hand, and nothing waits for it.
+pub fn is_credible(time: Timestamp, now: Timestamp) -> bool {
+    !is_past(now, CLOCK_ERROR, time)
 }
 
 /// Kubernetes may give the IP of a pod that is gone to another one: the running pod has it.
@@ -342,7 +353,8 @@ fn next_list(
             let unchanged = published_records
                 .get(node)
                 .copied()
-                .filter(|record| record.port == member.record.port && record.address == member.address);
+                .filter(|record| record.port == member.record.port && record.address == member.address)
+                .filter(|record| is_credible(record.since, snapshot.now));
             unchanged.cloned().unwrap_or_else(|| PeerRecord {
                 node: node.clone(),
                 port: member.record.port,
@@ -358,26 +370,35 @@ fn next_list(
             .filter(|record| snapshot.unreadable.contains(&record.node))
             .map(|record| (*record).clone()),
     );
-    let version = before.map_or(snapshot.now, |before| {
-        snapshot.now.max(
-            before
-                .version
-                .checked_add(SignedDuration::from_micros(1))
-                .unwrap_or(before.version),
-        )
-    });
+    let contradicted = published.is_some_and(contradicts_itself);
+    let version = before
+        .map(|before| before.version)
+        .filter(|version| !contradicted && is_credible(*version, snapshot.now))
+        .and_then(|version| version.checked_add(SignedDuration::from_micros(1)).ok())
+        .map_or(snapshot.now, |next| next.max(snapshot.now));
     let list = PeerList {
         network: Some(network.passphrase().to_owned()),
         ..PeerList::new(version, records)
     };
     match before {
         // Who has read it knows the same members: the version stays.
-        Some(before) if before.members == list.members => PeerList {
+        Some(before) if before.members == list.members && !contradicted => PeerList {
             version: before.version,
             ..list
         },
         _ => list,
     }
+}
+
+/// Whether somebody changed the version of a list, which is written twice.
+fn contradicts_itself(published: &PublishedList) -> bool {
+    let metadata = published.data.get(labels::DISCOVERY_METADATA);
+    let metadata: Option<Value> = metadata.and_then(|json| serde_json::from_str(json).ok());
+    let written = metadata
+        .as_ref()
+        .and_then(|metadata| metadata["discovered_at"].as_str());
+    let version = published.list.as_ref().map(|list| list.version.to_string());
+    written.is_some() && version.as_deref() != written
 }
 
 fn next_action(list: &PeerList, network: &Network, published: Option<&PublishedList>) -> ListAction {
@@ -397,12 +418,16 @@ fn next_action(list: &PeerList, network: &Network, published: Option<&PublishedL
     if data == published.data && published.network.as_deref() == Some(network.short_hash().as_str()) {
         return ListAction::Keep;
     }
+    let of_network = published.network.as_deref() == Some(network.short_hash().as_str());
     // An earlier program wrote no network: that is no damage.
-    let damaged = |before: &PeerList| before.network.is_some() && before.members == list.members;
-    ListAction::Write {
-        data,
-        repair: published.list.as_ref().is_none_or(damaged),
-    }
+    let damaged = |before: &PeerList| {
+        before.other_network(network.passphrase()).is_some() || data_of(before, network) != published.data
+    };
+    let repair = published
+        .list
+        .as_ref()
+        .is_none_or(|before| before == list || (of_network && damaged(before)));
+    ListAction::Write { data, repair }
 }
 
 /// The data of the ConfigMap: a pure function of the list and its network (rule R6).

@@ -1,148 +1,10 @@
-use std::collections::{BTreeMap, BTreeSet};
-
-use jiff::Timestamp;
-
 use super::groups::{Group, ListAction, abandoned, data_of, form};
 use super::options::{AddressMode, Options};
-use super::snapshot::{ListId, MemberRecord, Pod, PublishedList, Snapshot, Validator, Workload};
+use super::samples::*;
+use super::snapshot::{PublishedList, Snapshot, Validator};
 use crate::crd::{Network, PeerGroup};
 use crate::labels;
-use crate::peers::{NodeId, PeerList, PeerRecord};
-
-/// So many seconds after an arbitrary moment.
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(1_780_000_000 + second).unwrap()
-}
-
-fn list_id(namespace: &str) -> ListId {
-    ListId {
-        namespace: namespace.to_owned(),
-        name: labels::DEFAULT_PEERS_CONFIG_MAP.to_owned(),
-    }
-}
-
-/// A validator that is ready at this address, and was not a member yet.
-fn newcomer(name: &str, ip: &str) -> Validator {
-    let pod = Pod {
-        resource_version: "1".to_owned(),
-        uid: format!("{name}-pod"),
-        name: format!("{name}-0"),
-        deleting: false,
-        running: true,
-        ip: Some(ip.to_owned()),
-        port: Some(11625),
-        revision: None,
-        rendered: None,
-        started: Some(at(0)),
-        ready: true,
-        voting_since: None,
-        report: None,
-    };
-    let workload = Workload {
-        name: name.to_owned(),
-        resource_version: "1".to_owned(),
-        ours: true,
-        replicas: 1,
-        observed: true,
-        update_revision: None,
-        waits_for_person: false,
-        convertible: true,
-        reports: true,
-        spec_hash: None,
-        member: None,
-        last_restart: None,
-        given_back: None,
-        assumed: None,
-    };
-    Validator {
-        id: NodeId::new("stellar", name),
-        uid: name.to_owned(),
-        created: at(0),
-        network: Network::parse("testnet"),
-        list: list_id("stellar"),
-        peer_group: None,
-        spec_port: 11625,
-        suspended: false,
-        deleting: false,
-        paused: false,
-        approved: None,
-        changed: None,
-        spec_hash: None,
-        mirror: None,
-        workload: Some(workload),
-        pod: Some(pod),
-    }
-}
-
-/// The same, a member since second 0.
-fn member(name: &str, ip: &str) -> Validator {
-    let mut validator = newcomer(name, ip);
-    workload(&mut validator).member = Some(record(ip));
-    validator
-}
-
-fn record(ip: &str) -> MemberRecord {
-    MemberRecord {
-        joined: at(0),
-        port: 11625,
-        address: format!("{ip}:11625"),
-        since: at(0),
-        lost: None,
-    }
-}
-
-fn workload(validator: &mut Validator) -> &mut Workload {
-    validator.workload.as_mut().unwrap()
-}
-
-fn pod(validator: &mut Validator) -> &mut Pod {
-    validator.pod.as_mut().unwrap()
-}
-
-fn snapshot(validators: Vec<Validator>) -> Snapshot {
-    Snapshot {
-        now: at(1000),
-        validators,
-        unreadable: BTreeSet::new(),
-        lists: BTreeMap::new(),
-        budgets: BTreeMap::new(),
-        turns: BTreeMap::new(),
-        paused_namespaces: BTreeSet::new(),
-    }
-}
-
-/// The list of these, as it was published.
-fn published(members: &[(&str, &str)]) -> PublishedList {
-    let network = Network::parse("testnet");
-    let records = members.iter().map(|(name, ip)| PeerRecord {
-        node: NodeId::new("stellar", *name),
-        port: 11625,
-        address: Some(format!("{ip}:11625")),
-        since: at(0),
-    });
-    let list = PeerList::new(at(0), records.collect());
-    published_as(PeerList {
-        network: Some(network.passphrase().to_owned()),
-        ..list
-    })
-}
-
-fn published_as(list: PeerList) -> PublishedList {
-    let network = Network::parse("testnet");
-    PublishedList {
-        uid: "list".to_owned(),
-        resource_version: "1".to_owned(),
-        ours: true,
-        network: Some(network.short_hash()),
-        data: data_of(&list, &network),
-        list: Some(list),
-    }
-}
-
-fn with_list(mut snapshot: Snapshot, list: PublishedList) -> Snapshot {
-    snapshot.lists.insert(list_id("stellar"), list);
-    snapshot
-}
+use crate::peers::{NodeId, PeerList};
 
 fn addresses(group: &Group<'_>) -> Vec<String> {
     group.list.addresses()
@@ -309,6 +171,14 @@ fn what_becomes_of_the_config_map() {
     broken.list = None;
     broken.data.insert(labels::PEERS_JSON.to_owned(), "{".to_owned());
     assert!(is_repair(&action(broken), true), "broken by hand");
+    let mut shortened = right();
+    let list = shortened.list.as_mut().unwrap();
+    list.members.remove(0);
+    shortened.data.insert(labels::PEERS_JSON.to_owned(), list.to_json());
+    assert!(
+        is_repair(&action(shortened), true),
+        "edited by hand so that it can be read"
+    );
     let mut extended = right();
     extended.data.insert("mine".to_owned(), "too".to_owned());
     assert!(is_repair(&action(extended), true), "a key more");
@@ -334,6 +204,44 @@ fn a_list_of_an_earlier_program_gets_its_network_once_and_keeps_its_version() {
             assert_eq!(group.action, ListAction::Write { data, repair: false });
         },
     );
+}
+
+#[test]
+fn times_of_an_edited_list_are_not_taken_over() {
+    let future = at(500_000);
+    let edited = |edit: fn(&mut PeerList), metadata_too: bool| {
+        let mut published = published(&[("a", "10.0.0.1")]);
+        let list = published.list.as_mut().unwrap();
+        edit(list);
+        if metadata_too {
+            published.data = data_of(list, &Network::parse("testnet"));
+        } else {
+            published.data.insert(labels::PEERS_JSON.to_owned(), list.to_json());
+        }
+        with_list(snapshot(vec![member("a", "10.0.0.1")]), published)
+    };
+    let by_hand = edited(|list| list.version = at(500_000), false);
+    only(&by_hand, |group| {
+        assert_eq!(
+            group.list.version, by_hand.now,
+            "peers.json contradicts discovery_metadata"
+        );
+        assert!(matches!(group.action, ListAction::Write { repair: true, .. }));
+    });
+    let by_clock = edited(|list| list.version = at(500_000), true);
+    only(&by_clock, |group| {
+        assert_eq!(group.action, ListAction::Keep, "a clock that jumps back writes nothing");
+        assert_eq!(group.list.version, future);
+    });
+    let mut changed = by_clock.clone();
+    changed.validators.push(member("b", "10.0.0.2"));
+    only(&changed, |group| {
+        assert_eq!(group.list.version, changed.now, "the next change puts it right");
+    });
+    only(&edited(|list| list.members[0].since = at(500_000), true), |group| {
+        assert_eq!(group.list.members[0].since, at(0));
+        assert!(matches!(group.action, ListAction::Write { .. }));
+    });
 }
 
 fn newcomer_without_pod() -> Validator {

@@ -12,6 +12,8 @@ pub mod budgets;
 pub mod consent;
 pub mod convert;
 pub mod decide;
+#[cfg(test)]
+mod decide_tests;
 pub mod discovery;
 mod failures;
 pub mod figures;
@@ -20,6 +22,8 @@ pub mod groups;
 mod groups_tests;
 pub mod links;
 pub mod needs;
+#[cfg(test)]
+mod needs_tests;
 pub mod node_report;
 pub mod notices;
 pub mod objects;
@@ -33,6 +37,8 @@ pub mod report;
 pub mod resources;
 pub mod rollout;
 pub mod running;
+#[cfg(test)]
+mod samples;
 pub mod seeds;
 pub mod serving;
 pub mod snapshot;

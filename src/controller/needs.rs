@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::groups::{Group, ListAction, Member, is_past, is_wanted};
+use super::groups::{Group, ListAction, Member, is_credible, is_past, is_wanted};
 use super::links;
 use super::options::{AddressMode, Options, RestartMode};
 use super::rollout::is_outdated;
@@ -93,7 +93,7 @@ struct Context<'a> {
     all_ready: bool,
     /// Whether some member's pod read an older list than was published when it read.
     read_late: bool,
-    /// Whether a member that has an address has no running pod at the moment.
+    /// Whether a member that has an address has no pod at the moment that has loaded its peers.
     between_lives: bool,
     /// The members whose restart would connect the group, the one to begin with first.
     to_link: Vec<&'a Validator>,
@@ -102,23 +102,20 @@ struct Context<'a> {
 impl<'a> Context<'a> {
     fn of(snapshot: &'a Snapshot, options: &'a Options, group: &'a Group<'a>) -> Self {
         let pods = || group.members.iter().map(|member| member.validator.pod.as_ref());
-        let started = pods().filter_map(|pod| pod?.started);
+        // A container that crashes is started again and again; what the pod loaded, it loaded before.
+        let rendered = pods().filter_map(|pod| pod?.rendered);
         let mut context = Self {
             snapshot,
             options,
             group,
-            last_change: started.fold(group.list.version, Timestamp::max),
+            last_change: rendered
+                .chain([group.list.version])
+                .filter(|time| is_credible(*time, snapshot.now))
+                .fold(Timestamp::MIN, Timestamp::max),
             joining: None,
             all_ready: pods().all(|pod| pod.is_some_and(|pod| pod.ready)),
             read_late: pods().flatten().any(|pod| read_late(pod, group.list.version)),
-            between_lives: group.members.iter().any(|member| {
-                let runs = member
-                    .validator
-                    .pod
-                    .as_ref()
-                    .is_some_and(|pod| pod.started.is_some() && !pod.deleting);
-                member.address.is_some() && !runs
-            }),
+            between_lives: group.members.iter().any(is_between_lives),
             to_link: Vec::new(),
         };
         context.joining = group
@@ -155,8 +152,9 @@ impl<'a> Context<'a> {
         // Whoever may not be restarted keeps nobody else from it.
         needy.sort_by_cached_key(|validator| {
             let held_back = self.held_back(validator, &link_hash(validator)).is_some();
+            let serves = not_serving(validator).is_none();
             let votes = validator.pod.as_ref().is_some_and(|pod| pod.voting_since.is_some());
-            (held_back, votes)
+            (held_back || !serves, votes)
         });
         needy
     }
@@ -217,6 +215,7 @@ impl<'a> Context<'a> {
         }
         let wait = self
             .not_published()
+            .or_else(|| not_serving(validator))
             .or_else(|| self.joining.clone())
             .or_else(|| {
                 let quiet = || self.until(self.last_change, self.options.quiet, "its group is not quiet yet");
@@ -247,6 +246,7 @@ impl<'a> Context<'a> {
                 let span = self.options.propagation * late;
                 self.until(self.last_change, span, "all must be unchanged for the propagation time")
             })
+            .or_else(|| not_serving(validator))
             .or_else(|| (rank > 0).then_some(Wait::For("another member comes first")));
         Some(Need {
             cause: Cause::NotLinked,
@@ -315,8 +315,25 @@ impl<'a> Context<'a> {
 
     fn until(&self, start: Timestamp, span: Duration, reason: &'static str) -> Option<Wait> {
         let end = later(start, span);
-        (end > self.snapshot.now).then_some(Wait::Until(end, reason))
+        let lasts = end > self.snapshot.now && is_credible(start, self.snapshot.now);
+        lasts.then_some(Wait::Until(end, reason))
     }
+}
+
+/// Whether a member that has an address is going down, or coming up and has not loaded its peers yet. One that came up and
+/// crashes is neither: its pod stays, with what it loaded, and may do so without end.
+fn is_between_lives(member: &Member<'_>) -> bool {
+    let validator = member.validator;
+    let reports = validator.workload.as_ref().is_some_and(|workload| workload.reports);
+    let has_loaded = |pod: &Pod| !reports || pod.rendered.or(pod.started).is_some();
+    let lives = |pod: &Pod| pod.address(validator.spec_port).is_some() && has_loaded(pod);
+    member.address.is_some() && !validator.pod.as_ref().is_some_and(lives)
+}
+
+/// A pod that does not serve its peer port loads no peers by a restart, and the turn for one would not end.
+fn not_serving(validator: &Validator) -> Option<Wait> {
+    let serves = validator.pod.as_ref().is_some_and(|pod| pod.ready);
+    (!serves).then_some(Wait::For("its pod does not serve its peer port"))
 }
 
 /// A StatefulSet that cannot become what we build would hold a turn for ever.

@@ -20,7 +20,7 @@ use super::observe::{Caches, Scope};
 use super::options::Options;
 use super::resources::BuildSettings;
 use super::rollout::Step;
-use super::snapshot::{Snapshot, Validator};
+use super::snapshot::{Cause, Snapshot, Validator};
 use crate::api::{ApiError, deadline};
 use crate::{clock, labels};
 
@@ -118,10 +118,15 @@ pub async fn ensure_peers_config_map(
 /// Restarts the validators of a namespace whose turn it is – at most one, and only if its peers changed and the others can
 /// spare it – and returns their names.
 ///
+/// It takes no turn for a changed spec: only an operator that builds the pods could use it.
+///
 /// # Errors
 /// When the API server does not answer or refuses.
 pub async fn trigger_rolling_update(client: &Client, namespace: &str) -> Result<Vec<String>, ApplyError> {
-    let options = Options::default();
+    let options = Options {
+        no_node_controller: true,
+        ..Options::default()
+    };
     let snapshot = read(client, namespace).await?;
     for (network, turns) in decide(&snapshot, &options).turns {
         if let Some(write) = turns.write {
@@ -132,9 +137,21 @@ pub async fn trigger_rolling_update(client: &Client, namespace: &str) -> Result<
     let plan = decide(&snapshot, &options);
     let mut restarted = Vec::new();
     for step in plan.turns.values().flat_map(|turns| &turns.steps) {
-        if let Step::Restart(turn) = step {
-            apply::planned_restart(client, &snapshot, &plan, turn).await?;
-            restarted.push(turn.node.name.clone());
+        match step {
+            Step::Restart(turn) => {
+                apply::planned_restart(client, &snapshot, &plan, turn).await?;
+                restarted.push(turn.node.name.clone());
+            }
+            Step::DeletePod {
+                node,
+                name,
+                uid,
+                resource_version,
+            } => apply::delete_pod(client, &node.namespace, name, uid, resource_version).await?,
+            // An operator's turn, for it to use or to give back.
+            Step::GiveBack(turn) if turn.cause == Cause::SpecChanged => {}
+            Step::GiveBack(turn) => apply::planned_give_back(client, &snapshot, turn).await?,
+            Step::ApplyTemplate(_) => {}
         }
     }
     Ok(restarted)

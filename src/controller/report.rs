@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 use super::groups::{Group, ListAction, Member};
 use super::needs::{Need, Wait, loaded_view};
 use super::rollout::{TurnPlan, is_voting};
 use super::snapshot::{Cause, Snapshot, Validator};
-use crate::crd::PeersStatus;
+use crate::crd::{LostAddress, PeersStatus};
 use crate::labels;
 use crate::peers::{NodeId, Report};
 
@@ -130,6 +133,7 @@ impl Subject<'_> {
         let need = self.needs.first();
         PeersStatus {
             address: member.and_then(|member| member.address.clone()),
+            lost: member.and_then(lost),
             known: if member.is_some() {
                 i32::try_from(known).unwrap_or(i32::MAX)
             } else {
@@ -271,6 +275,20 @@ impl Subject<'_> {
             }
         }
     }
+}
+
+/// Where a member was last dialled, and since when it has no pod there, where only its status can remember this; in whole
+/// seconds, as Kubernetes gives times.
+fn lost(member: &Member<'_>) -> Option<LostAddress> {
+    let workload = member.validator.workload.as_ref();
+    if workload.is_some_and(|workload| workload.ours) {
+        return None;
+    }
+    let since = Timestamp::from_second(member.record.lost?.as_second()).ok()?;
+    Some(LostAddress {
+        address: member.record.address.clone(),
+        since: Time(since),
+    })
 }
 
 #[cfg(test)]

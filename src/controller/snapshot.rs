@@ -12,7 +12,7 @@ use crate::crd::{Network, PeerGroup};
 use crate::peers::{NodeId, PeerList, Report, View};
 
 /// Everything that a decision depends on, as the API server holds it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// The present time.
     pub now: Timestamp,
@@ -40,7 +40,7 @@ pub struct ListId {
 }
 
 /// A StellarNode of type Validator with what belongs to it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Validator {
     /// Namespace and name.
     pub id: NodeId,
@@ -77,7 +77,7 @@ pub struct Validator {
 }
 
 /// A validator's StatefulSet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Workload {
     /// Name of the StatefulSet.
     pub name: String,
@@ -146,7 +146,7 @@ pub struct AssumedLoad {
 }
 
 /// A validator's pod.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Pod {
     /// Its uid.
     pub uid: String,

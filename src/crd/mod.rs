@@ -16,8 +16,8 @@ pub use api_server::{HorizonConfig, SorobanConfig};
 pub use network::Network;
 pub use pod::{PodSettings, Probes};
 pub use types::{
-    Condition, KeySource, KmsConfig, KnownPeersRef, NodeType, PeerGroup, PeersStatus, RetentionPolicy, StellarNode,
-    StellarNodeSpec, StellarNodeStatus, StorageConfig, StorageMode, ValidatorConfig, default_peer_port,
+    Condition, KeySource, KmsConfig, KnownPeersRef, LostAddress, NodeType, PeerGroup, PeersStatus, RetentionPolicy,
+    StellarNode, StellarNodeSpec, StellarNodeStatus, StorageConfig, StorageMode, ValidatorConfig, default_peer_port,
 };
 
 /// The CustomResourceDefinition of the StellarNode as it is installed.

@@ -340,6 +340,9 @@ pub struct PeersStatus {
     /// The address at which the others dial this validator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// Where it was last dialled, while it has no running pod and no StatefulSet of the operator's own remembers this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<LostAddress>,
     /// Number of other members of its group.
     #[serde(default)]
     pub known: i32,
@@ -352,6 +355,16 @@ pub struct PeersStatus {
     /// Hash of the pending change, the value that the annotation stellar.org/approve-restart must have with --restart manual.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending_hash: Option<String>,
+}
+
+/// An address that nobody answers at.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct LostAddress {
+    /// The address, with the port.
+    pub address: String,
+    /// Since when; the others are told the address for a grace period from then.
+    pub since: Time,
 }
 
 /// One condition of a StellarNode (Kubernetes API conventions, "Typical status properties").

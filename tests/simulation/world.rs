@@ -1,35 +1,74 @@
-//! A small simulated cluster: StellarNodes, their StatefulSets, pods, kubelets that may read a ConfigMap late, and an
-//! operator that may crash between any two writes, see an old state, or be there twice. No I/O; time is a number.
-
-#![allow(clippy::unwrap_used)]
+//! What the simulated cluster holds: StellarNodes, their StatefulSets and pods, lists and turns. No I/O; time is a number.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use stellar_k8s::controller::decide::{Plan, decide};
-use stellar_k8s::controller::options::Options;
-use stellar_k8s::controller::rollout::Step;
+use jiff::{SignedDuration, Timestamp};
+use stellar_k8s::controller::options::{Options, RestartMode};
+use stellar_k8s::controller::rollout::TurnPlan;
 use stellar_k8s::controller::snapshot::{
-    LastRestart, ListId, MemberRecord, Pod, PublishedList, Snapshot, Turn, TurnLease, Validator, Workload,
+    AssumedLoad, LastRestart, ListId, MemberRecord, PublishedList, Snapshot, TurnLease,
 };
-use stellar_k8s::crd::{Network, PeerGroup};
+use stellar_k8s::crd::Network;
 use stellar_k8s::labels;
 use stellar_k8s::peers::{NodeId, PeerList, Report, View};
+
+use crate::operator::Fault;
 
 /// Milliseconds since the beginning.
 pub(crate) type Millis = i64;
 
-/// How long a pod takes: to end, to get an address and read its list, to be ready, to vote.
-const ENDS: Millis = 300;
-const RENDERS: Millis = 400;
-const STARTS: Millis = 2_000;
-const READY: Millis = 2_500;
-const VOTES: Millis = 4_000;
+/// The namespaces of a group that spreads over two.
+pub(crate) const NAMESPACES: [&str; 2] = ["stellar", "stellar-b"];
 
 pub(crate) fn time(millis: Millis) -> Timestamp {
     // An arbitrary day, so that nothing is near the epoch.
     Timestamp::from_millisecond(1_780_000_000_000 + millis).unwrap()
+}
+
+pub(crate) fn minutes(count: u64) -> Duration {
+    Duration::from_secs(60 * count)
+}
+
+/// Peer port and version: what a validator's pods are built from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spec {
+    pub(crate) port: u16,
+    pub(crate) version: u32,
+}
+
+impl Spec {
+    pub(crate) fn hash(self) -> String {
+        format!("{}-{}", self.port, self.version)
+    }
+
+    pub(crate) fn of_hash(hash: &str) -> Self {
+        let (port, version) = hash.split_once('-').unwrap();
+        Self {
+            port: port.parse().unwrap(),
+            version: version.parse().unwrap(),
+        }
+    }
+}
+
+/// Who made a validator's StatefulSet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// We did.
+    Ours,
+    /// It is labelled as ours, and its pods cannot tell what they loaded.
+    Silent,
+    /// Somebody else did; it is never written.
+    Foreign,
+}
+
+/// A core container that ends again and again, in a pod that stays.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Crash {
+    pub(crate) from: Millis,
+    pub(crate) until: Millis,
+    /// How long it runs each time.
+    pub(crate) runs: Millis,
 }
 
 #[derive(Clone, Debug)]
@@ -38,9 +77,13 @@ pub(crate) struct SimPod {
     pub(crate) revision: u64,
     pub(crate) born: Millis,
     pub(crate) ip: String,
-    pub(crate) port: u16,
-    pub(crate) version: u32,
+    pub(crate) spec: Spec,
+    /// The version of the base config that it read.
+    pub(crate) config: Option<u32>,
+    /// What it tells to have loaded.
     pub(crate) report: Option<Report>,
+    /// What it loaded.
+    pub(crate) loaded: Option<View>,
     pub(crate) dying: Option<Millis>,
 }
 
@@ -48,26 +91,39 @@ pub(crate) struct SimPod {
 pub(crate) struct SimNode {
     pub(crate) id: NodeId,
     pub(crate) uid: String,
+    pub(crate) kind: Kind,
     pub(crate) created: Millis,
     pub(crate) network: Network,
-    pub(crate) port: u16,
-    pub(crate) version: u32,
+    pub(crate) list: ListId,
+    pub(crate) spec: Spec,
     pub(crate) suspended: bool,
+    pub(crate) paused: bool,
+    /// Since when it is being deleted.
+    pub(crate) deleting: Option<Millis>,
     /// Never votes again, whatever is done to it.
     pub(crate) broken: bool,
+    pub(crate) crash: Option<Crash>,
     /// Its StatefulSet's updateStrategy is OnDelete.
     pub(crate) left_to_a_person: bool,
+    /// Its StatefulSet was deleted by hand, and is not made anew before then.
+    pub(crate) no_workload_until: Option<Millis>,
     /// Not ready for the moment.
     pub(crate) flapping_until: Millis,
     pub(crate) resource_version: u64,
     pub(crate) revision: u64,
-    pub(crate) template: (u16, u32),
+    pub(crate) template: Spec,
+    /// The version in its base config.
+    pub(crate) config: u32,
     /// The spec as the API server has it, and when it was last changed.
-    stored_spec: (u16, u32, bool),
-    changed: Millis,
+    pub(crate) stored_spec: (Spec, bool),
+    pub(crate) changed: Millis,
     pub(crate) member: Option<MemberRecord>,
+    pub(crate) assumed: Option<AssumedLoad>,
     pub(crate) last_restart: Option<LastRestart>,
-    given_back: Option<Timestamp>,
+    pub(crate) given_back: Option<Timestamp>,
+    /// Since when its status says that it joined, and what else that says.
+    pub(crate) joined: Option<Timestamp>,
+    pub(crate) mirror: Option<MemberRecord>,
     pub(crate) pod: Option<SimPod>,
     /// Restarts by the operator, with the time.
     pub(crate) restarts: Vec<(Millis, &'static str)>,
@@ -77,48 +133,40 @@ pub(crate) struct SimNode {
     pub(crate) down_by_us: Option<bool>,
 }
 
+impl SimNode {
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.suspended && self.deleting.is_none()
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) now: Millis,
     pub(crate) nodes: Vec<SimNode>,
     pub(crate) lists: BTreeMap<ListId, PublishedList>,
     /// What kubelets that read late still see.
-    history: Vec<(Millis, ListId, PeerList)>,
+    pub(crate) history: Vec<(Millis, ListId, PeerList)>,
     /// Every other validator is in another namespace, and the two namespaces are one group.
     pub(crate) two_namespaces: bool,
-    pub(crate) lease: TurnLease,
+    /// The turns, by the network's short hash.
+    pub(crate) leases: BTreeMap<String, TurnLease>,
+    pub(crate) paused_namespaces: BTreeSet<String>,
     pub(crate) options: Options,
     /// How late kubelets read.
     pub(crate) late: Millis,
     /// Versions that never vote.
     pub(crate) bad_versions: BTreeSet<u32>,
+    /// Whether a validator votes only while it is joined with most of the others by links.
+    pub(crate) votes_when_linked: bool,
     /// From Kubernetes 1.37 a pod that is not Ready is not replaced.
     pub(crate) keeps_unready: bool,
     serial: u64,
-    reuse: Vec<String>,
+    pub(crate) reuse: Vec<String>,
     pub(crate) reuse_addresses: bool,
     pub(crate) list_writes: u32,
+    /// Of one network at once.
     pub(crate) most_down: usize,
     pub(crate) most_turns: usize,
-}
-
-/// What goes wrong with one cycle of the operator.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Fault {
-    /// It dies after so many writes.
-    pub(crate) dies_after: Option<usize>,
-    /// Every n-th write fails.
-    pub(crate) fails_every: Option<usize>,
-}
-
-/// The namespaces of a group that spreads over two.
-const NAMESPACES: [&str; 2] = ["stellar", "stellar-b"];
-
-fn list_of(id: &NodeId) -> ListId {
-    ListId {
-        namespace: id.namespace.clone(),
-        name: labels::DEFAULT_PEERS_CONFIG_MAP.to_owned(),
-    }
 }
 
 impl World {
@@ -129,14 +177,12 @@ impl World {
             lists: BTreeMap::new(),
             history: Vec::new(),
             two_namespaces: false,
-            lease: TurnLease {
-                resource_version: None,
-                readable: true,
-                turns: Vec::new(),
-            },
+            leases: BTreeMap::new(),
+            paused_namespaces: BTreeSet::new(),
             options,
             late: 0,
             bad_versions: BTreeSet::new(),
+            votes_when_linked: false,
             keeps_unready: false,
             serial: 0,
             reuse: Vec::new(),
@@ -147,39 +193,57 @@ impl World {
         }
     }
 
-    fn next(&mut self) -> u64 {
+    /// A number that was not given before.
+    pub(crate) fn next(&mut self) -> u64 {
         self.serial += 1;
         self.serial
     }
 
-    pub(crate) fn join(&mut self, name: &str) {
+    pub(crate) fn join(&mut self, name: &str) -> &mut SimNode {
         let uid = format!("node-{}", self.next());
         let namespace = NAMESPACES[if self.two_namespaces { self.nodes.len() % 2 } else { 0 }];
+        self.everybody_has_a_reason();
+        let spec = Spec {
+            port: 11625,
+            version: 1,
+        };
         self.nodes.push(SimNode {
             id: NodeId::new(namespace, name),
             uid,
+            kind: Kind::Ours,
             created: self.now,
             network: Network::parse("Simulated Network ; 2026"),
-            port: 11625,
-            version: 1,
+            list: ListId {
+                namespace: namespace.to_owned(),
+                name: labels::DEFAULT_PEERS_CONFIG_MAP.to_owned(),
+            },
+            spec,
             suspended: false,
+            paused: false,
+            deleting: None,
             broken: false,
+            crash: None,
             left_to_a_person: false,
+            no_workload_until: None,
             flapping_until: 0,
             resource_version: 1,
             revision: 1,
-            template: (11625, 1),
-            stored_spec: (11625, 1, false),
+            template: spec,
+            config: spec.version,
+            stored_spec: (spec, false),
             changed: self.now,
             member: None,
+            assumed: None,
             last_restart: None,
             given_back: None,
+            joined: None,
+            mirror: None,
             pod: None,
             restarts: Vec::new(),
-            reasons: 0,
+            reasons: 1,
             down_by_us: None,
         });
-        self.everybody_has_a_reason();
+        self.nodes.last_mut().unwrap()
     }
 
     /// The set of members or their ports changed, or addresses were lost: one restart more for everybody is just.
@@ -192,343 +256,70 @@ impl World {
     pub(crate) fn kill_pod(&mut self, index: usize) {
         let now = self.now;
         if let Some(pod) = self.nodes.get_mut(index).and_then(|node| node.pod.as_mut()) {
-            pod.dying.get_or_insert(now + ENDS);
+            pod.dying.get_or_insert(now + crate::kubelet::ENDS);
         }
     }
 
-    /// StatefulSet controller and kubelets, up to the present time.
-    pub(crate) fn settle(&mut self) {
-        for index in 0..self.nodes.len() {
-            let node = &mut self.nodes[index];
-            let spec = (node.port, node.version, node.suspended);
-            if node.stored_spec != spec {
-                (node.stored_spec, node.changed) = (spec, self.now);
-            }
-            let node = &self.nodes[index];
-            let wanted = !node.suspended;
-            let outdated = node.pod.as_ref().is_some_and(|pod| pod.revision != node.revision);
-            let replaceable = !node.left_to_a_person && (!self.keeps_unready || self.is_voting(node));
-            if !wanted || (outdated && replaceable) {
-                self.kill_pod(index);
-            }
-            let now = self.now;
-            if let Some(pod) = self.nodes[index]
-                .pod
-                .take_if(|pod| pod.dying.is_some_and(|end| end <= now))
-            {
-                self.reuse.push(pod.ip);
-            }
-            if wanted && self.nodes[index].pod.is_none() {
-                let pod = self.new_pod(index);
-                self.nodes[index].pod = Some(pod);
-            }
-            self.render(index);
-            let back = match self.nodes[index].down_by_us {
-                Some(voted) => self.is_back(&self.nodes[index], voted),
-                None => false,
-            };
-            if back || !wanted {
-                self.nodes[index].down_by_us = None;
-            }
-        }
-        let down = self.nodes.iter().filter(|node| node.down_by_us == Some(true)).count();
-        self.most_down = self.most_down.max(down);
-        self.most_turns = self.most_turns.max(self.lease.turns.len());
+    /// Everybody loses its pod at once.
+    pub(crate) fn cut_the_power(&mut self) {
+        (0..self.nodes.len()).for_each(|index| self.kill_pod(index));
     }
 
-    /// Whether a validator that we took down is back: its new pod does what the old one did.
-    fn is_back(&self, node: &SimNode, voted: bool) -> bool {
-        let fresh = node
-            .pod
-            .as_ref()
-            .is_some_and(|pod| pod.revision == node.revision && pod.dying.is_none());
-        fresh
-            && if voted {
-                self.is_voting(node)
-            } else {
-                self.is_ready(node)
-            }
+    /// The core container of a validator crashes for so long, and runs for so long each time.
+    pub(crate) fn crash(&mut self, index: usize, span: Millis, runs: Millis) {
+        let from = self.now;
+        let until = from.saturating_add(span);
+        self.nodes[index].crash = Some(Crash { from, until, runs });
     }
 
-    fn new_pod(&mut self, index: usize) -> SimPod {
-        let uid = self.next();
-        let ip = match self.reuse.pop().filter(|_| self.reuse_addresses) {
-            Some(ip) => ip,
-            None => format!("10.{}.{}.{}", uid / 65_536, uid / 256 % 256, uid % 256),
-        };
-        let node = &self.nodes[index];
-        SimPod {
-            uid,
-            revision: node.revision,
-            born: self.now,
-            ip,
-            port: node.template.0,
-            version: node.template.1,
-            report: None,
-            dying: None,
-        }
-    }
-
-    fn render(&mut self, index: usize) {
-        let (now, late) = (self.now, self.late);
-        let id = self.nodes[index].id.clone();
-        let seen_at = |read: Millis| {
-            self.history
-                .iter()
-                .rev()
-                .find(|(written, of, _)| *written <= read - late && *of == list_of(&id))
-                .map(|(_, _, list)| list.clone())
-        };
-        let Some(pod) = self.nodes[index].pod.as_ref() else {
+    /// Changes a list by hand.
+    pub(crate) fn edit_list(&mut self, edit: impl FnOnce(&mut PublishedList)) {
+        let Some((id, list)) = self.lists.iter_mut().next() else {
             return;
         };
-        if pod.report.is_some() || now < pod.born + RENDERS {
-            return;
-        }
-        let report = seen_at(pod.born + RENDERS).map_or_else(Report::of_nothing, |list| Report::of_list(&list, &id));
-        // On its way through the API the report is text.
-        let report = Report::parse(&report.to_message("G"));
-        if let Some(pod) = self.nodes[index].pod.as_mut() {
-            pod.report = report;
-        }
+        edit(list);
+        list.resource_version.push('x');
+        let json = list.data.get(labels::PEERS_JSON);
+        list.list = json.and_then(|json| PeerList::parse(json).ok());
+        // Pods that start now load it.
+        let read = list.list.clone().map(|list| (self.now, id.clone(), list));
+        self.history.extend(read);
     }
 
-    pub(crate) fn is_ready(&self, node: &SimNode) -> bool {
-        let flapping = self.now < node.flapping_until;
-        node.pod
-            .as_ref()
-            .is_some_and(|pod| pod.dying.is_none() && self.now >= pod.born + READY)
-            && !flapping
-    }
-
-    pub(crate) fn is_voting(&self, node: &SimNode) -> bool {
-        let votes = node
-            .pod
-            .as_ref()
-            .is_some_and(|pod| self.now >= pod.born + VOTES && !self.bad_versions.contains(&pod.version));
-        self.is_ready(node) && votes && !node.broken
-    }
-
-    /// Of a pod: another one with every change of its status.
-    fn pod_version(&self, node: &SimNode) -> Option<String> {
-        let pod = node.pod.as_ref()?;
-        let reported = pod.report.is_some();
-        let state = (pod.uid, pod.dying, reported, self.is_ready(node), self.is_voting(node));
-        Some(format!("{state:?}"))
-    }
-
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        let validators = self.nodes.iter().map(|node| self.validator(node)).collect();
-        let network = Network::parse("Simulated Network ; 2026").short_hash();
-        let turns = match self.lease.resource_version {
-            None => BTreeMap::new(),
-            Some(_) => BTreeMap::from([(network, self.lease.clone())]),
-        };
-        Snapshot {
-            now: time(self.now),
-            validators,
-            unreadable: BTreeSet::new(),
-            lists: self.lists.clone(),
-            budgets: BTreeMap::new(),
-            turns,
-            paused_namespaces: BTreeSet::new(),
-        }
-    }
-
-    fn validator(&self, node: &SimNode) -> Validator {
-        let after =
-            |millis| move |pod: &SimPod| (self.now >= pod.born + millis).then(|| whole_second(pod.born + millis));
-        let workload = Workload {
-            name: node.id.name.clone(),
-            resource_version: node.resource_version.to_string(),
-            ours: true,
-            replicas: i32::from(!node.suspended),
-            observed: true,
-            update_revision: Some(node.revision.to_string()),
-            waits_for_person: node.left_to_a_person,
-            convertible: true,
-            reports: true,
-            spec_hash: Some(format!("{}-{}", node.template.0, node.template.1)),
-            member: node.member.clone(),
-            last_restart: node.last_restart.clone(),
-            given_back: node.given_back,
-            assumed: None,
-        };
-        let pod = node.pod.as_ref().map(|pod| Pod {
-            resource_version: self.pod_version(node).unwrap_or_default(),
-            uid: pod.uid.to_string(),
-            name: format!("{}-0", node.id.name),
-            deleting: pod.dying.is_some(),
-            running: self.now >= pod.born + STARTS,
-            ip: (self.now >= pod.born + RENDERS).then(|| pod.ip.clone()),
-            port: Some(pod.port),
-            revision: Some(pod.revision.to_string()),
-            rendered: after(RENDERS)(pod),
-            started: after(STARTS)(pod),
-            ready: self.is_ready(node),
-            voting_since: self
-                .is_voting(node)
-                .then(|| whole_second((pod.born + VOTES).max(node.flapping_until))),
-            report: pod.report.clone(),
-        });
-        Validator {
-            id: node.id.clone(),
-            uid: node.uid.clone(),
-            created: time(node.created),
-            network: node.network.clone(),
-            list: list_of(&node.id),
-            peer_group: self.two_namespaces.then(|| PeerGroup {
-                name: "both".to_owned(),
-                namespaces: NAMESPACES.map(str::to_owned).to_vec(),
-            }),
-            spec_port: node.port,
-            suspended: node.suspended,
-            deleting: false,
-            paused: false,
-            approved: None,
-            changed: Some(whole_second(node.changed)),
-            spec_hash: Some(format!("{}-{}", node.port, node.version)),
-            mirror: None,
-            workload: Some(workload),
-            pod,
-        }
-    }
-
-    /// One cycle of an operator that sees `snapshot`.
-    pub(crate) fn operate(&mut self, snapshot: &Snapshot, fault: Fault) -> Plan {
-        let plan = decide(snapshot, &self.options);
-        let mut writes = Writes { fault, done: 0 };
-        self.write(snapshot, &plan, &mut writes);
-        plan
-    }
-
-    /// The writes of a plan in their order; ends early where the operator dies.
-    fn write(&mut self, snapshot: &Snapshot, plan: &Plan, writes: &mut Writes) -> Option<()> {
-        for record in &plan.records {
-            if writes.next()?
-                && let Some(node) = self.at_version(&record.node, &record.resource_version)
-            {
-                node.member.clone_from(&record.member);
-            }
-        }
-        for write in &plan.lists {
-            if writes.next()? {
-                let seen = snapshot.lists.get(&write.id).map(|list| &list.resource_version);
-                self.write_list(&write.id, seen, &write.data, &write.network);
-            }
-        }
-        for turns in plan.turns.values() {
-            for step in &turns.steps {
-                if writes.next()? {
-                    self.step(snapshot, plan, step);
-                }
-            }
-            if let Some(write) = &turns.write
-                && writes.next()?
-            {
-                self.write_lease(snapshot, write);
-            }
-        }
-        Some(())
-    }
-
-    fn at_version(&mut self, id: &NodeId, version: &str) -> Option<&mut SimNode> {
-        let node = self.nodes.iter_mut().find(|node| node.id == *id)?;
-        if node.resource_version.to_string() != version {
-            return None;
-        }
-        node.resource_version += 1;
-        Some(node)
-    }
-
-    fn write_list(&mut self, id: &ListId, seen: Option<&String>, data: &BTreeMap<String, String>, network: &Network) {
-        if seen != self.lists.get(id).map(|list| &list.resource_version) {
-            return;
-        }
-        let list = PeerList::parse(&data[labels::PEERS_JSON]).unwrap();
-        self.history.push((self.now, id.clone(), list.clone()));
-        self.list_writes += 1;
-        let version = self.next();
-        let published = PublishedList {
-            uid: "list".to_owned(),
-            resource_version: version.to_string(),
-            ours: true,
-            network: Some(network.short_hash()),
-            data: data.clone(),
-            list: Some(list),
-        };
-        self.lists.insert(id.clone(), published);
-    }
-
-    fn write_lease(&mut self, snapshot: &Snapshot, turns: &[Turn]) {
-        let seen = snapshot
-            .turns
-            .values()
-            .next()
-            .and_then(|lease| lease.resource_version.clone());
-        if seen == self.lease.resource_version {
-            let version = self.next();
-            self.lease = TurnLease {
-                resource_version: Some(version.to_string()),
-                readable: true,
-                turns: turns.to_vec(),
-            };
-        }
-    }
-
-    fn step(&mut self, snapshot: &Snapshot, plan: &Plan, step: &Step) {
-        let now = self.now;
-        let (turn, kind) = match step {
-            Step::Restart(turn) => (turn, turn.cause.as_str()),
-            Step::ApplyTemplate(turn) => (turn, "SpecChanged"),
-            Step::GiveBack(turn) => (turn, "given back"),
-            Step::DeletePod {
-                node, resource_version, ..
-            } => {
-                let index = self.nodes.iter().position(|other| other.id == *node).unwrap();
-                if self.pod_version(&self.nodes[index]).as_ref() == Some(resource_version) {
-                    self.kill_pod(index);
-                }
-                return;
-            }
-        };
-        let view: View = plan.views.get(&turn.node).cloned().unwrap_or_else(View::empty);
-        let version = snapshot
-            .validators
-            .iter()
-            .find(|validator| validator.id == turn.node)
-            .and_then(|validator| Some(validator.workload.as_ref()?.resource_version.clone()))
-            .unwrap();
-        let voted = self
-            .nodes
-            .iter()
-            .find(|node| node.id == turn.node)
-            .is_some_and(|node| self.is_voting(node));
-        let Some(node) = self.at_version(&turn.node, &version) else {
-            return;
-        };
-        if matches!(step, Step::GiveBack(_)) {
-            node.given_back = Some(turn.since);
-            return;
-        }
-        node.revision += 1;
-        match step {
-            Step::ApplyTemplate(_) => node.template = (node.port, node.version),
-            _ => node.last_restart = Some(LastRestart { at: turn.since, view }),
-        }
-        node.restarts.push((now, kind));
-        node.down_by_us = Some(node.down_by_us.unwrap_or(voted));
-    }
-
-    /// Lets time pass, in steps, with a faultless operator.
+    /// Lets time pass with a faultless operator, which decides when it sees a change, when it said so, and every so often.
     pub(crate) fn run(&mut self, span: Duration) {
         let start = self.now;
         let end = start + i64::try_from(span.as_millis()).unwrap();
+        let mut seen: Option<Snapshot> = None;
+        let interval = SignedDuration::from_secs(i64::try_from(self.options.discovery_interval_secs).unwrap());
+        let mut wake = time(self.now);
         while self.now < end {
             // Closely at first; later only waits and fuses end.
             self.now += if self.now - start < 240_000 { 500 } else { 3_000 };
             self.settle();
             let snapshot = self.snapshot();
+            let is_due = wake <= snapshot.now;
+            let is_new = seen.take().is_none_or(|mut before| {
+                before.now = snapshot.now;
+                before != snapshot
+            });
+            if is_due || is_new {
+                let plan = self.operate(&snapshot, Fault::default());
+                let latest = snapshot.now + interval;
+                wake = plan.wake.map_or(latest, |wake| wake.min(latest));
+                self.settle();
+            }
+            seen = Some(snapshot);
+        }
+    }
+
+    /// Lets time pass in half seconds, with an operator whose clock is so much ahead.
+    pub(crate) fn run_with_clock(&mut self, cycles: i64, ahead: impl Fn(i64) -> Millis) {
+        for cycle in 0..cycles {
+            self.now += 500;
+            self.settle();
+            let mut snapshot = self.snapshot();
+            snapshot.now = time(self.now + ahead(cycle));
             self.operate(&snapshot, Fault::default());
             self.settle();
         }
@@ -537,39 +328,39 @@ impl World {
     pub(crate) fn restarts(&self) -> usize {
         self.nodes.iter().map(|node| node.restarts.len()).sum()
     }
-}
 
-/// Kubernetes gives times in whole seconds.
-fn whole_second(millis: Millis) -> Timestamp {
-    time(millis)
-        .round(
-            jiff::TimestampRound::new()
-                .smallest(jiff::Unit::Second)
-                .mode(jiff::RoundMode::Trunc),
-        )
-        .unwrap()
-}
+    pub(crate) fn restarts_of_each(&self) -> Vec<usize> {
+        self.nodes.iter().map(|node| node.restarts.len()).collect()
+    }
 
-struct Writes {
-    fault: Fault,
-    done: usize,
-}
+    pub(crate) fn voting(&self) -> usize {
+        self.nodes.iter().filter(|node| self.is_voting(node)).count()
+    }
 
-impl Writes {
-    /// Whether the next write succeeds; `None` if the operator dies before it.
-    fn next(&mut self) -> Option<bool> {
-        if self.fault.dies_after == Some(self.done) {
-            return None;
-        }
-        self.done += 1;
-        Some(
-            self.fault
-                .fails_every
-                .is_none_or(|every| !self.done.is_multiple_of(every)),
-        )
+    /// The turns that are held, in any network.
+    pub(crate) fn turns(&self) -> usize {
+        self.leases.values().map(|lease| lease.turns.len()).sum()
     }
 }
 
-pub(crate) fn minutes(count: u64) -> Duration {
-    Duration::from_secs(60 * count)
+pub(crate) fn options(restart: RestartMode) -> Options {
+    Options {
+        restart,
+        ..Options::default()
+    }
+}
+
+/// So many validators that have come to rest.
+pub(crate) fn network_of(count: usize, restart: RestartMode) -> World {
+    let mut world = World::new(options(restart));
+    for index in 0..count {
+        world.join(&format!("validator-{index}"));
+    }
+    world.run(minutes(12));
+    world
+}
+
+/// Whether a plan of turns asks for nothing.
+pub(crate) fn is_idle(turns: &TurnPlan) -> bool {
+    turns.write.is_none() && turns.steps.is_empty()
 }

@@ -1,0 +1,142 @@
+use super::decide::{RecordWrite, decide};
+use super::options::Options;
+use super::samples::{at, list_id, member, pod, published, snapshot, with_list, workload};
+use super::snapshot::{AssumedLoad, LastRestart, Snapshot};
+use crate::peers::{NodeId, View};
+
+type Change = Box<dyn Fn(&mut Snapshot)>;
+
+/// The view that validator a is to have: of b at its port.
+fn present() -> View {
+    published(&[("a", "10.0.0.1"), ("b", "10.0.0.2")])
+        .list
+        .unwrap()
+        .view_of(&NodeId::new("stellar", "a"))
+}
+
+/// Two members, of which a cannot tell what its pod loaded; its container started at second 500, and the list is of second 0.
+fn silent() -> Snapshot {
+    let mut a = member("a", "10.0.0.1");
+    workload(&mut a).reports = false;
+    pod(&mut a).started = Some(at(500));
+    with_list(
+        snapshot(vec![a, member("b", "10.0.0.2")]),
+        published(&[("a", "10.0.0.1"), ("b", "10.0.0.2")]),
+    )
+}
+
+fn record(snapshot: &Snapshot) -> Option<RecordWrite> {
+    let records = decide(snapshot, &Options::default()).records;
+    assert!(records.len() <= 1, "only a has something to be noted");
+    records.into_iter().next()
+}
+
+#[test]
+fn what_a_pod_that_cannot_tell_is_taken_to_have_loaded() {
+    let restarted = |view: View, second: i64| Some(LastRestart { at: at(second), view });
+    let set_version = |snapshot: &mut Snapshot, second: i64| {
+        let published = snapshot.lists.get_mut(&list_id("stellar")).unwrap();
+        let list = published.list.as_mut().unwrap();
+        list.version = at(second);
+        published.data = super::groups::data_of(list, &snapshot.validators[0].network);
+    };
+    let cases: Vec<(&str, Change, View)> = vec![
+        ("the list was there long before", Box::new(|_| {}), present()),
+        (
+            "the list was there just long enough for kubelets to have it",
+            Box::new(move |all| set_version(all, 470)),
+            present(),
+        ),
+        (
+            "the list came a moment before, and kubelets cache",
+            Box::new(move |all| set_version(all, 471)),
+            View::empty(),
+        ),
+        (
+            "the list came later",
+            Box::new(move |all| set_version(all, 501)),
+            View::empty(),
+        ),
+        ("there is no list yet", Box::new(|all| all.lists.clear()), View::empty()),
+        (
+            "the list is another by now",
+            Box::new(|all| {
+                let others = [("a", "10.0.0.1"), ("b", "10.0.0.2"), ("c", "10.0.0.3")];
+                all.lists.insert(list_id("stellar"), published(&others));
+            }),
+            View::empty(),
+        ),
+        (
+            "we restarted it for this view",
+            Box::new(move |all| {
+                set_version(all, 499);
+                workload(&mut all.validators[0]).last_restart = restarted(present(), 498);
+            }),
+            present(),
+        ),
+        (
+            "we restarted it for another view",
+            Box::new(move |all| {
+                set_version(all, 499);
+                workload(&mut all.validators[0]).last_restart = restarted(View::empty(), 498);
+            }),
+            View::empty(),
+        ),
+        (
+            "we restart it, and this is the pod before",
+            Box::new(move |all| {
+                set_version(all, 499);
+                workload(&mut all.validators[0]).last_restart = restarted(present(), 501);
+            }),
+            View::empty(),
+        ),
+    ];
+    for (what, change, expected) in cases {
+        let mut snapshot = silent();
+        change(&mut snapshot);
+        let assumed = record(&snapshot).and_then(|record| record.assumed);
+        let expected = AssumedLoad {
+            pod_uid: "a-pod".to_owned(),
+            view: expected,
+        };
+        assert_eq!(assumed, Some(expected), "{what}");
+    }
+}
+
+#[test]
+fn it_is_settled_once_in_the_life_of_a_pod() {
+    let noted = |pod_uid: &str| {
+        Some(AssumedLoad {
+            pod_uid: pod_uid.to_owned(),
+            view: View::empty(),
+        })
+    };
+    let mut snapshot = silent();
+    workload(&mut snapshot.validators[0]).assumed = noted("a-pod");
+    assert_eq!(record(&snapshot), None, "of this pod it is known");
+    // Its container is started again: what it loaded then is not looked into.
+    pod(&mut snapshot.validators[0]).started = Some(at(999));
+    assert_eq!(record(&snapshot), None);
+
+    workload(&mut snapshot.validators[0]).assumed = noted("the pod before");
+    let anew = record(&snapshot).unwrap().assumed.unwrap();
+    assert_eq!((anew.pod_uid.as_str(), anew.view), ("a-pod", present()), "another pod");
+    pod(&mut snapshot.validators[0]).started = None;
+    assert_eq!(
+        record(&snapshot),
+        None,
+        "a pod that has not started has loaded nothing yet"
+    );
+
+    workload(&mut snapshot.validators[0]).reports = true;
+    let cleared = record(&snapshot).unwrap();
+    assert_eq!(cleared.assumed, None, "one that can tell needs no note");
+    assert!(cleared.member.is_some());
+}
+
+#[test]
+fn only_on_a_stateful_set_of_ours() {
+    let mut snapshot = silent();
+    workload(&mut snapshot.validators[0]).ours = false;
+    assert_eq!(record(&snapshot), None);
+}

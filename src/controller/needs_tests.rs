@@ -1,0 +1,251 @@
+use super::groups::form;
+use super::needs::{Need, Wait, loaded_view, of_group};
+use super::options::{AddressMode, Options, RestartMode};
+use super::samples::{at, member, pod, published, record, snapshot, with_list, workload};
+use super::snapshot::{AssumedLoad, Cause, Snapshot, Validator};
+use crate::peers::{NodeId, Report, View};
+
+const FOUR: [(&str, &str); 4] = [
+    ("a", "10.0.0.1"),
+    ("b", "10.0.0.2"),
+    ("c", "10.0.0.3"),
+    ("d", "10.0.0.4"),
+];
+
+/// A group of four that lost itself: each found no list when it started, and the list has long been right since.
+fn lost() -> Snapshot {
+    let members = FOUR.map(|(name, ip)| {
+        let mut validator = member(name, ip);
+        pod(&mut validator).rendered = Some(at(0));
+        pod(&mut validator).report = Some(Report::of_nothing());
+        validator
+    });
+    with_list(snapshot(members.into()), published(&FOUR))
+}
+
+fn options() -> Options {
+    Options {
+        restart: RestartMode::Unlinked,
+        ..Options::default()
+    }
+}
+
+/// The need of a validator to be restarted for links, which it has.
+fn for_links(snapshot: &Snapshot, name: &str) -> Need {
+    let options = options();
+    let groups = form(snapshot, &options);
+    let mut needs = of_group(snapshot, &options, &groups[0]);
+    let needs = needs.remove(&NodeId::new("stellar", name)).unwrap();
+    needs.into_iter().find(|need| need.cause == Cause::NotLinked).unwrap()
+}
+
+/// What a need waits for, in words.
+fn waits(need: &Need) -> Option<&'static str> {
+    need.wait.as_ref().map(Wait::reason)
+}
+
+#[test]
+fn linking_waits_for_a_pod_that_is_on_its_way_and_for_no_container_that_crashes() {
+    type Change = fn(&mut Validator);
+    let on_its_way = Some("a member's pod is on its way");
+    let calm = Some("all must be unchanged for the propagation time");
+    let cases: &[(&str, Change, Option<&str>)] = &[
+        ("nothing", |_| {}, None),
+        (
+            "its core container is between two runs",
+            |node| {
+                pod(node).started = None;
+                pod(node).ready = false;
+            },
+            None,
+        ),
+        (
+            "its core container runs again, for a moment",
+            |node| pod(node).started = Some(at(999)),
+            None,
+        ),
+        ("its pod is ending", |node| pod(node).deleting = true, on_its_way),
+        ("its pod has no address", |node| pod(node).ip = None, on_its_way),
+        ("its pod does not run yet", |node| pod(node).running = false, on_its_way),
+        (
+            "its pod has not read the list yet",
+            |node| {
+                let pod = pod(node);
+                (pod.rendered, pod.started, pod.report) = (None, None, None);
+            },
+            on_its_way,
+        ),
+        ("it has no pod", |node| node.pod = None, on_its_way),
+        (
+            "it has had no pod for longer than the grace period",
+            |node| {
+                node.pod = None;
+                let record = workload(node).member.as_mut().unwrap();
+                record.lost = Some(at(600));
+            },
+            // The list is to lose its address first.
+            Some("its list is not written yet"),
+        ),
+        (
+            "its pod read the list a moment ago",
+            |node| pod(node).rendered = Some(at(990)),
+            calm,
+        ),
+        (
+            "its kubelet's clock is an hour ahead",
+            |node| pod(node).rendered = Some(at(4600)),
+            None,
+        ),
+        (
+            "its kubelet's clock is a little ahead",
+            |node| pod(node).rendered = Some(at(1005)),
+            calm,
+        ),
+        (
+            "we did not build its pod, which crashes",
+            |node| {
+                workload(node).reports = false;
+                let pod = pod(node);
+                (pod.rendered, pod.started, pod.report) = (None, None, None);
+            },
+            None,
+        ),
+        (
+            "we did not build its pod, whose container started a moment ago",
+            |node| {
+                workload(node).reports = false;
+                let pod = pod(node);
+                (pod.rendered, pod.started, pod.report) = (None, Some(at(999)), None);
+            },
+            None,
+        ),
+    ];
+    for (what, change, expected) in cases {
+        let mut snapshot = lost();
+        change(&mut snapshot.validators[3]);
+        assert_eq!(waits(&for_links(&snapshot, "a")), *expected, "{what}");
+    }
+}
+
+#[test]
+fn a_list_of_the_future_holds_nobody_back() {
+    for (second, expected) in [
+        (0, None),
+        (990, Some("all must be unchanged for the propagation time")),
+        (1010, Some("all must be unchanged for the propagation time")),
+        (4600, None),
+        (400_000_000, None),
+    ] {
+        let mut snapshot = lost();
+        for published in snapshot.lists.values_mut() {
+            let list = published.list.as_mut().unwrap();
+            list.version = at(second);
+            published.data = super::groups::data_of(list, &snapshot.validators[0].network);
+        }
+        assert_eq!(waits(&for_links(&snapshot, "a")), expected, "second {second}");
+    }
+}
+
+#[test]
+fn a_pod_that_does_not_serve_is_not_restarted_for_its_peers_and_keeps_nobody_else_from_it() {
+    let mut snapshot = lost();
+    pod(&mut snapshot.validators[0]).ready = false;
+    let reason = waits(&for_links(&snapshot, "a"));
+    assert_eq!(reason, Some("its pod does not serve its peer port"));
+    assert_eq!(waits(&for_links(&snapshot, "b")), None);
+
+    let options = Options::default();
+    let groups = form(&snapshot, &options);
+    let mut needs = of_group(&snapshot, &options, &groups[0]);
+    let mut for_peers = |name: &str| {
+        let needs = needs.remove(&NodeId::new("stellar", name)).unwrap();
+        let need = needs.into_iter().find(|need| need.cause == Cause::PeersChanged);
+        waits(&need.unwrap())
+    };
+    assert_eq!(for_peers("a"), Some("its pod does not serve its peer port"));
+    assert_eq!(for_peers("b"), None);
+}
+
+#[test]
+fn the_loaded_view_is_what_the_pod_tells_or_what_is_noted_of_this_very_pod() {
+    let noted = |pod_uid: &str| AssumedLoad {
+        pod_uid: pod_uid.to_owned(),
+        view: View::empty(),
+    };
+    let mut validator = member("a", "10.0.0.1");
+    workload(&mut validator).assumed = Some(noted("a-pod"));
+    assert_eq!(loaded_view(&validator), None, "it can tell, and has not");
+    pod(&mut validator).report = Some(Report::of_nothing());
+    assert_eq!(loaded_view(&validator), Some(&View::empty()));
+    pod(&mut validator).report = Some(Report::Unreadable);
+    assert_eq!(loaded_view(&validator), None);
+    workload(&mut validator).reports = false;
+    assert_eq!(loaded_view(&validator), Some(&View::empty()));
+    workload(&mut validator).assumed = Some(noted("the pod before"));
+    assert_eq!(loaded_view(&validator), None);
+    workload(&mut validator).assumed = Some(noted("a-pod"));
+    pod(&mut validator).deleting = true;
+    assert_eq!(loaded_view(&validator), None);
+}
+
+#[test]
+fn names_as_addresses_keep_their_port_while_there_is_no_pod() {
+    let options = Options {
+        address_mode: AddressMode::Dns,
+        ..Options::default()
+    };
+    let port = |change: fn(&mut Validator)| {
+        let mut validator = member("a", "10.0.0.1");
+        validator.spec_port = 11700;
+        change(&mut validator);
+        let snapshot = snapshot(vec![validator]);
+        form(&snapshot, &options)[0].members[0].record.port
+    };
+    assert_eq!(port(|_| {}), 11625, "that of the pod");
+    assert_eq!(port(|node| node.pod = None), 11625, "that of the pod that was lost");
+    assert_eq!(
+        port(|node| pod(node).port = None),
+        11700,
+        "that of the spec, where the pod declares none"
+    );
+    let joins = |node: &mut Validator| {
+        node.pod = None;
+        workload(node).member = None;
+    };
+    assert_eq!(port(joins), 11700, "that of the spec, before there was a pod");
+}
+
+#[test]
+fn the_grace_period_ends_where_only_the_status_remembers() {
+    let options = Options::default();
+    let members = |second: Option<i64>| {
+        let mut foreign = member("b", "10.0.0.2");
+        foreign.pod = None;
+        workload(&mut foreign).ours = false;
+        workload(&mut foreign).member = None;
+        foreign.mirror = Some(record("10.0.0.2"));
+        foreign.mirror.as_mut().unwrap().lost = second.map(at);
+        let snapshot = snapshot(vec![member("a", "10.0.0.1"), foreign]);
+        let group = form(&snapshot, &options).remove(0);
+        let lost = group.members[1].record.lost;
+        (lost, group.list.addresses().len(), group.list.members.len())
+    };
+    let told = |ours: bool| {
+        let mut foreign = member("b", "10.0.0.2");
+        foreign.pod = None;
+        workload(&mut foreign).ours = ours;
+        let plan = super::decide::decide(&snapshot(vec![foreign.clone()]), &options);
+        let lost = plan.reports[&foreign.id].peers.lost.clone();
+        lost.map(|lost| (lost.address, lost.since.0))
+    };
+    assert_eq!(told(false), Some(("10.0.0.2:11625".to_owned(), at(1000))));
+    assert_eq!(told(true), None, "its StatefulSet remembers");
+    assert_eq!(members(None), (Some(at(1000)), 2, 2), "it begins");
+    assert_eq!(members(Some(800)), (Some(at(800)), 2, 2), "it lasts");
+    assert_eq!(members(Some(700)), (Some(at(700)), 1, 2), "it is over");
+    assert_eq!(
+        members(Some(4600)),
+        (Some(at(1000)), 2, 2),
+        "by a wrong clock: it begins anew"
+    );
+}

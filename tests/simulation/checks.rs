@@ -1,0 +1,199 @@
+//! What holds for every single decision, and at the end of every history.
+
+use stellar_k8s::controller::decide::{Plan, decide};
+use stellar_k8s::controller::groups::{self, Group};
+use stellar_k8s::controller::links;
+use stellar_k8s::controller::needs::loaded_view;
+use stellar_k8s::controller::options::{Options, RestartMode};
+use stellar_k8s::controller::rollout::{Step, is_voting};
+use stellar_k8s::controller::snapshot::{Cause, Snapshot, Turn, Validator};
+use stellar_k8s::labels;
+use stellar_k8s::peers::{NodeId, PeerList};
+
+use crate::world::{Kind, World, is_idle};
+
+/// What a list has in its ConfigMap.
+const LIST_KEYS: [&str; 4] = [
+    labels::KNOWN_PEERS,
+    labels::KNOWN_PEERS_CFG,
+    labels::PEERS_JSON,
+    labels::DISCOVERY_METADATA,
+];
+
+/// What holds for every decision, by what it was made from.
+pub(crate) fn check(snapshot: &Snapshot, plan: &Plan, options: &Options) {
+    let groups = groups::form(snapshot, options);
+    nobody_is_dropped(snapshot, plan, &groups);
+    the_others_can_spare_whoever_goes_down(snapshot, plan, &groups, options);
+    only_ours_is_written(snapshot, plan);
+    peers_are_not_the_quorum(plan);
+}
+
+/// R1, R6: the same state gives the same plan.
+pub(crate) fn check_that_it_is_a_function(snapshot: &Snapshot, plan: &Plan, options: &Options) {
+    assert_eq!(format!("{plan:?}"), format!("{:?}", decide(snapshot, options)));
+}
+
+/// R5: a running pod with an IP keeps its place however long it is not ready, and no list loses its last address.
+fn nobody_is_dropped(snapshot: &Snapshot, plan: &Plan, groups: &[Group<'_>]) {
+    for write in &plan.lists {
+        let list = PeerList::parse(&write.data[labels::PEERS_JSON]).unwrap();
+        let group = groups.iter().find(|group| group.id == write.id).unwrap();
+        for validator in group.validators.iter().chain(&group.guests) {
+            let running = validator.pod.as_ref().and_then(|pod| pod.address(validator.spec_port));
+            let workload = validator.workload.as_ref();
+            let joined = workload.is_some_and(|workload| workload.member.is_some()) || validator.mirror.is_some();
+            if let Some((address, _)) = running.filter(|_| joined && groups::is_wanted(validator)) {
+                assert!(list.addresses().contains(&address), "{} is missing", validator.id);
+            }
+        }
+        let has_members = !group.members.iter().all(|member| member.address.is_none());
+        assert!(!has_members || !list.addresses().is_empty());
+    }
+    for removal in &plan.removals {
+        let referred = snapshot.validators.iter().any(|validator| validator.list == removal.id);
+        assert!(!referred, "the list of somebody is removed");
+    }
+}
+
+/// The turns that take somebody down, with their holders.
+fn taken_down<'a>(snapshot: &'a Snapshot, plan: &'a Plan) -> Vec<(&'a Turn, &'a Validator)> {
+    let steps = plan.turns.values().flat_map(|turns| &turns.steps);
+    let turns = steps.filter_map(|step| match step {
+        Step::Restart(turn) | Step::ApplyTemplate(turn) => Some(turn),
+        Step::GiveBack(_) | Step::DeletePod { .. } => None,
+    });
+    turns
+        .map(|turn| {
+            let holder = snapshot.validators.iter().find(|holder| holder.uid == turn.uid);
+            (turn, holder.unwrap())
+        })
+        .collect()
+}
+
+/// R3: a voting validator goes down by us only while the other members of its group vote, and nobody goes down for a merely
+/// changed view while they do not; nobody who is paused goes down at all.
+fn the_others_can_spare_whoever_goes_down(snapshot: &Snapshot, plan: &Plan, groups: &[Group<'_>], options: &Options) {
+    for (turn, holder) in taken_down(snapshot, plan) {
+        let paused = holder.paused || snapshot.paused_namespaces.contains(&holder.id.namespace);
+        assert!(!paused, "{} is paused and goes down", holder.id);
+        let group = groups.iter().find(|group| group.id == holder.list).unwrap();
+        let is_free = !is_voting(holder) && turn.cause != Cause::PeersChanged;
+        if is_free || group.network != holder.network {
+            continue;
+        }
+        let lease = &snapshot.turns[&holder.network.short_hash()];
+        let others = lease.turns.iter().filter(|other| {
+            let overdue = groups::is_past(other.since, options.rollout_deadline, snapshot.now);
+            other.uid != holder.uid && !overdue
+        });
+        let others: Vec<&str> = others.map(|other| other.uid.as_str()).collect();
+        let silent = group.members.iter().map(|member| member.validator);
+        let silent: Vec<&NodeId> = silent
+            .filter(|other| other.uid != holder.uid && !is_voting(other) && !others.contains(&other.uid.as_str()))
+            .map(|other| &other.id)
+            .collect();
+        let gone = silent.len() + others.len();
+        let limit = options.max_unavailable as usize;
+        assert!(gone < limit, "{} goes down beside {silent:?} and {others:?}", holder.id);
+    }
+}
+
+/// R7: somebody else's StatefulSets and ConfigMaps are left alone.
+fn only_ours_is_written(snapshot: &Snapshot, plan: &Plan) {
+    let is_ours = |id: &NodeId| {
+        let validator = snapshot.validators.iter().find(|validator| validator.id == *id);
+        let workload = validator.and_then(|validator| validator.workload.as_ref());
+        workload.is_some_and(|workload| workload.ours)
+    };
+    assert!(plan.records.iter().all(|record| is_ours(&record.node)));
+    for step in plan.turns.values().flat_map(|turns| &turns.steps) {
+        let (Step::ApplyTemplate(Turn { node, .. })
+        | Step::Restart(Turn { node, .. })
+        | Step::GiveBack(Turn { node, .. })
+        | Step::DeletePod { node, .. }) = step;
+        assert!(is_ours(node), "{step:?}");
+    }
+    let writes = plan.lists.iter().map(|write| &write.id);
+    let removals = plan.removals.iter().map(|removal| &removal.id);
+    for id in writes.chain(removals) {
+        assert!(snapshot.lists.get(id).is_none_or(|list| list.ours), "{id:?}");
+    }
+}
+
+/// R8.
+fn peers_are_not_the_quorum(plan: &Plan) {
+    for write in &plan.lists {
+        for (key, content) in &write.data {
+            assert!(LIST_KEYS.contains(&key.as_str()), "{key}");
+            assert!(!content.contains("QUORUM"), "{content}");
+        }
+    }
+}
+
+/// The end of a history that went well: the list is right, everybody loaded it where that is wanted, and nothing is left to
+/// do.
+pub(crate) fn assert_converged(world: &World) {
+    let snapshot = world.snapshot();
+    let plan = decide(&snapshot, &world.options);
+    assert!(
+        plan.lists.is_empty() && plan.records.is_empty() && plan.removals.is_empty(),
+        "something is left to write: {plan:?}"
+    );
+    for turns in plan.turns.values() {
+        assert!(is_idle(turns), "turns are left: {turns:?}");
+    }
+    assert_eq!(world.turns(), 0, "a turn is held for ever: {:?}", world.leases);
+    for group in groups::form(&snapshot, &world.options) {
+        assert_group_converged(world, &group);
+    }
+    for node in world.nodes.iter().filter(|node| node.is_wanted()) {
+        let pod = node.pod.as_ref().unwrap();
+        let left = node.left_to_a_person;
+        assert!(left || pod.spec == node.spec, "{} is of an old template", node.id);
+        let read = (node.config, pod.config);
+        assert!(
+            left || read == (node.spec.version, Some(node.spec.version)),
+            "{} {read:?}",
+            node.id
+        );
+    }
+}
+
+fn assert_group_converged(world: &World, group: &Group<'_>) {
+    let restart = world.options.restart;
+    if restart != RestartMode::Never {
+        let links = links::assess(group);
+        assert!(links.is_connected(), "not connected: {links:?}");
+    }
+    let running: Vec<_> = group.members.iter().map(|member| &member.validator.id).collect();
+    let everybody = group.validators.iter().chain(&group.guests);
+    let wanted = everybody.filter(|validator| groups::is_wanted(validator));
+    let mut wanted: Vec<_> = wanted.map(|one| &one.id).collect();
+    wanted.sort();
+    assert_eq!(running, wanted);
+    let listed: Vec<_> = group.list.members.iter().map(|record| &record.node).collect();
+    assert_eq!(listed, wanted);
+    for member in &group.members {
+        let validator = member.validator;
+        let pod = validator.pod.as_ref().unwrap();
+        let address = format!("{}:{}", pod.ip.as_deref().unwrap(), pod.port.unwrap());
+        assert_eq!(member.address, Some(address));
+        let view = group.views.get(&validator.id);
+        let node = world.nodes.iter().find(|node| node.id == validator.id).unwrap();
+        if node.kind == Kind::Foreign {
+            continue;
+        }
+        if restart == RestartMode::Changed {
+            assert_eq!(loaded_view(validator), view, "{}", validator.id);
+        }
+        // What is noted of a pod that cannot tell is true, where kubelets read at once.
+        let noted = loaded_view(validator).filter(|_| node.kind == Kind::Silent && world.late == 0);
+        let loaded = node.pod.as_ref().and_then(|pod| pod.loaded.as_ref());
+        assert!(
+            noted.is_none_or(|noted| Some(noted) != view || loaded == view),
+            "{}",
+            validator.id
+        );
+    }
+}

@@ -1,0 +1,74 @@
+//! Named situations: a clock is wrong.
+
+use jiff::SignedDuration;
+use stellar_k8s::controller::options::RestartMode;
+use stellar_k8s::labels;
+
+use crate::checks::assert_converged;
+use crate::world::{Millis, minutes, network_of, time};
+
+const HOUR: Millis = 3_600_000;
+const JUMPS: [Millis; 4] = [HOUR, -HOUR, 24 * HOUR, -24 * HOUR];
+
+/// It jumps there and back.
+fn there_and_back(jump: Millis) -> impl Fn(i64) -> Millis {
+    move |cycle| if cycle % 20 < 10 { jump } else { 0 }
+}
+
+#[test]
+fn a_clock_that_jumps_writes_nothing_at_rest_and_takes_nobody_down_beside_another() {
+    for jump in JUMPS {
+        let mut rest = network_of(4, RestartMode::Changed);
+        let (restarts, writes) = (rest.restarts(), rest.list_writes);
+        rest.run_with_clock(200, there_and_back(jump));
+        assert_eq!(
+            (rest.restarts(), rest.list_writes),
+            (restarts, writes),
+            "{jump} ms at rest"
+        );
+
+        let mut world = network_of(4, RestartMode::Changed);
+        world.join("validator-4");
+        world.run_with_clock(400, there_and_back(jump));
+        assert_eq!(world.most_down, 1, "{jump} ms");
+        world.run(minutes(60));
+        assert_converged(&world);
+    }
+}
+
+#[test]
+fn a_group_that_lost_itself_is_linked_soon_though_the_clock_was_wrong_when_its_list_was_written() {
+    for jump in JUMPS {
+        let mut world = network_of(6, RestartMode::Changed);
+        let before = world.restarts();
+        world.cut_the_power();
+        // Long enough for the list to be written, not for anybody to be restarted.
+        world.run_with_clock(30, |_| jump);
+        assert_eq!(world.restarts(), before);
+        world.run(minutes(12));
+        assert!(
+            world.restarts() - before <= 4,
+            "{jump} ms: {} restarts",
+            world.restarts() - before
+        );
+        assert_converged(&world);
+        assert_eq!(world.most_down, 1);
+    }
+}
+
+#[test]
+fn a_group_that_lost_itself_is_linked_soon_though_somebody_dated_its_list_in_the_future() {
+    let mut world = network_of(6, RestartMode::Changed);
+    let before = world.restarts();
+    world.edit_list(|published| {
+        let list = published.list.as_mut().unwrap();
+        list.version = time(0) + SignedDuration::from_hours(24 * 365);
+        published.data.insert(labels::PEERS_JSON.to_owned(), list.to_json());
+    });
+    world.cut_the_power();
+    world.run(minutes(12));
+    assert!(world.restarts() - before <= 3, "{} restarts", world.restarts() - before);
+    assert_converged(&world);
+    let version = world.lists.values().next().unwrap().list.as_ref().unwrap().version;
+    assert!(version <= time(world.now), "{version}");
+}

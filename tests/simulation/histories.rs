@@ -1,0 +1,220 @@
+//! Arbitrary histories: whatever happens, whatever fails and however late anything is seen, the rules hold at every step,
+//! and in the end everything is as it should be and at rest.
+
+use proptest::prelude::*;
+use stellar_k8s::controller::decide::decide;
+use stellar_k8s::controller::options::{Options, RestartMode};
+
+use crate::checks::{assert_converged, check, check_that_it_is_a_function};
+use crate::happenings::{Cast, Happening, SecondNetwork, happening};
+use crate::operator::Fault;
+use crate::view::{Ages, Seen};
+use crate::world::{Millis, World, minutes, options};
+
+/// How many cycles at the beginning of a moment are seen late or are of two leaders.
+const TROUBLED: usize = 8;
+
+#[derive(Clone, Debug)]
+struct Moment {
+    happening: Option<Happening>,
+    /// Cycles until the next one.
+    cycles: usize,
+    fault: Fault,
+    /// How late the operator sees what happens.
+    ages: Ages,
+    /// A second operator that still believes to lead acts too, on what it saw before.
+    second_leader: Option<Ages>,
+}
+
+fn ages(most: usize) -> impl Strategy<Value = Ages> {
+    let age = || 0..=most;
+    let each = (age(), age(), age(), age(), age());
+    let apart = each.prop_map(|(nodes, workloads, pods, lists, turns)| Ages {
+        nodes,
+        workloads,
+        pods,
+        lists,
+        turns,
+    });
+    let together = age().prop_map(|age| Ages {
+        nodes: age,
+        workloads: age,
+        pods: age,
+        lists: age,
+        turns: age,
+    });
+    prop_oneof![apart, together]
+}
+
+fn moment() -> impl Strategy<Value = Moment> {
+    (
+        proptest::option::weighted(0.8, happening()),
+        1..120usize,
+        proptest::option::weighted(0.3, 0..5usize),
+        proptest::option::weighted(0.2, 1..4usize),
+        prop_oneof![2 => Just(Ages::default()), 1 => ages(4)],
+        proptest::option::weighted(0.2, ages(6)),
+    )
+        .prop_map(
+            |(happening, cycles, dies_after, fails_every, ages, second_leader)| Moment {
+                happening,
+                cycles,
+                fault: Fault {
+                    dies_after,
+                    fails_every,
+                },
+                ages,
+                second_leader,
+            },
+        )
+}
+
+/// What a history happens in.
+#[derive(Clone, Debug)]
+struct Setting {
+    first: usize,
+    cast: Cast,
+    late: Millis,
+    reuse_addresses: bool,
+    keeps_unready: bool,
+    two_namespaces: bool,
+    restart: RestartMode,
+    max_unavailable: u32,
+    /// Whether people put right what only they can.
+    heals: bool,
+}
+
+fn setting() -> impl Strategy<Value = Setting> {
+    let cast = (
+        proptest::bool::weighted(0.3),
+        proptest::bool::weighted(0.3),
+        prop_oneof![
+            2 => Just(SecondNetwork::No),
+            1 => Just(SecondNetwork::Strangers),
+            1 => Just(SecondNetwork::Apart),
+        ],
+    );
+    let cast = cast.prop_map(|(silent, foreign, second_network)| Cast {
+        silent,
+        foreign,
+        second_network,
+    });
+    let late = prop_oneof![3 => Just(0i64), 1 => Just(3_000), 1 => Just(10_000), 1 => Just(30_000)];
+    let modes = vec![
+        RestartMode::Changed,
+        RestartMode::Changed,
+        RestartMode::Unlinked,
+        RestartMode::Never,
+    ];
+    let of_options = (proptest::sample::select(modes), 1..=2u32);
+    (
+        1..6usize,
+        cast,
+        late,
+        any::<(bool, bool, bool)>(),
+        of_options,
+        proptest::bool::weighted(0.8),
+    )
+        .prop_map(
+            |(first, cast, late, (reuse, unready, two), (restart, most), heals)| Setting {
+                first,
+                cast,
+                late,
+                reuse_addresses: reuse,
+                keeps_unready: unready,
+                two_namespaces: two,
+                restart,
+                max_unavailable: most,
+                heals,
+            },
+        )
+}
+
+impl Setting {
+    fn world(&self) -> World {
+        let mut world = World::new(Options {
+            cross_namespace_groups: self.two_namespaces,
+            max_unavailable: self.max_unavailable,
+            ..options(self.restart)
+        });
+        world.two_namespaces = self.two_namespaces;
+        world.late = self.late;
+        world.reuse_addresses = self.reuse_addresses;
+        world.keeps_unready = self.keeps_unready;
+        for _ in 0..self.first {
+            self.cast.join(&mut world);
+        }
+        world
+    }
+}
+
+/// How many histories, `HISTORIES` or 96.
+fn histories() -> u32 {
+    std::env::var("HISTORIES").map_or(96, |count| count.parse().unwrap())
+}
+
+/// One moment, cycle by cycle.
+fn live(world: &mut World, seen: &mut Seen, moment: &Moment, cast: Cast) {
+    if let Some(happening) = &moment.happening {
+        world.happen(happening, cast);
+    }
+    for cycle in 0..moment.cycles {
+        world.now += 500;
+        world.settle();
+        seen.look(world);
+        let troubled = cycle < TROUBLED;
+        let ages = if troubled { moment.ages } else { Ages::default() };
+        let snapshot = seen.with(ages, world);
+        let plan = decide(&snapshot, &world.options);
+        check(&snapshot, &plan, &world.options);
+        if cycle % TROUBLED == 1 {
+            check_that_it_is_a_function(&snapshot, &plan, &world.options);
+        }
+        let fault = if cycle == 0 { moment.fault } else { Fault::default() };
+        world.carry_out(&snapshot, &plan, fault);
+        if let Some(ages) = moment.second_leader.filter(|_| troubled) {
+            let old = seen.with(ages, world);
+            world.operate(&old, Fault::default());
+        }
+        world.settle();
+        let limit = world.options.max_unavailable as usize;
+        assert!(world.most_down <= limit, "{} down by us at once", world.most_down);
+        assert!(world.most_turns <= limit, "{} turns at once", world.most_turns);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: histories(), max_shrink_iters: 600, ..ProptestConfig::default() })]
+
+    #[test]
+    fn arbitrary_histories_converge_with_few_down_at_a_time(
+        setting in setting(),
+        moments in proptest::collection::vec(moment(), 0..14),
+    ) {
+        let mut world = setting.world();
+        let mut seen = Seen::since(&world);
+        for moment in &moments {
+            live(&mut world, &mut seen, moment, setting.cast);
+        }
+        if setting.heals {
+            world.heal();
+        }
+        // Let everything come to rest: waits, fuses, deadlines, grace.
+        world.run(minutes(60));
+        if setting.heals {
+            assert_converged(&world);
+        }
+        for node in &world.nodes {
+            let restarts = &node.restarts;
+            let for_spec = restarts.iter().all(|(_, cause)| *cause == "SpecChanged");
+            prop_assert!(setting.restart != RestartMode::Never || for_spec, "{}: {restarts:?}", node.id);
+            prop_assert!(
+                restarts.len() <= node.reasons as usize + 1,
+                "{}: {restarts:?} for {} reasons", node.id, node.reasons
+            );
+        }
+        let (restarts, writes) = (world.restarts(), world.list_writes);
+        world.run(minutes(20));
+        prop_assert_eq!((world.restarts(), world.list_writes), (restarts, writes), "it never comes to rest");
+    }
+}

@@ -1,0 +1,220 @@
+//! What Kubernetes does with the StatefulSets: their controller, the kubelets – which may read a ConfigMap late – and the
+//! part of the StellarNode controller that takes nobody down.
+
+use stellar_k8s::peers::{Report, peer_hash};
+
+use crate::world::{Kind, Millis, SimNode, SimPod, World};
+
+/// How long a pod takes: to end, to get an address and read its list, to be ready, to vote.
+pub(crate) const ENDS: Millis = 300;
+pub(crate) const RENDERS: Millis = 400;
+pub(crate) const STARTS: Millis = 2_000;
+const READY: Millis = 2_500;
+const VOTES: Millis = 4_000;
+/// How long a container that crashed is not started again.
+const BACK_OFF: Millis = 5_000;
+/// How long a StellarNode that is being deleted stays.
+const GOES: Millis = 1_000;
+
+impl World {
+    /// Everything but the operator, up to the present time.
+    pub(crate) fn settle(&mut self) {
+        let now = self.now;
+        self.nodes.retain(|node| {
+            let gone = node.deleting.is_some_and(|since| since + GOES <= now) && node.pod.is_none();
+            !gone
+        });
+        for index in 0..self.nodes.len() {
+            self.reconcile(index);
+            self.replace(index);
+            self.render(index);
+            let back = match self.nodes[index].down_by_us {
+                Some(voted) => self.is_back(&self.nodes[index], voted),
+                None => false,
+            };
+            if back || !self.nodes[index].is_wanted() {
+                self.nodes[index].down_by_us = None;
+            }
+        }
+        for (network, lease) in &self.leases {
+            let is_down = |node: &&SimNode| node.down_by_us == Some(true) && node.network.short_hash() == *network;
+            self.most_down = self.most_down.max(self.nodes.iter().filter(is_down).count());
+            self.most_turns = self.most_turns.max(lease.turns.len());
+        }
+    }
+
+    /// The StellarNode controller, or whoever owns the StatefulSet.
+    fn reconcile(&mut self, index: usize) {
+        let now = self.now;
+        let node = &mut self.nodes[index];
+        let spec = (node.spec, node.suspended);
+        if node.stored_spec != spec {
+            (node.stored_spec, node.changed) = (spec, now);
+        }
+        if node.no_workload_until.is_some_and(|until| until <= now) {
+            node.no_workload_until = None;
+            node.resource_version += 1;
+            node.revision += 1;
+            (node.template, node.config) = (node.spec, node.spec.version);
+        }
+        if node.template != node.spec && (node.suspended || node.kind == Kind::Foreign) {
+            (node.template, node.config) = (node.spec, node.spec.version);
+            node.resource_version += 1;
+            node.revision += 1;
+        }
+        if node.template == node.spec {
+            node.config = node.spec.version;
+        }
+    }
+
+    /// The StatefulSet controller.
+    fn replace(&mut self, index: usize) {
+        let now = self.now;
+        let node = &self.nodes[index];
+        let wanted = node.is_wanted() && node.no_workload_until.is_none();
+        let outdated = node.pod.as_ref().is_some_and(|pod| pod.revision != node.revision);
+        let replaceable = !node.left_to_a_person && (!self.keeps_unready || self.is_voting(node));
+        if !wanted || (outdated && replaceable) {
+            self.kill_pod(index);
+        }
+        let ended = self.nodes[index]
+            .pod
+            .take_if(|pod| pod.dying.is_some_and(|end| end <= now));
+        self.reuse.extend(ended.map(|pod| pod.ip));
+        if wanted && self.nodes[index].pod.is_none() {
+            let pod = self.new_pod(index);
+            self.nodes[index].pod = Some(pod);
+        }
+    }
+
+    /// Whether a validator that we took down is back: its new pod does what the old one did.
+    fn is_back(&self, node: &SimNode, voted: bool) -> bool {
+        let fresh = node
+            .pod
+            .as_ref()
+            .is_some_and(|pod| pod.revision == node.revision && pod.dying.is_none());
+        fresh
+            && if voted {
+                self.is_voting(node)
+            } else {
+                self.is_ready(node)
+            }
+    }
+
+    fn new_pod(&mut self, index: usize) -> SimPod {
+        let uid = self.next();
+        let ip = match self.reuse.pop().filter(|_| self.reuse_addresses) {
+            Some(ip) => ip,
+            None => format!("10.{}.{}.{}", uid / 65_536, uid / 256 % 256, uid % 256),
+        };
+        let node = &self.nodes[index];
+        SimPod {
+            uid,
+            revision: node.revision,
+            born: self.now,
+            ip,
+            spec: node.template,
+            config: None,
+            report: None,
+            loaded: None,
+            dying: None,
+        }
+    }
+
+    /// The init container reads the list and the base config, once in the life of a pod.
+    fn render(&mut self, index: usize) {
+        let (now, late) = (self.now, self.late);
+        let node = &self.nodes[index];
+        let Some(pod) = node.pod.as_ref() else {
+            return;
+        };
+        if pod.loaded.is_some() || now < pod.born + RENDERS {
+            return;
+        }
+        let read = pod.born + RENDERS - late;
+        let list = self
+            .history
+            .iter()
+            .rev()
+            .find(|(written, of, _)| *written <= read && *of == node.list);
+        let report = list.map_or_else(Report::of_nothing, |(_, _, list)| Report::of_list(list, &node.id));
+        // On its way through the API the report is text.
+        let report = Report::parse(&report.to_message("G")).unwrap();
+        let Report::Loaded { view, .. } = report.clone() else {
+            return;
+        };
+        let node = &mut self.nodes[index];
+        let config = node.config;
+        if let Some(pod) = node.pod.as_mut() {
+            pod.config = Some(config);
+            pod.loaded = Some(view);
+            pod.report = (node.kind == Kind::Ours).then_some(report);
+        }
+    }
+
+    /// Since when the core container runs; `None` while it does not.
+    pub(crate) fn started(&self, node: &SimNode) -> Option<Millis> {
+        let first = node.pod.as_ref()?.born + STARTS;
+        if self.now < first {
+            return None;
+        }
+        let Some(crash) = node.crash.filter(|crash| crash.until > first && crash.from <= self.now) else {
+            return Some(first);
+        };
+        let begin = crash.from.max(first);
+        // After its end the container is started once more.
+        let in_crash = self.now.min(crash.until - 1) - begin;
+        let rounds = in_crash / (BACK_OFF + crash.runs);
+        let start = begin + rounds * (BACK_OFF + crash.runs) + BACK_OFF;
+        (start <= self.now).then_some(start)
+    }
+
+    /// Whether the core container has run for so long as it takes a pod from its start to there.
+    fn has_run(&self, node: &SimNode, until: Millis) -> bool {
+        let started = self.started(node);
+        started.is_some_and(|started| self.now >= started + until - STARTS)
+    }
+
+    pub(crate) fn is_ready(&self, node: &SimNode) -> bool {
+        let flapping = self.now < node.flapping_until;
+        let dying = node.pod.as_ref().is_some_and(|pod| pod.dying.is_some());
+        self.has_run(node, READY) && !dying && !flapping
+    }
+
+    pub(crate) fn is_voting(&self, node: &SimNode) -> bool {
+        let bad = |pod: &SimPod| self.bad_versions.contains(&pod.spec.version);
+        let bad = node.broken || node.pod.as_ref().is_some_and(bad);
+        self.is_ready(node) && self.has_run(node, VOTES) && !bad && (!self.votes_when_linked || self.is_linked(node))
+    }
+
+    /// Whether a validator is joined with most of the others by links, over those that serve.
+    fn is_linked(&self, node: &SimNode) -> bool {
+        let knows = |a: &SimNode, b: &SimNode| {
+            let address = b.pod.as_ref().map(|pod| format!("{}:{}", pod.ip, pod.spec.port));
+            let hash = address.map(|address| peer_hash(&b.id, &address));
+            let report = a.pod.as_ref().and_then(|pod| pod.report.as_ref());
+            match (report, hash) {
+                (Some(Report::Loaded { peers: Some(peers), .. }), Some(hash)) => peers.contains(&hash),
+                _ => false,
+            }
+        };
+        let mut reached = vec![node];
+        let mut next = 0;
+        while let Some(from) = reached.get(next).copied() {
+            next += 1;
+            for other in &self.nodes {
+                let is_new = reached.iter().all(|one| one.id != other.id);
+                if is_new && self.is_ready(other) && (knows(from, other) || knows(other, from)) {
+                    reached.push(other);
+                }
+            }
+        }
+        2 * reached.len() > self.nodes.len()
+    }
+
+    /// Since when a validator that votes does.
+    pub(crate) fn votes_since(&self, node: &SimNode) -> Option<Millis> {
+        let started = self.started(node).filter(|_| self.is_voting(node))?;
+        Some((started + VOTES - STARTS).max(node.flapping_until))
+    }
+}

@@ -1,0 +1,117 @@
+//! Named situations: validators come and go.
+
+use stellar_k8s::controller::options::{Options, RestartMode};
+
+use crate::checks::assert_converged;
+use crate::world::{World, minutes, network_of, options};
+
+#[test]
+fn a_fresh_network_restarts_each_validator_once_and_then_rests() {
+    let mut world = network_of(4, RestartMode::Changed);
+    assert_converged(&world);
+    assert!(
+        world.restarts() <= 4,
+        "{:?}",
+        world.nodes.iter().map(|node| &node.restarts).collect::<Vec<_>>()
+    );
+    let (restarts, writes) = (world.restarts(), world.list_writes);
+    world.run(minutes(60));
+    assert_eq!((world.restarts(), world.list_writes), (restarts, writes));
+    assert_eq!(world.most_down, 1);
+}
+
+#[test]
+fn a_newcomer_restarts_the_others_one_after_the_other_and_not_itself() {
+    let mut world = network_of(3, RestartMode::Changed);
+    let before = world.restarts_of_each();
+    world.join("validator-3");
+    world.run(minutes(12));
+    assert_converged(&world);
+    let after = world.restarts_of_each();
+    assert_eq!(after, [before[0] + 1, before[1] + 1, before[2] + 1, 0]);
+    assert_eq!(world.most_down, 1);
+}
+
+#[test]
+fn a_suspended_validator_leaves_and_the_others_restart_once() {
+    let mut world = network_of(4, RestartMode::Changed);
+    let before = world.restarts();
+    world.nodes[1].suspended = true;
+    world.run(minutes(12));
+    assert_converged(&world);
+    assert_eq!(world.restarts(), before + 3);
+}
+
+#[test]
+fn a_pod_that_comes_back_elsewhere_restarts_nobody() {
+    let mut world = network_of(4, RestartMode::Changed);
+    let before = world.restarts();
+    for index in 0..4 {
+        world.kill_pod(index);
+        world.run(minutes(1));
+    }
+    assert_converged(&world);
+    assert_eq!(world.restarts(), before);
+}
+
+#[test]
+fn unlinked_mode_restarts_nobody_for_a_join_or_a_suspension() {
+    let mut world = network_of(6, RestartMode::Unlinked);
+    let before = world.restarts();
+    world.join("validator-6");
+    world.run(minutes(12));
+    world.nodes[2].suspended = true;
+    world.run(minutes(12));
+    assert_eq!(world.restarts(), before);
+    assert_converged(&world);
+}
+
+#[test]
+fn newcomers_that_come_up_one_after_the_other_cost_one_restart_each() {
+    let mut world = network_of(3, RestartMode::Changed);
+    let before = world.restarts_of_each();
+    world.join("validator-3");
+    world.join("validator-4");
+    world.nodes[4].flapping_until = world.now + 90_000;
+    world.run(minutes(12));
+    assert_converged(&world);
+    let after = world.restarts_of_each();
+    assert_eq!(after[..3], [before[0] + 1, before[1] + 1, before[2] + 1]);
+}
+
+#[test]
+fn nobody_is_restarted_twice_for_the_same_members_while_kubelets_read_an_old_list() {
+    let mut world = network_of(3, RestartMode::Changed);
+    let before = world.restarts();
+    world.late = 60 * 60_000;
+    world.join("validator-3");
+    world.run(minutes(9));
+    assert!(world.restarts() - before <= 4, "{} restarts", world.restarts() - before);
+}
+
+#[test]
+fn a_group_of_two_namespaces_is_one_group_and_falls_apart_when_one_takes_its_consent_back() {
+    let mut world = World::new(Options {
+        cross_namespace_groups: true,
+        ..options(RestartMode::Changed)
+    });
+    world.two_namespaces = true;
+    for index in 0..6 {
+        world.join(&format!("validator-{index}"));
+    }
+    world.run(minutes(12));
+    assert_converged(&world);
+    assert_eq!(world.lists.len(), 2);
+    for list in world.lists.values() {
+        assert_eq!(list.list.as_ref().unwrap().members.len(), 6);
+    }
+    let before = world.restarts();
+    world.two_namespaces = false;
+    world.run(minutes(12));
+    assert_converged(&world);
+    for list in world.lists.values() {
+        assert_eq!(list.list.as_ref().unwrap().members.len(), 3);
+    }
+    assert_eq!(world.restarts() - before, 6, "once each");
+    assert_eq!((world.most_down, world.most_turns), (1, 1));
+}

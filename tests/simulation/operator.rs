@@ -1,0 +1,233 @@
+//! The operator: it decides from what it sees and writes, and may fail or die between any two writes.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use stellar_k8s::controller::convert::mirrored;
+use stellar_k8s::controller::decide::{Plan, decide};
+use stellar_k8s::controller::rollout::Step;
+use stellar_k8s::controller::snapshot::{LastRestart, ListId, PublishedList, Snapshot, Turn, TurnLease};
+use stellar_k8s::crd::Network;
+use stellar_k8s::labels;
+use stellar_k8s::peers::{NodeId, PeerList, View};
+
+use crate::world::{Kind, SimNode, Spec, World};
+
+/// What goes wrong with one cycle of the operator.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Fault {
+    /// It dies after so many writes.
+    pub(crate) dies_after: Option<usize>,
+    /// Every n-th write fails.
+    pub(crate) fails_every: Option<usize>,
+}
+
+struct Writes {
+    fault: Fault,
+    done: usize,
+}
+
+impl Writes {
+    /// Whether the next write succeeds; `None` if the operator dies before it.
+    fn next(&mut self) -> Option<bool> {
+        if self.fault.dies_after == Some(self.done) {
+            return None;
+        }
+        self.done += 1;
+        Some(
+            self.fault
+                .fails_every
+                .is_none_or(|every| !self.done.is_multiple_of(every)),
+        )
+    }
+}
+
+impl World {
+    /// One cycle of an operator that sees `snapshot`.
+    pub(crate) fn operate(&mut self, snapshot: &Snapshot, fault: Fault) -> Plan {
+        let plan = decide(snapshot, &self.options);
+        self.carry_out(snapshot, &plan, fault);
+        plan
+    }
+
+    /// The writes of a plan.
+    pub(crate) fn carry_out(&mut self, snapshot: &Snapshot, plan: &Plan, fault: Fault) {
+        let mut writes = Writes { fault, done: 0 };
+        self.write(snapshot, plan, &mut writes);
+    }
+
+    /// In their order; ends early where the operator dies.
+    fn write(&mut self, snapshot: &Snapshot, plan: &Plan, writes: &mut Writes) -> Option<()> {
+        for record in &plan.records {
+            if writes.next()?
+                && let Some(node) = self.at_version(&record.node, &record.resource_version)
+            {
+                node.member.clone_from(&record.member);
+                node.assumed.clone_from(&record.assumed);
+            }
+        }
+        for write in &plan.lists {
+            if writes.next()? {
+                let seen = snapshot.lists.get(&write.id).map(|list| &list.resource_version);
+                self.write_list(&write.id, seen, &write.data, &write.network);
+            }
+        }
+        for removal in &plan.removals {
+            if writes.next()? && snapshot.lists.get(&removal.id) == self.lists.get(&removal.id) {
+                self.lists.remove(&removal.id);
+            }
+        }
+        for (network, turns) in &plan.turns {
+            for step in &turns.steps {
+                self.step(snapshot, plan, step, writes)?;
+            }
+            if let Some(write) = &turns.write
+                && writes.next()?
+            {
+                self.write_lease(snapshot, network, write);
+            }
+        }
+        // In a task of its own.
+        if writes.next()? {
+            self.write_status(plan, snapshot.now);
+        }
+        Some(())
+    }
+
+    /// The StatefulSet of that name, if it is as it was seen.
+    fn at_version(&mut self, id: &NodeId, version: &str) -> Option<&mut SimNode> {
+        let node = self.nodes.iter_mut().find(|node| node.id == *id)?;
+        if node.no_workload_until.is_some() || node.resource_version.to_string() != version {
+            return None;
+        }
+        // R7.
+        assert_ne!(node.kind, Kind::Foreign, "{id} is not ours and is written");
+        node.resource_version += 1;
+        Some(node)
+    }
+
+    fn write_list(&mut self, id: &ListId, seen: Option<&String>, data: &BTreeMap<String, String>, network: &Network) {
+        if seen != self.lists.get(id).map(|list| &list.resource_version) {
+            return;
+        }
+        let list = PeerList::parse(&data[labels::PEERS_JSON]).unwrap();
+        self.history.push((self.now, id.clone(), list.clone()));
+        self.list_writes += 1;
+        let version = self.next();
+        let published = PublishedList {
+            uid: format!("list-{version}"),
+            resource_version: version.to_string(),
+            ours: true,
+            network: Some(network.short_hash()),
+            data: data.clone(),
+            list: Some(list),
+        };
+        self.lists.insert(id.clone(), published);
+    }
+
+    fn write_lease(&mut self, snapshot: &Snapshot, network: &str, turns: &[Turn]) {
+        let version = |lease: Option<&TurnLease>| lease.and_then(|lease| lease.resource_version.clone());
+        if version(snapshot.turns.get(network)) == version(self.leases.get(network)) {
+            let version = self.next();
+            let lease = TurnLease {
+                resource_version: Some(version.to_string()),
+                readable: true,
+                turns: turns.to_vec(),
+            };
+            self.leases.insert(network.to_owned(), lease);
+        }
+    }
+
+    fn write_status(&mut self, plan: &Plan, now: Timestamp) {
+        for node in &mut self.nodes {
+            let Some(report) = plan.reports.get(&node.id) else {
+                continue;
+            };
+            let joined = report
+                .conditions
+                .iter()
+                .any(|finding| finding.r#type == "Joined" && finding.status);
+            node.joined = joined.then(|| node.joined.unwrap_or(now));
+            node.mirror = node.joined.and_then(|joined| mirrored(&report.peers, joined));
+        }
+    }
+
+    fn step(&mut self, snapshot: &Snapshot, plan: &Plan, step: &Step, writes: &mut Writes) -> Option<()> {
+        if let Step::ApplyTemplate(turn) = step {
+            // The base config goes first, and without a precondition.
+            if !writes.next()? {
+                return Some(());
+            }
+            self.write_base_config(snapshot, turn);
+        }
+        if !writes.next()? {
+            return Some(());
+        }
+        match step {
+            Step::DeletePod {
+                node, resource_version, ..
+            } => self.delete_pod(node, resource_version),
+            Step::GiveBack(turn) => {
+                if let Some(node) = self.holder(snapshot, turn) {
+                    node.given_back = Some(turn.since);
+                }
+            }
+            Step::Restart(turn) => {
+                let view: View = plan.views.get(&turn.node).cloned().unwrap_or_else(View::empty);
+                let at = turn.since;
+                self.take_down(snapshot, turn, turn.cause.as_str(), |node| {
+                    node.last_restart = Some(LastRestart { at, view });
+                });
+            }
+            Step::ApplyTemplate(turn) if is_of_its_spec(snapshot, turn) => {
+                self.take_down(snapshot, turn, "SpecChanged", |node| node.template = spec_of(turn));
+            }
+            Step::ApplyTemplate(_) => {}
+        }
+        Some(())
+    }
+
+    fn write_base_config(&mut self, snapshot: &Snapshot, turn: &Turn) {
+        let node = self.nodes.iter_mut().find(|node| node.id == turn.node);
+        if let Some(node) = node.filter(|_| is_of_its_spec(snapshot, turn)) {
+            node.config = spec_of(turn).version;
+        }
+    }
+
+    fn delete_pod(&mut self, id: &NodeId, version: &str) {
+        if let Some(index) = self.nodes.iter().position(|node| node.id == *id)
+            && self.pod_version(&self.nodes[index]).as_deref() == Some(version)
+        {
+            self.kill_pod(index);
+        }
+    }
+
+    /// The StatefulSet of the holder of a turn, if it is as it was seen.
+    fn holder(&mut self, snapshot: &Snapshot, turn: &Turn) -> Option<&mut SimNode> {
+        let seen = snapshot.validators.iter().find(|seen| seen.uid == turn.uid)?;
+        self.at_version(&turn.node, &seen.workload.as_ref()?.resource_version)
+    }
+
+    fn take_down(&mut self, snapshot: &Snapshot, turn: &Turn, why: &'static str, change: impl FnOnce(&mut SimNode)) {
+        let now = self.now;
+        let before = self.nodes.iter().find(|node| node.id == turn.node);
+        let voted = before.is_some_and(|node| self.is_voting(node));
+        if let Some(node) = self.holder(snapshot, turn) {
+            node.revision += 1;
+            change(node);
+            node.restarts.push((now, why));
+            node.down_by_us = Some(node.down_by_us.unwrap_or(voted));
+        }
+    }
+}
+
+/// The spec that a turn is for.
+fn spec_of(turn: &Turn) -> Spec {
+    Spec::of_hash(turn.spec_hash.as_ref().unwrap())
+}
+
+/// Whether the holder's spec is still the one that its turn is for.
+fn is_of_its_spec(snapshot: &Snapshot, turn: &Turn) -> bool {
+    let seen = snapshot.validators.iter().find(|seen| seen.uid == turn.uid);
+    seen.is_some_and(|seen| seen.spec_hash == turn.spec_hash)
+}

@@ -1,0 +1,176 @@
+//! Named situations: specs change, versions are bad, and turns are taken and given back.
+
+use std::time::Duration;
+
+use stellar_k8s::controller::decide::decide;
+use stellar_k8s::controller::options::{Options, RestartMode};
+use stellar_k8s::crd::Network;
+
+use crate::checks::assert_converged;
+use crate::happenings::{Cast, Edit, Happening, SecondNetwork};
+use crate::operator::Fault;
+use crate::world::{World, minutes, network_of, options, time};
+
+#[test]
+fn a_new_version_and_a_newcomer_cost_one_restart_for_both() {
+    let mut world = network_of(4, RestartMode::Changed);
+    let before = world.restarts_of_each();
+    for node in &mut world.nodes {
+        node.spec.version = 2;
+    }
+    world.join("validator-4");
+    world.run(minutes(20));
+    assert_converged(&world);
+    let after = world.restarts_of_each();
+    assert_eq!(after, [before[0] + 1, before[1] + 1, before[2] + 1, before[3] + 1, 0]);
+    assert_eq!(world.most_down, 1);
+    assert!(world.nodes.iter().take(4).all(|node| node.template.version == 2));
+}
+
+#[test]
+fn a_newcomer_that_is_there_while_the_version_is_still_being_changed_costs_no_restart_of_its_own() {
+    for milliseconds in (0..2_500).step_by(250) {
+        let mut world = network_of(4, RestartMode::Changed);
+        let before: Vec<usize> = world.nodes.iter().map(|node| node.restarts.len() + 1).collect();
+        world.join("validator-4");
+        world.run(Duration::from_millis(milliseconds));
+        for node in &mut world.nodes[..4] {
+            node.spec.version = 2;
+        }
+        world.run(minutes(20));
+        assert_converged(&world);
+        let after: Vec<usize> = world.nodes[..4].iter().map(|node| node.restarts.len()).collect();
+        assert_eq!(after, before, "{milliseconds} ms after the newcomer");
+    }
+}
+
+#[test]
+fn a_newcomer_that_never_comes_up_holds_a_new_version_back_for_a_while_only() {
+    let mut world = network_of(4, RestartMode::Changed);
+    world.join("validator-4");
+    world.nodes[4].flapping_until = i64::MAX;
+    for node in &mut world.nodes[..4] {
+        node.spec.version = 2;
+    }
+    world.run(minutes(4));
+    assert!(world.nodes[..4].iter().all(|node| node.template.version == 1));
+    world.run(minutes(16));
+    assert!(world.nodes[..4].iter().all(|node| node.template.version == 2));
+}
+
+#[test]
+fn a_bad_version_stops_at_the_first_and_taking_it_back_heals_it() {
+    for keeps_unready in [false, true] {
+        let mut world = network_of(4, RestartMode::Changed);
+        world.keeps_unready = keeps_unready;
+        world.bad_versions.insert(2);
+        for node in &mut world.nodes {
+            node.spec.version = 2;
+        }
+        world.run(minutes(40));
+        let changed = world.nodes.iter().filter(|node| node.template.version == 2).count();
+        assert_eq!(changed, 1);
+        assert_eq!(world.voting(), 3);
+        for node in &mut world.nodes {
+            node.spec.version = 1;
+        }
+        world.run(minutes(20));
+        assert_eq!(world.voting(), 4);
+        assert_converged(&world);
+        assert_eq!(world.most_down, 1);
+    }
+}
+
+#[test]
+fn nobody_is_restarted_for_peers_while_another_is_down_for_good() {
+    let mut world = network_of(4, RestartMode::Changed);
+    world.nodes[0].broken = true;
+    let before = world.restarts_of_each();
+    world.join("validator-4");
+    world.run(minutes(20));
+    // The broken one costs nobody; a voting one is not taken down beside it.
+    let after = world.restarts_of_each();
+    assert_eq!(
+        after[1..4],
+        before[1..4],
+        "a voting validator was taken down while another did not vote"
+    );
+    let list = world.lists.values().next().unwrap();
+    assert!(list.data["KNOWN_PEERS"].lines().count() == 5);
+}
+
+#[test]
+fn validators_that_vote_for_nobody_go_one_at_a_time_too() {
+    let mut world = network_of(4, RestartMode::Changed);
+    for node in &mut world.nodes {
+        node.broken = true;
+        node.spec.version = 2;
+    }
+    world.run(minutes(20));
+    assert!(
+        world.nodes.iter().all(|node| node.template.version == 2),
+        "each got its turn, though nobody votes"
+    );
+    assert_eq!(world.most_turns, 1);
+}
+
+#[test]
+fn a_validator_left_out_of_a_group_still_gets_its_new_version() {
+    let mut world = network_of(3, RestartMode::Changed);
+    world.join("stranger");
+    world.nodes[3].network = Network::parse("Another Network ; 2026");
+    world.run(minutes(1));
+    world.nodes[3].spec.version = 2;
+    let snapshot = world.snapshot();
+    let plan = decide(&snapshot, &world.options);
+    let turns = plan
+        .turns
+        .get(&world.nodes[3].network.short_hash())
+        .and_then(|turns| turns.write.clone());
+    assert_eq!(
+        turns.map(|turns| turns[0].node.clone()),
+        Some(world.nodes[3].id.clone())
+    );
+}
+
+#[test]
+fn a_turn_whose_reason_goes_and_comes_back_is_not_used_beside_the_next() {
+    let mut quiet = World::new(Options {
+        cross_namespace_groups: true,
+        ..options(RestartMode::Changed)
+    });
+    quiet.two_namespaces = true;
+    quiet.join("validator-0");
+    quiet.join("validator-1");
+    quiet.run(minutes(12));
+    quiet.join("validator-2");
+    for edited in 0..30 {
+        // The operator sees everything half a second late.
+        let mut world = quiet.clone();
+        let mut seen = world.snapshot();
+        for cycle in 0..80 {
+            if cycle == edited {
+                world.happen(&Happening::EditList(Edit::Broken), alike());
+            }
+            world.now += 500;
+            world.settle();
+            let present = world.snapshot();
+            let mut late = std::mem::replace(&mut seen, present);
+            late.now = time(world.now);
+            world.operate(&late, Fault::default());
+            world.settle();
+            assert!(world.most_down <= 1, "{} down by us at once", world.most_down);
+        }
+        world.run(minutes(4));
+        assert_converged(&world);
+    }
+}
+
+/// Nobody differs from the others.
+fn alike() -> Cast {
+    Cast {
+        silent: false,
+        foreign: false,
+        second_network: SecondNetwork::No,
+    }
+}
