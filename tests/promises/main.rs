@@ -46,6 +46,7 @@ mod power_cut;
 mod public_names;
 mod rendered_config;
 mod restarts_paused;
+mod seed_from_driver;
 mod seeds_stay;
 mod spec_changes;
 mod stood_in_the_way;
