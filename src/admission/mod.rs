@@ -27,6 +27,7 @@ pub mod context;
 pub mod decide;
 mod disruption;
 pub mod field_error;
+mod key_source;
 pub mod limits;
 mod manifests;
 pub mod mutate;

@@ -10,8 +10,8 @@ use crate::labels;
 
 /// Longest name of a container (RFC 1123 label).
 const LABEL_LIMIT: usize = 63;
-/// The volume of a validator's pod that holds its seed.
-const CONFIG_VOLUME: &str = "config";
+/// The volumes of a validator's pod that hold its seed: in its config, and as a driver provides it.
+const SEED_VOLUMES: [&str; 2] = ["config", "seed"];
 
 /// Judges the sidecars of a node.
 pub(super) fn check(spec: &Value, verdict: &mut Verdict) {
@@ -148,10 +148,11 @@ fn warn_of(sidecar: &Value, field: &str, verdict: &mut Verdict) {
             "{field}.readinessProbe: while it fails, the pod is not Ready, and its validator counts as one that does not vote"
         ));
     }
-    let mounts = sidecar["volumeMounts"].as_array();
-    if mounts.into_iter().flatten().any(|mount| mount["name"] == CONFIG_VOLUME) {
+    let mounts = sidecar["volumeMounts"].as_array().into_iter().flatten();
+    let names = mounts.filter_map(|mount| mount["name"].as_str());
+    for name in names.filter(|name| SEED_VOLUMES.contains(name)) {
         verdict.warn(format!(
-            "{field}.volumeMounts: volume {CONFIG_VOLUME:?} holds the validator's seed: mount another"
+            "{field}.volumeMounts: volume {name:?} holds the validator's seed: mount another"
         ));
     }
 }

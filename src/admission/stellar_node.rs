@@ -9,7 +9,7 @@ use super::context::Context;
 use super::field_error::FieldError;
 use super::quantity::Quantity;
 use super::validate::Verdict;
-use super::{api_server, plumbing, port, sidecars, storage};
+use super::{api_server, key_source, plumbing, port, sidecars, storage};
 use crate::core_config;
 use crate::crd::{Network, StellarNode, ValidatorConfig};
 use crate::labels;
@@ -218,7 +218,7 @@ fn check_validator(node: &Value, context: &dyn Context, verdict: &mut Verdict) {
     } else if !is_subdomain(seed) {
         verdict.error(FieldError::invalid(field("seedSecretRef"), not_a_name(seed, "Secret")));
     }
-    check_key_source(config, verdict);
+    key_source::check(config, verdict);
     check_known_peers_ref(node, verdict);
     check_peer_group(node, verdict);
     if config["enableHistoryArchive"] == true && config["historyArchiveUrls"].as_array().is_none_or(Vec::is_empty) {
@@ -229,26 +229,6 @@ fn check_validator(node: &Value, context: &dyn Context, verdict: &mut Verdict) {
     }
     check_neighbours(node, seed, context, verdict);
     check_core_settings(node, verdict);
-}
-
-/// With keySource KMS the seed is read from a file: without its path the pod has no seed.
-fn check_key_source(config: &Value, verdict: &mut Verdict) {
-    if config["keySource"] != "KMS" {
-        return;
-    }
-    let field = "spec.validatorConfig.kmsConfig.seedPath";
-    let example = "for example /mnt/secrets/seed";
-    match config["kmsConfig"]["seedPath"].as_str().filter(|path| !path.is_empty()) {
-        None => verdict.error(FieldError::required(
-            field,
-            format!("absent: with keySource KMS write the path of the file that holds the seed, {example}"),
-        )),
-        Some(path) if !path.starts_with('/') => verdict.error(FieldError::invalid(
-            field,
-            format!("{path:?} is no absolute path: write one from / on, {example}"),
-        )),
-        Some(_) => {}
-    }
 }
 
 fn check_known_peers_ref(node: &Value, verdict: &mut Verdict) {

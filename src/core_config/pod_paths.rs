@@ -3,6 +3,8 @@
 //! The controller mounts by these names and `render-config` is started with them: one place, so that the two cannot drift
 //! apart. The program itself reads no path from here; every path comes to it as an argument.
 
+use std::path::Path;
+
 use crate::crd::PeersAs;
 use crate::labels;
 use crate::peers::NodeId;
@@ -37,12 +39,37 @@ pub const NEW_DB_BEGUN: &str = "/data/.database-begun";
 pub const VOTING_PATH: &str = crate::health::VOTING_PATH;
 /// Where Kubernetes reads a container's termination message by default.
 pub const REPORT_FILE: &str = "/dev/termination-log";
+/// What is mounted beside the seed's file in the container that reads it.
+const MOUNTED: [&str; 3] = [BASE_DIR, PEERS_DIR, CONFIG_DIR];
 /// Env in which `render-config` gets the seed, from the pod's own Secret reference.
 pub const SEED_ENV: &str = "STELLAR_CORE_SEED";
 /// Env in which `render-config` gets stellar-core's `DATABASE`, where that is not the one on the volume.
 pub const DATABASE_ENV: &str = "STELLAR_CORE_DATABASE";
 /// Env in which `render-config` gets the pod's own IP (`status.podIP`), so that it never lists itself.
 pub const POD_IP_ENV: &str = "POD_IP";
+
+/// The directory of the seed's file, where a volume is mounted; or why none can be.
+///
+/// # Errors
+/// In words that say what to write instead.
+pub fn seed_dir(file: &str) -> Result<&str, String> {
+    let dir = file.rsplit_once('/').map_or("", |(dir, _)| dir);
+    let plain = |part: &str| !matches!(part, "" | "." | "..");
+    let whole = file.strip_prefix('/').is_some_and(|path| path.split('/').all(plain));
+    if !whole || dir.is_empty() || file.contains(':') {
+        return Err(format!(
+            "{file:?} is not the path of a file in a directory of its own: write one without :, . and .., for example \
+             /mnt/secrets/seed"
+        ));
+    }
+    let within = |outer: &str, inner: &str| Path::new(inner).starts_with(outer);
+    match MOUNTED.iter().find(|other| within(other, dir) || within(dir, other)) {
+        Some(other) => Err(format!(
+            "{dir} cannot hold it, for the operator mounts {other}: write another path, for example /mnt/secrets/seed"
+        )),
+        None => Ok(dir),
+    }
+}
 
 /// The arguments with which a pod of this validator starts the binary to write its config.
 ///
@@ -100,6 +127,27 @@ mod tests {
         assert_eq!(DATABASE, format!("sqlite3://{DATABASE_FILE}"));
         for file in [BUCKET_DIR, DATABASE_FILE, NEW_DB_MARKER, NEW_DB_BEGUN] {
             assert!(file.starts_with(DATA_DIR), "{file}");
+        }
+    }
+
+    #[test]
+    fn the_seed_has_a_directory_of_its_own() {
+        assert_eq!(seed_dir("/mnt/secrets/seed"), Ok("/mnt/secrets"));
+        assert_eq!(seed_dir("/etc/stellar-seed/seed"), Ok("/etc/stellar-seed"));
+        for (file, words) in [
+            ("seed", "path of a file"),
+            ("/seed", "path of a file"),
+            ("/mnt/secrets/", "path of a file"),
+            ("/mnt/../config/seed", "path of a file"),
+            ("/mnt//seed", "path of a file"),
+            ("/mnt:ro/seed", "path of a file"),
+            ("/config/seed", "mounts /config"),
+            ("/config/more/seed", "mounts /config"),
+            ("/etc/stellar/seed", "mounts /etc/stellar/base"),
+            ("/etc/seed", "mounts /etc/stellar/base"),
+        ] {
+            let problem = seed_dir(file).unwrap_err();
+            assert!(problem.contains(words), "{file}: {problem}");
         }
     }
 

@@ -3,7 +3,7 @@
 //! The doc comments are what `kubectl explain` prints. Defaults that depend on other fields live with the code that
 //! uses them, not here.
 
-use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::api::core::v1::{CSIVolumeSource, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
@@ -272,6 +272,9 @@ pub enum KeySource {
 pub struct KmsConfig {
     /// Path of the file that holds the seed, inside the pod.
     pub seed_path: String,
+    /// The CSI driver that provides the file, as an inline volume of the pod: it is mounted at the directory of seedPath, read-only, for the program that writes stellar-core's config and for nothing else. Without it an agent is to put the file there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csi: Option<CSIVolumeSource>,
 }
 
 /// The key of a ConfigMap that holds the known peers.

@@ -48,6 +48,7 @@ mod power_cut;
 mod public_names;
 mod rendered_config;
 mod restarts_paused;
+mod seed_from_driver;
 mod seeds_stay;
 mod slow_writes;
 mod spec_changes;

@@ -101,7 +101,7 @@ mod tests {
                 .args(&self.command[1..])
                 .current_dir(self.directory.join("data"));
             command.env_clear().env("PATH", path).env("EXIT", exit.to_string());
-            command.status().unwrap().success()
+            command.output().unwrap().status.success()
         }
 
         fn path(&self, file: &str) -> PathBuf {

@@ -18,6 +18,7 @@ const BASE_VOLUME: &str = "base";
 const PEERS_VOLUME: &str = "peers";
 const CONFIG_VOLUME: &str = "config";
 const TMP_VOLUME: &str = "tmp";
+const SEED_VOLUME: &str = "seed";
 
 /// Builds the StatefulSet.
 pub(super) fn build(subject: &Subject<'_>) -> Value {
@@ -71,6 +72,7 @@ fn template(subject: &Subject<'_>) -> Value {
     if !keeps_data(subject.spec) {
         volumes.push(json!({ "name": DATA_VOLUME, "emptyDir": {} }));
     }
+    volumes.extend(seed_from_driver(subject).map(|seed| seed.volume));
     let mut template = json!({
         "metadata": { "labels": pod_labels(subject), "annotations": annotations },
         "spec": {
@@ -158,7 +160,29 @@ fn render_config(subject: &Subject<'_>) -> Value {
         }));
     }
     container["env"] = json!(env);
+    if let (Some(seed), Some(mounts)) = (seed_from_driver(subject), container["volumeMounts"].as_array_mut()) {
+        mounts.push(seed.mount);
+    }
     container
+}
+
+/// The volume with the seed's file, and where it is mounted.
+struct SeedVolume {
+    volume: Value,
+    mount: Value,
+}
+
+/// Where a CSI driver provides the seed's file. Without one an agent adds what it needs to the pod itself.
+fn seed_from_driver(subject: &Subject<'_>) -> Option<SeedVolume> {
+    let csi = subject.config.kms_config.as_ref()?.csi.as_ref()?;
+    let dir = pod_paths::seed_dir(seed_file(subject)?).ok()?;
+    let mut source = json!(csi);
+    // Drivers for secrets demand it.
+    source["readOnly"] = json!(csi.read_only.unwrap_or(true));
+    Some(SeedVolume {
+        volume: json!({ "name": SEED_VOLUME, "csi": source }),
+        mount: json!({ "name": SEED_VOLUME, "mountPath": dir, "readOnly": true }),
+    })
 }
 
 fn seed_file<'a>(subject: &'a Subject<'_>) -> Option<&'a str> {
@@ -272,6 +296,38 @@ mod tests {
         let labels = json!({ "app.kubernetes.io/name": "stellar-node", "app.kubernetes.io/component": "validator" });
         assert_eq!(term["labelSelector"]["matchLabels"], labels);
         assert_eq!(self::pod(&json!({ "affinity": {} }))["affinity"], json!({}));
+    }
+
+    #[test]
+    fn a_seed_from_a_driver_is_mounted_for_render_config_alone() {
+        let csi = json!({ "driver": "secrets.example.org", "volumeAttributes": { "class": "seed" },
+            "nodePublishSecretRef": { "name": "credentials" } });
+        let config = |source: &str| {
+            let kms = json!({ "seedPath": "/mnt/secrets/seed", "csi": csi });
+            json!({ "validatorConfig": { "keySource": source, "kmsConfig": kms } })
+        };
+        let with = pod(&config("KMS"));
+        let mut volume = json!({ "name": "seed", "csi": csi });
+        volume["csi"]["readOnly"] = json!(true);
+        assert!(
+            with["volumes"].as_array().unwrap().contains(&volume),
+            "{}",
+            with["volumes"]
+        );
+        let mount = json!({ "name": "seed", "mountPath": "/mnt/secrets", "readOnly": true });
+        let render = &with["initContainers"][0];
+        assert!(render["volumeMounts"].as_array().unwrap().contains(&mount), "{render}");
+        assert_eq!(with.to_string().matches("/mnt/secrets\"").count(), 1, "{with}");
+        assert!(!with.to_string().contains("STELLAR_CORE_SEED"));
+        // With an agent, or the Secret, there is none.
+        let mut agent = config("KMS");
+        agent["validatorConfig"]["kmsConfig"]
+            .as_object_mut()
+            .unwrap()
+            .remove("csi");
+        for other in [pod(&agent), pod(&config("Secret"))] {
+            assert!(!other.to_string().contains("csi"), "{other}");
+        }
     }
 
     /// A quota of cpu or memory refuses a pod with a container that does not say what it takes.

@@ -141,6 +141,21 @@ fn seeds() -> Vec<Case> {
             ),
         )
         .invalid(SEED_PATH, "no absolute path"),
+        Case::create(
+            "a driver's seed file where there is no room for its volume",
+            configured(
+                "kms-place",
+                json!({
+                    "keySource": "KMS",
+                    "kmsConfig": { "seedPath": "/config/seed", "csi": { "driver": "a", "nodePublishSecretRef": { "name": "a b" } } },
+                }),
+            ),
+        )
+        .invalid(SEED_PATH, "the operator mounts /config")
+        .invalid(
+            "spec.validatorConfig.kmsConfig.csi.nodePublishSecretRef.name",
+            "name of a Secret",
+        ),
     ]
 }
 

@@ -153,6 +153,11 @@ fn references(pod: &Pod) -> (BTreeSet<String>, BTreeSet<String>) {
     for volume in spec.volumes.iter().flatten() {
         config_maps.extend(volume.config_map.iter().map(|source| source.name.clone()));
         secrets.extend(volume.secret.iter().filter_map(|source| source.secret_name.clone()));
+        let for_driver = volume
+            .csi
+            .iter()
+            .filter_map(|source| source.node_publish_secret_ref.as_ref());
+        secrets.extend(for_driver.map(|secret| secret.name.clone()));
         for source in volume
             .projected
             .iter()

@@ -13,6 +13,8 @@ use crate::paths::Mapping;
 use crate::sources::{Data, Sources};
 
 const DEFAULT_MODE: i32 = 0o644;
+/// The one CSI driver that is here: its volumes hold what is in the Secret that it is given as its credentials.
+const DRIVER: &str = "secrets.test.stellar.org";
 
 /// Makes the directories of all volumes of the pod below `directory`, with the content of ConfigMaps and Secrets.
 ///
@@ -70,6 +72,20 @@ fn files(volume: &Volume, sources: &Sources) -> Result<Option<Vec<File>>, String
         let data = sources.secret(source.secret_name.as_deref().unwrap_or_default(), source.optional)?;
         let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
         return select(data, source.items.as_deref(), source.optional, mode).map(Some);
+    }
+    if let Some(source) = &volume.csi {
+        if source.driver != DRIVER {
+            let driver = &source.driver;
+            return Err(format!(
+                "driver name {driver} not found in the list of registered CSI drivers"
+            ));
+        }
+        let name = source
+            .node_publish_secret_ref
+            .as_ref()
+            .map(|secret| secret.name.as_str());
+        let data = sources.secret(name.unwrap_or_default(), None)?;
+        return select(data, None, None, DEFAULT_MODE).map(Some);
     }
     let Some(projected) = &volume.projected else {
         return Ok(None);
@@ -179,6 +195,15 @@ mod tests {
                 json!({ "name": "v", "secret": { "secretName": "secret", "defaultMode": 256,
                     "items": [{ "key": "b", "path": "x/y" }] } }),
                 Ok(Some(vec![file("x/y", "2", 0o400)])),
+            ),
+            (
+                json!({ "name": "v", "csi": { "driver": "secrets.test.stellar.org",
+                    "nodePublishSecretRef": { "name": "secret" } } }),
+                Ok(Some(vec![file("a", "1", 0o644), file("b", "2", 0o644)])),
+            ),
+            (
+                json!({ "name": "v", "csi": { "driver": "no" } }),
+                Err("driver name no not found in the list of registered CSI drivers".to_owned()),
             ),
             (
                 json!({ "name": "v", "configMap": { "name": "map", "items": [{ "key": "c", "path": "c" }] } }),
