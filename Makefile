@@ -1,6 +1,6 @@
 # What can be done here. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check cluster-tests oldest fuzz soak scale generate up down
+.PHONY: help demo test check instructions cluster-tests oldest fuzz soak scale generate up down
 
 # Everything is built before a cluster is there, with progress.
 BUILD = cargo build --workspace
@@ -15,6 +15,7 @@ demo: ## Show the whole product on a control plane of its own (about 2 minutes, 
 test: check ## Everything that CI runs: rules, simulation, and every promise on a control plane of its own
 	cargo test --workspace --lib --bins --test https --test render_config --test image --test simulation --test fuzz
 	cargo test --doc
+	@$(MAKE) --no-print-directory instructions
 	@$(MAKE) --no-print-directory cluster-tests
 	@$(MAKE) --no-print-directory oldest
 
@@ -24,6 +25,9 @@ check: ## Format, lints, documentation, generated files
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 	@$(BUILD)
 	@tests/generated
+
+instructions: ## What a review costs in instructions, held to benches/budget
+	@cargo bench --bench instructions
 
 cluster-tests: ## The tests that need a control plane, alone
 	@cargo build --workspace --tests
