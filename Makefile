@@ -1,6 +1,6 @@
 # What can be done here. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test image sbom check cluster-tests oldest fuzz faults leaders-killed soak scale generate up down
+.PHONY: help demo test image sbom check instructions cluster-tests oldest fuzz faults leaders-killed soak scale generate up down
 
 # Everything is built before a cluster is there, with progress. Always of the whole workspace: cargo would build a part of it
 # with other features of its libraries, and so everything twice.
@@ -17,6 +17,7 @@ test: check ## Everything that CI runs: rules, simulation, and every promise on 
 	cargo test --workspace --lib --bins --test https --test render_config --test image --test documentation --test simulation --test fuzz
 	cargo test --workspace --doc
 	@$(MAKE) --no-print-directory image
+	@$(MAKE) --no-print-directory instructions
 	@$(MAKE) --no-print-directory cluster-tests
 	@$(MAKE) --no-print-directory oldest
 	@$(MAKE) --no-print-directory demo
@@ -27,6 +28,9 @@ check: ## Format, lints, documentation, generated files
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 	@$(BUILD)
 	@tests/generated
+
+instructions: ## What a review costs in instructions, held to benches/budget
+	@cargo bench --bench instructions
 
 cluster-tests: ## The tests that need a control plane, alone
 	@cargo build --workspace --tests

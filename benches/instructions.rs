@@ -1,0 +1,196 @@
+//! How many instructions one review takes from its bytes to the bytes of its answer, counted by valgrind.
+//!
+//! A count is the same on a busy machine and on an idle one, so that it can be held to a budget: `benches/budget` has what was
+//! recorded, and more than 5 % above that fails. Each path runs so many times and twice as many times; the difference leaves
+//! out all that happens once. `make instructions` checks, `cargo bench --bench instructions -- write` records anew.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod bodies;
+mod goals;
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::{env, fs, io};
+
+use anyhow::{Context as _, bail, ensure};
+use goals::{Goal, Row, grouped};
+use stellar_k8s::admission::context::NoContext;
+use stellar_k8s::admission::reviewer::{Answer, Reviewer as _};
+use stellar_k8s::admission::rules::Rules;
+
+const BUDGET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/budget");
+/// Runs of a path; the memory that an allocator keeps settles within the first few.
+const RUNS: u64 = 40;
+/// What a count may be above its budget: another compiler or C library counts a little otherwise.
+const TOLERANCE: f64 = 0.05;
+
+/// One path through the rules.
+struct Path {
+    name: &'static str,
+    body: fn() -> Vec<u8>,
+    ask: fn(&Rules, &[u8]) -> Answer,
+    /// What one review should take at most, whatever the budget says.
+    goal: Option<u64>,
+}
+
+const PATHS: [Path; 5] = [
+    Path {
+        name: "mutate-set-4k",
+        body: bodies::set_4k,
+        ask: |rules, body| rules.mutate(body),
+        goal: Some(130_000),
+    },
+    Path {
+        name: "mutate-set-40k",
+        body: bodies::set_40k,
+        ask: |rules, body| rules.mutate(body),
+        goal: None,
+    },
+    Path {
+        name: "validate-set-4k",
+        body: bodies::set_4k,
+        ask: |rules, body| rules.validate(body),
+        goal: None,
+    },
+    Path {
+        name: "mutate-node",
+        body: || bodies::captured("node-create"),
+        ask: |rules, body| rules.mutate(body),
+        goal: None,
+    },
+    Path {
+        name: "validate-node",
+        body: || bodies::captured("node-create"),
+        ask: |rules, body| rules.validate(body),
+        goal: None,
+    },
+];
+
+fn main() -> ExitCode {
+    // cargo adds --bench.
+    let arguments: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments[..] {
+        [] => check(),
+        ["write"] => write(),
+        ["run", name, times] => run(name, times),
+        _ => Err(anyhow::anyhow!("usage: instructions [write | run PATH TIMES]")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("instructions: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What is counted.
+fn run(name: &str, times: &str) -> anyhow::Result<()> {
+    let path = PATHS.iter().find(|path| path.name == name).context("no such path")?;
+    let rules = Rules::new(Arc::new(NoContext));
+    let body = (path.body)();
+    for _ in 0..times.parse()? {
+        let answer = (path.ask)(&rules, black_box(&body));
+        ensure!(answer.facts.allowed == Some(true), "{name} is not allowed");
+        black_box(answer);
+    }
+    Ok(())
+}
+
+/// Instructions of one review.
+fn count(path: &Path) -> anyhow::Result<u64> {
+    let [once, twice] = [RUNS, 2 * RUNS].map(|times| collected(path.name, times));
+    Ok((twice? - once?) / RUNS)
+}
+
+/// Instructions of a whole process.
+fn collected(name: &str, times: u64) -> anyhow::Result<u64> {
+    let mut command = Command::new("valgrind");
+    // Without the caller's environment, which moves the stack.
+    command
+        .env_clear()
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(env::current_exe()?)
+        .args(["run", name, &times.to_string()]);
+    if let Some(path) = env::var_os("PATH") {
+        command.env("PATH", path);
+    }
+    let output = match command.output() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            bail!("valgrind counts the instructions and is not there: apt-get install valgrind")
+        }
+        output => output.context("valgrind")?,
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "valgrind failed: {said}");
+    let collected = said.lines().find_map(|line| line.split_once("Collected : "));
+    let (_, number) = collected.with_context(|| format!("valgrind counted nothing: {said}"))?;
+    Ok(number.trim().parse()?)
+}
+
+fn check() -> anyhow::Result<()> {
+    let budgets = budgets()?;
+    let mut beyond = Vec::new();
+    let mut rows = Vec::new();
+    let mut table = format!(
+        "{:16} {:>8} {:>12} {:>12} {:>8}\n",
+        "review", "bytes", "instructions", "budget", "change"
+    );
+    for path in &PATHS {
+        let counted = count(path)?;
+        let budget = *budgets
+            .get(path.name)
+            .with_context(|| format!("no budget for {}: run it with `-- write`", path.name))?;
+        let change = counted as f64 / budget as f64 - 1.0;
+        if change > TOLERANCE {
+            beyond.push(path.name);
+        }
+        rows.extend(path.goal.map(|goal| Row {
+            what: format!("instructions of one review, {}", path.name),
+            measured: grouped(counted as f64),
+            compared: grouped(goal as f64),
+            ratio: counted as f64 / goal as f64,
+            goal: Goal::AtMost(1.0),
+        }));
+        table += &format!(
+            "{:16} {:>8} {counted:>12} {budget:>12} {:>+7.1}%\n",
+            path.name,
+            (path.body)().len(),
+            change * 100.0
+        );
+    }
+    print!("{table}");
+    goals::show(&rows)?;
+    ensure!(
+        beyond.is_empty(),
+        "{} takes more than {:.0} % beyond its budget: make it cheaper, or say in the commit why not and record it anew with \
+         `cargo bench --bench instructions -- write`",
+        beyond.join(", "),
+        TOLERANCE * 100.0
+    );
+    Ok(())
+}
+
+fn write() -> anyhow::Result<()> {
+    let mut text = "# Instructions of one review, counted by benches/instructions.rs.\n".to_owned();
+    for path in &PATHS {
+        text += &format!("{} {}\n", path.name, count(path)?);
+    }
+    print!("{text}");
+    fs::write(BUDGET, text).context(BUDGET)
+}
+
+fn budgets() -> anyhow::Result<BTreeMap<String, u64>> {
+    let text = fs::read_to_string(BUDGET).context(BUDGET)?;
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let (name, number) = line.split_once(' ').with_context(|| format!("{BUDGET}: {line:?}"))?;
+            Ok((name.to_owned(), number.parse()?))
+        })
+        .collect()
+}
