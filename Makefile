@@ -30,7 +30,7 @@ check: ## Format, lints, documentation, generated files
 	@tests/generated
 
 instructions: ## What a review costs in instructions, held to benches/budget
-	@cargo bench --bench instructions
+	@cargo bench --workspace --bench instructions
 
 cluster-tests: ## The tests that need a control plane, alone
 	@cargo build --workspace --tests
@@ -71,7 +71,7 @@ soak: ## Five minutes left alone, twenty nodes at rest, power cuts with late kub
 
 scale: ## Figures with 10 and with 1,000 validators, or SCALE_VALIDATORS (about 15 minutes)
 	@cargo build --workspace
-	@cargo build --release --bins --test scale
+	@cargo build --workspace --release --bins --test scale
 	@CLUSTER_AUDIT=1 tests/cluster/with cargo test --workspace --release --test scale -- --test-threads 1 --nocapture
 
 generate: ## Write the generated files anew
