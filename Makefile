@@ -45,7 +45,7 @@ faults: ## Each fault of docs/faults.md, and what was seen (about 25 minutes)
 	@tests/tools/build >/dev/null
 	@CLUSTER_AUDIT=1 PATH=$$(tests/tools/build):$$PATH tests/cluster/with tests/faults/run
 
-histories: ## Random histories on a control plane: HISTORIES of them (3), the first with SEED (about 3 minutes each)
+histories: ## Random histories on a control plane: HISTORIES of them (3), the first with SEED (about 90 s each)
 	@cargo build --workspace --tests
 	@tests/cluster/with cargo test --test histories -- --nocapture
 
