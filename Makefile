@@ -1,6 +1,6 @@
 # What can be done here. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test image sbom check instructions cluster-tests oldest fuzz faults leaders-killed soak scale generate up down
+.PHONY: help demo test image sbom check instructions cluster-tests oldest fuzz faults histories leaders-killed soak scale generate up down
 
 # Everything is built before a cluster is there, with progress. Always of the whole workspace: cargo would build a part of it
 # with other features of its libraries, and so everything twice.
@@ -59,6 +59,10 @@ faults: ## Each fault of docs/faults.md, and what was seen (about 25 minutes)
 	@cargo build --workspace --tests
 	@tests/tools/build >/dev/null
 	@CLUSTER_AUDIT=1 PATH=$$(tests/tools/build):$$PATH tests/cluster/with tests/faults/run
+
+histories: ## Random histories on a control plane: HISTORIES of them (3), the first with SEED (about 90 s each)
+	@cargo build --workspace --tests
+	@tests/cluster/with cargo test --workspace --test histories -- --nocapture
 
 leaders-killed: ## The promises with two replicas each, of which the leader is killed at random all the time (about 10 minutes)
 	@cargo build --workspace --tests

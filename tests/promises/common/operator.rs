@@ -154,7 +154,7 @@ impl Operator {
     }
 
     /// Ends it as a crash does, where it stays.
-    pub(super) fn kill_now(&mut self) {
+    pub(crate) fn kill_now(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -81,12 +81,9 @@ impl History {
 
     /// The validators whose present pod is Ready.
     pub(crate) fn voting(&self) -> BTreeSet<String> {
-        let mut states = BTreeMap::new();
-        for seen in &self.0 {
-            states.insert(&seen.validator, seen.state);
-        }
-        let ready = states.into_iter().filter(|(_, state)| *state == State::Ready);
-        ready.map(|(validator, _)| validator.clone()).collect()
+        let last: BTreeMap<&str, bool> = self.readiness().collect();
+        let ready = last.into_iter().filter(|(_, ready)| *ready);
+        ready.map(|(validator, _)| validator.to_owned()).collect()
     }
 
     /// The most pods that were there at one moment, those included that were ending.
@@ -101,6 +98,12 @@ impl History {
             alive.len()
         });
         counts.max().unwrap_or_default()
+    }
+
+    /// Whose pod was seen, and whether it was Ready, from the first.
+    pub(crate) fn readiness(&self) -> impl Iterator<Item = (&str, bool)> {
+        let seen = self.0.iter();
+        seen.map(|seen| (seen.validator.as_str(), seen.state == State::Ready))
     }
 
     /// The most validators that were down at one moment, leaving out those that were meant to go down. Down is who voted
