@@ -22,6 +22,7 @@
 //! | [`kubeconfig`] | which API server a person means |
 //! | [`metrics`] | what is counted, for Prometheus |
 //! | [`leader`] | which replica does the leader's work |
+//! | [`spelling`] | which word was meant |
 //! | [`labels`] | every label, annotation and object name |
 //!
 //! Everything that decides is a pure function of what the API server holds: *observe* (reflector caches) → *decide*
@@ -44,5 +45,6 @@ pub mod operator;
 pub mod peers;
 pub mod peers_command;
 pub mod probes;
+pub mod spelling;
 pub mod telemetry;
 pub mod tls;

@@ -173,6 +173,10 @@ fn check_captive_core(spec: &Value, block: &str, verdict: &mut Verdict) {
             for problem in core_config::check_captive_core(text, &network) {
                 verdict.error(FieldError::invalid(field("captiveCoreConfig"), problem));
             }
+            // Which stellar-core is in the image, its tag does not tell.
+            for warning in core_config::new_keys(text) {
+                verdict.warn(format!("{}: {warning}", field("captiveCoreConfig")));
+            }
         }
         None if ingests(spec) && !network.is_testnet() => verdict.warn(format!(
             "{}: absent, and {} has no default, so this node will not start: write whom its captive core trusts",

@@ -10,7 +10,7 @@ use super::field_error::FieldError;
 use super::quantity::Quantity;
 use super::validate::Verdict;
 use super::{api_server, key_source, plumbing, port, sidecars, storage};
-use crate::core_config;
+use crate::core_config::{self, Keys};
 use crate::crd::{Network, StellarNode, ValidatorConfig};
 use crate::labels;
 
@@ -75,7 +75,7 @@ fn check_downgrade(spec: &Value, before: &Value, verdict: &mut Verdict) {
         return;
     };
     if spec["nodeType"] == "Validator"
-        && let (Some(now), Some(then)) = (release(new), release(was))
+        && let (Some(now), Some(then)) = (core_config::release(new), core_config::release(was))
         && now < then
     {
         verdict.warn(format!(
@@ -83,12 +83,6 @@ fn check_downgrade(spec: &Value, before: &Value, verdict: &mut Verdict) {
              one has upgraded: go on only if {was} has never run, or with a new volume"
         ));
     }
-}
-
-/// The numbers that an image tag such as `26.0.1-3109.e78c97ed0.jammy` or `v26.0.1` begins with.
-fn release(tag: &str) -> Option<Vec<u32>> {
-    let numbers = tag.strip_prefix('v').unwrap_or(tag).split('-').next()?;
-    numbers.split('.').map(|number| number.parse().ok()).collect()
 }
 
 fn check_name(node: &Value, verdict: &mut Verdict) {
@@ -349,8 +343,14 @@ fn check_core_settings(node: &Value, verdict: &mut Verdict) {
     }
     match serde_json::from_value::<ValidatorConfig>(config) {
         Ok(config) => {
-            for problem in core_config::check_validator(&config) {
+            let keys = Keys::of(spec["version"].as_str().unwrap_or_default());
+            for problem in core_config::check_validator(&config, keys) {
                 verdict.error(FieldError::invalid(problem.field, problem.message));
+            }
+            if let (Keys::PerhapsMore, Some(text)) = (keys, &config.core_config) {
+                for warning in core_config::new_keys(text) {
+                    verdict.warn(format!("spec.validatorConfig.coreConfig: {warning}"));
+                }
             }
             for warning in core_config::quorum_warnings(&config) {
                 verdict.warn(format!("spec.validatorConfig.quorumSet: {warning}"));

@@ -9,6 +9,7 @@ use super::field_error::FieldError;
 use super::stateful_set::ValidatorSet;
 use super::{stellar_node, workload};
 use crate::labels;
+use crate::spelling::distance;
 
 /// What is wrong with an object, and what is unwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -138,19 +139,4 @@ fn check_annotations(object: &Value, verdict: &mut Verdict) {
             "metadata.annotations: {name} means nothing to the operator; {advice}"
         ));
     }
-}
-
-/// Letters to insert, delete or change to make one word of another (Levenshtein).
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut next = vec![i + 1];
-        for (j, (b, above)) in to.iter().zip(row.windows(2)).enumerate() {
-            let left = next.get(j).copied().unwrap_or(usize::MAX - 1);
-            next.push((above[0] + usize::from(a != *b)).min(above[1] + 1).min(left + 1));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }

@@ -5,7 +5,7 @@
 use toml::{Table, Value};
 
 use super::check::{check_document, check_validator, set_postgres};
-use super::{ConfigError, document, pod_paths};
+use super::{ConfigError, Keys, document, pod_paths};
 use crate::crd::{Network, NodeType, StellarNodeSpec, ValidatorConfig};
 use crate::labels;
 
@@ -49,7 +49,7 @@ pub fn base_config(spec: &StellarNodeSpec) -> Result<String, ConfigError> {
     let (Some(config), NodeType::Validator) = (&spec.validator_config, spec.node_type) else {
         return Err(ConfigError::NoValidator);
     };
-    let problems = check_validator(config);
+    let problems = check_validator(config, Keys::of(&spec.version));
     if !problems.is_empty() {
         let messages = problems
             .into_iter()
@@ -79,7 +79,7 @@ pub fn base_config(spec: &StellarNodeSpec) -> Result<String, ConfigError> {
     if config.database.is_some() {
         set_postgres(&mut whole);
     }
-    problems.extend(check_document(&whole, None));
+    problems.extend(check_document(&whole, None, Keys::of(&spec.version)));
     if problems.is_empty() {
         Ok(document::write(&base))
     } else {

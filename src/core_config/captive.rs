@@ -5,7 +5,7 @@
 
 use toml::Value;
 
-use super::{ConfigError, base, document, keys};
+use super::{ConfigError, Keys, base, document, keys};
 use crate::crd::Network;
 use crate::labels;
 
@@ -75,7 +75,7 @@ pub fn check_captive_core(text: &str, network: &Network) -> Vec<String> {
                     network.display_name()
                 ));
             }
-            _ => problems.extend(keys::problems(key, value)),
+            _ => problems.extend(keys::problems(key, value, Keys::PerhapsMore)),
         }
     }
     if !table.contains_key("QUORUM_SET") && !table.contains_key("VALIDATORS") {

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 
 use super::consensus::{Consensus, examine};
 use super::render::peers_key;
-use super::{address, base, document, keys};
+use super::{Keys, address, base, document, keys};
 use crate::crd::ValidatorConfig;
 use crate::labels;
 
@@ -19,7 +19,7 @@ pub struct Problem {
 }
 
 /// Everything that stellar-core would refuse about a validator's settings: the fields together, as one config.
-pub fn check_validator(config: &ValidatorConfig) -> Vec<Problem> {
+pub fn check_validator(config: &ValidatorConfig, keys: Keys) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut add = |field, messages: Vec<String>| {
         problems.extend(messages.into_iter().map(|message| Problem { field, message }));
@@ -37,7 +37,7 @@ pub fn check_validator(config: &ValidatorConfig) -> Vec<Problem> {
         .collect();
     add("spec.validatorConfig.historyArchiveUrls", urls);
     if let Some(text) = &config.core_config {
-        let mut messages = core_config_problems(text, config.database.is_some());
+        let mut messages = core_config_problems(text, keys, config.database.is_some());
         let key = peers_key(config.peers_as());
         // KNOWN_PEERS is the operator's in any case.
         if key != labels::KNOWN_PEERS && core_table(config).contains_key(key) {
@@ -115,10 +115,10 @@ pub fn failures_tolerated(config: &ValidatorConfig) -> Option<usize> {
 /// What stellar-core would refuse about the text of `coreConfig`, and the keys in it that the operator owns, where the
 /// database is the one on the volume; [`check_validator`] also knows of another.
 pub fn check_core_config(toml: &str) -> Vec<String> {
-    core_config_problems(toml, false)
+    core_config_problems(toml, Keys::Listed, false)
 }
 
-fn core_config_problems(toml: &str, has_database: bool) -> Vec<String> {
+fn core_config_problems(toml: &str, known: Keys, has_database: bool) -> Vec<String> {
     let mut table = match document::parse("coreConfig", toml) {
         Ok(table) => table,
         Err(error) => return vec![error.to_string()],
@@ -127,7 +127,7 @@ fn core_config_problems(toml: &str, has_database: bool) -> Vec<String> {
     for (key, value) in &table {
         match keys::owner(key) {
             Some(place) => problems.push(format!("{key} belongs to the operator: {place}")),
-            None => problems.extend(keys::problems(key, value)),
+            None => problems.extend(keys::problems(key, value, known)),
         }
     }
     if has_database {
@@ -137,16 +137,31 @@ fn core_config_problems(toml: &str, has_database: bool) -> Vec<String> {
     problems
 }
 
+/// What is to be said of the keys of a text, `coreConfig` or `captiveCoreConfig`, that only a newer stellar-core than the one
+/// whose keys are listed may know.
+pub fn new_keys(toml: &str) -> Vec<String> {
+    let table = document::parse("the text", toml).unwrap_or_default();
+    let new = table.keys().filter(|key| keys::may_be_new(key));
+    let told = new.map(|key| {
+        format!(
+            "{key} is no key of a stellar-core of protocol {}, and a newer one may know it: look it up, for with one that it \
+             does not know it does not start",
+            keys::PROTOCOL
+        )
+    });
+    told.collect()
+}
+
 /// Lets a config speak of the database whose connection string only the pod may read, so that rules can be asked.
 pub(super) fn set_postgres(table: &mut Table) {
     table.insert("DATABASE".to_owned(), Value::String("postgresql://".to_owned()));
 }
 
 /// Everything that stellar-core would refuse about a whole config; `own` is the validator's public key, where known.
-pub(super) fn check_document(table: &Table, own: Option<&str>) -> Vec<String> {
+pub(super) fn check_document(table: &Table, own: Option<&str>, known: Keys) -> Vec<String> {
     let mut problems: Vec<String> = table
         .iter()
-        .flat_map(|(key, value)| keys::problems(key, value))
+        .flat_map(|(key, value)| keys::problems(key, value, known))
         .collect();
     problems.extend(together(table));
     problems.extend(examine(table, own).problems);
@@ -157,7 +172,7 @@ fn quorum_problems(mut quorum: Table, core: &Table, home_domain: Option<&str>) -
     let mut problems = Vec::new();
     for (key, value) in &quorum {
         if keys::OF_QUORUM.contains(&key.as_str()) {
-            problems.extend(keys::problems(key, value));
+            problems.extend(keys::problems(key, value, Keys::Listed));
         } else {
             problems.push(format!(
                 "{key} does not belong in quorumSet, which takes {}",
@@ -324,7 +339,7 @@ mod tests {
                 "quorumSet": format!("[QUORUM_SET]\nTHRESHOLD_PERCENT=100\nVALIDATORS=[{validators}]"),
             }))
             .unwrap();
-            assert_eq!(check_validator(&config), [], "{validators}");
+            assert_eq!(check_validator(&config, Keys::Listed), [], "{validators}");
             trusts_only_itself(&config)
         };
         assert!(trusts("\"$self\""));

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::render::{Database, Sources, render};
-use super::{Seed, address, foreign, network_of, pod_paths};
+use super::{Keys, Seed, address, foreign, network_of, pod_paths};
 use crate::crd::PeersAs;
 use crate::peers::{NodeId, PeerList, Report};
 
@@ -41,6 +41,9 @@ pub struct RenderConfig {
     /// As what stellar-core is told its peers: Known or Preferred.
     #[arg(long, env = "PEERS_AS", value_parser = parse_peers_as, default_value = "Known")]
     peers_as: PeersAs,
+    /// The version of the stellar-core that reads the file: a newer one may know keys that this program does not.
+    #[arg(long, env = "CORE_VERSION")]
+    core_version: Option<String>,
     /// The file to write, mode 0600.
     #[arg(long, env = "CONFIG_FILE")]
     out: PathBuf,
@@ -92,6 +95,7 @@ impl RenderConfig {
             pod_ip,
             peers_as: self.peers_as,
             database: database.as_deref().map_or(Database::OnVolume, Database::Given),
+            keys: self.core_version.as_deref().map_or(Keys::Listed, Keys::of),
         };
         let config = render(&sources, &seed).with_context(|| format!("no config for {}", self.node))?;
         write_private(&self.out, &config).with_context(|| format!("{} cannot be written", self.out.display()))?;

@@ -5,7 +5,11 @@
 
 use toml::Value;
 
-use super::address;
+use super::{Keys, address};
+use crate::spelling::distance;
+
+/// The protocol of the stellar-core that these keys are of.
+pub(super) const PROTOCOL: u32 = 24;
 
 /// What stellar-core reads a key as.
 #[derive(Clone, Copy, Debug)]
@@ -222,10 +226,19 @@ fn kind(key: &str) -> Option<Kind> {
     KEYS.iter().find(|(name, _)| *name == key).map(|(_, kind)| *kind)
 }
 
+/// Whether a key that is not listed may be one of a newer stellar-core: it reads like one, and like none that is listed.
+pub(super) fn may_be_new(key: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    kind(key).is_none() && key.bytes().all(plain) && !KEYS.iter().any(|(name, _)| looks_like(name, key))
+}
+
 /// What is wrong with a top-level key and its value, by name and type; what keys mean together is not looked at here.
-pub(super) fn problems(key: &str, value: &Value) -> Vec<String> {
+pub(super) fn problems(key: &str, value: &Value, keys: Keys) -> Vec<String> {
     let Some(kind) = kind(key) else {
-        return vec![unknown(key)];
+        return match keys {
+            Keys::PerhapsMore if may_be_new(key) => Vec::new(),
+            Keys::PerhapsMore | Keys::Listed => vec![unknown(key)],
+        };
     };
     let wrong = |wanted: String| vec![format!("{key} is {}: write {wanted}", found(value))];
     match (kind, value) {
@@ -272,15 +285,17 @@ fn unknown(key: &str) -> String {
     }
 }
 
-/// Equal but for case and separators.
+/// Equal but for case and separators, or but for two letters; digits count keys of one family, as in `_V2`.
 fn looks_like(name: &str, key: &str) -> bool {
-    let letters = |text: &str| -> String {
+    let plain = |text: &str| -> String {
         text.chars()
             .filter(char::is_ascii_alphanumeric)
             .map(|c| c.to_ascii_uppercase())
             .collect()
     };
-    letters(name) == letters(key)
+    let (name, key) = (plain(name), plain(key));
+    let family = |text: &str| text.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+    name == key || (family(&name) != family(&key) && distance(&name, &key) <= 2)
 }
 
 /// A value as a message names it: scalars as they are, strings not at all (one may be a password).
@@ -313,14 +328,31 @@ mod tests {
         let good = "TARGET_PEER_CONNECTIONS=8\nMAX_ADDITIONAL_PEER_CONNECTIONS=-1\nFLOOD_OP_RATE_PER_LEDGER=1\n\
                     COMMANDS=['ll?level=info']\nLOG_COLOR=true\nPREFERRED_PEERS=['a:1']\nAPPLY_LOAD_NUM_LEDGERS=1";
         for (key, value) in &good.parse::<toml::Table>().unwrap() {
-            assert_eq!(problems(key, value), Vec::<String>::new());
+            assert_eq!(problems(key, value, Keys::Listed), Vec::<String>::new());
         }
         let bad = "TARGET_PEER_CONNECTIONS=0\nMAX_PENDING_CONNECTIONS=65536\nFLOOD_OP_RATE_PER_LEDGER=0.0\n\
                    FLOOD_ARB_TX_DAMPING_FACTOR=1.1\nCOMMANDS='ll'\nLOG_COLOR='true'\nPREFERRED_PEERS=['::1']\n\
                    WORKER_THREADS=1\nlog_color=true\nNOT_A_KEY=1\nINVARIANT_CHECKS=[1]";
         for (key, value) in &bad.parse::<toml::Table>().unwrap() {
-            assert_eq!(problems(key, value).len(), 1, "{key}");
+            assert_eq!(problems(key, value, Keys::Listed).len(), 1, "{key}");
         }
-        assert!(problems("log_color", &Value::Boolean(true))[0].contains("LOG_COLOR"));
+        let of = |key: &str, keys| problems(key, &Value::Boolean(true), keys);
+        assert!(of("log_color", Keys::Listed)[0].contains("LOG_COLOR"));
+        // A newer one may know a key that is not listed, and none of these.
+        assert_eq!(of("NOT_A_KEY", Keys::PerhapsMore), Vec::<String>::new());
+        assert_eq!(
+            of("EMIT_LEDGER_CLOSE_META_EXT_V2", Keys::PerhapsMore),
+            Vec::<String>::new()
+        );
+        for key in [
+            "log_color",
+            "LOGCOLOR",
+            "LOG_COLOUR",
+            "PEER_PROT",
+            "not_a_key",
+            "NOT A KEY",
+        ] {
+            assert_eq!(of(key, Keys::PerhapsMore).len(), 1, "{key}");
+        }
     }
 }

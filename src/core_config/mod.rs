@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `document` | TOML in and out: what was read, written again so that keys come before tables |
 //! | `keys` | the keys that stellar-core knows, their types, and those that the operator owns |
+//! | `version` | which of them a version may know |
 //! | `address` | how stellar-core reads the address of a peer |
 //! | `quorum` | quorum sets: thresholds, what they tolerate, how one is generated from a list of validators |
 //! | `tolerance` | how many failures a validator's quorum set stands |
@@ -40,11 +41,12 @@ mod rules;
 mod seed;
 mod show;
 mod tolerance;
+mod version;
 
 pub use base::base_config;
 pub use captive::{archive_problem, captive_core_config, check_captive_core, history_archives};
 pub use check::{
-    Problem, check_core_config, check_quorum_set, check_validator, failures_tolerated, quorum_warnings,
+    Problem, check_core_config, check_quorum_set, check_validator, failures_tolerated, new_keys, quorum_warnings,
     trusts_only_itself,
 };
 pub use command::RenderConfig;
@@ -52,6 +54,7 @@ pub use render::{Database, Sources, preview, render};
 pub use seed::Seed;
 pub use show::{ShowConfig, ShowError};
 pub use tolerance::Tolerance;
+pub use version::{Keys, release};
 
 pub use address::problem as address_problem;
 

@@ -73,8 +73,9 @@ pub fn seed_dir(file: &str) -> Result<&str, String> {
 
 /// The arguments with which a pod of this validator starts the binary to write its config.
 ///
-/// `seed_file` is where the seed lies when it is not in the env [`SEED_ENV`] (`keySource: KMS`).
-pub fn render_config_args(node: &NodeId, seed_file: Option<&str>, peers_as: PeersAs) -> Vec<String> {
+/// `seed_file` is where the seed lies when it is not in the env [`SEED_ENV`] (`keySource: KMS`); `version` is that of its
+/// stellar-core.
+pub fn render_config_args(node: &NodeId, seed_file: Option<&str>, peers_as: PeersAs, version: &str) -> Vec<String> {
     let node = node.to_string();
     let mut args = vec!["render-config"];
     args.extend(["--node", &node]);
@@ -88,6 +89,7 @@ pub fn render_config_args(node: &NodeId, seed_file: Option<&str>, peers_as: Peer
     if peers_as == PeersAs::Preferred {
         args.extend(["--peers-as", "Preferred"]);
     }
+    args.extend(["--core-version", version]);
     args.extend(["--out", CONFIG_FILE]);
     args.extend(["--report", REPORT_FILE]);
     args.into_iter().map(str::to_owned).collect()
@@ -156,9 +158,9 @@ mod tests {
         use clap::Parser as _;
         let node = NodeId::new("stellar", "validator-1");
         for args in [
-            render_config_args(&node, None, PeersAs::Known),
-            render_config_args(&node, None, PeersAs::Preferred),
-            render_config_args(&node, Some("/seed/file"), PeersAs::Known),
+            render_config_args(&node, None, PeersAs::Known, "26.0.1"),
+            render_config_args(&node, None, PeersAs::Preferred, "26.0.1"),
+            render_config_args(&node, Some("/seed/file"), PeersAs::Known, "26.0.1"),
             health_args(false),
             health_args(true),
         ] {

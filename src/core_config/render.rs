@@ -11,7 +11,7 @@ use toml::{Table, Value};
 use super::address::{self, normal_form};
 use super::check::{check_document, set_postgres};
 use super::consensus::{drop_own_entry, mentions};
-use super::{ConfigError, Seed, document};
+use super::{ConfigError, Keys, Seed, document};
 use crate::crd::PeersAs;
 use crate::labels;
 use crate::peers::{NodeId, PeerList};
@@ -55,6 +55,8 @@ pub struct Sources<'a> {
     pub peers_as: PeersAs,
     /// Its database.
     pub database: Database<'a>,
+    /// The keys that its stellar-core knows.
+    pub keys: Keys,
 }
 
 /// The finished config of a validator.
@@ -73,7 +75,7 @@ pub fn render(sources: &Sources<'_>, seed: &Seed) -> Result<String, ConfigError>
         "NODE_SEED".to_owned(),
         Value::String(format!("{}{alias}", seed.expose())),
     );
-    checked(&config, Some(own))?;
+    checked(&config, Some(own), sources.keys)?;
     Ok(document::write(&config))
 }
 
@@ -88,7 +90,7 @@ pub fn preview(sources: &Sources<'_>, public_key: Option<&str>) -> Result<String
     if withheld {
         set_postgres(&mut config);
     }
-    checked(&config, public_key)?;
+    checked(&config, public_key, sources.keys)?;
     if withheld {
         config.remove("DATABASE");
     }
@@ -135,8 +137,8 @@ fn compose(sources: &Sources<'_>, own: Option<&str>) -> Result<Table, ConfigErro
     Ok(config)
 }
 
-fn checked(config: &Table, own: Option<&str>) -> Result<(), ConfigError> {
-    let problems = check_document(config, own);
+fn checked(config: &Table, own: Option<&str>, keys: Keys) -> Result<(), ConfigError> {
+    let problems = check_document(config, own, keys);
     if problems.is_empty() {
         Ok(())
     } else {

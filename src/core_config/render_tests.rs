@@ -18,6 +18,7 @@ pub(super) fn sources<'a>(base: &'a str, node: &'a NodeId) -> Sources<'a> {
         pod_ip: None,
         peers_as: PeersAs::Known,
         database: Database::OnVolume,
+        keys: Keys::Listed,
     }
 }
 

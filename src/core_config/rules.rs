@@ -190,12 +190,36 @@ fn core_config_may_hold_what_stellar_core_knows_and_the_operator_does_not_own() 
 }
 
 #[test]
+fn a_key_of_tomorrow_reaches_a_stellar_core_of_tomorrow() {
+    let with_version = |version: &str| {
+        let mut spec = with(|config| config.core_config = Some("KEY_OF_TOMORROW=1".to_owned()));
+        spec.version = version.to_owned();
+        spec
+    };
+    let refused = base_config(&with_version("24.0.0")).unwrap_err().to_string();
+    assert!(refused.contains("knows no key \"KEY_OF_TOMORROW\""), "{refused}");
+    let base = base_config(&with_version("27.0.0")).unwrap();
+    let me = me();
+    let on = |version| Sources {
+        keys: Keys::of(version),
+        ..sources(&base, &me)
+    };
+    let file = render(&on("27.0.0"), &seed(1)).unwrap();
+    assert!(file.contains("KEY_OF_TOMORROW=1\n"), "{file}");
+    assert!(render(&on("24.0.0"), &seed(1)).is_err());
+    assert_eq!(new_keys("KEY_OF_TOMORROW=1\nLOG_COLOR=true\nlog_color=1").len(), 1);
+}
+
+#[test]
 fn what_sqlite_cannot_do_another_database_can() {
     let spec = with(|config| {
         config.core_config = Some("EXPERIMENTAL_PARALLEL_LEDGER_APPLY=true".to_owned());
         config.database = serde_json::from_value(json!({ "secretKeyRef": { "name": "db", "key": "url" } })).unwrap();
     });
-    assert_eq!(check_validator(spec.validator_config.as_ref().unwrap()), []);
+    assert_eq!(
+        check_validator(spec.validator_config.as_ref().unwrap(), Keys::Listed),
+        []
+    );
     let base = base_config(&spec).unwrap();
     let me = me();
     let on = |database| Sources {

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use stellar_strkey::ed25519::PublicKey;
 
 use super::render::{Database, Sources, preview};
-use super::{ConfigError, base_config, foreign, network_of};
+use super::{ConfigError, Keys, base_config, foreign, network_of};
 use crate::api::{ApiError, deadline};
 use crate::crd::{KeySource, StellarNode, ValidatorConfig};
 use crate::kubeconfig::{Connection, ConnectionError};
@@ -119,6 +119,7 @@ impl Found {
                 .database
                 .as_ref()
                 .map_or(Database::OnVolume, |_| Database::Withheld),
+            keys: Keys::of(&self.node.spec.version),
         };
         let file = preview(&sources, public_key).map_err(refused)?;
         Ok(format!("{}{file}", left_out(&self.id, config, public_key)))

@@ -134,7 +134,12 @@ fn render_config(subject: &Subject<'_>) -> Value {
         "name": labels::RENDER_CONTAINER,
         "image": subject.settings.operator_image,
         "command": ["stellar-operator"],
-        "args": pod_paths::render_config_args(&subject.node(), seed_file(subject), subject.config.peers_as()),
+        "args": pod_paths::render_config_args(
+            &subject.node(),
+            seed_file(subject),
+            subject.config.peers_as(),
+            &subject.spec.version,
+        ),
         "volumeMounts": [
             { "name": BASE_VOLUME, "mountPath": pod_paths::BASE_DIR, "readOnly": true },
             { "name": PEERS_VOLUME, "mountPath": pod_paths::PEERS_DIR, "readOnly": true },
