@@ -1,17 +1,10 @@
 //! What the image holds is enough to run the program as an unprivileged user, and no more is in it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Command, Output};
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+use crate::ROOT;
 
 /// Runs the program there as the user that the image names: root may change the root directory, others may in a user
 /// namespace of their own.
@@ -38,12 +31,17 @@ fn run(root: &Path, arguments: &[&str]) -> Output {
 fn its_content_runs_in_an_empty_root() {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path().join("root");
+    let sbom = directory.path().join("sbom.json");
+    std::fs::write(&sbom, "{}").expect("a file");
     let laid_out = Command::new(format!("{ROOT}/image/root"))
         .arg(env!("CARGO_BIN_EXE_stellar-operator"))
         .arg(&root)
+        .arg(&sbom)
         .status()
         .expect("it runs");
     assert!(laid_out.success());
+    let told = root.join("usr/share/sbom/stellar-operator.cdx.json");
+    assert_eq!(std::fs::read_to_string(told).expect("it is there"), "{}");
     for absent in ["bin/sh", "usr/bin", "usr/bin/env"] {
         assert!(!root.join(absent).exists(), "{absent} is not needed");
     }

@@ -1,0 +1,84 @@
+//! `image/build`, with builders that only write down what they are asked.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::ROOT;
+
+/// A program called `name` that answers as this script does.
+fn program(directory: &Path, name: &str, script: &str) {
+    let file = directory.join(name);
+    std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).expect("a program");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("it may be run");
+}
+
+/// Runs the script with no other builders than those in the directory.
+fn build(builders: &Path) -> Output {
+    Command::new(format!("{ROOT}/image/build"))
+        .env(
+            "PATH",
+            format!("{}:{}", builders.display(), programs(builders).display()),
+        )
+        .env("STELLAR_OPERATOR_REVISION", "abc")
+        .output()
+        .expect("it runs")
+}
+
+/// What the script needs beside a builder, and nothing else of this machine.
+fn programs(builders: &Path) -> std::path::PathBuf {
+    let directory = builders.join("others");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    for name in ["bash", "env", "dirname", "timeout", "sh", "git"] {
+        let found = std::env::var("PATH").expect("a path");
+        let mut found = found.split(':').map(|place| Path::new(place).join(name));
+        let found = found
+            .find(|file| file.is_file())
+            .unwrap_or_else(|| panic!("{name} is in PATH"));
+        let _ = std::os::unix::fs::symlink(found, directory.join(name));
+    }
+    directory
+}
+
+#[test]
+fn a_client_without_an_engine_is_no_builder() {
+    let directory = tempfile::tempdir().expect("a directory");
+    program(
+        directory.path(),
+        "docker",
+        "echo 'Cannot connect to the daemon' >&2; exit 1",
+    );
+    let output = build(directory.path());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("no builder of images runs here"), "{said}");
+}
+
+#[test]
+fn where_there_is_one_the_image_is_built_and_run() {
+    let directory = tempfile::tempdir().expect("a directory");
+    program(directory.path(), "docker", "exit 1");
+    let asked = directory.path().join("asked");
+    let script = |says: &str| {
+        format!(
+            "echo \"$@\" >>'{}'\n[ \"$1\" = run ] && echo '{says}'\nexit 0",
+            asked.display()
+        )
+    };
+    program(directory.path(), "podman", &script("stellar-operator 0.1.0 (abc)"));
+    let output = build(directory.path());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let asked_for = std::fs::read_to_string(&asked).expect("it was asked");
+    let expected = [
+        "info",
+        "build --build-arg REVISION=abc --tag stellar-operator:ci .",
+        "run --rm --read-only stellar-operator:ci --version",
+    ];
+    assert_eq!(asked_for.lines().collect::<Vec<_>>(), expected);
+
+    // One that is not what was asked for.
+    program(directory.path(), "podman", &script("stellar-operator 0.1.0"));
+    let output = build(directory.path());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("revision abc"), "{said}");
+}
