@@ -1,6 +1,6 @@
 # What can be done here. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check cluster-tests oldest fuzz faults leaders-killed soak scale generate up down
+.PHONY: help demo test image sbom check cluster-tests oldest fuzz faults leaders-killed soak scale generate up down
 
 # Everything is built before a cluster is there, with progress.
 BUILD = cargo build --workspace
@@ -13,10 +13,12 @@ demo: ## Show the whole product on a control plane of its own (about 2 minutes, 
 	@tests/cluster/with demo/run
 
 test: check ## Everything that CI runs: rules, simulation, and every promise on a control plane of its own
-	cargo test --workspace --lib --bins --test https --test render_config --test image --test simulation --test fuzz
+	cargo test --workspace --lib --bins --test https --test render_config --test image --test documentation --test simulation --test fuzz
 	cargo test --doc
+	@$(MAKE) --no-print-directory image
 	@$(MAKE) --no-print-directory cluster-tests
 	@$(MAKE) --no-print-directory oldest
+	@$(MAKE) --no-print-directory demo
 
 check: ## Format, lints, documentation, generated files
 	cargo fmt --all --check
@@ -37,6 +39,12 @@ oldest: ## The installs and the two scenarios on the oldest Kubernetes that is s
 	@tests/tools/build >/dev/null
 	@CLUSTER_KUBERNETES=1.34 PATH=$$(tests/tools/build):$$PATH tests/cluster/with sh -c 'kubectl version 2>/dev/null | grep "Server Version: v1.34" && \
 	  cargo test --test promises -- validator_joins validator_suspended only_ca_bundle && cargo test --test manifests -- --test-threads 1 accepted lifecycle'
+
+image: ## The image, with docker, podman or buildah, where one of them runs
+	@image/build
+
+sbom: ## What the program is made of, as CycloneDX: target/stellar-operator.cdx.json
+	@image/sbom target/stellar-operator.cdx.json
 
 fuzz: ## A million inputs for the webhook that nobody should send (about 5 minutes, warm)
 	STELLAR_FUZZ_INPUTS=$${STELLAR_FUZZ_INPUTS:-1000000} cargo test --release --test fuzz -- --nocapture

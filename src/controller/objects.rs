@@ -124,7 +124,8 @@ impl Objects {
         }
     }
 
-    /// Our lists, and other people's ConfigMaps of the names that validators refer to.
+    /// Our lists, and other ConfigMaps of the names that validators refer to: other people's, and those that were handed over by the
+    /// label alone, whose data is seen once we have written them.
     fn published(&self, referred: &BTreeSet<&ListId>) -> BTreeMap<ListId, PublishedList> {
         let foreign = self.foreign.iter().filter_map(|object| {
             let id = list_id(&**object)?;
@@ -138,7 +139,8 @@ impl Objects {
             .lists
             .iter()
             .filter_map(|object| Some((list_id(&**object)?, convert::published_list(object))));
-        foreign.filter(|(_, list)| !list.ours).chain(ours).collect()
+        let is_listed = |list: &PublishedList| list.ours && list.network.is_some();
+        foreign.filter(|(_, list)| !is_listed(list)).chain(ours).collect()
     }
 }
 

@@ -40,18 +40,24 @@ fn assert_accepted(manifests: &str) {
     }
 }
 
-fn with_cert_manager(test: impl FnOnce() + std::panic::UnwindSafe) {
+/// Runs a test where cert-manager's kinds exist.
+pub(crate) fn with_cert_manager(test: impl FnOnce() + std::panic::UnwindSafe) {
+    with_kinds("cert-manager.io", KINDS_OF_CERT_MANAGER, test);
+}
+
+/// Runs a test where these kinds of somebody else's exist, whatever is in them.
+pub(crate) fn with_kinds(group: &str, kinds: [(&str, &str); 2], test: impl FnOnce() + std::panic::UnwindSafe) {
     let cluster = crate::common::Cluster::connect();
-    let definitions = KINDS_OF_CERT_MANAGER.map(|(kind, plural)| {
+    let definitions = kinds.map(|(kind, plural)| {
         let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
         let version =
             json!({ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": anything } });
         json!({
             "apiVersion": "apiextensions.k8s.io/v1",
             "kind": "CustomResourceDefinition",
-            "metadata": { "name": format!("{plural}.cert-manager.io") },
+            "metadata": { "name": format!("{plural}.{group}") },
             "spec": {
-                "group": "cert-manager.io",
+                "group": group,
                 "names": { "kind": kind, "plural": plural },
                 "scope": "Namespaced",
                 "versions": [version],
@@ -59,10 +65,8 @@ fn with_cert_manager(test: impl FnOnce() + std::panic::UnwindSafe) {
         })
     });
     let definitions = json!({ "apiVersion": "v1", "kind": "List", "items": definitions }).to_string();
-    // Not applied: where cert-manager is installed nothing of it is changed.
-    cluster
-        .kubectl(&["create", "-f", "-"], &definitions)
-        .ok("the kinds of cert-manager");
+    // Not applied: where they are installed nothing of them is changed.
+    cluster.kubectl(&["create", "-f", "-"], &definitions).ok(group);
     let wait = ["wait", "--for=condition=Established", "--timeout=30s", "-f", "-"];
     cluster.kubectl(&wait, &definitions).ok("they are established");
     let result = std::panic::catch_unwind(test);

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::alone::Alone;
 use crate::common::{Output, Validators, free_port, wait_for};
 use crate::rendering::{NAMESPACE, Objects, chart, kustomize, objects};
+use crate::typed::UNINSTALL;
 
 const SOON: Duration = Duration::from_secs(60);
 const SERVICE: &str = "stellar-operator-webhook";
@@ -53,6 +54,11 @@ impl Deployed {
     pub(crate) fn of(objects: Objects) -> Self {
         let alone = Alone::new();
         alone.create_namespace();
+        Self::on(alone, objects)
+    }
+
+    /// The same where the namespace is there.
+    pub(crate) fn on(alone: Alone, objects: Objects) -> Self {
         let manifests = on_loopback(objects, free_port());
         let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
         alone.kubectl(&apply, &manifests).ok("apply");
@@ -278,17 +284,10 @@ async fn removed_and_installed_again_no_validator_notices() {
     deployed.both_know_each_other().await;
     let (pods, restarts) = (deployed.validators_pods(), deployed.restarts());
 
-    // In the order of docs/upgrade.md: first what would refuse StellarNodes while nobody answers.
-    for line in [
-        "kubectl delete validatingwebhookconfigurations,mutatingwebhookconfigurations -l app.kubernetes.io/name=stellar-operator",
-        "kubectl delete deployment/stellar-operator --cascade=foreground",
-    ] {
+    // docs/upgrade.md: first what would refuse StellarNodes while nobody answers.
+    for line in UNINSTALL {
         deployed.types(line);
     }
-    deployed
-        .alone
-        .kubectl(&["delete", "--ignore-not-found", "-f", "-"], &deployed.manifests)
-        .ok("the rest");
     deployed.types("kubectl label stellarnode/validator-1 seen=without-operator");
     deployed.types("kubectl delete pod validator-1-0");
     wait_for("Kubernetes to replace it", SOON, async || {

@@ -20,6 +20,7 @@ mod lifecycle;
 mod monitoring;
 mod one_truth;
 mod rendering;
+mod typed;
 mod values;
 mod versions;
 mod whole_cluster;

@@ -1,0 +1,127 @@
+//! Who runs the commands of the documentation.
+
+/// Commands that a test runs, by the file that has them as they stand.
+pub(crate) const RUN_BY: &[(&str, &[&str])] = &[
+    (
+        "tests/manifests/typed.rs",
+        &[
+            // Install.
+            "kubectl apply --server-side -f manifests/install.yaml",
+            "kubectl rollout status deployment/stellar-operator --namespace stellar",
+            "kubectl apply --server-side -k manifests/crd",
+            "kubectl apply --server-side -k manifests/overlays/namespace",
+            "kubectl apply --server-side -k manifests/overlays/cluster",
+            "kubectl apply --server-side -k manifests/overlays/cert-manager",
+            "kubectl get certificates --namespace stellar",
+            "kubectl apply --namespace stellar --kustomize manifests/monitoring",
+            "helm install stellar-operator manifests/chart --namespace stellar --create-namespace",
+            "helm install stellar-operator manifests/chart --namespace stellar --create-namespace --set watch.allNamespaces=true",
+            "helm install stellar-operator manifests/chart --namespace stellar --create-namespace --set 'watch.namespaces={stellar,stellar-two}'",
+            "helm upgrade stellar-operator manifests/chart --namespace stellar",
+            "helm uninstall stellar-operator --namespace stellar",
+            "kubectl label namespace stellar pod-security.kubernetes.io/enforce=restricted",
+            // The first validator, and looking at it.
+            "kubectl create secret generic validator-1-seed --namespace stellar --from-file=STELLAR_CORE_SEED=/dev/stdin",
+            "kubectl apply --namespace stellar -f manifests/samples/validator.yaml",
+            "kubectl get stellarnodes --namespace stellar",
+            "kubectl get stellarnodes --all-namespaces",
+            "kubectl get stellarnodes --all-namespaces -o yaml",
+            "kubectl get stellarnodes --namespace stellar -o yaml",
+            "stellar-operator peers --namespace stellar",
+            "stellar-operator peers --namespace stellar --dry-run",
+            "kubectl describe stellarnode validator-1 --namespace stellar",
+            "kubectl events --for stellarnode/validator-1 --namespace stellar",
+            "kubectl logs -l app.kubernetes.io/name=stellar-operator --namespace stellar",
+            "kubectl get stellarnode validator-1 --namespace stellar -o yaml",
+            "kubectl describe pod validator-1-0 --namespace stellar",
+            "kubectl get configmap stellar-peers --namespace stellar -o yaml --show-managed-fields",
+            "kubectl annotate namespace stellar stellar.org/pause-restarts=true",
+            "kubectl annotate namespace stellar stellar.org/pause-restarts-",
+            // Uninstall.
+            "kubectl delete validatingwebhookconfigurations,mutatingwebhookconfigurations -l app.kubernetes.io/name=stellar-operator",
+            "kubectl delete deployments -l app.kubernetes.io/name=stellar-operator --namespace stellar --cascade=foreground",
+            "kubectl delete services,networkpolicies,poddisruptionbudgets -l app.kubernetes.io/name=stellar-operator --namespace stellar",
+            "kubectl delete serviceaccounts,roles,rolebindings -l app.kubernetes.io/name=stellar-operator --namespace stellar",
+            "kubectl delete clusterroles,clusterrolebindings -l app.kubernetes.io/name=stellar-operator",
+            "kubectl delete validatingadmissionpolicies,validatingadmissionpolicybindings -l app.kubernetes.io/name=stellar-operator",
+            "kubectl delete secrets/stellar-operator-webhook-cert leases/stellar-operator-leader --namespace stellar --ignore-not-found",
+            "kubectl delete stellarnodes --all --namespace stellar",
+            "kubectl wait --for=delete statefulsets -l app.kubernetes.io/name=stellar-node --namespace stellar --timeout=5m",
+            "kubectl delete leases -l app.kubernetes.io/managed-by=stellar-operator --namespace stellar",
+            "kubectl delete crd stellarnodes.stellar.org",
+            "kubectl delete namespace stellar",
+            // Migration.
+            "kubectl label statefulsets -l app.kubernetes.io/name=stellar-node --namespace stellar app.kubernetes.io/managed-by=stellar-operator --overwrite",
+            "kubectl label configmap stellar-peers --namespace stellar app.kubernetes.io/managed-by=stellar-operator --overwrite",
+            "kubectl annotate stellarnode validator-2 --namespace stellar stellar.org/pause-restarts=true",
+            "kubectl annotate stellarnode validator-2 --namespace stellar stellar.org/pause-restarts-",
+        ],
+    ),
+    ("tests/documentation/certificates.rs", &["certs/make"]),
+    (
+        "Makefile",
+        &["make demo", "make cluster-tests", "make oldest", "make image"],
+    ),
+];
+
+/// Commands that no test runs, by the reason.
+pub(crate) const NOT_RUN: &[(&str, &[&str])] = &[
+    (
+        "`make test` runs it among others, and is what runs this test",
+        &["make test", "cargo test --test simulation"],
+    ),
+    (
+        "it needs a builder of images: `make test` builds the image where there is one, and tests/image runs its content",
+        &["docker build --build-arg REVISION=$(git rev-parse --short=12 HEAD) --tag stellar-operator:0.1.0 ."],
+    ),
+    (
+        "its name or files stand for others; tests run it with real ones: refused.rs, and config_command and peers_command of the promises",
+        &[
+            "stellar-operator check FILE…",
+            "stellar-operator config NODE",
+            "stellar-operator run --help",
+            "stellar-operator peers --dry-run",
+            "kubectl stellar-peers",
+        ],
+    ),
+    (
+        "its port is fixed, and may be taken here; promises::certificate_files runs it with a port of its own",
+        &[
+            "stellar-operator run --webhook-listen 127.0.0.1:9443 --webhook-url https://127.0.0.1:9443 \
+           --tls-cert-file certs/tls.crt --tls-key-file certs/tls.key --tls-ca-file certs/ca.crt",
+        ],
+    ),
+    (
+        "what runs in pods of the simulated cluster cannot be reached by an address, and no container of theirs writes a log",
+        &[
+            "kubectl get --raw /api/v1/namespaces/stellar/pods/POD:8080/proxy/readyz",
+            "kubectl logs validator-1-0 --container stellar-core --namespace stellar",
+            "helm test stellar-operator --namespace stellar",
+        ],
+    ),
+    (
+        "a part of what deployed.rs types whole",
+        &["kubectl logs -f", "kubectl rollout restart"],
+    ),
+    (
+        "it takes from five minutes to half an hour; docs/results.md says what it last showed",
+        &["make faults", "make fuzz", "make soak", "make scale", "cargo bench"],
+    ),
+    ("tests/image runs the script that it is", &["make sbom"]),
+    (
+        "it leaves a cluster behind, or ends one; `make demo` and every test use the same scripts",
+        &["make up", "make down"],
+    ),
+    (
+        "the release build takes minutes, and `make scale` and `make fuzz` make it",
+        &["cargo build --release"],
+    ),
+];
+
+/// What the README shows of a run of the demo.
+pub(crate) const DEMO: [&str; 4] = [
+    "kubectl apply -f four.yaml",
+    "kubectl get configmap stellar-peers -n stellar -o 'jsonpath={.data.KNOWN_PEERS}{\"\\n\"}'",
+    "kubectl get pods -n stellar -l app.kubernetes.io/name=stellar-node -o wide",
+    "kubectl stellar-peers -n stellar",
+];

@@ -1,0 +1,42 @@
+//! The table of the chart's values in `docs/install.md` has each of them.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::{code, read, rows, section};
+
+/// Handed to Kubernetes as they are.
+const WHOLE: [&str; 1] = ["resources"];
+
+fn keys(prefix: &str, value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() && !WHOLE.contains(&prefix) => {
+            for (name, value) in fields {
+                let key = if prefix.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{prefix}.{name}")
+                };
+                keys(&key, value, found);
+            }
+        }
+        _ => {
+            found.insert(prefix.to_owned());
+        }
+    }
+}
+
+#[test]
+fn each_value_of_the_chart_is_in_the_table() {
+    let values: Value = serde_saphyr::from_str(&read("manifests/chart/values.yaml")).expect("YAML");
+    let mut expected = BTreeSet::new();
+    keys("", &values, &mut expected);
+    let install = read("docs/install.md");
+    let told: BTreeSet<String> = rows(section(&install, "## Helm"))
+        .into_iter()
+        .skip(1)
+        .flat_map(|row| code(&row[0]))
+        .collect();
+    assert_eq!(told, expected);
+}
