@@ -1,4 +1,4 @@
-# The operator's image: the program and its libraries in an empty root, as a user without rights.
+# The operator's image: the program, its libraries and what it is made of in an empty root, as a user without rights.
 #
 #   docker build --build-arg REVISION=$(git rev-parse --short=12 HEAD) --tag stellar-operator:0.1.0 .
 #
@@ -8,7 +8,8 @@ WORKDIR /build
 COPY . .
 ARG REVISION=
 ENV STELLAR_OPERATOR_REVISION=$REVISION
-RUN cargo build --release --locked --bin stellar-operator && image/root target/release/stellar-operator /root-of-image
+RUN cargo build --release --locked --bin stellar-operator && image/sbom target/stellar-operator.cdx.json && \
+  image/root target/release/stellar-operator /root-of-image target/stellar-operator.cdx.json
 
 FROM scratch
 COPY --from=build /root-of-image /
