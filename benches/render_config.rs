@@ -4,7 +4,7 @@
 
 use divan::Bencher;
 use serde_json::json;
-use stellar_k8s::core_config::{Database, Seed, Sources, base_config, render};
+use stellar_k8s::core_config::{Database, Keys, Seed, Sources, base_config, render};
 use stellar_k8s::crd::PeersAs;
 use stellar_k8s::peers::{NodeId, PeerList, PeerRecord};
 use stellar_strkey::ed25519::{PrivateKey, PublicKey};
@@ -60,6 +60,7 @@ fn render_config(bencher: Bencher<'_, '_>, validators: usize) {
             pod_ip: None,
             peers_as: PeersAs::Known,
             database: Database::OnVolume,
+            keys: Keys::Listed,
         };
         render(&sources, &seed).unwrap()
     });

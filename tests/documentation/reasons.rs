@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use crate::{code, files, read, rows, section};
 
 /// Words in capitals beside reasons: values of statuses, what Kubernetes calls things, names of types and of what an Event did.
-const NO_REASONS: [&str; 7] = [
+const NO_REASONS: [&str; 8] = [
     "False",
     "True",
     "NewReplicaSetAvailable",
+    "Namespace",
     "StatusWriter",
     "Discovery",
     "Repair",

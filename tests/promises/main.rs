@@ -14,6 +14,7 @@ mod admission_cases;
 mod adopted;
 mod api_server_away;
 mod api_servers;
+mod at_rest;
 mod bad_ports;
 mod bad_version;
 mod certificate_files;

@@ -1,8 +1,90 @@
 //! The `stellar-core.cfg` that each validator really got holds the others and not itself.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use stellar_k8s::core_config::{Database, Keys, Seed, Sources, render};
+use stellar_k8s::crd::PeersAs;
+use stellar_k8s::peers::NodeId;
+
 use crate::common::{Options, TestEnv, Validators};
 
 const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
+
+/// What stellar-core reads in each table (`Config.cpp`: `loadQset`, `parseHomeDomains`, `parseValidators`, `processConfig`).
+const TABLES: [(&str, &[&str]); 4] = [
+    ("QUORUM_SET", &["THRESHOLD_PERCENT", "VALIDATORS"]),
+    ("HOME_DOMAINS", &["HOME_DOMAIN", "QUALITY"]),
+    (
+        "VALIDATORS",
+        &["NAME", "HOME_DOMAIN", "PUBLIC_KEY", "ADDRESS", "HISTORY", "QUALITY"],
+    ),
+    ("HISTORY", &["get", "put", "mkdir"]),
+];
+/// What a validator does not start without, or not as it should.
+const NEEDED: [&str; 8] = [
+    "NETWORK_PASSPHRASE",
+    "NODE_SEED",
+    "NODE_IS_VALIDATOR",
+    "PEER_PORT",
+    "HTTP_PORT",
+    "DATABASE",
+    "BUCKET_DIR_PATH",
+    "LOG_FILE_PATH",
+];
+
+/// Holds a file to stellar-core's rules: line by line, by a reader of the test's own, and by the rules of the program.
+fn hold_to_the_rules(file: &Path, seed: &str) {
+    let mode = fs::metadata(file).expect("it was rendered").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "only its owner reads it");
+    let text = fs::read_to_string(file).expect("it was rendered");
+    let mut table: Option<&str> = None;
+    let mut seen = BTreeSet::new();
+    let mut at_the_top = BTreeSet::new();
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        if line.starts_with('[') {
+            let name = line.trim_matches(['[', ']']).split('.').next().unwrap();
+            table = Some(name);
+            seen.clear();
+            continue;
+        }
+        let (key, _) = line.split_once('=').unwrap_or_else(|| panic!("{line} is no key"));
+        assert!(seen.insert(key), "{key} is given twice");
+        match table {
+            None => assert!(at_the_top.insert(key)),
+            Some(name) => {
+                let (_, keys) = TABLES.iter().find(|(known, _)| *known == name).expect(name);
+                assert!(keys.contains(&key), "{key} stands behind [{name}]");
+            }
+        }
+    }
+    for key in NEEDED {
+        assert!(at_the_top.contains(key), "{key} is missing");
+    }
+    // What render-config itself adds is left out, so that it can be asked again.
+    let own = |line: &&str| !line.starts_with("NODE_SEED=") && !line.starts_with("KNOWN_PEERS=");
+    let base: Vec<&str> = text.lines().filter(own).collect();
+    let base = base.join("\n");
+    let node = NodeId::new("stellar", "anybody");
+    let sources = Sources {
+        base: &base,
+        node: &node,
+        own_peers: &[],
+        list: None,
+        pod_ip: None,
+        peers_as: PeersAs::Known,
+        database: Database::OnVolume,
+        keys: Keys::Listed,
+    };
+    let again = render(&sources, &Seed::parse(seed).expect("a seed")).expect("stellar-core takes it");
+    let lines = |text: &str| -> BTreeSet<String> {
+        let lines = text.lines().filter(|line| !line.starts_with("KNOWN_PEERS="));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(lines(&again), lines(&text));
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_validator_got_the_others_and_not_itself() {
@@ -17,6 +99,7 @@ async fn each_validator_got_the_others_and_not_itself() {
         assert!(!peers.contains(&own), "{name} has its own address {own}: {peers:?}");
 
         let config = env.rendered_config(&format!("{name}-0")).expect("it was rendered");
+        hold_to_the_rules(&env.rendered_file(&format!("{name}-0")), validators.seed(number));
         assert_eq!(config["NETWORK_PASSPHRASE"].as_str(), Some(validators.passphrase()));
         assert_eq!(config["HTTP_PORT"].as_integer(), Some(11626));
         assert_eq!(config["LOG_FILE_PATH"].as_str(), Some(""));
@@ -56,6 +139,7 @@ async fn the_sample_becomes_ready_with_the_config_of_its_network() {
         config["NETWORK_PASSPHRASE"].as_str(),
         Some("Test SDF Network ; September 2015")
     );
+    hold_to_the_rules(&env.rendered_file("validator-1-0"), validators.seed(1));
     assert_eq!(config["VALIDATORS"].as_array().map(Vec::len), Some(3), "SDF's");
     assert!(validators.is_seed_of(1, config["NODE_SEED"].as_str().expect("a seed")));
     let node = env.get("stellarnode/validator-1").expect("it is there");

@@ -8,7 +8,7 @@ use stellar_k8s::controller::options::{Options, RestartMode};
 use stellar_k8s::controller::rollout::{Step, is_voting};
 use stellar_k8s::controller::snapshot::{Cause, Snapshot, Turn, Validator};
 use stellar_k8s::labels;
-use stellar_k8s::peers::{NodeId, PeerList};
+use stellar_k8s::peers::{NodeId, PeerList, View};
 
 use crate::world::{Kind, World, is_idle};
 
@@ -187,8 +187,10 @@ fn assert_group_converged(world: &World, group: &Group<'_>) {
         if restart == RestartMode::Changed {
             assert_eq!(loaded_view(validator), view, "{}", validator.id);
         }
-        // What is noted of a pod that cannot tell is true, where kubelets read at once.
-        let noted = loaded_view(validator).filter(|_| node.kind == Kind::Silent && world.late == 0);
+        // What is noted of a pod that cannot tell is true, where kubelets read at once. An empty view is noted where nothing
+        // is known.
+        let noted = loaded_view(validator).filter(|noted| node.kind == Kind::Silent && **noted != View::empty());
+        let noted = noted.filter(|_| world.late == 0);
         let loaded = node.pod.as_ref().and_then(|pod| pod.loaded.as_ref());
         assert!(
             noted.is_none_or(|noted| Some(noted) != view || loaded == view),

@@ -208,6 +208,16 @@ fn settings_of_core() -> Vec<Case> {
         )
         .invalid(QUORUM_SET, "no validator has the name \"alice\""),
         Case::create(
+            "a setting that no stellar-core of that version knows",
+            with(
+                core("core-tomorrow", "KEY_OF_TOMORROW=1\n"),
+                json!({ "spec": { "version": "24.1.0" } }),
+            ),
+        )
+        .invalid(CORE_CONFIG, "knows no key \"KEY_OF_TOMORROW\""),
+        Case::create("a setting in small letters", core("core-small", "log_color=true\n"))
+            .invalid(CORE_CONFIG, "did you mean LOG_COLOR?"),
+        Case::create(
             "a setting that the operator owns",
             core("core-owned", "KNOWN_PEERS=[\"10.0.0.1\"]\n"),
         )

@@ -43,6 +43,11 @@ fn cases() -> Vec<Case> {
         )
         .warns("this quorum set stands no failure"),
         Case::create(
+            "a setting that only a newer stellar-core may know",
+            configured("tomorrow", json!({ "coreConfig": "KEY_OF_TOMORROW=1\n" })),
+        )
+        .warns("KEY_OF_TOMORROW is no key of a stellar-core of protocol 24"),
+        Case::create(
             "a quorum set of four needs no warning",
             private("four", json!({ "quorumSet": quorum_set(4) })),
         ),

@@ -393,10 +393,14 @@ impl TestEnv {
 
     /// The `stellar-core.cfg` that a pod really got, written by its `render-config`.
     pub(crate) fn rendered_config(&self, pod: &str) -> Option<toml::Table> {
-        let directory = Cluster::kubelet_directory().join(&self.namespace).join(pod);
-        let file = directory.join("current/volumes/config/stellar-core.cfg");
-        let text = std::fs::read_to_string(file).ok()?;
+        let text = std::fs::read_to_string(self.rendered_file(pod)).ok()?;
         Some(text.parse().expect("stellar-core.cfg is TOML"))
+    }
+
+    /// Where that file is.
+    pub(crate) fn rendered_file(&self, pod: &str) -> PathBuf {
+        let directory = Cluster::kubelet_directory().join(&self.namespace).join(pod);
+        directory.join("current/volumes/config/stellar-core.cfg")
     }
 
     /// `KNOWN_PEERS` of the `stellar-core.cfg` that a validator really got; none where the file leaves it out.

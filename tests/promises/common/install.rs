@@ -1,6 +1,7 @@
 //! The shipped manifests, installed for one test: its namespace, its port, cluster-scoped names of its own.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -34,7 +35,16 @@ pub(crate) fn crd(cluster: &Cluster) {
         "crd/stellarnodes.stellar.org",
         "--timeout=30s",
     ];
-    cluster.kubectl(&established, "").ok("the CRD is established");
+    // While a new one has no conditions at all, kubectl does not wait but complains.
+    let asked = Instant::now();
+    loop {
+        let answer = cluster.kubectl(&established, "");
+        if answer.success || asked.elapsed() > Duration::from_secs(30) {
+            answer.ok("the CRD is established");
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// Creates the namespace and applies `manifests/overlays/local` in it; the rendering is made in `directory`.
