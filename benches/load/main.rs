@@ -1,0 +1,75 @@
+//! The webhook under load, beside three others in the same run: what TLS and HTTP alone cost, and what the same mutation
+//! costs as it is usually written, in Rust and in Go.
+//!
+//! Every server is a process of its own on one core, the client (oha) is on another; HTTP/1.1 over TLS on loopback, connections
+//! kept alive as API servers do. They take turns, round after round, so that a machine that has a slow minute has it for all;
+//! shown is the median. `LOAD_SECONDS` and `LOAD_ROUNDS` choose how long; nothing runs on once this program ended.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    reason = "it fails by panicking"
+)]
+
+#[path = "../bodies/mod.rs"]
+#[allow(dead_code, reason = "one of them is sent")]
+mod bodies;
+#[path = "../../tests/https/client.rs"]
+#[allow(dead_code, reason = "it serves the tests")]
+mod client;
+#[path = "../goals/mod.rs"]
+mod goals;
+
+mod contest;
+mod oha;
+mod plain;
+mod server;
+mod servers;
+mod table;
+
+use std::env;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use contest::Contest;
+use servers::Kind;
+
+fn number(variable: &str, default: u32) -> u32 {
+    env::var(variable).map_or(default, |text| text.parse().expect("a number"))
+}
+
+fn start() -> anyhow::Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["serve", kind, port, certificates] => {
+            let kind = Kind::named(kind)?;
+            let address = SocketAddr::from(([127, 0, 0, 1], port.parse()?));
+            servers::serve(kind, address, Path::new(certificates))
+        }
+        // cargo bench says so; cargo test runs what it builds, too.
+        ["--bench"] => {
+            let contest = Contest {
+                seconds: number("LOAD_SECONDS", 5),
+                rounds: number("LOAD_ROUNDS", 3),
+            };
+            table::show(&contest.run()?)
+        }
+        _ => {
+            println!("cargo bench --bench load");
+            Ok(())
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("load: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
