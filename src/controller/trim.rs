@@ -97,16 +97,22 @@ fn trimmed_template(template: PodTemplateSpec) -> PodTemplateSpec {
     let spec_hash = template
         .metadata
         .and_then(|metadata| metadata.annotations?.remove_entry(labels::SPEC_HASH));
-    let init_containers = template.spec.and_then(|spec| spec.init_containers);
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             annotations: Some(BTreeMap::from_iter(spec_hash)),
             ..ObjectMeta::default()
         }),
-        spec: Some(PodSpec {
-            init_containers: init_containers.map(|all| all.into_iter().map(only_name_and_ports).collect()),
-            ..PodSpec::default()
-        }),
+        spec: template.spec.map(only_containers),
+    }
+}
+
+/// Which containers there are, by name, says whether a pod tells what it loaded, and which of them is stellar-core.
+fn only_containers(spec: PodSpec) -> PodSpec {
+    let trimmed = |all: Vec<Container>| all.into_iter().map(only_name_and_ports).collect();
+    PodSpec {
+        init_containers: spec.init_containers.map(trimmed),
+        containers: trimmed(spec.containers),
+        ..PodSpec::default()
     }
 }
 
@@ -131,10 +137,7 @@ fn only_name_and_ports(container: Container) -> Container {
 impl Cached for Pod {
     fn trim(&mut self) {
         trim_metadata(&mut self.metadata);
-        self.spec = self.spec.take().map(|spec| PodSpec {
-            containers: spec.containers.into_iter().map(only_name_and_ports).collect(),
-            ..PodSpec::default()
-        });
+        self.spec = self.spec.take().map(only_containers);
         self.status = self.status.take().map(|status| PodStatus {
             phase: status.phase,
             pod_ip: status.pod_ip,
@@ -347,6 +350,17 @@ mod tests {
         object
     }
 
+    /// A pod whose core container serves and that does not vote, and a StatefulSet that names its core container otherwise.
+    fn unready_and_foreign(mut objects: Objects) -> Objects {
+        let pod = Arc::make_mut(&mut objects.pods[0]);
+        let conditions = pod.status.as_mut().unwrap().conditions.as_mut().unwrap();
+        conditions.iter_mut().for_each(|one| one.status = "False".to_owned());
+        let set = Arc::make_mut(&mut objects.stateful_sets[0]);
+        let template = set.spec.as_mut().unwrap().template.spec.as_mut().unwrap();
+        template.containers[0].name = "core".to_owned();
+        objects
+    }
+
     /// Everything, in the order of the watches.
     fn objects(is_trimmed: bool) -> Objects {
         fn one<K: Cached>(object: K, is_trimmed: bool) -> Vec<Arc<K>> {
@@ -367,6 +381,12 @@ mod tests {
         let now = clock::now();
         let [full, kept] = [false, true].map(|is_trimmed| format!("{:#?}", objects(is_trimmed).snapshot(now)));
         assert_eq!(full, kept);
+        let others = [false, true].map(|is_trimmed| unready_and_foreign(objects(is_trimmed)));
+        let [other_full, other_kept] = others.map(|objects| format!("{:#?}", objects.snapshot(now)));
+        assert_eq!(other_full, other_kept);
+        for needle in ["ready: true", "voting_since: None", "convertible: false"] {
+            assert!(other_full.contains(needle), "{needle} in {other_full}");
+        }
         // The objects are worth comparing: nothing of this is absent.
         for needle in [
             "validator-1-b",

@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use axum::http::Request;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::Value;
+use stellar_k8s::labels;
 
 use super::kubectl::{self, Output};
 
@@ -40,6 +43,18 @@ impl Cluster {
         Client::try_from(self.config().await).expect("a client")
     }
 
+    /// An object as the API server returns it, `None` if there is none, without a process for each look; an error for a kind
+    /// that is not known here.
+    pub(crate) async fn look(client: &Client, namespace: &str, object: &str) -> Result<Option<Value>, String> {
+        let path = path(namespace, object).ok_or_else(|| format!("{object} is of no kind that is known here"))?;
+        let request = Request::get(path).body(Vec::new()).expect("a request");
+        match client.request(request).await {
+            Ok(object) => Ok(Some(object)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     /// A client without an identity: whoever uses it brings a token.
     pub(crate) async fn client_of_nobody(&self) -> Client {
         let mut config = self.config().await;
@@ -61,4 +76,22 @@ impl Cluster {
         let directory = std::env::var_os("STELLAR_TEST_CLUSTER_DIR").expect("a cluster made by tests/cluster");
         Path::new(&directory).join("kubelet")
     }
+}
+
+/// Where the API server has an object that is named as kubectl has it, such as `pod/validator-1-0`.
+fn path(namespace: &str, object: &str) -> Option<String> {
+    let (kind, name) = object.split_once('/')?;
+    let api = match kind {
+        "configmap" | "persistentvolumeclaim" | "pod" | "secret" | "service" => "api/v1",
+        "deployment" | "statefulset" => "apis/apps/v1",
+        "lease" => "apis/coordination.k8s.io/v1",
+        "stellarnode" => {
+            return Some(format!(
+                "/apis/{}/namespaces/{namespace}/stellarnodes/{name}",
+                labels::API_VERSION
+            ));
+        }
+        _ => return None,
+    };
+    Some(format!("/{api}/namespaces/{namespace}/{kind}s/{name}"))
 }

@@ -1,9 +1,11 @@
 //! One test's namespace with its operator, and what tests look at in it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kube::Client;
 use serde_json::Value;
 use stellar_k8s::labels;
 
@@ -82,15 +84,23 @@ impl Site {
 
 /// A namespace of its own with an operator for it. Dropped, it takes all of that away, also when the test fails; then the
 /// operator's log is printed.
-#[derive(Debug)]
 pub(crate) struct TestEnv {
     cluster: Cluster,
+    client: Client,
     namespace: String,
     directory: PathBuf,
     webhook_port: u16,
     operator: Option<Operator>,
     pair: Option<Pair>,
     recorder: Recorder,
+}
+
+impl fmt::Debug for TestEnv {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestEnv")
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
 }
 
 impl TestEnv {
@@ -132,13 +142,15 @@ impl TestEnv {
         let namespace = format!("{name}-{}-{webhook_port}", std::process::id());
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&namespace);
         std::fs::create_dir_all(&directory).expect("a directory of the test's own");
-        let recorder = Recorder::start(cluster.client().await, &namespace);
+        let client = cluster.client().await;
+        let recorder = Recorder::start(client.clone(), &namespace);
         // From here on whatever fails, what was made is removed.
         let env = Self {
             cluster,
             namespace,
             directory,
             webhook_port,
+            client,
             operator: None,
             pair: None,
             recorder,
@@ -242,6 +254,12 @@ impl TestEnv {
 
     /// An object as the API server returns it; `None` if there is none.
     pub(crate) fn get(&self, object: &str) -> Option<Value> {
+        // Tests look again and again: a process for each look would cost more than all else that they do.
+        let look = Cluster::look(&self.client, &self.namespace, object);
+        let looked = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(look));
+        if let Ok(found) = looked {
+            return found;
+        }
         let text = self
             .kubectl(&["get", object, "-o", "json", "--ignore-not-found"])
             .ok(object);
