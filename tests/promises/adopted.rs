@@ -74,10 +74,12 @@ async fn says(env: &TestEnv, condition: &str, words: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn its_owner_at_once_and_its_template_in_its_turn() {
-    let env = TestEnv::start("adopted", Options::default().with("--look-again", "1s")).await;
+    let env = TestEnv::installed("adopted").await;
     let namespace = format!("namespace/{}", env.namespace());
     env.kubectl(&["annotate", &namespace, &format!("{PAUSE}=moving-in")])
         .ok("pause");
+    // An operator that asks for its namespace again and again sees an annotation that comes later only after a while.
+    let _operator = env.ready_replica(&Options::default().with("--look-again", "1s")).await;
     let sets = [
         ("validator-1", "RollingUpdate"),
         ("validator-2", "RollingUpdate"),
