@@ -60,7 +60,13 @@ pub(crate) const RUN_BY: &[(&str, &[&str])] = &[
     ("tests/documentation/certificates.rs", &["certs/make"]),
     (
         "Makefile",
-        &["make demo", "make cluster-tests", "make oldest", "make image"],
+        &[
+            "make demo",
+            "make cluster-tests",
+            "make oldest",
+            "make image",
+            "make instructions",
+        ],
     ),
 ];
 
@@ -105,7 +111,16 @@ pub(crate) const NOT_RUN: &[(&str, &[&str])] = &[
     ),
     (
         "it takes from five minutes to half an hour; docs/results.md says what it last showed",
-        &["make faults", "make fuzz", "make soak", "make scale", "cargo bench"],
+        &[
+            "make faults",
+            "make fuzz",
+            "make soak",
+            "make scale",
+            "make histories",
+            "make leaders-killed",
+            "cargo bench",
+            "cargo bench --bench load",
+        ],
     ),
     ("tests/image runs the script that it is", &["make sbom"]),
     (
