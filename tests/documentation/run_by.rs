@@ -117,7 +117,6 @@ pub(crate) const NOT_RUN: &[(&str, &[&str])] = &[
             "make soak",
             "make scale",
             "make histories",
-            "make leaders-killed",
             "cargo bench",
             "cargo bench --bench load",
         ],
