@@ -14,7 +14,7 @@ demo: ## Show the whole product on a control plane of its own (about 2 minutes, 
 	@tests/cluster/with demo/run
 
 test: check ## Everything that CI runs: rules, simulation, and every promise on a control plane of its own
-	cargo test --workspace --lib --bins --test https --test render_config --test image --test documentation --test simulation --test fuzz
+	cargo test --workspace --lib --bins --test https --test render_config --test image --test health --test documentation --test simulation --test fuzz
 	cargo test --workspace --doc
 	@$(MAKE) --no-print-directory image
 	@$(MAKE) --no-print-directory instructions
