@@ -149,7 +149,6 @@ async fn an_operator_that_dies(name: &str, rollout: Rollout, writes: usize, fate
     let mut operator = rollout.prepare(&env, start, operator).await;
     let before = env.recorder().history();
 
-    rollout.begin(&env, &validators);
     let mut deaths: Vec<String> = Vec::new();
     let begin = Instant::now();
     let deleted_before = Arc::new(AtomicBool::new(false));
@@ -166,6 +165,10 @@ async fn an_operator_that_dies(name: &str, rollout: Rollout, writes: usize, fate
             *told.lock().expect("nobody panicked with it") = call.to_string();
             fate
         });
+        // No write of it comes before its judge.
+        if deaths.is_empty() {
+            rollout.begin(&env, &validators);
+        }
         if tokio::time::timeout(QUIET, proxy.lost()).await.is_err() {
             break;
         }
