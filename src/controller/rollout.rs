@@ -114,7 +114,13 @@ impl Planner<'_> {
         if workload.given_back == Some(turn.since) {
             return None;
         }
-        if !is_triggered(turn, validator) {
+        let triggered = is_triggered(turn, validator);
+        // It began to vote after it got its turn: the others miss it from now on, and the turn has to say so before it goes down.
+        if let Some(turn) = promises_more(turn, validator, triggered) {
+            self.watch_deadline(&turn);
+            return Some(turn);
+        }
+        if !triggered {
             if let Some(step) = self.trigger(turn, validator, all) {
                 self.plan.steps.push(step);
             } else if workload.ours {
@@ -337,12 +343,26 @@ fn is_done(turn: &Turn, validator: &Validator, now: Timestamp, options: &Options
     let (Some(workload), Some(pod)) = (&validator.workload, &validator.pod) else {
         return false;
     };
-    let replaced = workload.observed
+    is_replaced(turn, workload, pod) && serves(turn, pod, now, options)
+}
+
+/// Whether this is the pod that the turn was to bring.
+fn is_replaced(turn: &Turn, workload: &Workload, pod: &Pod) -> bool {
+    workload.observed
         && workload.update_revision.is_some()
         && pod.revision == workload.update_revision
         && !pod.deleting
-        && turn.pod_uid.as_ref() != Some(&pod.uid);
-    replaced && serves(turn, pod, now, options)
+        && turn.pod_uid.as_ref() != Some(&pod.uid)
+}
+
+/// The turn of a holder that did not vote when it got it, and does now with the pod that is to go; `None` for all others.
+fn promises_more(turn: &Turn, validator: &Validator, triggered: bool) -> Option<Turn> {
+    let (workload, pod) = (validator.workload.as_ref()?, validator.pod.as_ref()?);
+    let goes = !triggered || !is_replaced(turn, workload, pod);
+    (!turn.voting && goes && pod.voting_since.is_some()).then(|| Turn {
+        voting: true,
+        ..turn.clone()
+    })
 }
 
 /// Whether a pod does what the holder of a turn did before it went down.

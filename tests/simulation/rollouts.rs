@@ -166,6 +166,47 @@ fn a_turn_whose_reason_goes_and_comes_back_is_not_used_beside_the_next() {
     }
 }
 
+#[test]
+fn a_holder_that_begins_to_vote_before_it_goes_down_is_awaited_like_any_other_that_voted() {
+    // Two groups of one network: neither knows the other's members, and only the turn tells one that the other is down.
+    let mut quiet = World::new(Options {
+        cross_namespace_groups: true,
+        ..options(RestartMode::Changed)
+    });
+    quiet.two_namespaces = true;
+    for index in 0..4 {
+        quiet.join(&format!("validator-{index}"));
+    }
+    quiet.two_namespaces = false;
+    quiet.run(minutes(12));
+    assert_converged(&quiet);
+    assert_eq!(quiet.lists.len(), 2);
+    for healed in 1..12 {
+        let mut world = quiet.clone();
+        world.nodes[0].broken = true;
+        world.most_down = 0;
+        for node in &mut world.nodes {
+            node.spec.version = 2;
+        }
+        // The operator sees everything a tenth of a second late.
+        let mut seen = world.snapshot();
+        for cycle in 0..200 {
+            world.nodes[0].broken = cycle < healed;
+            world.now += 100;
+            world.settle();
+            let present = world.snapshot();
+            let mut late = std::mem::replace(&mut seen, present);
+            late.now = time(world.now);
+            world.operate(&late, Fault::default());
+            world.settle();
+            let most = world.most_down;
+            assert!(most <= 1, "{most} down by us at once, where the first votes after {healed}");
+        }
+        world.run(minutes(10));
+        assert_converged(&world);
+    }
+}
+
 /// Nobody differs from the others.
 fn alike() -> Cast {
     Cast {
