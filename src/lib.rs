@@ -11,7 +11,7 @@
 //! | [`cli`] | the command line: `run`, `peers`, `check`, `config`, `render-config`, `health`, `crd` |
 //! | [`crd`] | the StellarNode API: types and schema |
 //! | [`peers`] | the list of known peers, views of it, and what a pod reports to have loaded |
-//! | [`admission`] | the webhook: `review` (wire), `mutate` and `validate` (pure rules), `server` (routes) |
+//! | [`admission`] | the webhook: `review` and `response` (wire), `mutate` and `validate` (pure rules), `server` (routes) |
 //! | [`tls`] | the webhook's certificates: issue, share, reload, `caBundle` |
 //! | [`controller`] | StellarNode → StatefulSet and Service; peer discovery; turns and restarts |
 //! | [`peers_command`] | `stellar-operator peers`: who knows whom, and what would be done next |

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::context::Context;
 use super::mutate::{Mutation, mutate};
-use super::review::{BadReview, Operation, Request, Response, Review};
+use super::response::Response;
+use super::review::{BadReview, Operation, Request, Review};
 use super::validate::validate;
 use crate::labels;
 
@@ -15,8 +16,8 @@ use crate::labels;
 ///
 /// # Errors
 /// When the object in it is absent or cannot be read.
-pub fn decide_mutate(review: &Review<'_>, context: &dyn Context) -> Result<Response, BadReview> {
-    let request = &review.request;
+pub fn decide_mutate(review: &mut Review<'_>, context: &dyn Context) -> Result<Response, BadReview> {
+    let request = &mut review.request;
     let Some((object, old)) = subject(request)? else {
         return Ok(pass(request));
     };
@@ -28,8 +29,8 @@ pub fn decide_mutate(review: &Review<'_>, context: &dyn Context) -> Result<Respo
 ///
 /// # Errors
 /// When the object in it is absent or cannot be read.
-pub fn decide_validate(review: &Review<'_>, context: &dyn Context) -> Result<Response, BadReview> {
-    let request = &review.request;
+pub fn decide_validate(review: &mut Review<'_>, context: &dyn Context) -> Result<Response, BadReview> {
+    let request = &mut review.request;
     let Some((object, old)) = subject(request)? else {
         return Ok(pass(request));
     };
@@ -42,16 +43,16 @@ pub fn decide_validate(review: &Review<'_>, context: &dyn Context) -> Result<Res
 }
 
 /// The object to decide on and the stored one; `None` where the request passes whatever it says.
-fn subject(request: &Request<'_>) -> Result<Option<(Value, Option<Value>)>, BadReview> {
+fn subject(request: &mut Request<'_>) -> Result<Option<(Value, Option<Value>)>, BadReview> {
     let decides = matches!(request.operation, Operation::Create | Operation::Update);
     if !decides || !request.is_whole_object() || !is_known(request) {
         return Ok(None);
     }
-    let mut object = request.object()?;
+    let mut object = request.take_object()?;
     if !object["metadata"]["deletionTimestamp"].is_null() {
         return Ok(None);
     }
-    let old = request.old_object()?;
+    let old = request.take_old_object()?;
     if old.as_ref().is_some_and(|old| is_untouched(&object, old)) {
         return Ok(None);
     }

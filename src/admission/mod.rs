@@ -6,7 +6,7 @@
 //! | [`config`] | its flags |
 //! | [`server`] | HTTPS: routes, drain, and how the parts are joined |
 //! | [`limits`] | what one client, or many, may cost |
-//! | [`review`] | the wire: `AdmissionReview` in and out |
+//! | [`review`], [`response`] | the wire: `AdmissionReview` in and out |
 //! | [`field_error`] | one problem of one field |
 //! | [`context`] | what the rules know beside the object |
 //! | [`stateful_set`] | how a StatefulSet is read |
@@ -34,6 +34,7 @@ pub mod mutate;
 mod plumbing;
 mod port;
 pub(crate) mod quantity;
+pub mod response;
 pub mod review;
 pub mod reviewer;
 pub mod rules;

@@ -1,28 +1,24 @@
-//! The wire: `AdmissionReview` of `admission.k8s.io/v1`, in and out.
+//! The wire, inwards: `AdmissionReview` of `admission.k8s.io/v1`.
 //!
-//! The envelope is borrowed from the body and the object in it stays raw JSON, so that fields of API versions newer than
+//! The envelope is borrowed from the body and the object in it stays untyped JSON, so that fields of API versions newer than
 //! ours pass through unharmed. Nothing here knows what a StellarNode is.
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use json_patch::Patch;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::field_error::FieldError;
-use super::strict_json::Strict;
+use super::response::one_line;
+use super::strict_json::StrictObject;
 
-const API_VERSION: &str = "admission.k8s.io/v1";
-const KIND: &str = "AdmissionReview";
-/// Ends every cause.
-const SPEAKER: &str = "(refused by the admission webhook of stellar-operator)";
+pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
+pub(super) const KIND: &str = "AdmissionReview";
 /// Longest sentence about a body that is no review: it repeats parts of the body.
 const SENTENCE: usize = 500;
-/// HTTP status of a denial, as the API server gives it for an invalid object.
-pub const UNPROCESSABLE: u16 = 422;
 
 /// Why a body is no review that can be decided; each is one sentence.
 #[derive(Debug, thiserror::Error)]
@@ -84,32 +80,31 @@ pub struct Review<'a> {
 }
 
 /// The part of `request` that is needed.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub struct Request<'a> {
     /// Goes back in the response.
-    #[serde(borrow, default)]
     pub uid: Cow<'a, str>,
     /// What kind of object it is.
-    #[serde(borrow, default)]
     pub kind: GroupVersionKind<'a>,
     /// `status`, `scale` and the like; absent or empty for the object itself.
-    #[serde(borrow, default)]
     pub sub_resource: Option<Cow<'a, str>>,
     /// Name of the object; empty on a create with `generateName`.
-    #[serde(borrow, default)]
     pub name: Option<Cow<'a, str>>,
     /// Namespace of the object.
-    #[serde(borrow, default)]
     pub namespace: Option<Cow<'a, str>>,
     /// What is to be done.
     pub operation: Operation,
-    /// The object as it would be stored; null on a delete.
-    #[serde(borrow, default)]
-    pub object: Option<&'a RawValue>,
-    /// The object as it is stored; null on a create.
-    #[serde(borrow, default)]
-    pub old_object: Option<&'a RawValue>,
+    object: Option<Object<'a>>,
+    old_object: Option<Object<'a>>,
+}
+
+/// An object in a request.
+#[derive(Debug)]
+enum Object<'a> {
+    /// Read with the rest of the review.
+    Read(Value),
+    /// Left as it is, to be read where it is asked for.
+    Raw(&'a RawValue),
 }
 
 /// Group, version and kind of an object.
@@ -152,14 +147,58 @@ impl std::fmt::Display for Operation {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
+#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a, R: Deserialize<'de>"))]
+struct Envelope<'a, R> {
     #[serde(borrow, default)]
     api_version: Cow<'a, str>,
     #[serde(borrow, default)]
     kind: Cow<'a, str>,
+    #[serde(default)]
+    request: Option<R>,
+}
+
+/// A request whose objects are read as `O`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a, O: Deserialize<'de>"))]
+struct Wire<'a, O> {
     #[serde(borrow, default)]
-    request: Option<&'a RawValue>,
+    uid: Cow<'a, str>,
+    #[serde(borrow, default)]
+    kind: GroupVersionKind<'a>,
+    #[serde(borrow, default)]
+    sub_resource: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    name: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    namespace: Option<Cow<'a, str>>,
+    operation: Operation,
+    #[serde(default = "Option::default")]
+    object: Option<O>,
+    #[serde(default = "Option::default")]
+    old_object: Option<O>,
+}
+
+/// A request with all that is in it, which serde would read from a list, too.
+struct AtOnce<'a>(Wire<'a, StrictObject>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for AtOnce<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfMap<'a>(PhantomData<&'a ()>);
+
+        impl<'de: 'a, 'a> Visitor<'de> for OfMap<'a> {
+            type Value = AtOnce<'a>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a request")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<AtOnce<'a>, A::Error> {
+                Wire::deserialize(MapAccessDeserializer::new(fields)).map(AtOnce)
+            }
+        }
+
+        deserializer.deserialize_map(OfMap(PhantomData))
+    }
 }
 
 /// Reads the envelope of a review.
@@ -168,8 +207,28 @@ struct Envelope<'a> {
 /// When the body is no review of the one version there is, or lacks what an answer needs.
 pub fn parse(body: &[u8]) -> Result<Review<'_>, BadReview> {
     let text = std::str::from_utf8(body)?;
-    // The request is read only once the envelope says that it is one: else its shape would be blamed for a wrong kind.
-    let envelope: Envelope<'_> = serde_json::from_str(text).map_err(BadReview::Json)?;
+    match parse_at_once(text) {
+        Some(review) => Ok(review),
+        None => parse_in_steps(text),
+    }
+}
+
+/// Reads a sound review in one pass, which is what costs; `None` where anything is amiss.
+pub(super) fn parse_at_once(text: &str) -> Option<Review<'_>> {
+    let envelope: Envelope<'_, AtOnce<'_>> = serde_json::from_str(text).ok()?;
+    let sound = text.trim_start().starts_with('{') && envelope.kind == KIND && envelope.api_version == API_VERSION;
+    let AtOnce(request) = envelope.request.filter(|_| sound)?;
+    let read = |StrictObject(object)| Object::Read(object);
+    Some(Review {
+        request: request.with(read),
+    })
+    .filter(|review| !review.request.uid.is_empty())
+}
+
+/// Reads a review part by part, each only once the one around it is known to be right: else its shape would be blamed for a
+/// wrong kind, and an object that nobody asks for would be held to anything.
+pub(super) fn parse_in_steps(text: &str) -> Result<Review<'_>, BadReview> {
+    let envelope: Envelope<'_, &RawValue> = serde_json::from_str(text).map_err(BadReview::Json)?;
     // serde reads a struct from a list, too.
     if !text.trim_start().starts_with('{') {
         return Err(BadReview::NotObject);
@@ -182,29 +241,58 @@ pub fn parse(body: &[u8]) -> Result<Review<'_>, BadReview> {
     }
     let is_object = |raw: &&RawValue| raw.get().starts_with('{');
     let request = envelope.request.filter(is_object).ok_or(BadReview::NoRequest)?;
-    let request: Request<'_> = serde_json::from_str(request.get()).map_err(BadReview::Json)?;
+    let request: Wire<'_, &RawValue> = serde_json::from_str(request.get()).map_err(BadReview::Json)?;
     if request.uid.is_empty() {
         return Err(BadReview::NoUid);
     }
-    Ok(Review { request })
+    Ok(Review {
+        request: request.with(Object::Raw),
+    })
+}
+
+impl<'a, O> Wire<'a, O> {
+    fn with(self, object_of: fn(O) -> Object<'a>) -> Request<'a> {
+        let Self {
+            uid,
+            kind,
+            sub_resource,
+            name,
+            namespace,
+            operation,
+            object,
+            old_object,
+        } = self;
+        Request {
+            uid,
+            kind,
+            sub_resource,
+            name,
+            namespace,
+            operation,
+            object: object.map(object_of),
+            old_object: old_object.map(object_of),
+        }
+    }
 }
 
 impl Request<'_> {
-    /// The object as it would be stored.
+    /// Takes out the object as it would be stored, without its managedFields; a second time it is absent.
     ///
     /// # Errors
     /// When it is absent, cannot be read, or is of another kind than the request says.
-    pub fn object(&self) -> Result<Value, BadReview> {
-        self.read("object", self.object)
+    pub fn take_object(&mut self) -> Result<Value, BadReview> {
+        let object = self.object.take();
+        self.read("object", object)
     }
 
-    /// The object as it is stored, on an update.
+    /// Takes out the object as it is stored, on an update; a second time it is absent.
     ///
     /// # Errors
     /// When it is an update and the object is absent, cannot be read, or is of another kind than the request says.
-    pub fn old_object(&self) -> Result<Option<Value>, BadReview> {
+    pub fn take_old_object(&mut self) -> Result<Option<Value>, BadReview> {
         if self.operation == Operation::Update {
-            self.read("oldObject", self.old_object).map(Some)
+            let object = self.old_object.take();
+            self.read("oldObject", object).map(Some)
         } else {
             Ok(None)
         }
@@ -215,9 +303,14 @@ impl Request<'_> {
         self.sub_resource.as_deref().is_none_or(str::is_empty)
     }
 
-    fn read(&self, field: &'static str, raw: Option<&RawValue>) -> Result<Value, BadReview> {
-        let raw = raw.ok_or(BadReview::NoObject(field, self.operation))?;
-        let Strict(object) = serde_json::from_str(raw.get()).map_err(|error| BadReview::Object(field, error))?;
+    fn read(&self, field: &'static str, object: Option<Object<'_>>) -> Result<Value, BadReview> {
+        let object = match object.ok_or(BadReview::NoObject(field, self.operation))? {
+            Object::Read(object) => object,
+            Object::Raw(raw) => {
+                let read = serde_json::from_str(raw.get()).map(|StrictObject(object)| object);
+                read.map_err(|error| BadReview::Object(field, error))?
+            }
+        };
         if !object.is_object() {
             return Err(BadReview::ObjectForm(field));
         }
@@ -230,141 +323,5 @@ impl Request<'_> {
             });
         }
         Ok(object)
-    }
-}
-
-/// A decision, ready to be written.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Response {
-    uid: String,
-    allowed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch_type: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<Status>,
-}
-
-#[derive(Debug, Serialize)]
-struct Status {
-    status: &'static str,
-    code: u16,
-    reason: &'static str,
-    message: String,
-    details: Details,
-}
-
-#[derive(Debug, Serialize)]
-struct Details {
-    name: String,
-    group: String,
-    kind: String,
-    causes: Vec<FieldError>,
-}
-
-impl Response {
-    /// Lets the request pass.
-    pub fn allow(uid: &str, warnings: Vec<String>) -> Self {
-        Self {
-            uid: uid.to_owned(),
-            allowed: true,
-            patch_type: None,
-            patch: None,
-            warnings: warnings.into_iter().map(one_line).collect(),
-            status: None,
-        }
-    }
-
-    /// Lets the request pass with a change; an empty patch is none.
-    ///
-    /// # Errors
-    /// When the patch cannot be written as JSON.
-    pub fn patched(uid: &str, patch: &Patch, warnings: Vec<String>) -> Result<Self, serde_json::Error> {
-        let mut response = Self::allow(uid, warnings);
-        if !patch.0.is_empty() {
-            response.patch = Some(STANDARD.encode(serde_json::to_vec(patch)?));
-            response.patch_type = Some("JSONPatch");
-        }
-        Ok(response)
-    }
-
-    /// Refuses the request, with every problem in the message and in a cause of its own: `kubectl` prints only the causes,
-    /// client libraries only the message. The API server puts the webhook's name before the message; a cause has to say by
-    /// itself who speaks.
-    pub fn deny(request: &Request<'_>, name: &str, errors: Vec<FieldError>, warnings: Vec<String>) -> Self {
-        let problems: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        let kind = &request.kind;
-        let subject = if kind.group.is_empty() {
-            kind.kind.to_string()
-        } else {
-            format!("{}.{}", kind.kind, kind.group)
-        };
-        let mut response = Self::allow(&request.uid, warnings);
-        response.allowed = false;
-        response.status = Some(Status {
-            status: "Failure",
-            code: UNPROCESSABLE,
-            reason: "Invalid",
-            message: format!("{subject} {name:?} is invalid: {}", problems.join("; ")),
-            details: Details {
-                name: name.to_owned(),
-                group: kind.group.to_string(),
-                kind: kind.kind.to_string(),
-                causes: errors
-                    .into_iter()
-                    .map(|error| FieldError {
-                        message: format!("{} {SPEAKER}", error.message),
-                        ..error
-                    })
-                    .collect(),
-            },
-        });
-        response
-    }
-
-    /// Whether the request passes.
-    pub fn allowed(&self) -> bool {
-        self.allowed
-    }
-
-    /// `status.code` of a denial.
-    pub fn code(&self) -> Option<u16> {
-        self.status.as_ref().map(|status| status.code)
-    }
-
-    /// The review that answers, as JSON.
-    ///
-    /// # Errors
-    /// When it cannot be written as JSON.
-    pub fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Answer<'a> {
-            api_version: &'static str,
-            kind: &'static str,
-            response: &'a Response,
-        }
-        serde_json::to_vec(&Answer {
-            api_version: API_VERSION,
-            kind: KIND,
-            response: self,
-        })
-    }
-}
-
-/// A warning that holds a newline or tab vanishes silently in the API server: a warning is one line.
-fn one_line(warning: String) -> String {
-    if warning.contains(char::is_control) {
-        warning
-            .split(char::is_control)
-            .filter(|part| !part.is_empty())
-            .collect::<Vec<_>>()
-            .join(" ")
-    } else {
-        warning
     }
 }

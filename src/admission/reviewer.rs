@@ -6,6 +6,8 @@ pub trait Reviewer: Send + Sync + 'static {
     fn mutate(&self, body: &[u8]) -> Answer;
     /// Answers a review sent to `/validate`.
     fn validate(&self, body: &[u8]) -> Answer;
+    /// Whether either is answered so soon that handing it to another thread would cost more than it spares the others.
+    fn is_quick(&self, body: &[u8]) -> bool;
 }
 
 /// The answer to one review.

@@ -2,8 +2,10 @@
 //!
 //! The HTTP layer knows nothing of Stellar: what it reads goes to a [`Reviewer`], what that answers goes out.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -19,7 +21,7 @@ use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tracing::{Instrument as _, Span, debug, error, field, info, info_span};
+use tracing::{debug, error, info};
 
 use super::config::WebhookConfig;
 use super::limits::{BoundedAcceptor, Limits, Refusal, read_body};
@@ -283,40 +285,36 @@ async fn validate(State(app): State<App>, request: Request) -> Response {
 
 impl App {
     async fn answer(self, path: &'static str, request: Request, ask: fn(&dyn Reviewer, &[u8]) -> Answer) -> Response {
-        let span = info_span!(
-            "review",
-            path,
-            uid = field::Empty,
-            kind = field::Empty,
-            operation = field::Empty,
-            namespace = field::Empty,
-            name = field::Empty,
-            allowed = field::Empty,
-            code = field::Empty,
-        );
         let begin = Instant::now();
-        async {
-            match self.review(request, ask).await {
-                Ok(answer) => {
-                    metrics::get().reviewed(path, outcome_of(&answer), begin.elapsed());
-                    debug!(status = answer.status, "answered");
-                    answer.into_response()
-                }
-                Err(refusal) => {
-                    metrics::get().reviewed(path, Outcome::Undecided, begin.elapsed());
-                    info!(status = refusal.status.as_u16(), "refused: {}", refusal.sentence);
-                    refusal.into_response()
-                }
+        match self.review(path, request, ask).await {
+            Ok(answer) => {
+                metrics::get().reviewed(path, outcome_of(&answer), begin.elapsed());
+                log(path, &answer);
+                answer.into_response()
+            }
+            Err(refusal) => {
+                metrics::get().reviewed(path, Outcome::Undecided, begin.elapsed());
+                info!(path, status = refusal.status.as_u16(), "refused: {}", refusal.sentence);
+                refusal.into_response()
             }
         }
-        .instrument(span)
-        .await
     }
 
-    async fn review(self, request: Request, ask: fn(&dyn Reviewer, &[u8]) -> Answer) -> Result<Answer, Refusal> {
+    async fn review(
+        self,
+        path: &'static str,
+        request: Request,
+        ask: fn(&dyn Reviewer, &[u8]) -> Answer,
+    ) -> Result<Answer, Refusal> {
         let (parts, body) = request.into_parts();
         check_headers(&parts.headers, &self.limits)?;
         let body = read_body(body, &self.limits, &self.room).await?;
+        let reviewer = self.reviewer;
+        if reviewer.is_quick(&body.bytes) {
+            // A panic ends with its review, as on a thread of its own.
+            let decided = catch_unwind(AssertUnwindSafe(|| ask(&*reviewer, &body.bytes)));
+            return decided.map_err(|_| undecided(path, &"it panicked"));
+        }
         let place = tokio::time::timeout(self.limits.queue, self.places.acquire_owned()).await;
         let Ok(Ok(place)) = place else {
             return Err(Refusal::new(
@@ -324,21 +322,19 @@ impl App {
                 "too many reviews at once, try again",
             ));
         };
-        let span = Span::current();
-        let reviewer = self.reviewer;
         // On a thread of its own: a review of megabytes holds up nobody else, and a panic ends with it.
         let decided = tokio::task::spawn_blocking(move || {
-            let answer = span.in_scope(|| ask(&*reviewer, &body.bytes));
+            let answer = ask(&*reviewer, &body.bytes);
             drop((place, body));
             answer
         });
-        let answer = decided.await.map_err(|error| {
-            error!(%error, "the review could not be decided");
-            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the review could not be decided")
-        })?;
-        record(&answer);
-        Ok(answer)
+        decided.await.map_err(|error| undecided(path, &error))
     }
+}
+
+fn undecided(path: &'static str, error: &dyn fmt::Display) -> Refusal {
+    error!(path, %error, "the review could not be decided");
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the review could not be decided")
 }
 
 fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<(), Refusal> {
@@ -370,20 +366,21 @@ fn outcome_of(answer: &Answer) -> Outcome {
     }
 }
 
-fn record(answer: &Answer) {
-    let span = Span::current();
-    let facts = &answer.facts;
-    span.record("uid", &facts.uid)
-        .record("kind", &facts.kind)
-        .record("operation", &facts.operation)
-        .record("namespace", &facts.namespace)
-        .record("name", &facts.name);
-    if let Some(allowed) = facts.allowed {
-        span.record("allowed", allowed);
-    }
-    if let Some(code) = facts.code {
-        span.record("code", code);
-    }
+/// Tells of an answer, in one event: a span with these fields would be made and written for each review, heard or not.
+fn log(path: &'static str, answer: &Answer) {
+    let Answer { status, facts, .. } = answer;
+    debug!(
+        path,
+        uid = facts.uid,
+        kind = facts.kind,
+        operation = facts.operation,
+        namespace = facts.namespace,
+        name = facts.name,
+        allowed = facts.allowed,
+        code = facts.code,
+        status,
+        "answered"
+    );
 }
 
 impl IntoResponse for Answer {

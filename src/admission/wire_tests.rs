@@ -248,6 +248,18 @@ fn an_annotation_that_becomes_wrong_is_refused() {
 }
 
 #[test]
+fn a_sound_review_is_read_at_once() {
+    for (operation, object, old) in [
+        ("CREATE", validator("v1"), Value::Null),
+        ("UPDATE", bad_node(), validator("v1")),
+        ("DELETE", Value::Null, validator("v1")),
+    ] {
+        let body = request(operation, &object, &old).to_string();
+        assert!(review::parse_at_once(&body).is_some(), "{body}");
+    }
+}
+
+#[test]
 fn a_body_that_is_no_review_is_answered_in_one_sentence() {
     let good = request("CREATE", &validator("v1"), &Value::Null);
     let text = good.to_string();
@@ -331,6 +343,22 @@ proptest! {
     #[test]
     fn arbitrary_bytes_are_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         prop_assert!(review::parse(&bytes).is_err());
+    }
+
+    #[test]
+    fn what_is_read_at_once_is_read_in_steps(at in any::<prop::sample::Index>(), byte in any::<u8>(), update in any::<bool>()) {
+        let (operation, old) = if update { ("UPDATE", validator("v1")) } else { ("CREATE", Value::Null) };
+        let mut body = request(operation, &bad_node(), &old).to_string().into_bytes();
+        let place = at.index(body.len());
+        body[place] = byte;
+        let Ok(text) = std::str::from_utf8(&body) else { return Ok(()) };
+        let Some(mut at_once) = review::parse_at_once(text) else { return Ok(()) };
+        let mut in_steps = review::parse_in_steps(text).expect("it is sound");
+        let objects = |review: &mut review::Review<'_>| {
+            let taken = (review.request.take_object(), review.request.take_old_object());
+            format!("{taken:?} {review:?}")
+        };
+        prop_assert_eq!(objects(&mut at_once), objects(&mut in_steps));
     }
 
     #[test]

@@ -139,8 +139,11 @@ async fn a_body_of_10_mb_that_was_not_announced_is_refused() {
 async fn a_panic_ends_one_review_and_not_its_connection() {
     let server = Server::start(Limits::default());
     let mut client = server.connect().await;
-    assert_eq!(client.post("/mutate", b"panic").await.unwrap().status, 500);
-    assert_eq!(client.post("/mutate", b"{}").await.unwrap().status, 200);
+    for body in [&b"panic"[..], b"panic at once"] {
+        assert_eq!(client.post("/mutate", body).await.unwrap().status, 500);
+        assert_eq!(client.post("/mutate", b"{}").await.unwrap().status, 200);
+        assert_eq!(client.post("/mutate", b"at once").await.unwrap().status, 200);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -141,7 +141,7 @@ struct Obedient(Gate);
 impl Obedient {
     fn answer(&self, path: &str, body: &[u8]) -> Answer {
         match body {
-            b"panic" => panic!("the body said so"),
+            b"panic" | b"panic at once" => panic!("the body said so"),
             b"wait" => self.0.wait(),
             b"refuse" => {
                 return Answer {
@@ -167,5 +167,8 @@ impl Reviewer for Obedient {
 
     fn validate(&self, body: &[u8]) -> Answer {
         self.answer("validate", body)
+    }
+    fn is_quick(&self, body: &[u8]) -> bool {
+        body.ends_with(b"at once")
     }
 }
