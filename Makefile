@@ -1,6 +1,6 @@
 # What can be done here. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test image sbom check instructions cluster-tests oldest fuzz faults histories leaders-killed soak scale generate up down
+.PHONY: help demo test image sbom check instructions cluster-tests oldest bench fuzz faults histories leaders-killed soak scale generate up down
 
 # Everything is built before a cluster is there, with progress. Always of the whole workspace: cargo would build a part of it
 # with other features of its libraries, and so everything twice.
@@ -53,6 +53,9 @@ image: ## The image, with docker, podman or buildah, where one of them runs
 sbom: ## What the program is made of, as CycloneDX: target/stellar-operator.cdx.json
 	@image/sbom target/stellar-operator.cdx.json
 
+bench: ## Figures: pure paths, instructions, the webhook under load beside three others (about 6 minutes, once everything is built)
+	@benches/run
+
 fuzz: ## A million inputs for the webhook that nobody should send (about 5 minutes, warm)
 	STELLAR_FUZZ_INPUTS=$${STELLAR_FUZZ_INPUTS:-1000000} cargo test --workspace --release --test fuzz -- --nocapture
 
@@ -74,10 +77,16 @@ soak: ## Five minutes left alone, twenty nodes at rest, power cuts with late kub
 	@cargo build --workspace --tests
 	@CLUSTER_AUDIT=1 tests/cluster/with cargo test --workspace --test soak -- --test-threads 4 --nocapture
 
-scale: ## Figures with 10 and with 1,000 validators, or SCALE_VALIDATORS (about 15 minutes)
+# A cluster for each size, so that none inherits what another left.
+SCALE_VALIDATORS ?= 10 100 1000
+scale: ## Figures with 10, 100 and 1,000 validators, or SCALE_VALIDATORS="10 100", and a plot of each (about 22 minutes)
 	@cargo build --workspace
 	@cargo build --workspace --release --bins --test scale
-	@CLUSTER_AUDIT=1 tests/cluster/with cargo test --workspace --release --test scale -- --test-threads 1 --nocapture
+	@cargo test --workspace --release --test scale -- plot:: results::
+	@CLUSTER_AUDIT=1 tests/cluster/with cargo test --workspace --release --test scale -- --nocapture and_an_eleventh
+	@for count in $(SCALE_VALIDATORS); do \
+	  CLUSTER_AUDIT=1 SCALE_VALIDATORS=$$count SCALE_RESULTS=$(CURDIR)/benches/results \
+	    tests/cluster/with cargo test --workspace --release --test scale -- --nocapture figures || exit; done
 
 generate: ## Write the generated files anew
 	@$(BUILD)

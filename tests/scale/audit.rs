@@ -79,6 +79,12 @@ impl Calls {
             .sum()
     }
 
+    /// Calls of every kind.
+    #[allow(dead_code, reason = "only the figures need it")]
+    pub(crate) fn total(&self) -> usize {
+        self.0.values().sum()
+    }
+
     /// Calls of one verb for one resource.
     #[allow(dead_code, reason = "the figures need it not")]
     pub(crate) fn of(&self, what: &str) -> usize {

@@ -34,8 +34,8 @@ struct Change {
 pub(crate) struct Changes(Vec<Duration>);
 
 impl Changes {
-    /// Deletes the pods of the first `count` validators, one after the other.
-    pub(crate) async fn of_addresses(env: &TestEnv, count: usize) -> Self {
+    /// Deletes the pods of the validators, one after the other and again from the first, `count` in all.
+    pub(crate) async fn of_addresses(env: &TestEnv, validators: usize, count: usize) -> Self {
         let present: Arc<Mutex<Change>> = Arc::default();
         let client = env.cluster().client().await;
         let watches = [
@@ -43,8 +43,8 @@ impl Changes {
             watch_list(Api::namespaced(client, env.namespace()), Arc::clone(&present)),
         ];
         let mut times = Vec::new();
-        for number in 1..=count {
-            let pod = format!("{}-0", Validators::name(number));
+        for number in 0..count {
+            let pod = format!("{}-0", Validators::name(number % validators + 1));
             let old = env.get(&format!("pod/{pod}")).expect("a pod");
             *present.lock().expect("nobody panicked with it") = Change {
                 old: old["metadata"]["uid"].as_str().unwrap_or_default().to_owned(),
@@ -66,14 +66,15 @@ impl Changes {
         Self(times)
     }
 
-    fn percentile(&self, percent: usize) -> Duration {
-        self.0[(self.0.len() * percent / 100).min(self.0.len() - 1)]
+    /// Milliseconds that so many of a hundred took at most.
+    pub(crate) fn percentile(&self, percent: usize) -> f64 {
+        self.0[(self.0.len() * percent / 100).min(self.0.len() - 1)].as_secs_f64() * 1e3
     }
 }
 
 impl fmt::Display for Changes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [p50, p99, most] = [50, 99, 100].map(|percent| self.percentile(percent).as_secs_f64() * 1e3);
+        let [p50, p99, most] = [50, 99, 100].map(|percent| self.percentile(percent));
         write!(
             formatter,
             "{} changes, the settle time of 250 ms among it | p50 {p50:.0} ms, p99 {p99:.0} ms, most {most:.0} ms",

@@ -1,7 +1,8 @@
 //! Many validators on one control plane: how long a change takes to the ConfigMap, what rest costs, memory and CPU.
 //!
-//! `make scale` prints the figures; nothing asserts a time. That every validator is in the list, and that nothing is
-//! listed or written at rest, is asserted. `SCALE_VALIDATORS` (1,000) and `SCALE_CHANGES` (100) choose the size.
+//! `make scale` prints the figures and keeps them with a plot of each; nothing asserts a time. That every validator is in
+//! the list, and that nothing is listed or written at rest, is asserted. `SCALE_VALIDATORS` (10) and `SCALE_CHANGES` (100)
+//! choose the size, `SCALE_RESULTS` the directory that gets the figures.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +17,8 @@ mod common;
 
 mod audit;
 mod changes;
+mod plot;
+mod results;
 mod ten;
 mod usage;
 
@@ -26,6 +29,7 @@ use serde_json::{Value, json};
 use audit::Audit;
 use changes::Changes;
 use common::{Options, TestEnv, Validators, wait_for};
+use results::Figures;
 use usage::Usage;
 
 /// Pods that one simulated node takes, with room for those that end.
@@ -73,7 +77,7 @@ fn manifests(count: usize) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn figures() {
-    let count = number("SCALE_VALIDATORS", 1000);
+    let count = number("SCALE_VALIDATORS", 10);
     let options = Options::as_shipped().with("--restart", "never");
     let env = TestEnv::installed("scale").await;
     let operator = env.ready_replica(&options).await;
@@ -103,21 +107,21 @@ async fn figures() {
         (audit.writes() == before).then_some(())
     })
     .await;
-    let usage = Usage::of(&operator);
+    let resting = Usage::of(&operator);
     println!(
         "| from the first one to rest | {:.1} s |",
         start.elapsed().as_secs_f64()
     );
-    println!("| CPU until then | {:.2} s |", usage.cpu);
-    println!("| memory then, and the most so far | {} |", usage.memory());
+    println!("| CPU until then | {:.2} s |", resting.cpu);
+    println!("| memory then, and the most so far | {} |", resting.memory());
 
     let (calls, usage) = (audit.calls(), Usage::of(&operator));
     // What happens when nothing happens is what is measured.
     tokio::time::sleep(REST).await;
     let rest = audit.calls().since(&calls);
-    let cpu = Usage::of(&operator).cpu - usage.cpu;
+    let idle_cpu = Usage::of(&operator).cpu - usage.cpu;
     println!("| API calls in {} s of rest | {rest} |", REST.as_secs());
-    println!("| CPU in {} s of rest | {cpu:.2} s |", REST.as_secs());
+    println!("| CPU in {} s of rest | {idle_cpu:.2} s |", REST.as_secs());
     assert_eq!(rest.count("list"), 0, "nothing is listed at rest: {rest}");
     assert_eq!(
         rest.writes(),
@@ -126,14 +130,25 @@ async fn figures() {
     );
 
     let (calls, usage) = (audit.calls(), Usage::of(&operator));
-    let changes = Changes::of_addresses(&env, count.min(number("SCALE_CHANGES", 100))).await;
-    let cpu = Usage::of(&operator).cpu - usage.cpu;
+    let wanted = number("SCALE_CHANGES", 100);
+    let changes = Changes::of_addresses(&env, count, wanted).await;
+    let end = Usage::of(&operator);
+    let cpu = end.cpu - usage.cpu;
     println!("| a pod's new address to the ConfigMap, {changes} |");
     println!("| API calls for these | {} |", audit.calls().since(&calls));
     println!("| CPU for these | {cpu:.2} s |");
-    println!(
-        "| memory at the end, and the most | {} |",
-        Usage::of(&operator).memory()
-    );
+    println!("| memory at the end, and the most | {} |", end.memory());
     assert_eq!(env.peers().len(), count, "nobody was lost");
+    let figures = Figures {
+        validators: count,
+        changes: wanted,
+        p50: changes.percentile(50),
+        p99: changes.percentile(99),
+        idle_calls: rest.total(),
+        idle_cpu,
+        at_rest: resting.resident,
+        most: end.most,
+        cpu_of_1000_changes: cpu * 1000.0 / wanted as f64,
+    };
+    figures.record();
 }

@@ -10,8 +10,10 @@ const TICKS: f64 = 100.0;
 pub(crate) struct Usage {
     /// CPU, in seconds.
     pub(crate) cpu: f64,
-    resident: String,
-    most: String,
+    /// MiB that are resident now.
+    pub(crate) resident: u32,
+    /// The most MiB so far.
+    pub(crate) most: u32,
 }
 
 impl Usage {
@@ -35,7 +37,7 @@ impl Usage {
                 .find_map(|line| line.strip_prefix(name))
                 .expect("a field");
             let kib: u32 = line.trim().trim_end_matches(" kB").parse().expect("a number");
-            format!("{} MiB", kib / 1024)
+            kib / 1024
         };
         Self {
             cpu: f64::from(ticks) / TICKS,
@@ -46,6 +48,6 @@ impl Usage {
 
     /// Resident now, and the most so far.
     pub(crate) fn memory(&self) -> String {
-        format!("{}, {}", self.resident, self.most)
+        format!("{} MiB, {} MiB", self.resident, self.most)
     }
 }
