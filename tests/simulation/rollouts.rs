@@ -200,7 +200,10 @@ fn a_holder_that_begins_to_vote_before_it_goes_down_is_awaited_like_any_other_th
             world.operate(&late, Fault::default());
             world.settle();
             let most = world.most_down;
-            assert!(most <= 1, "{most} down by us at once, where the first votes after {healed}");
+            assert!(
+                most <= 1,
+                "{most} down by us at once, where the first votes after {healed}"
+            );
         }
         world.run(minutes(10));
         assert_converged(&world);
