@@ -71,7 +71,7 @@ histories: ## Random histories on a control plane: HISTORIES of them (3), the fi
 leaders-killed: ## The promises with two replicas each, of which the leader is killed at random all the time (about 10 minutes)
 	@cargo build --workspace --tests
 	@tests/tools/build >/dev/null
-	@STELLAR_TEST_KILL_LEADERS=1 PATH=$$(tests/tools/build):$$PATH tests/cluster/with cargo test --workspace --test promises -- --test-threads 5
+	@PATH=$$(tests/tools/build):$$PATH tests/cluster/with tests/leaders-killed
 
 soak: ## Five minutes left alone, twenty nodes at rest, power cuts with late kubelets, with the waits that are shipped (about 9 minutes)
 	@cargo build --workspace --tests

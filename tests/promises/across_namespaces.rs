@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::common::{Operator, Options, Recorder, Second, TestEnv, Validators, wait_for};
+use crate::common::{Options, Recorder, Second, TestEnv, Validators, wait_for};
 
 /// The validators with these numbers, which ask to be joined with `other`.
 fn manifests(validators: &Validators, numbers: [usize; 2], other: Option<&str>) -> String {
@@ -75,7 +75,7 @@ async fn they_are_one_group_once_both_ask_for_it() {
     let recorder = Recorder::across(env.cluster().client().await, &[env.namespace(), second.namespace()]);
     let mut options = Options::default().with("--namespace", &both);
     options.arguments.push("--cross-namespace-groups".to_owned());
-    let _operator: Operator = env.ready_replica(&options).await;
+    let _operator = env.run(&options).await;
 
     let validators = Validators::new(4);
     env.apply(&manifests(&validators, [1, 2], Some(second.namespace())));

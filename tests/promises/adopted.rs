@@ -79,7 +79,7 @@ async fn its_owner_at_once_and_its_template_in_its_turn() {
     env.kubectl(&["annotate", &namespace, &format!("{PAUSE}=moving-in")])
         .ok("pause");
     // An operator that asks for its namespace again and again sees an annotation that comes later only after a while.
-    let _operator = env.ready_replica(&Options::default().with("--look-again", "1s")).await;
+    let _operator = env.run(&Options::default().with("--look-again", "1s")).await;
     let sets = [
         ("validator-1", "RollingUpdate"),
         ("validator-2", "RollingUpdate"),

@@ -59,7 +59,7 @@ async fn it_serves_with_the_rights_of_the_overlay_for_cert_manager() {
     let options = Options::default()
         .with("--tls-cert-file", &file("tls.crt", &leaf.certificate.pem))
         .with("--tls-key-file", &file("tls.key", &leaf.key));
-    let _operator = env.ready_replica(&options).await;
+    let _operator = env.run(&options).await;
     let validators = Validators::new(2);
     let mut wrong = validators.node(2);
     wrong["spec"]["validatorConfig"]["peerPort"] = json!(11626);

@@ -26,7 +26,7 @@ async fn discovery_goes_on_and_nothing_is_built() {
         .with("--join-wait", "5s")
         .with("--restart-fuse", "5s");
     options.arguments.push("--no-node-controller".to_owned());
-    let _operator = env.ready_replica(&options).await;
+    let _operator = env.run(&options).await;
 
     // What the node controller would build, roll out and scale is left alone.
     let set = |name: &str| env.get(&format!("statefulset/{name}"));

@@ -38,7 +38,7 @@ async fn of_a_namespace_they_are_paused_until_the_annotation_goes() {
     let namespace = format!("namespace/{}", env.namespace());
     env.kubectl(&["annotate", &namespace, "stellar.org/pause-restarts=maintenance"])
         .ok("pause");
-    let _operator = env.ready_replica(&Options::default()).await;
+    let _operator = env.run(&Options::default()).await;
     let validators = Validators::new(4);
     env.apply(&validators.manifests(1..=4));
     // A change of its spec would restart it, and so would the members that came after it.

@@ -82,6 +82,15 @@ impl Site {
     }
 }
 
+/// The operator of a test that leaves it alone; dropped, it is gone.
+#[derive(Debug)]
+pub(crate) enum Running {
+    /// One replica.
+    Alone(#[allow(dead_code, reason = "it is held, and dropped")] Operator),
+    /// Two, of which the leader is killed all the time.
+    Killed(#[allow(dead_code, reason = "it is held, and dropped")] Pair),
+}
+
 /// A namespace of its own with an operator for it. Dropped, it takes all of that away, also when the test fails; then the
 /// operator's log is printed.
 pub(crate) struct TestEnv {
@@ -90,8 +99,7 @@ pub(crate) struct TestEnv {
     namespace: String,
     directory: PathBuf,
     webhook_port: u16,
-    operator: Option<Operator>,
-    pair: Option<Pair>,
+    running: Option<Running>,
     recorder: Recorder,
 }
 
@@ -107,13 +115,18 @@ impl TestEnv {
     /// Installs the manifests in a new namespace called after `name`, and waits until the operator there is ready.
     pub(crate) async fn start(name: &str, options: Options) -> Self {
         let mut env = Self::installed(name).await;
-        if pair::is_asked_for() {
-            env.pair = Some(Pair::start(env.site(), options).await);
-        } else {
-            let operator = env.ready_replica(&options).await;
-            env.operator = Some(operator);
-        }
+        let running = env.run(&options).await;
+        env.running = Some(running);
         env
+    }
+
+    /// Starts an operator in what was installed, and waits until it is ready.
+    pub(crate) async fn run(&self, options: &Options) -> Running {
+        if pair::is_asked_for() {
+            Running::Killed(Pair::start(self.site(), options.clone()).await)
+        } else {
+            Running::Alone(self.ready_replica(options).await)
+        }
     }
 
     fn site(&self) -> Site {
@@ -125,7 +138,8 @@ impl TestEnv {
         }
     }
 
-    /// Starts an operator of the test's own that the API server calls, and waits until it is ready.
+    /// Starts an operator of the test's own that the API server calls, and waits until it is ready: for tests that do
+    /// something with its process, and so by themselves.
     pub(crate) async fn ready_replica(&self, options: &Options) -> Operator {
         let mut operator = self.replica(options, self.webhook_port);
         wait_for("the operator to be ready", START, async || {
@@ -151,8 +165,7 @@ impl TestEnv {
             directory,
             webhook_port,
             client,
-            operator: None,
-            pair: None,
+            running: None,
             recorder,
         };
         install::crd(&env.cluster);
@@ -199,8 +212,7 @@ impl TestEnv {
 
     /// Takes the operator away, as a crash does.
     pub(crate) fn without_operator(&mut self) {
-        self.operator = None;
-        self.pair = None;
+        self.running = None;
     }
 
     /// The cluster, as its administrator sees it.
@@ -436,8 +448,8 @@ impl Drop for TestEnv {
             eprintln!("--- log of the operator in {} ---\n{}", self.namespace, self.log());
             eprintln!("--- what happened to its pods ---\n{}", self.recorder.history());
         }
-        self.operator = None;
-        self.pair = None;
+        println!("seen: {}", self.recorder.history().summary());
+        self.running = None;
         install::remove(&self.cluster, &self.namespace);
         let _ = std::fs::remove_dir_all(&self.directory);
     }

@@ -3,6 +3,7 @@
 //! For whole runs of the tests (`make leaders-killed`): what they promise holds all the same.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -25,8 +26,9 @@ pub(super) fn is_asked_for() -> bool {
 
 /// Two replicas; dropped, they are gone.
 #[derive(Debug)]
-pub(super) struct Pair {
+pub(crate) struct Pair {
     task: JoinHandle<()>,
+    killed: Arc<AtomicUsize>,
     _balancer: Arc<Balancer>,
 }
 
@@ -40,9 +42,17 @@ impl Pair {
             ready(&site, &options, &balancer).await,
         ];
         balancer.hears_of(2).await;
-        let task = tokio::spawn(kill_leaders(site, options, Arc::clone(&balancer), replicas));
+        let killed = Arc::default();
+        let task = tokio::spawn(kill_leaders(
+            site,
+            options,
+            Arc::clone(&balancer),
+            replicas,
+            Arc::clone(&killed),
+        ));
         Self {
             task,
+            killed,
             _balancer: balancer,
         }
     }
@@ -51,6 +61,7 @@ impl Pair {
 impl Drop for Pair {
     fn drop(&mut self) {
         self.task.abort();
+        println!("leaders killed: {}", self.killed.load(Ordering::Relaxed));
     }
 }
 
@@ -64,13 +75,20 @@ async fn ready(site: &Site, options: &Options, balancer: &Balancer) -> Operator 
     replica
 }
 
-async fn kill_leaders(site: Site, options: Options, balancer: Arc<Balancer>, mut replicas: [Operator; 2]) {
+async fn kill_leaders(
+    site: Site,
+    options: Options,
+    balancer: Arc<Balancer>,
+    mut replicas: [Operator; 2],
+    killed: Arc<AtomicUsize>,
+) {
     loop {
         tokio::time::sleep(LIFE.0 + LIFE.1.mul_f64(random())).await;
         for replica in &mut replicas {
             if replica.leads().await {
                 balancer.remove(replica);
                 replica.kill_now();
+                killed.fetch_add(1, Ordering::Relaxed);
                 *replica = ready(&site, &options, &balancer).await;
                 break;
             }

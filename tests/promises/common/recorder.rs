@@ -49,6 +49,17 @@ impl History {
         }
     }
 
+    /// In a few words, for `make faults`.
+    pub(crate) fn summary(&self) -> String {
+        let lives = self.lives();
+        format!(
+            "{} validators had {} pods, at most {} down at once",
+            lives.len(),
+            lives.values().sum::<usize>(),
+            self.down_at_once(&[]).len()
+        )
+    }
+
     /// How many pods each validator has had.
     pub(crate) fn lives(&self) -> BTreeMap<String, usize> {
         let pods: BTreeSet<(&str, &str)> = self
