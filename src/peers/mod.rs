@@ -193,7 +193,7 @@ impl PeerList {
 mod tests {
     use super::*;
 
-    fn list(members: usize) -> PeerList {
+    pub(super) fn list(members: usize) -> PeerList {
         let since = Timestamp::UNIX_EPOCH;
         let members = (0..members)
             .map(|i| PeerRecord {

@@ -132,22 +132,9 @@ fn framed(body: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peers::PeerRecord;
+    use crate::peers::tests::list;
 
     const KEY: &str = "GDKXE2OZMJIPOSLNA6N6F2BVCI3O777I2OOC4BV7VOYUEHYX7RTRYA7Y";
-
-    fn list(members: usize) -> PeerList {
-        let since = Timestamp::UNIX_EPOCH;
-        let members = (0..members)
-            .map(|i| PeerRecord {
-                node: NodeId::new("stellar", format!("validator-{i}")),
-                port: 11625,
-                address: Some(format!("10.244.{}.{}:11625", i / 250, i % 250)),
-                since,
-            })
-            .collect();
-        PeerList::new(since, members)
-    }
 
     #[test]
     fn a_report_survives_the_way_at_any_number_of_peers() {

@@ -1,11 +1,10 @@
 //! Horizon and Stellar RPC: a Deployment that serves behind a Service, what it needs, and nothing that it does not need.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::common::{Fate, Options, Proxy, TestEnv, wait_for};
+use crate::common::{Options, TestEnv, wait_for};
 
 const SOON: Duration = Duration::from_secs(60);
 const HORIZON: &str = include_str!("../../manifests/samples/horizon.yaml");
@@ -313,60 +312,4 @@ async fn what_cannot_be_built_is_told_and_what_is_others_is_left_alone() {
     .await;
     env.apply(&RPC.replace("name: rpc", "name: rpc-2"));
     is_told(&env, "rpc-2", ["Degraded", "Stopped", "Refused"]).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn at_rest_nothing_is_written_and_nothing_is_asked() {
-    let env = TestEnv::installed("api-at-rest").await;
-    let proxy = Proxy::start(env.cluster()).await;
-    let mut operator = env.replica_behind(&Options::default(), &proxy);
-    wait_for("the operator to be ready", SOON, async || {
-        operator.is_ready().await.then_some(())
-    })
-    .await;
-    env.apply(&format!("{HORIZON}---\n{RPC}"));
-    serves(&env, "horizon").await;
-    serves(&env, "rpc").await;
-
-    let calls: Arc<Mutex<Vec<(bool, String)>>> = Arc::default();
-    let heard = Arc::clone(&calls);
-    proxy.judge(move |call| {
-        heard.lock().unwrap().push((call.is_write(), call.to_string()));
-        Fate::Pass
-    });
-    let take = || std::mem::take(&mut *calls.lock().unwrap());
-    // The last of its own writes may still wake it.
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    take();
-
-    // At rest for ten seconds: of these objects nobody asks, for they are watched.
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    let asked: Vec<String> = take().into_iter().map(|(_, call)| call).collect();
-    let of_them = |call: &&String| {
-        let kinds = [
-            "/stellarnodes",
-            "/deployments",
-            "/services",
-            "/configmaps",
-            "/persistentvolumeclaims",
-            "/poddisruptionbudgets",
-        ];
-        kinds.iter().any(|kind| call.contains(kind)) && !call.contains("watch=")
-    };
-    assert_eq!(asked.iter().filter(of_them).collect::<Vec<_>>(), [] as [&String; 0]);
-
-    // Looked at again, it has nothing to write.
-    for node in ["horizon", "rpc"] {
-        env.kubectl(&["annotate", &format!("stellarnode/{node}"), "note=look"])
-            .ok("annotate");
-        // An annotation would be a new generation of a Deployment, which is told until it is observed.
-        env.kubectl(&["label", &format!("deployment/{node}"), "note=look"])
-            .ok("label");
-    }
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    let calls = take();
-    let looked = calls.iter().filter(|(_, call)| call.contains("/deployments/")).count();
-    assert!(looked >= 4, "each change is looked at: {calls:?}");
-    let written: Vec<_> = calls.iter().filter(|(is_write, _)| *is_write).collect();
-    assert_eq!(written, [] as [&(bool, String); 0]);
 }

@@ -1,4 +1,5 @@
-//! Nodes of all types at rest cost nothing: nothing is written, nothing is asked, and what we write into a status wakes nobody.
+//! Nodes of all types at rest cost nothing: nothing is written, nothing is asked, and what we write into a status wakes nobody;
+//! what others change of them is looked at, and writes nothing either.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -77,6 +78,21 @@ async fn nothing_is_written_or_asked_and_a_status_wakes_nobody() {
     }
     tokio::time::sleep(CALM).await;
     nothing();
+
+    // Looked at again, each has nothing to write.
+    for node in ["horizon", "rpc"] {
+        env.kubectl(&["annotate", &format!("stellarnode/{node}"), "note=look"])
+            .ok("annotate");
+        // An annotation would be a new generation of a Deployment, which is told until it is observed.
+        env.kubectl(&["label", &format!("deployment/{node}"), "note=look"])
+            .ok("label");
+    }
+    tokio::time::sleep(CALM).await;
+    let calls = take();
+    let looked = calls.iter().filter(|(_, call)| call.contains("/deployments/")).count();
+    assert!(looked >= 4, "each change is looked at: {calls:?}");
+    let written: Vec<_> = calls.iter().filter(|(is_write, _)| *is_write).collect();
+    assert_eq!(written, [] as [&(bool, String); 0]);
 
     // It does hear what is of consequence.
     env.kubectl(&[

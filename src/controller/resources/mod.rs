@@ -295,6 +295,19 @@ fn small() -> Value {
     json!({ "requests": amount, "limits": amount })
 }
 
+/// The security context of every pod.
+fn pod_security() -> Value {
+    json!({
+        "runAsNonRoot": true,
+        "runAsUser": STELLAR_UID,
+        "runAsGroup": STELLAR_UID,
+        "fsGroup": STELLAR_UID,
+        // Without it the kubelet changes the owner of every bucket file at each start.
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": { "type": "RuntimeDefault" },
+    })
+}
+
 /// User of the `stellar` account in the official image of stellar-core.
 const STELLAR_UID: i64 = 10_011_001;
 
@@ -302,9 +315,8 @@ const STELLAR_UID: i64 = 10_011_001;
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_taken_over_of_a_stateful_set_is_whom_it_belongs_to() {
-        let node: StellarNode = serde_json::from_value(json!({
+    fn validator() -> StellarNode {
+        serde_json::from_value(json!({
             "apiVersion": labels::API_VERSION, "kind": labels::KIND,
             "metadata": { "name": "validator-1", "namespace": "stellar", "uid": "1" },
             "spec": {
@@ -312,7 +324,12 @@ mod tests {
                 "validatorConfig": { "seedSecretRef": "seed" },
             },
         }))
-        .unwrap();
+        .unwrap()
+    }
+
+    #[test]
+    fn what_is_taken_over_of_a_stateful_set_is_whom_it_belongs_to() {
+        let node = validator();
         let own = json!(node.controller_owner_ref(&()).unwrap());
         let owner = |kind: &str, controller: bool| json!({ "apiVersion": "v1", "kind": kind, "name": "a", "uid": kind, "controller": controller });
         let of = |owners: &[&Value], labels: &Value| {
@@ -338,15 +355,7 @@ mod tests {
 
     #[test]
     fn a_stateful_set_becomes_ours_where_nothing_of_it_is_left_to_run_beside() {
-        let node: StellarNode = serde_json::from_value(json!({
-            "apiVersion": labels::API_VERSION, "kind": labels::KIND,
-            "metadata": { "name": "validator-1", "namespace": "stellar", "uid": "1" },
-            "spec": {
-                "nodeType": "Validator", "network": "testnet", "version": "26.0.1",
-                "validatorConfig": { "seedSecretRef": "seed" },
-            },
-        }))
-        .unwrap();
+        let node = validator();
         let stored = |change: &Value| {
             let mut set = json!({ "metadata": { "name": "validator-1" }, "spec": {
                 "serviceName": "s",

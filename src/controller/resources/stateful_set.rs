@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{STELLAR_UID, Subject, new_db, plumbing, restricted, selector, small, spec_hash};
+use super::{Subject, new_db, plumbing, pod_security, restricted, selector, small, spec_hash};
 use crate::core_config::{self, pod_paths};
 use crate::crd::{KeySource, StellarNodeSpec, StorageConfig, StorageMode};
 use crate::labels;
@@ -79,15 +79,7 @@ fn template(subject: &Subject<'_>) -> Value {
             "automountServiceAccountToken": false,
             "enableServiceLinks": false,
             "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
-            "securityContext": {
-                "runAsNonRoot": true,
-                "runAsUser": STELLAR_UID,
-                "runAsGroup": STELLAR_UID,
-                "fsGroup": STELLAR_UID,
-                // Without it the kubelet changes the owner of every bucket file at each start.
-                "fsGroupChangePolicy": "OnRootMismatch",
-                "seccompProfile": { "type": "RuntimeDefault" },
-            },
+            "securityContext": pod_security(),
             "affinity": anti_affinity(subject),
             "initContainers": [render_config(subject), new_db::build(subject), health(subject)],
             "containers": [core(subject)],

@@ -139,6 +139,31 @@ fn restarts_for_links(env: &TestEnv, name: &str) -> usize {
     lines.filter(|line| line.contains(&of_it)).count()
 }
 
+/// A new version that four validators are getting.
+struct Rollout {
+    /// Whose turn is the first.
+    first: String,
+    /// One that waits for its turn.
+    waiting: &'static str,
+    linked: BTreeMap<&'static str, usize>,
+}
+
+impl Rollout {
+    /// Asks for the new version, and waits for the first turn.
+    async fn begin(env: &TestEnv) -> Self {
+        ask_for_new_version(env, &FOUR);
+        let first = wait_for("the first turn", SOON, async || holder(env)).await;
+        let waiting = FOUR.into_iter().rfind(|name| *name != first).expect("others wait");
+        let linked = FOUR.map(|name| (name, restarts_for_links(env, name))).into();
+        Self { first, waiting, linked }
+    }
+
+    /// How often a validator may have gone down for it, if what was done by hand took it down so many times.
+    fn downs(&self, env: &TestEnv, name: &str, by_hand: usize) -> usize {
+        1 + by_hand + restarts_for_links(env, name) - self.linked[name]
+    }
+}
+
 /// Never two of these down at one moment, leaving out those that somebody else took down.
 fn assert_one_at_a_time(env: &TestEnv, by_others: &[&str]) {
     let history = env.recorder().history();

@@ -1,13 +1,8 @@
 //! `kubectl rollout restart` of one of our StatefulSets in the middle of a rollout of ours: what a person restarts is theirs,
 //! we still take down one at a time, and who read the list anew that way is not restarted for it again.
 
-use std::collections::BTreeMap;
-
 use super::peers_list::PeersList;
-use super::{
-    FOUR, SOON, all_have_new_version, ask_for_new_version, assert_one_at_a_time, four_at_rest, holder,
-    restarts_for_links, with_more,
-};
+use super::{FOUR, Rollout, SOON, all_have_new_version, assert_one_at_a_time, four_at_rest, holder, with_more};
 use crate::common::{Options, TestEnv, Validators, wait_for};
 
 const FIVE: [&str; 5] = [
@@ -52,11 +47,9 @@ async fn the_one_whose_turn_it_is_and_one_that_waits_end_up_with_the_new_version
     let downs = four_at_rest(&env, &Validators::new(4)).await;
     let list = PeersList::watch(&env).await;
 
-    ask_for_new_version(&env, &FOUR);
-    let first = wait_for("the first turn", SOON, async || holder(&env)).await;
-    let waiting = FOUR.into_iter().rfind(|name| *name != first).expect("others wait");
-    let linked: BTreeMap<&str, usize> = FOUR.map(|name| (name, restarts_for_links(&env, name))).into();
-    restart(&env, &first);
+    let rollout = Rollout::begin(&env).await;
+    let (first, waiting) = (rollout.first.as_str(), rollout.waiting);
+    restart(&env, first);
     restart(&env, waiting);
     all_have_new_version(&env, &FOUR).await;
     env.settled(&FOUR).await;
@@ -64,7 +57,7 @@ async fn the_one_whose_turn_it_is_and_one_that_waits_end_up_with_the_new_version
     let counts = history.downs();
     for name in FOUR {
         let by_hand = usize::from(name == first || name == waiting);
-        let most = 1 + by_hand + restarts_for_links(&env, name) - linked[name];
+        let most = rollout.downs(&env, name, by_hand);
         // Kubernetes may make one restart of two changes of a template.
         let new = counts[name] - downs[name];
         assert!((1..=most).contains(&new), "{name}: {new} times down\n{history}");

@@ -1,15 +1,13 @@
 //! A StatefulSet that somebody deletes comes back, and with it nothing else is restarted. With `--cascade=orphan` the pod
 //! runs on and is taken over as it is: a template that changed meanwhile goes out in the validator's turn.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::hands::delete_workloads;
 use super::peers_list::PeersList;
 use super::{
-    FOUR, SOON, all_have_new_version, ask_for_new_version, assert_one_at_a_time, four_at_rest, holder,
-    restarts_for_links, with_more,
+    FOUR, Rollout, SOON, all_have_new_version, ask_for_new_version, assert_one_at_a_time, four_at_rest, holder,
+    with_more,
 };
 use crate::common::{Options, TestEnv, Validators, wait_for};
 
@@ -103,11 +101,9 @@ async fn deleted_in_a_rollout_it_comes_back_and_the_rollout_goes_on() {
     let downs = four_at_rest(&env, &Validators::new(4)).await;
     let list = PeersList::watch(&env).await;
 
-    ask_for_new_version(&env, &FOUR);
-    let first = wait_for("the first turn", SOON, async || holder(&env)).await;
-    let waiting = FOUR.into_iter().rfind(|name| *name != first).expect("others wait");
-    let linked: BTreeMap<&str, usize> = FOUR.map(|name| (name, restarts_for_links(&env, name))).into();
-    delete_workloads(&env, &[&first, waiting], "background");
+    let rollout = Rollout::begin(&env).await;
+    let (first, waiting) = (rollout.first.as_str(), rollout.waiting);
+    delete_workloads(&env, &[first, waiting], "background");
     all_have_new_version(&env, &FOUR).await;
     env.settled(&FOUR).await;
     let history = env.recorder().history();
@@ -115,10 +111,10 @@ async fn deleted_in_a_rollout_it_comes_back_and_the_rollout_goes_on() {
     for name in FOUR {
         // The turn that was under way took it down already, or it was taken down by hand before.
         let by_hand = usize::from(name == first);
-        let most = 1 + by_hand + restarts_for_links(&env, name) - linked[name];
+        let most = rollout.downs(&env, name, by_hand);
         let new = counts[name] - downs[name];
         assert!((1..=most).contains(&new), "{name}: {new} times down\n{history}");
     }
-    assert_one_at_a_time(&env, &[&first, waiting]);
+    assert_one_at_a_time(&env, &[first, waiting]);
     list.assert_at_least(4);
 }

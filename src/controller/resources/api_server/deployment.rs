@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::{CONFIG_DIR, DATA_DIR, Kind, Server, horizon, rpc};
-use crate::controller::resources::{BuildError, STELLAR_UID, claim, plumbing, restricted, selector, spec_hash};
+use crate::controller::resources::{BuildError, claim, plumbing, pod_security, restricted, selector, spec_hash};
 use crate::labels;
 
 /// How long either may take to end what it serves and to stop its captive core.
@@ -67,14 +67,7 @@ fn template(server: &Server<'_>) -> Result<Value, BuildError> {
             "automountServiceAccountToken": false,
             "enableServiceLinks": false,
             "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
-            "securityContext": {
-                "runAsNonRoot": true,
-                "runAsUser": STELLAR_UID,
-                "runAsGroup": STELLAR_UID,
-                "fsGroup": STELLAR_UID,
-                "fsGroupChangePolicy": "OnRootMismatch",
-                "seccompProfile": { "type": "RuntimeDefault" },
-            },
+            "securityContext": pod_security(),
             "affinity": { "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [{
                 "weight": 100,
                 "podAffinityTerm": {
