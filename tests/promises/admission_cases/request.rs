@@ -138,11 +138,31 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Waits until the operator knows of a validator that was stored: the webhook judges by what it knows.
+    /// Waits until what was done is seen by whom the next request depends on.
     pub(super) async fn until_seen(&self, step: &Step, answer: &Answer) {
-        let stored = &answer.body;
-        let is_stored = step.method != "DELETE" && stored["kind"] == "StellarNode";
-        if !is_stored || stored["spec"]["nodeType"] != "Validator" {
+        if step.method == "DELETE" {
+            self.until_cached(step).await;
+        } else {
+            self.until_known(&answer.body).await;
+        }
+    }
+
+    /// The API server first tries a change on what its cache has, and asks the webhook about that.
+    async fn until_cached(&self, deleted: &Step) {
+        let mut cached = deleted.clone();
+        cached.method = "GET";
+        cached.path += "?resourceVersion=0";
+        wait_for("the API server's cache to have the deletion", SEEN, async || {
+            let answer = self.send(&cached).await;
+            let is_deleted = answer.code == 404 || answer.body["metadata"]["deletionTimestamp"].is_string();
+            is_deleted.then_some(())
+        })
+        .await;
+    }
+
+    /// The webhook judges by the validators that the operator knows.
+    async fn until_known(&self, stored: &Value) {
+        if stored["kind"] != "StellarNode" || stored["spec"]["nodeType"] != "Validator" {
             return;
         }
         let name = format!("stellarnode/{}", stored["metadata"]["name"].as_str().unwrap());
