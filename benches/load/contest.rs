@@ -1,4 +1,4 @@
-//! The contest: all servers up, each asked in turn, at full speed, at a steady rate and with a new connection for each request.
+//! The contest: all servers up, each asked in turn, at full speed, at a steady rate and for new connections.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -21,8 +21,19 @@ pub(crate) enum Load {
     FullSpeed,
     /// So many a second, whatever the server does.
     Steady,
-    /// At full speed, with a connection for each request.
+    /// At full speed, with a connection for each request: one that every server answers with 404, so that the connection is
+    /// what is compared.
     NewConnections,
+}
+
+impl Load {
+    /// The status of every answer.
+    fn status(self) -> &'static str {
+        match self {
+            Self::FullSpeed | Self::Steady => "200",
+            Self::NewConnections => "404",
+        }
+    }
 }
 
 /// The program, on a core of its own.
@@ -77,35 +88,34 @@ impl Oha {
                 "--http-version",
                 "1.1",
             ])
-            .args(["-m", "POST", "-T", "application/json", "-c", CONNECTIONS])
-            .args(["-z", &format!("{seconds}s")])
+            .args(["-c", CONNECTIONS, "-z", &format!("{seconds}s")])
             .arg("--cacert")
-            .arg(directory.join("ca.crt"))
-            .arg("-D")
-            .arg(directory.join("body.json"));
-        match load {
-            Load::FullSpeed => {}
-            Load::Steady => {
-                command.args(["-q", &STEADY_RATE.to_string(), "--latency-correction"]);
-            }
-            Load::NewConnections => {
-                command.arg("--disable-keepalive");
-            }
+            .arg(directory.join("ca.crt"));
+        let path = if load == Load::NewConnections {
+            command.arg("--disable-keepalive");
+            "nothing"
+        } else {
+            command.args(["-m", "POST", "-T", "application/json", "-D"]);
+            command.arg(directory.join("body.json"));
+            "mutate"
+        };
+        if load == Load::Steady {
+            command.args(["-q", &STEADY_RATE.to_string(), "--latency-correction"]);
         }
-        command.arg(format!("https://{}/mutate", server.address));
+        command.arg(format!("https://{}/{path}", server.address));
         let before = server.cpu()?;
         let output = command.stderr(Stdio::inherit()).output().context("oha")?;
         let cpu = server.cpu()? - before;
         ensure!(output.status.success(), "oha failed: {}", output.status);
         let report: Report = serde_json::from_slice(&output.stdout).context("the report of oha")?;
         report
-            .seen(cpu)
+            .seen(load.status(), cpu)
             .with_context(|| format!("{}, {load:?}", server.kind.title()))
     }
 }
 
 impl Report {
-    fn seen(self, cpu: f64) -> anyhow::Result<Seen> {
+    fn seen(self, status: &str, cpu: f64) -> anyhow::Result<Seen> {
         let Self {
             summary,
             latency_percentiles,
@@ -115,9 +125,9 @@ impl Report {
         // Requests that were under way when the time was up.
         errors.remove("aborted due to deadline");
         ensure!(errors.is_empty(), "failed requests: {errors:?}");
-        ensure!(codes.keys().eq(["200"]), "answers of other kinds: {codes:?}");
+        ensure!(codes.keys().eq([status]), "answers of other kinds: {codes:?}");
         Ok(Seen {
-            requests: codes["200"] as f64,
+            requests: codes[status] as f64,
             seconds: summary.total,
             p50: latency_percentiles.p50 * 1e3,
             p99: latency_percentiles.p99 * 1e3,

@@ -71,7 +71,7 @@ fn rows<'a>(of: impl Fn(Kind) -> &'a Figures) -> Vec<Row> {
         slowest("at full speed", |figures| &figures.full_speed),
         slowest(&format!("at {STEADY_RATE} reviews a second"), |figures| &figures.steady),
         Row {
-            what: "new TLS connections a second and core, one review each".to_owned(),
+            what: "new TLS connections a second and core".to_owned(),
             measured: grouped(measured),
             compared: format!("{}: {}", Kind::Echo.title(), grouped(compared)),
             ratio: measured / compared,
@@ -120,10 +120,9 @@ fn table(outcome: &Outcome) -> String {
             milliseconds(&figures.full_speed)
         }),
         (&steady, &|figures| milliseconds(&figures.steady)),
-        (
-            "CPU of the server for a new connection with one request, µs",
-            &|figures| format!("{:.0}", median(&figures.connections, Seen::cpu_each)),
-        ),
+        ("CPU of the server for a new connection, µs", &|figures| {
+            format!("{:.0}", median(&figures.connections, Seen::cpu_each))
+        }),
         ("new connections a second, seen by the client", &|figures| {
             grouped(median(&figures.connections, Seen::rate))
         }),

@@ -5,6 +5,7 @@ use stellar_k8s::controller::snapshot::PublishedList;
 use stellar_k8s::crd::Network;
 use stellar_k8s::labels;
 
+use crate::kubelet::ENDS;
 use crate::world::{Kind, Millis, SimNode, World};
 
 /// Something that happens in a history; numbers count the validators there are.
@@ -214,6 +215,11 @@ impl World {
             if bad.contains(&node.spec.version) {
                 node.spec.version = version;
                 node.reasons += 1;
+            }
+            // Kubernetes may keep a pod that is not Ready, and we touch none that is not ours: their owner does.
+            let pod = node.pod.as_mut().filter(|pod| bad.contains(&pod.spec.version));
+            if let Some(pod) = pod.filter(|_| node.kind == Kind::Foreign) {
+                pod.dying.get_or_insert(now + ENDS);
             }
         }
         self.paused_namespaces.clear();
