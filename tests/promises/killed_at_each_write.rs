@@ -2,8 +2,8 @@
 //! whether a newcomer is its reason, a new spec, or a spec that is taken back and a pod that has to be deleted for it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
@@ -149,11 +149,12 @@ async fn an_operator_that_dies(name: &str, rollout: Rollout, writes: usize, fate
     let mut operator = rollout.prepare(&env, start, operator).await;
     let before = env.recorder().history();
 
-    let mut deaths: Vec<String> = Vec::new();
+    // What was lost in each: another write may be under way beside the one that is fatal.
+    let mut deaths: Vec<Vec<String>> = Vec::new();
     let begin = Instant::now();
     let deleted_before = Arc::new(AtomicBool::new(false));
     loop {
-        let (seen, fatal) = (AtomicUsize::new(0), Arc::new(std::sync::Mutex::new(String::new())));
+        let (seen, fatal) = (AtomicUsize::new(0), Arc::new(Mutex::new(Vec::new())));
         let (told, deleted_before) = (Arc::clone(&fatal), Arc::clone(&deleted_before));
         proxy.judge(move |call| {
             let survives = !call.is_write() || seen.fetch_add(1, Ordering::SeqCst) + 1 < writes;
@@ -162,7 +163,7 @@ async fn an_operator_that_dies(name: &str, rollout: Rollout, writes: usize, fate
             if survives && !deletes {
                 return Fate::Pass;
             }
-            *told.lock().expect("nobody panicked with it") = call.to_string();
+            told.lock().expect("nobody panicked with it").push(call.to_string());
             fate
         });
         // No write of it comes before its judge.
@@ -189,6 +190,7 @@ async fn an_operator_that_dies(name: &str, rollout: Rollout, writes: usize, fate
     assert!(deaths.len() > rollout.least_deaths(), "it died too seldom: {deaths:#?}");
     let deleted = deaths
         .iter()
+        .flatten()
         .any(|call| call.starts_with("DELETE") && call.contains("/pods/"));
     assert_eq!(deleted, rollout == Rollout::PodNotReady, "{deaths:#?}");
     eprintln!("{name}: {} deaths", deaths.len());

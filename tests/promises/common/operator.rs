@@ -2,8 +2,10 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -16,6 +18,9 @@ const END: Duration = Duration::from_secs(30);
 
 /// How long a probe may take.
 const ANSWER: Duration = Duration::from_secs(10);
+
+/// Where operators listen: below the ports that the kernel gives to clients (32768 and more) and those of `tests/cluster/up`.
+const PORTS: Range<u16> = 10_000..20_000;
 
 /// What begins the answer of one that is ready.
 const READY: &str = "HTTP/1.1 200 ";
@@ -182,10 +187,20 @@ impl Drop for Operator {
     }
 }
 
-/// A port of the loopback interface that nobody listens on.
+/// A port of the loopback interface that nobody listens on, and that nobody else gets while its process is killed and started
+/// anew.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("its number").port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let (first, count) = (PORTS.start, PORTS.end - PORTS.start);
+    // Each process begins at a place of its own, so that two at once do not choose the same.
+    let begin = u16::try_from(std::process::id() * 64 % u32::from(count)).expect("it is below the count");
+    for _ in 0..count {
+        let port = first + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % count;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port of {PORTS:?} is free");
 }
 
 /// What a plain GET is answered with in time, status line and all.
