@@ -233,7 +233,8 @@ pub struct Turn {
     /// The pod that is to be replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
-    /// Whether the holder was voting when it got the turn: then the turn is done only when it votes again.
+    /// Whether the holder was voting when it got the turn, or began to before it went down: then the turn is done only when it
+    /// votes again.
     pub voting: bool,
 }
 

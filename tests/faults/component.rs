@@ -1,8 +1,15 @@
 //! A component of the control plane as a process: stopped, let go on, killed, started again as it was.
 
+use std::fs::File;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// One that cannot listen ends sooner.
+const STAYS: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(100);
+const TRIES: usize = 10;
 
 /// A component by the name of its pid file.
 #[derive(Debug)]
@@ -46,21 +53,20 @@ impl Component {
         let directory = std::fs::read_link(proc.join("cwd")).expect("it runs");
         let program = std::fs::read_link(proc.join("exe")).expect("it runs");
         self.signal("-KILL");
-        while Path::new(&proc).join("exe").exists() {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        let child = Command::new(program)
+        let log = directory_of("logs").join(format!("{}-anew.log", self.name));
+        let log = File::create(log).expect("a file of the cluster");
+        let mut command = Command::new(program);
+        command
             .args(&arguments[1..])
             .env_clear()
             .envs(environment.iter().filter_map(|pair| pair.split_once('=')))
             .current_dir(directory)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(log)
             // A signal for the tests is not one for it.
-            .process_group(0)
-            .spawn()
-            .expect("it starts");
+            .process_group(0);
+        let child = lasting(&mut command);
         self.pid = child.id().to_string();
         // Whoever looks for it by its file finds it.
         std::fs::write(pids().join(format!("{}.pid", self.name)), &self.pid).expect("its pid file");
@@ -80,7 +86,27 @@ impl Drop for Component {
     }
 }
 
+/// Starts a process until it stays: one whose port the killed one has not let go of yet ends at once.
+fn lasting(command: &mut Command) -> Child {
+    for _ in 0..TRIES {
+        let mut child = command.spawn().expect("it starts");
+        let looks = STAYS.as_millis() / LOOK.as_millis();
+        let ended = (0..looks).any(|_| {
+            std::thread::sleep(LOOK);
+            child.try_wait().expect("it is ours").is_some()
+        });
+        if !ended {
+            return child;
+        }
+    }
+    panic!("it ended {TRIES} times");
+}
+
 fn pids() -> PathBuf {
+    directory_of("pids")
+}
+
+fn directory_of(what: &str) -> PathBuf {
     let directory = std::env::var_os("STELLAR_TEST_CLUSTER_DIR").expect("a cluster made by tests/cluster");
-    Path::new(&directory).join("kwok/clusters/test/pids")
+    Path::new(&directory).join("kwok/clusters/test").join(what)
 }

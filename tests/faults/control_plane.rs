@@ -18,11 +18,11 @@ async fn answers(env: &TestEnv) {
 }
 
 /// Four are at rest, something happens to the control plane, one pod is lost after it, and a fifth joins.
-async fn through(name: &str, fault: impl AsyncFnOnce()) {
+async fn through(name: &str, fault: impl AsyncFnOnce(&TestEnv)) {
     let env = TestEnv::start(name, Options::default().with("--lease-duration", "5s")).await;
     let (validators, mut lives) = at_rest(&env).await;
     let list = env.peers();
-    fault().await;
+    fault(&env).await;
     answers(&env).await;
     assert_eq!(env.peers(), list, "nobody was removed");
     assert_lives(&env, &lives).await;
@@ -33,7 +33,8 @@ async fn through(name: &str, fault: impl AsyncFnOnce()) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_server_is_killed_and_started_again() {
-    through("api-killed", async || {
+    through("api-killed", async |env| {
+        env.recorder().may_break_off();
         Component::of_cluster("kube-apiserver").kill_and_start();
     })
     .await;
@@ -41,7 +42,7 @@ async fn the_api_server_is_killed_and_started_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_server_hangs_for_a_minute() {
-    through("api-hangs", async || {
+    through("api-hangs", async |_| {
         let component = Component::of_cluster("kube-apiserver");
         component.stop();
         // The time itself is the fault.
@@ -53,7 +54,7 @@ async fn the_api_server_hangs_for_a_minute() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn etcd_hangs() {
-    through("etcd-hangs", async || {
+    through("etcd-hangs", async |_| {
         let component = Component::of_cluster("etcd");
         component.stop();
         tokio::time::sleep(A_MINUTE / 2).await;

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
@@ -11,6 +13,9 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use stellar_k8s::labels;
 use tokio::task::JoinHandle;
+
+/// Until a watch that broke off is tried again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// What was seen of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +156,8 @@ impl fmt::Display for History {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     history: Arc<Mutex<History>>,
+    #[allow(dead_code, reason = "only the faults need it")]
+    may_break_off: Arc<AtomicBool>,
     watch: JoinHandle<()>,
 }
 
@@ -169,7 +176,8 @@ impl Recorder {
     /// Those of `namespaces`, or all that the API shows.
     fn watch(pods: Api<Pod>, namespaces: Vec<String>) -> Self {
         let history: Arc<Mutex<History>> = Arc::default();
-        let noted = Arc::clone(&history);
+        let may_break_off: Arc<AtomicBool> = Arc::default();
+        let (noted, forgiven) = (Arc::clone(&history), Arc::clone(&may_break_off));
         let watch = tokio::spawn(async move {
             let mut events = watcher(pods, watcher::Config::default().labels(labels::INSTANCE)).boxed();
             while let Some(event) = events.next().await {
@@ -177,6 +185,10 @@ impl Recorder {
                     Ok(Event::Apply(pod) | Event::InitApply(pod)) => (pod, false),
                     Ok(Event::Delete(pod)) => (pod, true),
                     Ok(Event::Init | Event::InitDone) => continue,
+                    Err(_) if forgiven.load(Ordering::Relaxed) => {
+                        tokio::time::sleep(AGAIN).await;
+                        continue;
+                    }
                     // A gap in what was seen would prove nothing.
                     Err(error) => panic!("the recorder's watch broke off: {error}"),
                 };
@@ -189,7 +201,18 @@ impl Recorder {
                 history.note(&validator, &pod.uid().unwrap_or_default(), state);
             }
         });
-        Self { history, watch }
+        Self {
+            history,
+            may_break_off,
+            watch,
+        }
+    }
+
+    /// From here on the API server may go away. A pod is known by its uid, so that who was restarted is still seen; who was down
+    /// at once may not be.
+    #[allow(dead_code, reason = "only the faults need it")]
+    pub(crate) fn may_break_off(&self) {
+        self.may_break_off.store(true, Ordering::Relaxed);
     }
 
     /// All that was seen so far.
