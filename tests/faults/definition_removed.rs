@@ -52,7 +52,7 @@ async fn and_put_back() {
     }
     assert_eq!(volumes(), before, "storage stays");
     assert_eq!(volume(goes[0]), None, "it was to go with its StellarNode");
-    logged(&env, "WARN", "stellarnodes").await;
+    logged(&env, "ERROR", "kind=\"StellarNode\"").await;
 
     let definition = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/crd");
     env.kubectl(&["apply", "--server-side", "-k", definition])
