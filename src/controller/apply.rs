@@ -1,7 +1,10 @@
-//! Every write, each with a deadline and a precondition.
+//! Every write, each with a deadline and a precondition: here those of discovery and of turns, in `objects` and `status` the rest.
 //!
 //! Nothing is decided here. Annotations, lists and turns are written by merge patches of exactly our fields with a
 //! resourceVersion: a server-side apply of one annotation would give up whatever else its manager set before.
+
+mod objects;
+mod status;
 
 use std::collections::BTreeMap;
 
@@ -9,16 +12,13 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::{Api, Client, ResourceExt as _};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Api, Client};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::budgets::BudgetStep;
-use super::convert::is_ours;
 use super::decide::{ListRemoval, ListWrite, Plan, RecordWrite};
-use super::objects::GuardedNode;
 use super::resources::{self, BuildError, BuildSettings};
 use super::snapshot::{LastRestart, PublishedList, Snapshot, Turn, TurnLease, Workload};
 use crate::api::{ApiError, deadline};
@@ -26,9 +26,8 @@ use crate::crd::StellarNode;
 use crate::labels;
 use crate::peers::View;
 
-/// No object has this resourceVersion (etcd's first write is its second revision). An apply with it creates an object, and
-/// is a conflict where there is one: a create would make our fields those of an update, which no later apply takes away.
-const NOT_THERE: &str = "1";
+pub use objects::{adopt, apply_object, ensure, remove_owned, without_type};
+pub use status::{raw_node, status, unreadable};
 
 /// Why something was not written.
 #[derive(Debug, thiserror::Error)]
@@ -300,108 +299,6 @@ pub async fn template(
     Ok(())
 }
 
-/// Server-side apply of one built object onto what was seen of it: its resourceVersion, or that there was none. Somebody
-/// else's object that came in between is not touched.
-///
-/// # Errors
-/// When the API server refuses; a conflict means that it changed, came or went meanwhile.
-pub async fn apply_object<K>(
-    client: &Client,
-    namespace: &str,
-    object: &Value,
-    manager: &str,
-    seen: Option<&str>,
-) -> Result<K, ApplyError>
-where
-    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + std::fmt::Debug
-        + serde::de::DeserializeOwned,
-{
-    let api: Api<K> = Api::namespaced(client.clone(), namespace);
-    let mut object = object.clone();
-    object["metadata"]["resourceVersion"] = json!(seen.unwrap_or(NOT_THERE));
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    Ok(deadline(api.patch(name, &server_side(manager), &Patch::Apply(&object))).await?)
-}
-
-/// Creates an object of ours, or repairs it where it lacks what we set; writes nothing where it lacks nothing.
-///
-/// # Errors
-/// When somebody else's object has its name, or the API server refuses.
-pub async fn ensure<K>(client: &Client, namespace: &str, desired: &Value) -> Result<(), ApplyError>
-where
-    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + std::fmt::Debug
-        + Serialize
-        + serde::de::DeserializeOwned,
-{
-    let name = desired["metadata"]["name"].as_str().unwrap_or_default();
-    let api: Api<K> = Api::namespaced(client.clone(), namespace);
-    let stored = deadline(api.get_opt(name)).await?;
-    if let Some(stored) = &stored {
-        if !is_ours(stored.labels()) {
-            return Err(ApplyError::NotOurs(format!("{} {name}", K::kind(&()))));
-        }
-        if resources::holds(&serde_json::to_value(stored)?, &without_type(desired)) {
-            return Ok(());
-        }
-    }
-    let seen = stored
-        .as_ref()
-        .and_then(|stored| stored.meta().resource_version.as_deref());
-    apply_object::<K>(client, namespace, desired, labels::MANAGER, seen).await?;
-    Ok(())
-}
-
-/// Makes a StatefulSet that was handed over that of its node, in its metadata alone.
-///
-/// # Errors
-/// When the API server refuses; a conflict means that the StatefulSet changed meanwhile.
-pub async fn adopt(client: &Client, stored: &StatefulSet, metadata: &Value) -> Result<(), ApplyError> {
-    let api: Api<StatefulSet> = Api::namespaced(client.clone(), &stored.namespace().unwrap_or_default());
-    let mut patch = json!({ "metadata": metadata });
-    patch["metadata"]["resourceVersion"] = json!(stored.resource_version());
-    let manager = merge(labels::MANAGER_REPLICAS);
-    deadline(api.patch_metadata(&stored.name_any(), &manager, &Patch::Merge(&patch))).await?;
-    Ok(())
-}
-
-/// Removes an object of ours that a node has no use for any more; one of another owner, or of nobody's, stays.
-///
-/// # Errors
-/// When the API server refuses.
-pub async fn remove_owned<K>(client: &Client, namespace: &str, name: &str, owner: &str) -> Result<(), ApplyError>
-where
-    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + std::fmt::Debug
-        + serde::de::DeserializeOwned,
-{
-    let api: Api<K> = Api::namespaced(client.clone(), namespace);
-    let stored = deadline(api.get_opt(name)).await?;
-    let owned = |object: &K| {
-        let by_us = object.owner_references().iter().any(|reference| reference.uid == owner);
-        by_us && is_ours(object.labels()) && object.meta().deletion_timestamp.is_none()
-    };
-    if let Some(uid) = stored.filter(owned).and_then(|object| object.uid()) {
-        deadline(api.delete(name, &only_uid(&uid))).await?;
-        tracing::info!(kind = %K::kind(&()), name, namespace, "removed: its node has no use for it any more");
-    }
-    Ok(())
-}
-
-/// A stored object does not repeat its kind.
-pub(super) fn without_type(desired: &Value) -> Value {
-    let mut desired = desired.clone();
-    if let Some(object) = desired.as_object_mut() {
-        object.remove("apiVersion");
-        object.remove("kind");
-    }
-    desired
-}
-
 /// Deletes a pod that Kubernetes would not replace: normal grace, never forced.
 ///
 /// # Errors
@@ -420,61 +317,6 @@ pub async fn delete_pod(
     }
     deadline(api.delete(name, &params)).await?;
     Ok(())
-}
-
-/// Part of a StellarNode's status, by the manager that owns that part; gives back the node as it is now, if it can be read.
-///
-/// # Errors
-/// When the API server refuses.
-pub async fn status(
-    client: &Client,
-    node: &StellarNode,
-    manager: &str,
-    part: &Value,
-) -> Result<Option<StellarNode>, ApplyError> {
-    status_of(client, &node.metadata, manager, part).await
-}
-
-/// A StellarNode as it stands, whether it can be parsed or not; `None` if it is gone.
-///
-/// # Errors
-/// When the API server refuses.
-pub async fn raw_node(client: &Client, node: &ObjectMeta) -> Result<Option<DynamicObject>, ApplyError> {
-    let namespace = node.namespace.as_deref().unwrap_or_default();
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<StellarNode>(&()));
-    // By a list: the operator has the right to list and watch StellarNodes, and no other to read one.
-    let only = ListParams::default().fields(&format!("metadata.name={}", node.name.as_deref().unwrap_or_default()));
-    Ok(deadline(api.list(&only)).await?.items.pop())
-}
-
-/// The controller's part of the status of a StellarNode that cannot be parsed.
-///
-/// # Errors
-/// When the API server refuses.
-pub async fn unreadable(client: &Client, node: &ObjectMeta, part: &Value) -> Result<(), ApplyError> {
-    status_of(client, node, labels::MANAGER_NODE_STATUS, part).await?;
-    Ok(())
-}
-
-async fn status_of(
-    client: &Client,
-    node: &ObjectMeta,
-    manager: &str,
-    part: &Value,
-) -> Result<Option<StellarNode>, ApplyError> {
-    let name = node.name.as_deref().unwrap_or_default();
-    let namespace = node.namespace.as_deref().unwrap_or_default();
-    // The answer may be an object that cannot be parsed.
-    let api: Api<GuardedNode> = Api::namespaced(client.clone(), namespace);
-    let body = json!({
-        "apiVersion": labels::API_VERSION,
-        "kind": labels::KIND,
-        "metadata": { "name": name, "uid": node.uid },
-        "status": part,
-    });
-    let answer = deadline(api.patch_status(name, &server_side(manager), &Patch::Apply(&body))).await?;
-    Ok(answer.0.ok())
 }
 
 /// Marks a turn as given back, on the StatefulSet that its holder was seen to have.

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use super::budgets::{self, BudgetStep};
 use super::figures::{self, GroupFigures};
-use super::groups::{self, Group, ListAction};
+use super::groups::{self, Group};
+use super::lists::ListAction;
 use super::needs::{self, Need};
 use super::options::Options;
 use super::report::{self, PeersReport};

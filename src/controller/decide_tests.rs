@@ -38,7 +38,7 @@ fn what_a_pod_that_cannot_tell_is_taken_to_have_loaded() {
         let published = snapshot.lists.get_mut(&list_id("stellar")).unwrap();
         let list = published.list.as_mut().unwrap();
         list.version = at(second);
-        published.data = super::groups::data_of(list, &snapshot.validators[0].network);
+        published.data = super::lists::data_of(list, &snapshot.validators[0].network);
     };
     let cases: Vec<(&str, Change, View)> = vec![
         ("the list was there long before", Box::new(|_| {}), present()),

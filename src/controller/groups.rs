@@ -1,25 +1,22 @@
-//! Who belongs together, who is a member, and what the list says: validators → peer groups → ConfigMaps.
+//! Who belongs together, and who is a member: validators → peer groups. What their list says is in `lists`.
 //!
-//! Pure. A member is never dropped because something could not be read (rule R5), and equal input gives equal bytes
-//! (rule R6).
+//! Pure. A member is never dropped because something could not be read (rule R5).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
 
 use super::consent::Consent;
+use super::lists::{self, ListAction};
 use super::options::{AddressMode, Options};
 use super::snapshot::{ListId, MemberRecord, PublishedList, Snapshot, Validator};
 use crate::crd::Network;
 use crate::labels;
-use crate::peers::{NodeId, PeerList, PeerRecord, View};
+use crate::peers::{NodeId, PeerList, View};
 
 /// Clocks of a cluster agree to within this.
 const CLOCK_ERROR: Duration = Duration::from_secs(60);
-/// One environment string is limited to 128 KiB (`MAX_ARG_STRLEN`); above this the env form of the list is left out.
-const KNOWN_PEERS_LIMIT: usize = 96 * 1024;
 
 /// The validators of one ConfigMap and one network.
 #[derive(Debug)]
@@ -55,22 +52,6 @@ pub struct Member<'a> {
     pub record: MemberRecord,
     /// Where to dial it; `None` once the grace period is over.
     pub address: Option<String>,
-}
-
-/// What has to be done for a ConfigMap to hold its group's list.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ListAction {
-    /// Nothing: it does, or there is nothing to publish yet.
-    Keep,
-    /// Its data is to become this.
-    Write {
-        /// The data, whole.
-        data: BTreeMap<String, String>,
-        /// Whether somebody else changed the ConfigMap: it does not hold what we write for any list.
-        repair: bool,
-    },
-    /// The ConfigMap belongs to somebody else: it is left alone.
-    NotOurs,
 }
 
 impl Group<'_> {
@@ -191,8 +172,8 @@ fn form_one<'a>(snapshot: &Snapshot, options: &Options, local: &Local<'a>, joine
     let mut members: Vec<Member<'a>> = all.flat_map(|part| part.members(snapshot.now, options)).collect();
     members.sort_by(|a, b| a.validator.id.cmp(&b.validator.id));
     drop_reused_addresses(&mut members);
-    let list = next_list(snapshot, &local.network, &members, published);
-    let action = next_action(&list, &local.network, published);
+    let list = lists::next(snapshot, &local.network, &members, published);
+    let action = lists::action(&list, &local.network, published);
     let views = list.views();
     Group {
         id: local.id.clone(),
@@ -332,125 +313,4 @@ fn drop_reused_addresses(members: &mut [Member<'_>]) {
             member.address = None;
         }
     }
-}
-
-fn next_list(
-    snapshot: &Snapshot,
-    network: &Network,
-    members: &[Member<'_>],
-    published: Option<&PublishedList>,
-) -> PeerList {
-    let before = published.and_then(|published| published.list.as_ref());
-    let published_records: BTreeMap<&NodeId, &PeerRecord> = before
-        .iter()
-        .flat_map(|list| &list.members)
-        .map(|record| (&record.node, record))
-        .collect();
-    let mut records: Vec<PeerRecord> = members
-        .iter()
-        .map(|member| {
-            let node = &member.validator.id;
-            let unchanged = published_records
-                .get(node)
-                .copied()
-                .filter(|record| record.port == member.record.port && record.address == member.address)
-                .filter(|record| is_credible(record.since, snapshot.now));
-            unchanged.cloned().unwrap_or_else(|| PeerRecord {
-                node: node.clone(),
-                port: member.record.port,
-                address: member.address.clone(),
-                since: member.record.since,
-            })
-        })
-        .collect();
-    // A StellarNode that cannot be parsed neither joins nor leaves.
-    records.extend(
-        published_records
-            .values()
-            .filter(|record| snapshot.unreadable.contains(&record.node))
-            .map(|record| (*record).clone()),
-    );
-    let contradicted = published.is_some_and(contradicts_itself);
-    let version = before
-        .map(|before| before.version)
-        .filter(|version| !contradicted && is_credible(*version, snapshot.now))
-        .and_then(|version| version.checked_add(SignedDuration::from_micros(1)).ok())
-        .map_or(snapshot.now, |next| next.max(snapshot.now));
-    let list = PeerList {
-        network: Some(network.passphrase().to_owned()),
-        ..PeerList::new(version, records)
-    };
-    match before {
-        // Who has read it knows the same members: the version stays.
-        Some(before) if before.members == list.members && !contradicted => PeerList {
-            version: before.version,
-            ..list
-        },
-        _ => list,
-    }
-}
-
-/// Whether somebody changed the version of a list, which is written twice.
-fn contradicts_itself(published: &PublishedList) -> bool {
-    let metadata = published.data.get(labels::DISCOVERY_METADATA);
-    let metadata: Option<Value> = metadata.and_then(|json| serde_json::from_str(json).ok());
-    let written = metadata
-        .as_ref()
-        .and_then(|metadata| metadata["discovered_at"].as_str());
-    let version = published.list.as_ref().map(|list| list.version.to_string());
-    written.is_some() && version.as_deref() != written
-}
-
-fn next_action(list: &PeerList, network: &Network, published: Option<&PublishedList>) -> ListAction {
-    let Some(published) = published else {
-        return match list.members.is_empty() {
-            true => ListAction::Keep,
-            false => ListAction::Write {
-                data: data_of(list, network),
-                repair: false,
-            },
-        };
-    };
-    if !published.ours {
-        return ListAction::NotOurs;
-    }
-    let data = data_of(list, network);
-    if data == published.data && published.network.as_deref() == Some(network.short_hash().as_str()) {
-        return ListAction::Keep;
-    }
-    let of_network = published.network.as_deref() == Some(network.short_hash().as_str());
-    // An earlier program wrote no network: that is no damage.
-    let damaged = |before: &PeerList| {
-        before.other_network(network.passphrase()).is_some() || data_of(before, network) != published.data
-    };
-    let repair = published
-        .list
-        .as_ref()
-        .is_none_or(|before| before == list || (of_network && damaged(before)));
-    ListAction::Write { data, repair }
-}
-
-/// The data of the ConfigMap: a pure function of the list and its network (rule R6).
-pub fn data_of(list: &PeerList, network: &Network) -> BTreeMap<String, String> {
-    let addresses = list.addresses();
-    let quoted: Vec<String> = addresses.iter().map(|address| format!("{address:?}")).collect();
-    let metadata = json!({
-        "discovered_at": list.version.to_string(),
-        "peer_count": addresses.len(),
-        "active_validators": list.members.len(),
-        "network": network.passphrase(),
-    });
-    let mut data = BTreeMap::from([
-        (
-            labels::KNOWN_PEERS_CFG.to_owned(),
-            format!("KNOWN_PEERS=[{}]\n", quoted.join(",")),
-        ),
-        (labels::PEERS_JSON.to_owned(), list.to_json()),
-        (labels::DISCOVERY_METADATA.to_owned(), metadata.to_string()),
-    ]);
-    let lines = addresses.join("\n");
-    if lines.len() <= KNOWN_PEERS_LIMIT {
-        data.insert(labels::KNOWN_PEERS.to_owned(), lines);
-    }
-    data
 }

@@ -1,4 +1,5 @@
-use super::groups::{Group, ListAction, abandoned, data_of, form};
+use super::groups::{Group, abandoned, form};
+use super::lists::{ListAction, data_of};
 use super::options::{AddressMode, Options};
 use super::samples::*;
 use super::snapshot::{PublishedList, Snapshot, Validator};

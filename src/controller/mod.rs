@@ -1,6 +1,6 @@
 //! Discovery, rollout and the StellarNode controller.
 //!
-//! Data flows one way: [`observe`] (reflector caches) → [`decide`] (pure: [`groups`], [`links`], [`needs`], [`rollout`],
+//! Data flows one way: [`observe`] (reflector caches) → [`decide`] (pure: [`groups`], [`lists`], [`links`], [`needs`], [`rollout`],
 //! [`report`]) → [`apply`] (writes, carried out by `writes`) and [`status`] (what each StellarNode is told). [`discovery`] runs that loop;
 //! [`reconciler`] runs beside it and turns each StellarNode into its objects, [`seeds`] keeping apart those that share one;
 //! `api_server` does so for Horizon and SorobanRpc. [`running`] and [`serving`] say how they fare. Neither blocks or stops the
@@ -21,6 +21,7 @@ pub mod groups;
 #[cfg(test)]
 mod groups_tests;
 pub mod links;
+pub mod lists;
 pub mod needs;
 #[cfg(test)]
 mod needs_tests;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::groups::{Group, ListAction, Member, is_credible, is_past, is_wanted};
+use super::groups::{Group, Member, is_credible, is_past, is_wanted};
 use super::links;
+use super::lists::ListAction;
 use super::options::{AddressMode, Options, RestartMode};
 use super::rollout::is_outdated;
 use super::snapshot::{Cause, Pod, Snapshot, Validator, Workload};

@@ -140,7 +140,7 @@ fn a_list_of_the_future_holds_nobody_back() {
         for published in snapshot.lists.values_mut() {
             let list = published.list.as_mut().unwrap();
             list.version = at(second);
-            published.data = super::groups::data_of(list, &snapshot.validators[0].network);
+            published.data = super::lists::data_of(list, &snapshot.validators[0].network);
         }
         assert_eq!(waits(&for_links(&snapshot, "a")), expected, "second {second}");
     }

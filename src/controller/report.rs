@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::groups::{Group, ListAction, Member};
+use super::groups::{Group, Member};
+use super::lists::ListAction;
 use super::needs::{Need, Wait, loaded_view};
 use super::rollout::{TurnPlan, is_voting};
 use super::snapshot::{Cause, Snapshot, Validator};

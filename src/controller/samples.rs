@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::groups::data_of;
+use super::lists::data_of;
 use super::snapshot::{ListId, MemberRecord, Pod, PublishedList, Snapshot, Validator, Workload};
 use crate::crd::Network;
 use crate::labels;
