@@ -252,25 +252,15 @@ pub(super) fn parse_in_steps(text: &str) -> Result<Review<'_>, BadReview> {
 
 impl<'a, O> Wire<'a, O> {
     fn with(self, object_of: fn(O) -> Object<'a>) -> Request<'a> {
-        let Self {
-            uid,
-            kind,
-            sub_resource,
-            name,
-            namespace,
-            operation,
-            object,
-            old_object,
-        } = self;
         Request {
-            uid,
-            kind,
-            sub_resource,
-            name,
-            namespace,
-            operation,
-            object: object.map(object_of),
-            old_object: old_object.map(object_of),
+            uid: self.uid,
+            kind: self.kind,
+            sub_resource: self.sub_resource,
+            name: self.name,
+            namespace: self.namespace,
+            operation: self.operation,
+            object: self.object.map(object_of),
+            old_object: self.old_object.map(object_of),
         }
     }
 }

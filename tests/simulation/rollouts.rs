@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use stellar_k8s::controller::decide::decide;
 use stellar_k8s::controller::options::{Options, RestartMode};
+use stellar_k8s::controller::snapshot::Snapshot;
 use stellar_k8s::crd::Network;
 
 use crate::checks::assert_converged;
 use crate::happenings::{Cast, Edit, Happening, SecondNetwork};
 use crate::operator::Fault;
-use crate::world::{World, minutes, network_of, options, time};
+use crate::world::{Millis, World, minutes, network_of, options, time};
 
 #[test]
 fn a_new_version_and_a_newcomer_cost_one_restart_for_both() {
@@ -135,11 +136,7 @@ fn a_validator_left_out_of_a_group_still_gets_its_new_version() {
 
 #[test]
 fn a_turn_whose_reason_goes_and_comes_back_is_not_used_beside_the_next() {
-    let mut quiet = World::new(Options {
-        cross_namespace_groups: true,
-        ..options(RestartMode::Changed)
-    });
-    quiet.two_namespaces = true;
+    let mut quiet = two_namespaces();
     quiet.join("validator-0");
     quiet.join("validator-1");
     quiet.run(minutes(12));
@@ -152,13 +149,7 @@ fn a_turn_whose_reason_goes_and_comes_back_is_not_used_beside_the_next() {
             if cycle == edited {
                 world.happen(&Happening::EditList(Edit::Broken), alike());
             }
-            world.now += 500;
-            world.settle();
-            let present = world.snapshot();
-            let mut late = std::mem::replace(&mut seen, present);
-            late.now = time(world.now);
-            world.operate(&late, Fault::default());
-            world.settle();
+            live_late(&mut world, &mut seen, 500);
             assert!(world.most_down <= 1, "{} down by us at once", world.most_down);
         }
         world.run(minutes(4));
@@ -169,11 +160,7 @@ fn a_turn_whose_reason_goes_and_comes_back_is_not_used_beside_the_next() {
 #[test]
 fn a_holder_that_begins_to_vote_before_it_goes_down_is_awaited_like_any_other_that_voted() {
     // Two groups of one network: neither knows the other's members, and only the turn tells one that the other is down.
-    let mut quiet = World::new(Options {
-        cross_namespace_groups: true,
-        ..options(RestartMode::Changed)
-    });
-    quiet.two_namespaces = true;
+    let mut quiet = two_namespaces();
     for index in 0..4 {
         quiet.join(&format!("validator-{index}"));
     }
@@ -192,13 +179,7 @@ fn a_holder_that_begins_to_vote_before_it_goes_down_is_awaited_like_any_other_th
         let mut seen = world.snapshot();
         for cycle in 0..200 {
             world.nodes[0].broken = cycle < healed;
-            world.now += 100;
-            world.settle();
-            let present = world.snapshot();
-            let mut late = std::mem::replace(&mut seen, present);
-            late.now = time(world.now);
-            world.operate(&late, Fault::default());
-            world.settle();
+            live_late(&mut world, &mut seen, 100);
             let most = world.most_down;
             assert!(
                 most <= 1,
@@ -208,6 +189,27 @@ fn a_holder_that_begins_to_vote_before_it_goes_down_is_awaited_like_any_other_th
         world.run(minutes(10));
         assert_converged(&world);
     }
+}
+
+/// Validators of one network, every second one in another namespace.
+fn two_namespaces() -> World {
+    let mut world = World::new(Options {
+        cross_namespace_groups: true,
+        ..options(RestartMode::Changed)
+    });
+    world.two_namespaces = true;
+    world
+}
+
+/// One cycle of an operator that sees what was there a cycle of so many milliseconds before.
+fn live_late(world: &mut World, seen: &mut Snapshot, milliseconds: Millis) {
+    world.now += milliseconds;
+    world.settle();
+    let present = world.snapshot();
+    let mut late = std::mem::replace(seen, present);
+    late.now = time(world.now);
+    world.operate(&late, Fault::default());
+    world.settle();
 }
 
 /// Nobody differs from the others.

@@ -5,17 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
+use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use stellar_k8s::labels;
 use tokio::task::JoinHandle;
-
-/// Until a watch that broke off is tried again.
-const AGAIN: Duration = Duration::from_millis(100);
 
 /// What was seen of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,16 +176,15 @@ impl Recorder {
         let may_break_off: Arc<AtomicBool> = Arc::default();
         let (noted, forgiven) = (Arc::clone(&history), Arc::clone(&may_break_off));
         let watch = tokio::spawn(async move {
-            let mut events = watcher(pods, watcher::Config::default().labels(labels::INSTANCE)).boxed();
+            let mut events = watcher(pods, watcher::Config::default().labels(labels::INSTANCE))
+                .default_backoff()
+                .boxed();
             while let Some(event) = events.next().await {
                 let (pod, gone) = match event {
                     Ok(Event::Apply(pod) | Event::InitApply(pod)) => (pod, false),
                     Ok(Event::Delete(pod)) => (pod, true),
                     Ok(Event::Init | Event::InitDone) => continue,
-                    Err(_) if forgiven.load(Ordering::Relaxed) => {
-                        tokio::time::sleep(AGAIN).await;
-                        continue;
-                    }
+                    Err(_) if forgiven.load(Ordering::Relaxed) => continue,
                     // A gap in what was seen would prove nothing.
                     Err(error) => panic!("the recorder's watch broke off: {error}"),
                 };
