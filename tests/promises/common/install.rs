@@ -72,15 +72,8 @@ fn render(namespace: &str, port: u16, directory: &Path) {
     let up = up(directory);
     let url = |kind: &str, path: &str| {
         let value = json!({ "url": format!("https://127.0.0.1:{port}{path}") });
-        let of = |place: usize| {
-            let field = |name: &str| format!("/webhooks/{place}/{name}");
-            [
-                json!({ "op": "replace", "path": field("clientConfig"), "value": value }),
-                // A machine that stands still for two seconds is no outage of the webhook.
-                json!({ "op": "replace", "path": field("timeoutSeconds"), "value": 30 }),
-            ]
-        };
-        json!({ "target": { "kind": kind }, "patch": json!([of(0), of(1)].concat()).to_string() })
+        let write = |place: usize| json!({ "op": "replace", "path": format!("/webhooks/{place}/clientConfig"), "value": value });
+        json!({ "target": { "kind": kind }, "patch": json!([write(0), write(1)]).to_string() })
     };
     let kustomization = json!({
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
