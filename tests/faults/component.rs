@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// One that cannot listen ends sooner.
-const STAYS: Duration = Duration::from_secs(3);
-const LOOK: Duration = Duration::from_millis(100);
-const TRIES: usize = 10;
+/// How often the end of a killed process is looked for.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A component by the name of its pid file.
 #[derive(Debug)]
@@ -53,6 +51,9 @@ impl Component {
         let directory = std::fs::read_link(proc.join("cwd")).expect("it runs");
         let program = std::fs::read_link(proc.join("exe")).expect("it runs");
         self.signal("-KILL");
+        while !has_ended(&proc) {
+            std::thread::sleep(LOOK);
+        }
         let log = directory_of("logs").join(format!("{}-anew.log", self.name));
         let log = File::create(log).expect("a file of the cluster");
         let mut command = Command::new(program);
@@ -66,7 +67,7 @@ impl Component {
             .stderr(log)
             // A signal for the tests is not one for it.
             .process_group(0);
-        let child = lasting(&mut command);
+        let child = command.spawn().expect("it starts");
         self.pid = child.id().to_string();
         // Whoever looks for it by its file finds it.
         std::fs::write(pids().join(format!("{}.pid", self.name)), &self.pid).expect("its pid file");
@@ -86,20 +87,12 @@ impl Drop for Component {
     }
 }
 
-/// Starts a process until it stays: one whose port the killed one has not let go of yet ends at once.
-fn lasting(command: &mut Command) -> Child {
-    for _ in 0..TRIES {
-        let mut child = command.spawn().expect("it starts");
-        let looks = STAYS.as_millis() / LOOK.as_millis();
-        let ended = (0..looks).any(|_| {
-            std::thread::sleep(LOOK);
-            child.try_wait().expect("it is ours").is_some()
-        });
-        if !ended {
-            return child;
-        }
-    }
-    panic!("it ended {TRIES} times");
+/// Whether a killed process is at its end: no thread but the first is left, and that one has let go of files and sockets, or
+/// somebody has heard of its end already.
+fn has_ended(proc: &Path) -> bool {
+    let threads = std::fs::read_dir(proc.join("task")).map_or(0, Iterator::count);
+    let status = std::fs::read_to_string(proc.join("status")).unwrap_or_default();
+    threads <= 1 && (status.is_empty() || status.contains("State:\tZ"))
 }
 
 fn pids() -> PathBuf {

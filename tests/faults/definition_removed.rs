@@ -1,16 +1,33 @@
 //! The CustomResourceDefinition is deleted, and Kubernetes takes every StellarNode and StatefulSet with it: the operator does
 //! not crash, writes no empty list, and the storage that is to be retained is there when both come back.
 
-use crate::common::{Options, TestEnv, wait_for};
+use serde_json::json;
+
+use crate::common::{Options, TestEnv, Validators, wait_for};
 use crate::four::{FOUR, SOON, at_rest, logged};
 
 const CRD: &str = "crd/stellarnodes.stellar.org";
+
+/// Waits until Kubernetes takes what a StellarNode leaves: its garbage collector looks for new kinds every half minute, and
+/// what belonged to a kind that came and went in between it never learns to be ownerless.
+async fn collected(env: &TestEnv, validators: &Validators) {
+    let mut fifth = validators.node(5);
+    fifth["spec"]["suspended"] = json!(true);
+    env.apply(&fifth.to_string());
+    wait_for("its StatefulSet", SOON, async || env.get("statefulset/validator-5")).await;
+    env.kubectl(&["delete", "stellarnode/validator-5"]).ok("delete");
+    wait_for("its StatefulSet to go after it", SOON, async || {
+        env.get("statefulset/validator-5").is_none().then_some(())
+    })
+    .await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn and_put_back() {
     let env = TestEnv::installed("crd-removed").await;
     let mut operator = env.ready_replica(&Options::default()).await;
     let (validators, _) = at_rest(&env).await;
+    collected(&env, &validators).await;
     // To delete the definition is to delete every StellarNode: that of the fourth takes its storage with it, as it always would.
     let (kept, goes) = FOUR.split_at(3);
     for name in kept {
