@@ -21,7 +21,7 @@ pub(crate) async fn at_rest(env: &TestEnv) -> (Validators, Lives) {
     (validators, lives)
 }
 
-/// Deletes the pod of a validator by hand and waits until the list has its new address.
+/// Deletes the pod of a validator by hand and waits until the list has its new address and all vote again.
 pub(crate) async fn lose(env: &TestEnv, name: &str, lives: &mut Lives) {
     let before = env.pod_ip(name);
     env.kubectl(&["delete", &format!("pod/{name}-0"), "--wait=false"])
@@ -29,17 +29,23 @@ pub(crate) async fn lose(env: &TestEnv, name: &str, lives: &mut Lives) {
     *lives.entry(name.to_owned()).or_default() += 1;
     wait_for("the list to follow", SOON, async || {
         let moved = env.pod_ip(name).is_some_and(|ip| Some(ip) != before);
-        (moved && Some(env.peers()) == env.addresses(&FOUR)).then_some(())
+        let seen = env.recorder().history().lives().get(name) >= lives.get(name);
+        (moved && seen && Some(env.peers()) == env.addresses(&FOUR)).then_some(())
+    })
+    .await;
+    all_vote(env, lives).await;
+}
+
+async fn all_vote(env: &TestEnv, lives: &Lives) {
+    wait_for("all to vote", SOON, async || {
+        (env.recorder().history().voting().len() == lives.len()).then_some(())
     })
     .await;
 }
 
 /// All vote, nobody has a turn, and nobody had another pod than these.
 pub(crate) async fn assert_lives(env: &TestEnv, lives: &Lives) {
-    wait_for("all to vote", SOON, async || {
-        (env.recorder().history().voting().len() == lives.len()).then_some(())
-    })
-    .await;
+    all_vote(env, lives).await;
     env.without_turns().await;
     let history = env.recorder().history();
     assert_eq!(history.lives(), *lives, "{history}");
