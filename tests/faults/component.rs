@@ -4,27 +4,78 @@ use std::fs::File;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Once;
 use std::time::Duration;
 
-/// How often the end of a killed process is looked for.
+/// How often the end of a process is looked for.
 const LOOK: Duration = Duration::from_millis(20);
+/// Those that end themselves when what they remember cannot be true: kube-scheduler does, now and then, when the API server
+/// went away in the middle of a binding (`Scheduler cache is corrupted`, updatePod in pkg/scheduler/backend/cache/cache.go).
+const ENDING: [&str; 2] = ["kube-scheduler", "kube-controller-manager"];
+
+/// From now on, starts again what ends itself, as the kubelet of a control plane does.
+pub(crate) fn supervise() {
+    static SUPERVISED: Once = Once::new();
+    SUPERVISED.call_once(|| {
+        let mut components = ENDING.map(Component::of_cluster);
+        std::thread::spawn(move || {
+            loop {
+                for component in &mut components {
+                    if component.has_ended() {
+                        eprintln!("{} has ended, and is started again", component.name);
+                        component.start();
+                    }
+                }
+                std::thread::sleep(LOOK);
+            }
+        });
+    });
+}
 
 /// A component by the name of its pid file.
 #[derive(Debug)]
 pub(crate) struct Component {
     name: &'static str,
     pid: String,
+    started_as: StartedAs,
     /// The one that we started in place of the first; killed with this value, when the cluster goes anyway.
     anew: Option<Child>,
+}
+
+/// What a process was started with.
+#[derive(Debug)]
+struct StartedAs {
+    program: PathBuf,
+    arguments: Vec<String>,
+    environment: Vec<String>,
+    directory: PathBuf,
+}
+
+impl StartedAs {
+    fn of_process(proc: &Path) -> Self {
+        let list = |file: &str| -> Vec<String> {
+            let content = std::fs::read(proc.join(file)).expect("it runs");
+            let words = content.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+            words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+        };
+        Self {
+            program: std::fs::read_link(proc.join("exe")).expect("it runs"),
+            arguments: list("cmdline").split_off(1),
+            environment: list("environ"),
+            directory: std::fs::read_link(proc.join("cwd")).expect("it runs"),
+        }
+    }
 }
 
 impl Component {
     pub(crate) fn of_cluster(name: &'static str) -> Self {
         let file = pids().join(format!("{name}.pid"));
         let pid = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let pid = pid.trim().to_owned();
         Self {
             name,
-            pid: pid.trim().to_owned(),
+            started_as: StartedAs::of_process(&proc_of(&pid)),
+            pid,
             anew: None,
         }
     }
@@ -41,27 +92,35 @@ impl Component {
 
     /// Kills it and starts it again with the same arguments.
     pub(crate) fn kill_and_start(&mut self) {
-        let proc = PathBuf::from(format!("/proc/{}", self.pid));
-        let list = |file: &str| -> Vec<String> {
-            let content = std::fs::read(proc.join(file)).expect("it runs");
-            let words = content.split(|byte| *byte == 0).filter(|word| !word.is_empty());
-            words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
-        };
-        let (arguments, environment) = (list("cmdline"), list("environ"));
-        let directory = std::fs::read_link(proc.join("cwd")).expect("it runs");
-        let program = std::fs::read_link(proc.join("exe")).expect("it runs");
         self.signal("-KILL");
-        while !has_ended(&proc) {
+        while !self.has_ended() {
             std::thread::sleep(LOOK);
         }
+        self.start();
+    }
+
+    /// Whether the process is at its end: no thread but the first is left, and that one has let go of files and sockets, or
+    /// somebody has heard of its end already.
+    fn has_ended(&mut self) -> bool {
+        if let Some(child) = &mut self.anew {
+            return child.try_wait().expect("our own child").is_some();
+        }
+        let proc = proc_of(&self.pid);
+        let threads = std::fs::read_dir(proc.join("task")).map_or(0, Iterator::count);
+        let status = std::fs::read_to_string(proc.join("status")).unwrap_or_default();
+        threads <= 1 && (status.is_empty() || status.contains("State:\tZ"))
+    }
+
+    fn start(&mut self) {
         let log = directory_of("logs").join(format!("{}-anew.log", self.name));
         let log = File::create(log).expect("a file of the cluster");
-        let mut command = Command::new(program);
+        let mut command = Command::new(&self.started_as.program);
+        let environment = self.started_as.environment.iter();
         command
-            .args(&arguments[1..])
+            .args(&self.started_as.arguments)
             .env_clear()
-            .envs(environment.iter().filter_map(|pair| pair.split_once('=')))
-            .current_dir(directory)
+            .envs(environment.filter_map(|pair| pair.split_once('=')))
+            .current_dir(&self.started_as.directory)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -87,12 +146,8 @@ impl Drop for Component {
     }
 }
 
-/// Whether a killed process is at its end: no thread but the first is left, and that one has let go of files and sockets, or
-/// somebody has heard of its end already.
-fn has_ended(proc: &Path) -> bool {
-    let threads = std::fs::read_dir(proc.join("task")).map_or(0, Iterator::count);
-    let status = std::fs::read_to_string(proc.join("status")).unwrap_or_default();
-    threads <= 1 && (status.is_empty() || status.contains("State:\tZ"))
+fn proc_of(pid: &str) -> PathBuf {
+    Path::new("/proc").join(pid)
 }
 
 fn pids() -> PathBuf {

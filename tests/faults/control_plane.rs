@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::common::{Options, TestEnv, wait_for};
 use crate::component::Component;
 use crate::four::{FOUR, SOON, a_fifth_joins, assert_lives, at_rest, lose};
 
 const A_MINUTE: Duration = Duration::from_secs(60);
+const LEASES_OF_NODES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
 
+/// The API server answers, and the simulated kubelets have reached it: they renew the Leases of their nodes each 50 s, and a node
+/// that could not for 200 s is taken for lost, as it would be after the faults of several tests.
 async fn answers(env: &TestEnv) {
     wait_for("the API server to answer", SOON, async || {
         env.kubectl(&["get", "--raw", "/readyz", "--request-timeout=2s"])
@@ -15,6 +20,20 @@ async fn answers(env: &TestEnv) {
             .then_some(())
     })
     .await;
+    let before = renewals(env).expect("it answers");
+    wait_for("the kubelets to renew their leases", SOON * 2, async || {
+        let now = renewals(env)?;
+        now.iter().all(|renewal| !before.contains(renewal)).then_some(())
+    })
+    .await;
+}
+
+/// When each node renewed its Lease.
+fn renewals(env: &TestEnv) -> Option<Vec<Value>> {
+    let leases = env.kubectl(&["get", "--raw", LEASES_OF_NODES]);
+    let leases: Value = serde_json::from_str(&leases.stdout).ok()?;
+    let leases = leases["items"].as_array()?.iter();
+    Some(leases.map(|lease| lease["spec"]["renewTime"].clone()).collect())
 }
 
 /// Four are at rest, something happens to the control plane, one pod is lost after it, and a fifth joins.

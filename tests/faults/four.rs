@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::common::{TestEnv, Validators, wait_for};
+use crate::component::supervise;
 
 pub(crate) const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
 pub(crate) const SOON: Duration = Duration::from_secs(90);
@@ -13,6 +14,7 @@ pub(crate) type Lives = BTreeMap<String, usize>;
 
 /// Creates them and waits until nobody has a turn.
 pub(crate) async fn at_rest(env: &TestEnv) -> (Validators, Lives) {
+    supervise();
     let validators = Validators::new(5);
     env.apply(&validators.manifests(1..=4));
     env.settled(&FOUR).await;

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use stellar_k8s::labels;
 
 use crate::alone::Alone;
@@ -13,8 +13,6 @@ use crate::rendering::{objects, path};
 
 const NAMESPACES: [&str; 2] = ["north", "south"];
 const SOON: Duration = Duration::from_secs(120);
-/// Shorter than an administrator would choose: what is shipped, 30 s each, is waited for in `make soak`.
-const WAITS: [(&str, &str); 3] = [("PROPAGATION", "2s"), ("MIN_READY", "1s"), ("QUIET", "1s")];
 
 /// Two namespaces with validators of one network, removed with this value.
 struct Watched<'a>(&'a Alone);
@@ -109,15 +107,7 @@ fn peers(arguments: &[&str]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_one_file_looks_after_every_namespace() {
     let file = std::fs::read_to_string(path("install.yaml")).expect("it is generated");
-    let mut all = objects(&file);
-    for ([kind, ..], object) in &mut all {
-        if kind == "Deployment" {
-            let env = &mut object["spec"]["template"]["spec"]["containers"][0]["env"];
-            let waits = WAITS.map(|(name, value)| json!({ "name": name, "value": value }));
-            env.as_array_mut().expect("variables").extend(waits);
-        }
-    }
-    let deployed = Deployed::of(all);
+    let deployed = Deployed::of(objects(&file));
     let watched = Watched::new(deployed.alone());
     let validators = Validators::new(6);
     let [north, south] = NAMESPACES;
