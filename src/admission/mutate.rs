@@ -1,4 +1,4 @@
-//! What is added to an object before it is stored (DESIGN.md § 7, Mutate).
+//! What is added to an object before it is stored.
 //!
 //! The patch is explicit RFC 6902 operations: what they do not name stays as it is, byte for byte. Applied to its own
 //! output it is empty. The controller runs the StatefulSets that it builds through [`apply`], so that what is stored is

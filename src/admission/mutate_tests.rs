@@ -1,4 +1,4 @@
-//! One case for each sentence of DESIGN.md § 7, Mutate, and what holds for every object.
+//! One case for each rule of what is added, and what holds for every object.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Which objects are refused, and what their author is told (DESIGN.md § 7, Validate).
+//! Which objects are refused, and what their author is told.
 //!
 //! All problems at once. Pure: the webhook, `check` and the controller ask the same function.
 

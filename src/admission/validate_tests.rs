@@ -1,4 +1,4 @@
-//! One case for each sentence of DESIGN.md § 7, Validate.
+//! One case for each rule by which an object is refused or warned of.
 
 use serde_json::{Value, json};
 

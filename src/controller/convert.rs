@@ -14,6 +14,7 @@ use kube::ResourceExt as _;
 use serde::de::DeserializeOwned;
 
 use super::budgets::PublishedBudget;
+use super::paused::pauses;
 use super::resources;
 use super::snapshot::{ListId, MemberRecord, Pod, PublishedList, TurnLease, Validator, Workload};
 use crate::crd::{Network, NodeType, PeersStatus, StellarNode, ValidatorConfig};
@@ -58,7 +59,7 @@ pub fn validator(
         spec_port: config.map_or_else(crate::crd::default_peer_port, ValidatorConfig::peer_port),
         suspended: node.spec.suspended,
         deleting: node.metadata.deletion_timestamp.is_some(),
-        paused: annotation(labels::PAUSE_RESTARTS).is_some(),
+        paused: pauses(annotation(labels::PAUSE_RESTARTS).as_ref()),
         approved: annotation(labels::APPROVE_RESTART),
         changed: changed(node),
         spec_hash: wanted_hash(node, hash, workload.as_ref()),
@@ -187,7 +188,7 @@ fn convert_pod(object: &KubePod) -> Pod {
     let (report, rendered) = status
         .and_then(|status| loaded(status.init_container_statuses.as_deref()?, started))
         .map_or((None, None), |(report, rendered)| (report, Some(rendered)));
-    // Where we did not build the pod, its Ready condition stands for both (DESIGN.md § 2, *ready*).
+    // Where we did not build the pod, its Ready condition stands for both.
     let ready = match core_status.filter(|_| spec.is_some_and(renders)) {
         Some(status) => status.ready && !deleting,
         None => ready_condition.is_some(),

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::groups::Group;
+use super::groups::{Group, is_wanted};
 use super::links;
+use super::lists::ListAction;
 use super::needs::Need;
 use super::rollout::{TurnPlan, is_voting};
 use super::snapshot::Snapshot;
@@ -18,10 +19,14 @@ pub struct GroupFigures {
     pub config_map: String,
     /// Addresses in its list.
     pub peers: usize,
+    /// Validators that name its ConfigMap and are to run, members or not.
+    pub validators: usize,
     /// Members that read its ConfigMap.
     pub members: usize,
     /// Those of them that vote.
     pub voting: usize,
+    /// Whether its ConfigMap is somebody else's.
+    pub not_ours: bool,
     /// Whether its members can all reach each other by what they loaded.
     pub connected: bool,
     /// Whether a restart is not done within its deadline, or who may restart cannot be read.
@@ -47,14 +52,51 @@ pub fn of_group(
         .get(&group.network.short_hash())
         .is_some_and(|lease| !lease.readable);
     let mut stalled = turns.values().flat_map(|turns| turns.stalled.keys());
+    let named = group.validators.iter().chain(&group.strangers);
     GroupFigures {
         namespace: group.id.namespace.clone(),
         config_map: group.id.name.clone(),
         peers: group.list.addresses().len(),
+        validators: named.filter(|validator| is_wanted(validator)).count(),
         members: group.own_members().count(),
         voting: group.own_members().filter(|member| is_voting(member.validator)).count(),
+        not_ours: group.action == ListAction::NotOurs,
         connected: links::assess(group).is_connected(),
         stalled: unreadable || stalled.any(|list| group.includes(list)),
         pending,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::groups::form;
+    use super::super::options::Options;
+    use super::super::samples::{member, newcomer, pod, published, snapshot};
+    use super::*;
+    use crate::crd::Network;
+
+    #[test]
+    fn who_has_not_joined_and_a_list_of_somebody_else_are_seen() {
+        let mut never_ready = newcomer("c", "10.0.0.3");
+        pod(&mut never_ready).ready = false;
+        let mut stranger = newcomer("d", "10.0.0.4");
+        stranger.network = Network::parse("mainnet");
+        let mut suspended = newcomer("e", "10.0.0.5");
+        suspended.suspended = true;
+        let all = vec![
+            member("a", "10.0.0.1"),
+            member("b", "10.0.0.2"),
+            never_ready,
+            stranger,
+            suspended,
+        ];
+        let mut snapshot = snapshot(all);
+        let mut list = published(&[("a", "10.0.0.1"), ("b", "10.0.0.2")]);
+        list.ours = false;
+        snapshot.lists.insert(snapshot.validators[0].list.clone(), list);
+        let groups = form(&snapshot, &Options::default());
+        let figures = of_group(&snapshot, &groups[0], &BTreeMap::new(), &BTreeMap::new());
+        assert_eq!((figures.validators, figures.members), (4, 2));
+        assert!(figures.not_ours);
     }
 }

@@ -200,7 +200,7 @@ impl<'a> Context<'a> {
         }
         let approved = self.options.restart != RestartMode::Manual || validator.approved.as_deref() == Some(hash);
         (!approved).then_some(Wait::For(
-            "it waits for the annotation stellar.org/approve-restart with the pending hash",
+            "it waits for the annotation stellar.org/approve-restart with the value of status.peers.pendingHash",
         ))
     }
 

@@ -67,7 +67,12 @@ impl Namespaces {
 
 fn is_paused(metadata: &ObjectMeta) -> bool {
     let annotations = metadata.annotations.as_ref();
-    annotations.is_some_and(|annotations| annotations.contains_key(labels::PAUSE_RESTARTS))
+    pauses(annotations.and_then(|annotations| annotations.get(labels::PAUSE_RESTARTS)))
+}
+
+/// Whether the annotation that pauses restarts does: with any value but `false`, for whoever sets it is in doubt about something.
+pub(super) fn pauses(annotation: Option<&String>) -> bool {
+    annotation.is_some_and(|value| value != "false")
 }
 
 /// Asks for the namespaces for ever. One that does not answer stays as it was: a pause is not over because it could not

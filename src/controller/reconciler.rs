@@ -20,7 +20,7 @@ use super::node_report::{NodeReport, invalid, not_ours, owned_by, refused, seed_
 use super::objects::GuardedNode;
 use super::own_writes::OwnWrites;
 use super::resources::{self, BuildSettings, ValidatorObjects};
-use super::running::{Running, built_from, endpoint, ready_replicas};
+use super::running::{Running, built_from, endpoint, program_of, ready_replicas};
 use super::seeds::{self, Claims};
 use super::status;
 use super::takeover;
@@ -173,8 +173,9 @@ async fn apply_objects(
         // The base config belongs to the template: it changes with it, in the validator's turn.
         apply::ensure::<ConfigMap>(client, &namespace, &objects.config_map).await?;
     }
-    if scaled_down && !current {
-        // Nobody goes down for it.
+    let present_program = program_of(&stored) == Some(context.settings.operator_image.as_str());
+    if scaled_down && !(current && present_program) {
+        // Nobody goes down for it. An image that could not be pulled is got rid of so, too.
         let mut desired = objects.stateful_set.clone();
         resources::keep_what_never_changes(&mut desired, &stored);
         let seen = stored.metadata.resource_version.as_deref();

@@ -44,6 +44,16 @@ pub fn built_from(stored: &StatefulSet) -> Option<&str> {
         .map(String::as_str)
 }
 
+/// The image whose `render-config` its pods run.
+pub fn program_of(stored: &StatefulSet) -> Option<&str> {
+    let pod = stored.spec.as_ref()?.template.spec.as_ref()?;
+    let mut containers = pod.init_containers.iter().flatten();
+    containers
+        .find(|container| container.name == labels::RENDER_CONTAINER)?
+        .image
+        .as_deref()
+}
+
 /// Number of pods of a StatefulSet that are Ready.
 pub fn ready_replicas(stored: &StatefulSet) -> i32 {
     let status = stored.status.as_ref();

@@ -250,6 +250,9 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::SpecChanged, Self::PeersChanged, Self::NotLinked];
+
     /// The word that status, Events and metrics use.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -149,16 +149,17 @@ impl<'a> Writes<'a> {
             return;
         };
         let (BudgetStep::Write { id, .. } | BudgetStep::Remove { id, .. }) = step;
+        let budget = format!("{}/{}", id.namespace, id.name);
         // Somebody's own budget of this name serves as well.
-        if !error.is_conflict() {
-            failures.is_news(format!("budget {}/{}", id.namespace, id.name));
+        let somebodys = error.is_conflict();
+        let error = &error as &dyn Error;
+        if somebodys {
+            tracing::debug!(budget, error, "PodDisruptionBudget is somebody else's; left alone");
+        } else if failures.is_news(format!("budget {budget}")) {
+            tracing::warn!(budget, error, "PodDisruptionBudget not written; tried again");
+        } else {
+            tracing::debug!(budget, error, "PodDisruptionBudget still not written");
         }
-        tracing::debug!(
-            namespace = id.namespace,
-            name = id.name,
-            error = &error as &dyn Error,
-            "PodDisruptionBudget not written; tried again"
-        );
     }
 
     /// What the holders of a network's turns need first: then it can be seen by who gets the next.

@@ -92,18 +92,32 @@ where
         let metrics = self.metrics;
         let answer = self.inner.call(request);
         Box::pin(async move {
-            let answer = answer.await;
-            let outcome = match &answer {
-                Ok(response) => outcome(response.status().as_u16()),
-                Err(_) => "no answer",
+            let mut call = Waiting {
+                metrics,
+                call: Call {
+                    verb,
+                    resource,
+                    outcome: "no answer",
+                },
             };
-            metrics.called(&Call {
-                verb,
-                resource,
-                outcome,
-            });
+            let answer = answer.await;
+            if let Ok(response) = &answer {
+                call.call.outcome = outcome(response.status().as_u16());
+            }
             answer
         })
+    }
+}
+
+/// A call under way. It is counted where this ends, as one without an answer where nobody waits for it any more: at its deadline.
+struct Waiting {
+    metrics: &'static Metrics,
+    call: Call,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.metrics.called(&self.call);
     }
 }
 
@@ -154,6 +168,9 @@ fn verb_and_resource(method: &Method, uri: &Uri) -> (&'static str, &'static str)
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -202,6 +219,19 @@ mod tests {
                 "{uri}"
             );
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_nobody_waits_for_any_more_had_no_answer() {
+        let metrics: &'static Metrics = Box::leak(Box::new(Metrics::new()));
+        let silent = tower::service_fn(|_: Request<()>| std::future::pending::<Result<Response<()>, Infallible>>());
+        let mut counted = CountCalls(metrics).layer(silent);
+        let request = Request::get("/api/v1/namespaces/a/pods/b").body(()).unwrap();
+        let given_up = tokio::time::timeout(Duration::from_secs(10), counted.call(request)).await;
+        assert!(given_up.is_err());
+        let text = metrics.text(crate::metrics::Format::Prometheus);
+        let line = r#"stellar_operator_api_calls_total{verb="get",resource="pods",outcome="no answer"} 1"#;
+        assert!(text.contains(line), "{text}");
     }
 
     #[test]

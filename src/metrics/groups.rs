@@ -28,8 +28,10 @@ struct Pending {
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     peers: Family<Group, Gauge>,
+    validators: Family<Group, Gauge>,
     members: Family<Group, Gauge>,
     voting: Family<Group, Gauge>,
+    not_ours: Family<Group, Gauge>,
     connected: Family<Group, Gauge>,
     stalled: Family<Group, Gauge>,
     pending: Family<Pending, Gauge>,
@@ -44,6 +46,11 @@ impl Groups {
         for (name, help, family) in [
             ("peers", "Addresses in a group's list", &groups.peers),
             (
+                "validators",
+                "Validators that name a group's list and are to run, those included that have not joined it",
+                &groups.validators,
+            ),
+            (
                 "members",
                 "Validators that read a group's list and have joined it",
                 &groups.members,
@@ -52,6 +59,11 @@ impl Groups {
                 "voting_members",
                 "Members whose pod is Ready, which says that they vote",
                 &groups.voting,
+            ),
+            (
+                "list_not_ours",
+                "1 while a ConfigMap of the list's name is somebody else's, which is never written, else 0",
+                &groups.not_ours,
             ),
             (
                 "group_connected",
@@ -94,8 +106,10 @@ impl Groups {
                     .set(i64::try_from(value).unwrap_or(i64::MAX));
             };
             set(&self.peers, figures.peers);
+            set(&self.validators, figures.validators);
             set(&self.members, figures.members);
             set(&self.voting, figures.voting);
+            set(&self.not_ours, usize::from(figures.not_ours));
             set(&self.connected, usize::from(figures.connected));
             set(&self.stalled, usize::from(figures.stalled));
             for (cause, count) in &figures.pending {
@@ -111,7 +125,15 @@ impl Groups {
             shown.insert(group, causes);
         }
         for (group, causes) in before {
-            for family in [&self.peers, &self.members, &self.voting, &self.connected, &self.stalled] {
+            for family in [
+                &self.peers,
+                &self.validators,
+                &self.members,
+                &self.voting,
+                &self.not_ours,
+                &self.connected,
+                &self.stalled,
+            ] {
                 family.remove(&group);
             }
             for cause in causes {
@@ -141,8 +163,10 @@ mod tests {
             namespace: "stellar".to_owned(),
             config_map: config_map.to_owned(),
             peers: 4,
+            validators: 5,
             members: 4,
             voting: 3,
+            not_ours: false,
             connected: true,
             stalled: false,
             pending: pending.iter().copied().collect(),
@@ -162,6 +186,7 @@ mod tests {
         let first = text();
         for line in [
             r#"peers{namespace="stellar",configmap="a"} 4"#,
+            r#"validators{namespace="stellar",configmap="b"} 5"#,
             r#"voting_members{namespace="stellar",configmap="b"} 3"#,
             r#"pending_restarts{namespace="stellar",configmap="a",cause="PeersChanged"} 2"#,
             r#"group_connected{namespace="stellar",configmap="a"} 1"#,

@@ -21,6 +21,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::controller::figures::GroupFigures;
+use crate::controller::snapshot::Cause;
 use calls::Call;
 pub use calls::CountCalls;
 pub use exposition::Format;
@@ -40,6 +41,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    const ALL: [Self; 4] = [Self::Allowed, Self::Denied, Self::UnknownKind, Self::Undecided];
+
     /// As the label has it.
     fn as_str(self) -> &'static str {
         match self {
@@ -94,6 +97,10 @@ pub struct Metrics {
     leader: Gauge,
 }
 
+const PATHS: [&str; 2] = ["mutate", "validate"];
+const WRITTEN: &str = "written";
+const FAILED: &str = "failed";
+
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 
 /// The counters of this process.
@@ -122,6 +129,18 @@ impl Metrics {
             "Writes of the list of known peers, by result",
             list_writes.clone(),
         );
+        // From the start, so that the first is seen as a change.
+        for path in PATHS {
+            for outcome in Outcome::ALL.map(Outcome::as_str) {
+                let _ = reviews.get_or_create(&Review { path, outcome });
+            }
+        }
+        for cause in Cause::ALL.map(Cause::as_str) {
+            let _ = restarts.get_or_create(&Restart { cause });
+        }
+        for result in [WRITTEN, FAILED] {
+            let _ = list_writes.get_or_create(&Write { result });
+        }
         let groups = Groups::registered(&mut registry);
         let discovery = Histogram::new(exponential_buckets(0.001, 4.0, 8));
         registry.register_with_unit(
@@ -241,7 +260,7 @@ impl Metrics {
 
     /// Counts a write of a list.
     pub fn list_written(&self, written: bool) {
-        let result = if written { "written" } else { "failed" };
+        let result = if written { WRITTEN } else { FAILED };
         self.list_writes.get_or_create(&Write { result }).inc();
     }
 
@@ -278,8 +297,10 @@ mod tests {
             namespace: "stellar".to_owned(),
             config_map: "stellar-peers".to_owned(),
             peers: 4,
+            validators: 5,
             members: 4,
             voting: 3,
+            not_ours: false,
             connected: true,
             stalled: false,
             pending,

@@ -37,6 +37,8 @@ pub(crate) const RUN_BY: &[(&str, &[&str])] = &[
             "kubectl get configmap stellar-peers --namespace stellar -o yaml --show-managed-fields",
             "kubectl annotate namespace stellar stellar.org/pause-restarts=true",
             "kubectl annotate namespace stellar stellar.org/pause-restarts-",
+            "kubectl get stellarnode validator-1 --namespace stellar -o jsonpath='{.status.peers.pendingHash}'",
+            "kubectl annotate stellarnode validator-1 --namespace stellar --overwrite stellar.org/approve-restart=HASH",
             // Uninstall.
             "kubectl delete validatingwebhookconfigurations,mutatingwebhookconfigurations -l app.kubernetes.io/name=stellar-operator",
             "kubectl delete deployments -l app.kubernetes.io/name=stellar-operator --namespace stellar --cascade=foreground",
@@ -45,6 +47,9 @@ pub(crate) const RUN_BY: &[(&str, &[&str])] = &[
             "kubectl delete clusterroles,clusterrolebindings -l app.kubernetes.io/name=stellar-operator",
             "kubectl delete validatingadmissionpolicies,validatingadmissionpolicybindings -l app.kubernetes.io/name=stellar-operator",
             "kubectl delete secrets/stellar-operator-webhook-cert leases/stellar-operator-leader --namespace stellar --ignore-not-found",
+            "kubectl delete --namespace stellar --kustomize manifests/monitoring --ignore-not-found",
+            "kubectl delete certificates,issuers -l app.kubernetes.io/name=stellar-operator --namespace stellar",
+            "kubectl delete secrets/stellar-operator-authority secrets/stellar-operator-webhook-tls --namespace stellar --ignore-not-found",
             "kubectl delete stellarnodes --all --namespace stellar",
             "kubectl wait --for=delete statefulsets -l app.kubernetes.io/name=stellar-node --namespace stellar --timeout=5m",
             "kubectl delete leases -l app.kubernetes.io/managed-by=stellar-operator --namespace stellar",

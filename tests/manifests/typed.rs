@@ -171,6 +171,12 @@ fn with_certificates_by_cert_manager() {
         types("kubectl apply --server-side -k manifests/overlays/cert-manager");
         let certificates = types("kubectl get certificates --namespace stellar");
         assert!(certificates.contains("stellar-operator-webhook"), "{certificates}");
+        types("kubectl delete certificates,issuers -l app.kubernetes.io/name=stellar-operator --namespace stellar");
+        types(
+            "kubectl delete secrets/stellar-operator-authority secrets/stellar-operator-webhook-tls --namespace stellar --ignore-not-found",
+        );
+        let left = types("kubectl get certificates --namespace stellar");
+        assert!(!left.contains("stellar-operator"), "{left}");
     });
 }
 
@@ -206,6 +212,7 @@ fn with_the_chart() {
         types("helm upgrade stellar-operator manifests/chart --namespace stellar");
         types("kubectl label namespace stellar pod-security.kubernetes.io/enforce=restricted");
         types("helm uninstall stellar-operator --namespace stellar");
+        types(UNINSTALL[6]);
         wait_a_moment(|| left(&fresh.0).is_empty(), install);
         drop(second);
         // The definition stays.
@@ -232,6 +239,8 @@ fn with_monitoring() {
             applied.contains("servicemonitor") && applied.contains("prometheusrule"),
             "{applied}"
         );
+        let removed = types("kubectl delete --namespace stellar --kustomize manifests/monitoring --ignore-not-found");
+        assert_eq!(applied.lines().count(), removed.lines().count(), "{removed}");
     });
 }
 
@@ -305,6 +314,13 @@ async fn the_first_validator_and_the_end_of_everything() {
     ];
     types("kubectl annotate namespace stellar stellar.org/pause-restarts=true");
     deployed.alone().kubectl(&patch, "").ok("patch");
+    wait_for("the change to be pending", SOON, async || {
+        let hash =
+            types("kubectl get stellarnode validator-1 --namespace stellar -o jsonpath='{.status.peers.pendingHash}'");
+        (!hash.is_empty()).then_some(())
+    })
+    .await;
+    types("kubectl annotate stellarnode validator-1 --namespace stellar --overwrite stellar.org/approve-restart=HASH");
     types("kubectl annotate namespace stellar stellar.org/pause-restarts-");
     wait_for("its Event", SOON, async || {
         let events = types("kubectl events --for stellarnode/validator-1 --namespace stellar");

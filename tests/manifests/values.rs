@@ -137,6 +137,16 @@ fn the_pods_take_what_an_administrator_sets() {
 }
 
 #[test]
+fn a_prometheus_finds_its_objects_by_labels_of_their_own() {
+    let objects = with(&json!({ "monitoring": { "enabled": true, "labels": { "release": "prometheus" } } }));
+    for kind in ["ServiceMonitor", "PrometheusRule"] {
+        let labels = &only(&objects, kind)["metadata"]["labels"];
+        assert_eq!(labels["release"], "prometheus", "{kind}");
+        assert_eq!(labels["app.kubernetes.io/name"], "stellar-operator", "{kind}");
+    }
+}
+
+#[test]
 fn the_program_knows_every_variable_that_it_is_given() {
     let help = run(env!("CARGO_BIN_EXE_stellar-operator"), ["run", "--help"]).ok("--help");
     let all = json!({ "watch": { "allNamespaces": true }, "certManager": { "enabled": true } });

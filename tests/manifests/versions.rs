@@ -1,13 +1,16 @@
 //! Image, chart and crate have one version.
 
+use std::fs;
+use std::path::Path;
+
 use serde_json::Value;
 
-use crate::rendering::{chart, container, environment, kustomize, objects, path};
+use crate::rendering::{ROOT, chart, container, environment, kustomize, objects, only, path, run};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn install_file() -> String {
-    std::fs::read_to_string(path("install.yaml")).expect("it is generated")
+    fs::read_to_string(path("install.yaml")).expect("it is generated")
 }
 
 #[test]
@@ -21,6 +24,27 @@ fn every_install_runs_the_image_of_this_version() {
         // What the validators' init container and sidecar run.
         assert_eq!(environment(&objects)["OPERATOR_IMAGE"], image);
     }
+}
+
+/// docs/install.md shows the kustomization of somebody who has a registry of their own.
+#[test]
+fn an_image_of_another_registry_is_said_in_both_places() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("own-image");
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).expect("a directory");
+    std::os::unix::fs::symlink(ROOT, directory.join("stellar-operator")).expect("the clone beside it");
+    let text = fs::read_to_string(format!("{ROOT}/docs/install.md")).expect("the documentation");
+    let (_, rest) = text.split_once("```yaml\n").expect("a kustomization");
+    let (own, _) = rest.split_once("```").expect("its end");
+    fs::write(directory.join("kustomization.yaml"), own).expect("written");
+    let built = run("kubectl", ["kustomize".as_ref(), directory.as_os_str()]).ok("kustomize");
+    let objects = objects(&built);
+    let pod = &only(&objects, "Deployment")["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    assert_eq!(container["image"], "registry.example.org/stellar-operator:1");
+    let variables = container["env"].as_array().expect("variables");
+    let image = variables.iter().find(|variable| variable["name"] == "OPERATOR_IMAGE");
+    assert_eq!(image.expect("it is given")["value"], container["image"]);
 }
 
 #[test]

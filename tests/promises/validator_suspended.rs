@@ -7,6 +7,7 @@ use crate::common::{Options, TestEnv, Validators, wait_for};
 use serde_json::json;
 
 const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
+const SOON: Duration = Duration::from_secs(60);
 const REMAINING: [&str; 3] = ["validator-1", "validator-3", "validator-4"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,4 +52,54 @@ async fn it_leaves_and_the_others_restart_in_turn() {
     assert_eq!(env.strangers(&REMAINING), [], "each pair can meet");
     assert!(env.get("pod/validator-2-0").is_none(), "its pod is gone");
     assert!(env.get("service/validator-2-headless").is_some(), "its Service stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_comes_back_with_the_program_of_now() {
+    let env = TestEnv::start("program", Options::default()).await;
+    env.apply(&Validators::new(4).manifests([1]));
+    wait_for("it to vote", SOON, async || {
+        env.recorder().history().voting().contains("validator-1").then_some(())
+    })
+    .await;
+    let program = |env: &TestEnv| {
+        let stateful_set = env.get("statefulset/validator-1").expect("there");
+        stateful_set["spec"]["template"]["spec"]["initContainers"][0]["image"].clone()
+    };
+    let present = program(&env);
+    // As an operator of another version, or with an image that cannot be pulled, left it.
+    let older = json!([{ "op": "replace", "path": "/spec/template/spec/initContainers/0/image", "value": "older:1" }]);
+    env.kubectl(&[
+        "patch",
+        "statefulset/validator-1",
+        "--type=json",
+        "-p",
+        &older.to_string(),
+    ])
+    .ok("an older image");
+    env.kubectl(&["label", "stellarnode/validator-1", "looked-at=again"])
+        .ok("another reconcile");
+    wait_for("the pod with it to vote", SOON, async || {
+        let history = env.recorder().history();
+        (history.lives()["validator-1"] == 2 && history.voting().contains("validator-1")).then_some(())
+    })
+    .await;
+    assert_eq!(program(&env), "older:1", "nobody is restarted for it");
+
+    for suspended in [true, false] {
+        let patch = json!({ "spec": { "suspended": suspended } }).to_string();
+        env.kubectl(&["patch", "stellarnode/validator-1", "--type=merge", "-p", &patch])
+            .ok("suspend");
+        wait_for("it to be obeyed", SOON, async || {
+            let pod = env.get("pod/validator-1-0");
+            (pod.is_none() == suspended).then_some(())
+        })
+        .await;
+    }
+    wait_for("it to vote again", SOON, async || {
+        let history = env.recorder().history();
+        (history.lives()["validator-1"] == 3 && history.voting().contains("validator-1")).then_some(())
+    })
+    .await;
+    assert_eq!(program(&env), present);
 }

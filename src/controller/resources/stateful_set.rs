@@ -1,5 +1,4 @@
-//! The StatefulSet of a validator: one pod whose `render-config` writes the config that stellar-core starts with
-//! (DESIGN.md § 6).
+//! The StatefulSet of a validator: one pod whose `render-config` writes the config that stellar-core starts with.
 
 use serde_json::{Value, json};
 
