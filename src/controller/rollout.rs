@@ -133,6 +133,7 @@ impl Planner<'_> {
         }
         if is_done(turn, validator, self.snapshot.now, self.options)
             || is_left_to_a_person(turn, validator, self.snapshot.now, self.options)
+            || self.waits_for_links(turn, validator)
         {
             return None;
         }
@@ -166,6 +167,24 @@ impl Planner<'_> {
         }
         self.watch_deadline(turn);
         Some(turn.clone())
+    }
+
+    /// Whether the holder's new pod serves and cannot vote, for its group has lost itself and others of it have to be linked
+    /// first. Without its turn it is one that does not vote: for its sake, too, nobody else that votes goes down.
+    fn waits_for_links(&self, turn: &Turn, validator: &Validator) -> bool {
+        let (Some(workload), Some(pod)) = (&validator.workload, &validator.pod) else {
+            return false;
+        };
+        let serves_alone = is_replaced(turn, workload, pod) && pod.ready && pod.voting_since.is_none();
+        let group = self.groups.iter().find(|group| group.id == turn.group);
+        let may_be_linked = |other: &Validator| {
+            let mut needs = self.needs.get(&other.id).into_iter().flatten();
+            !is_voting(other) && needs.any(|need| need.cause == Cause::NotLinked && need.wait.is_none())
+        };
+        let mut everybody = group
+            .iter()
+            .flat_map(|group| group.validators.iter().chain(&group.guests));
+        serves_alone && everybody.any(|other| may_be_linked(other))
     }
 
     /// What to do for a turn that was taken while nothing is written yet; `None` if the reason or the leave for it is gone.
@@ -237,7 +256,10 @@ impl Planner<'_> {
         let group = self.groups.iter().find(|group| group.id == validator.list);
         let is_of_group =
             |turn: &Turn| turn.group == validator.list || group.is_some_and(|group| group.includes(&turn.group));
-        if let Some(turn) = others.iter().find(|turn| is_of_group(turn) && is_over(turn)) {
+        // What links a group that lost itself costs nobody, and whoever does not come up may need just that.
+        let links = cause == Cause::NotLinked && !is_voting(validator);
+        let stalled = others.iter().find(|turn| is_of_group(turn) && is_over(turn));
+        if let Some(turn) = stalled.filter(|_| !links) {
             return Some(format!(
                 "the restart of {} has not ended within its deadline",
                 turn.node

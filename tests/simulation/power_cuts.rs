@@ -1,5 +1,7 @@
 //! Named situations: pods are lost, and what of it costs a restart.
 
+use std::time::Duration;
+
 use stellar_k8s::controller::options::RestartMode;
 
 use crate::checks::assert_converged;
@@ -70,5 +72,50 @@ fn a_container_that_crashes_keeps_nobody_else_from_being_linked() {
             world.run(minutes(20));
             assert_converged(&world);
         }
+    }
+}
+
+#[test]
+fn a_turn_that_is_out_keeps_nobody_from_being_linked() {
+    // From before the turn to after it.
+    for seconds in [0, 1, 2, 3, 4, 6, 10, 20, 40] {
+        for late in [0, 6_000] {
+            let mut world = network_of(6, RestartMode::Changed);
+            world.votes_when_linked = true;
+            world.late = late;
+            for node in &mut world.nodes {
+                node.spec.version = 2;
+            }
+            world.run(Duration::from_secs(seconds));
+            world.cut_the_power();
+            world.run(minutes(40));
+            assert_eq!(world.voting(), 6, "cut after {seconds} s, lists read {late} ms late");
+            assert_converged(&world);
+            assert_eq!(world.most_turns, 1);
+        }
+    }
+}
+
+#[test]
+fn a_turn_that_never_ended_keeps_nobody_from_being_linked() {
+    // Its holder never comes up, or serves and never votes.
+    for comes_up in [false, true] {
+        let mut world = network_of(6, RestartMode::Changed);
+        world.bad_versions.insert(2);
+        world.nodes[0].spec.version = 2;
+        if !comes_up {
+            world.nodes[0].flapping_until = i64::MAX;
+        }
+        world.run(minutes(60));
+        assert_eq!((world.voting(), world.turns()), (5, 1));
+        world.votes_when_linked = true;
+        world.cut_the_power();
+        world.run(minutes(40));
+        assert_eq!(world.voting(), 5, "comes up: {comes_up}");
+        world.nodes[0].flapping_until = 0;
+        world.nodes[0].spec.version = 1;
+        world.run(minutes(40));
+        assert_eq!(world.voting(), 6, "comes up: {comes_up}");
+        assert_converged(&world);
     }
 }
