@@ -278,11 +278,11 @@ impl Subject<'_> {
     }
 }
 
-/// Where a member was last dialled, and since when it has no pod there, where only its status can remember this; in whole
-/// seconds, as Kubernetes gives times.
+/// Where a member was last dialled, and since when it has no pod there, in whole seconds, as Kubernetes gives times. Our
+/// StatefulSet remembers this too, and may be deleted: once its address is published no more, nothing else would be left.
 fn lost(member: &Member<'_>) -> Option<LostAddress> {
     let workload = member.validator.workload.as_ref();
-    if workload.is_some_and(|workload| workload.ours) {
+    if member.address.is_some() && workload.is_some_and(|workload| workload.ours) {
         return None;
     }
     let since = Timestamp::from_second(member.record.lost?.as_second()).ok()?;

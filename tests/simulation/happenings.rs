@@ -24,6 +24,8 @@ pub(crate) enum Happening {
     /// Its container crashes, after running for so long each time, for so long.
     Crash(usize, Millis, Millis),
     LosePod(usize),
+    /// It stays without one, for no machine takes it.
+    LoseMachine(usize),
     LoseAll,
     /// Somebody deletes its StatefulSet.
     LoseWorkload(usize),
@@ -65,6 +67,7 @@ pub(crate) fn happening() -> impl Strategy<Value = Happening> {
         1 => who().prop_map(Happening::Break),
         2 => (who(), runs, span).prop_map(|(index, runs, span)| Happening::Crash(index, runs, span)),
         4 => who().prop_map(Happening::LosePod),
+        1 => who().prop_map(Happening::LoseMachine),
         2 => Just(Happening::LoseAll),
         1 => who().prop_map(Happening::LoseWorkload),
         2 => who().prop_map(Happening::Flap),
@@ -149,6 +152,10 @@ impl World {
             }
             // Several lost one after the other may disconnect the group.
             Happening::LosePod(index) => self.kill_pod(index % count),
+            Happening::LoseMachine(index) => {
+                self.nodes[index % count].no_machine = true;
+                self.kill_pod(index % count);
+            }
             Happening::LoseAll => self.cut_the_power(),
             Happening::LoseWorkload(index) => self.nodes[index % count].lose_workload(now),
             Happening::EditList(Edit::Broken) => self.edit_list(|list| {
@@ -208,6 +215,7 @@ impl World {
         let bad = &self.bad_versions;
         for node in &mut self.nodes {
             node.broken = false;
+            node.no_machine = false;
             node.paused = false;
             if let Some(crash) = &mut node.crash {
                 crash.until = crash.until.min(now);
@@ -229,7 +237,7 @@ impl World {
 }
 
 impl SimNode {
-    fn lose_workload(&mut self, now: Millis) {
+    pub(crate) fn lose_workload(&mut self, now: Millis) {
         self.no_workload_until = Some(now + 1_500);
         (self.member, self.assumed, self.last_restart, self.given_back) = (None, None, None, None);
         self.reasons += 1;

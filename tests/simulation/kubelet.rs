@@ -81,7 +81,7 @@ impl World {
             .pod
             .take_if(|pod| pod.dying.is_some_and(|end| end <= now));
         self.reuse.extend(ended.map(|pod| pod.ip));
-        if wanted && self.nodes[index].pod.is_none() {
+        if wanted && self.nodes[index].pod.is_none() && !self.nodes[index].no_machine {
             let pod = self.new_pod(index);
             self.nodes[index].pod = Some(pod);
         }

@@ -115,3 +115,26 @@ fn a_group_of_two_namespaces_is_one_group_and_falls_apart_when_one_takes_its_con
     assert_eq!(world.restarts() - before, 6, "once each");
     assert_eq!((world.most_down, world.most_turns), (1, 1));
 }
+
+#[test]
+fn a_member_without_a_machine_is_one_after_its_stateful_set_was_deleted_too() {
+    for minutes_without in [1, 20] {
+        let mut world = network_of(4, RestartMode::Changed);
+        let before = world.restarts();
+        world.nodes[3].no_machine = true;
+        world.kill_pod(3);
+        world.run(minutes(minutes_without));
+        let now = world.now;
+        world.nodes[3].lose_workload(now);
+        world.run(minutes(30));
+        assert_eq!(
+            (world.voting(), world.restarts()),
+            (3, before),
+            "{minutes_without} minutes without it"
+        );
+        world.nodes[3].no_machine = false;
+        world.run(minutes(30));
+        assert_eq!(world.restarts(), before, "{minutes_without} minutes without it");
+        assert_converged(&world);
+    }
+}

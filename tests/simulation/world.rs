@@ -109,6 +109,8 @@ pub(crate) struct SimNode {
     pub(crate) no_workload_until: Option<Millis>,
     /// Not ready for the moment.
     pub(crate) flapping_until: Millis,
+    /// No machine takes its next pod.
+    pub(crate) no_machine: bool,
     pub(crate) resource_version: u64,
     pub(crate) revision: u64,
     pub(crate) template: Spec,
@@ -226,6 +228,7 @@ impl World {
             left_to_a_person: false,
             no_workload_until: None,
             flapping_until: 0,
+            no_machine: false,
             resource_version: 1,
             revision: 1,
             template: spec,
