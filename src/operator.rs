@@ -166,10 +166,14 @@ async fn observe(
     OperatorError::Watch
 }
 
-/// What one replica does for all. The certificate waits for nothing: without it nobody is ready.
+/// What one replica does for all, until a part of it ends, which only a panic can bring about: it is begun anew then. The
+/// certificate waits for nothing: without it nobody is ready.
 async fn lead(keeper: Keeper, client: Client, config: ControllerConfig, known: Arc<OnceComplete<Caches>>) {
     let control = async { controller::run_controller(client, config, known.wait().await).await };
-    tokio::join!(keeper.run(), control);
+    tokio::select! {
+        () = keeper.run() => {}
+        () = control => {}
+    }
 }
 
 /// What is known of the CRD.

@@ -164,16 +164,18 @@ fn list_id<K: ResourceExt>(object: &K) -> Option<ListId> {
     })
 }
 
-/// The StatefulSet of the node's own name, else the only one that is labelled as a validator's.
+/// The StatefulSet of the node's own name, else the only one that is labelled as a validator's: others of the instance are
+/// whatever else runs beside it.
 fn best_workload(found: &[Arc<StatefulSet>], name: &str) -> Option<Arc<StatefulSet>> {
-    let labelled = |object: &&Arc<StatefulSet>| {
-        object
-            .labels()
-            .get(labels::COMPONENT)
-            .is_none_or(|component| component == labels::VALIDATOR)
+    let is_labelled = |object: &&Arc<StatefulSet>| {
+        let label = |key| object.labels().get(key).map(String::as_str);
+        label(labels::NAME) == Some(labels::STELLAR_NODE)
+            && label(labels::COMPONENT).is_none_or(|component| component == labels::VALIDATOR)
     };
+    let mut labelled = found.iter().filter(is_labelled);
     let own = found.iter().find(|object| object.name_any() == name);
-    own.or_else(|| found.iter().find(labelled)).cloned()
+    let only = labelled.next().filter(|_| labelled.next().is_none());
+    own.or(only).cloned()
 }
 
 /// The pod of the StatefulSet; among several the one that is not on its way out. Pods of other owners – an exporter, a
@@ -197,4 +199,41 @@ fn best_pod(found: &[Arc<Pod>], workload: Option<&StatefulSet>, name: &str) -> O
             )
         })
         .cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn whose_stateful_set_a_validator_has() {
+        let of = |name: &str, app: &str, component: Option<&str>| {
+            let mut labels = json!({ labels::NAME: app, labels::INSTANCE: "a" });
+            if let Some(component) = component {
+                labels[labels::COMPONENT] = json!(component);
+            }
+            let object = json!({ "metadata": { "name": name, "labels": labels } });
+            Arc::new(serde_json::from_value::<StatefulSet>(object).unwrap())
+        };
+        let validator = Some(labels::VALIDATOR);
+        let ours = labels::STELLAR_NODE;
+        for (found, expected) in [
+            (vec![of("a-redis", "redis", None), of("a", ours, validator)], Some("a")),
+            // Whatever its labels are.
+            (vec![of("a", "core", None)], Some("a")),
+            (
+                vec![of("a-redis", "redis", None), of("a-core", ours, validator)],
+                Some("a-core"),
+            ),
+            (vec![of("a-core", ours, None)], Some("a-core")),
+            (vec![of("a-redis", "redis", None)], None),
+            (vec![of("a-horizon", ours, Some("horizon"))], None),
+            (vec![of("a-1", ours, validator), of("a-2", ours, validator)], None),
+        ] {
+            let best = best_workload(&found, "a").map(|found| found.name_any());
+            assert_eq!(best.as_deref(), expected, "{found:?}");
+        }
+    }
 }

@@ -23,6 +23,7 @@ use super::resources::{self, BuildSettings, ValidatorObjects};
 use super::running::{Running, built_from, endpoint, program_of, ready_replicas};
 use super::seeds::{self, Claims};
 use super::status;
+use super::survive;
 use super::takeover;
 use super::volume::{self, Maker, is_final};
 use crate::api::{ApiError, deadline};
@@ -33,6 +34,8 @@ use crate::{clock, labels};
 const RETRY: Duration = Duration::from_secs(2);
 /// How often a validator that waits for another to stop is looked at.
 const WAITING: Duration = Duration::from_secs(5);
+/// How soon a StellarNode is tried again whose reconcile panicked: it will again, and says so each time.
+const AFTER_PANIC: Duration = Duration::from_secs(60);
 
 /// What every reconcile needs.
 pub struct Context {
@@ -59,11 +62,21 @@ impl std::fmt::Debug for Context {
     }
 }
 
-/// Reconciles one StellarNode.
+/// Reconciles one StellarNode. A panic in it is its own affair: the others go on.
 ///
 /// # Errors
 /// When the API server does not answer or refuses; the reconcile is tried again.
 pub async fn reconcile(node: Arc<GuardedNode>, context: Arc<Context>) -> Result<Action, ApplyError> {
+    let meta = node.meta().clone();
+    survive(reconcile_one(node, context)).await.unwrap_or_else(|| {
+        let node = meta.name.unwrap_or_default();
+        let namespace = meta.namespace.unwrap_or_default();
+        tracing::error!(node, namespace, "the reconcile of a StellarNode panicked; tried again");
+        Ok(Action::requeue(AFTER_PANIC))
+    })
+}
+
+async fn reconcile_one(node: Arc<GuardedNode>, context: Arc<Context>) -> Result<Action, ApplyError> {
     let node = match &node.0 {
         Ok(node) => node,
         Err(invalid) => {
@@ -154,8 +167,17 @@ async fn apply_objects(
 ) -> Result<NodeReport, ApplyError> {
     let client = &context.client;
     let namespace = node.namespace().unwrap_or_default();
+    let stored = match stored(node, client).await? {
+        Some(stored) if is_ours(stored.labels()) => Some(keep_ownership(node, stored, client).await?),
+        other => other,
+    };
+    if let Some(stored) = stored.as_ref().filter(|stored| is_ours(stored.labels()))
+        && objects.replicas == 0
+    {
+        // First of all: a person must be able to stop a validator, whatever else cannot be written.
+        scale(node, stored, 0, client).await?;
+    }
     apply::ensure::<Service>(client, &namespace, &objects.service).await?;
-    let stored = stored(node, client).await?;
     if objects.replicas > 0 && stored.as_ref().is_none_or(|stored| !runs(stored)) {
         check_seed(node, context).await?;
     }
@@ -166,7 +188,6 @@ async fn apply_objects(
     if !is_ours(stored.labels()) {
         return Err(ApplyError::NotOurs(format!("StatefulSet {}", stored.name_any())));
     }
-    let stored = keep_ownership(node, stored, client).await?;
     let scaled_down = !runs(&stored);
     let current = built_from(&stored) == Some(resources::spec_hash(&node.spec).as_str());
     if current || scaled_down {
@@ -180,7 +201,7 @@ async fn apply_objects(
         resources::keep_what_never_changes(&mut desired, &stored);
         let seen = stored.metadata.resource_version.as_deref();
         apply::apply_object::<StatefulSet>(client, &namespace, &desired, labels::MANAGER, seen).await?;
-    } else {
+    } else if objects.replicas > 0 {
         scale(node, &stored, objects.replicas, client).await?;
     }
     let uid = node.uid().unwrap_or_default();

@@ -64,3 +64,27 @@ async fn somebody_elses_config_map_of_the_name_is_left_alone() {
         json!({ "mine": "alone" })
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspension_is_obeyed_whatever_else_stands_in_the_way() {
+    let env = TestEnv::start("foreign-service", Options::default()).await;
+    env.apply(&Validators::new(4).manifests([1]));
+    wait_for("the validator to vote", SOON, async || {
+        env.recorder().history().voting().contains("validator-1").then_some(())
+    })
+    .await;
+    let theirs = "app.kubernetes.io/managed-by=Helm";
+    env.kubectl(&["label", "service/validator-1-headless", "--overwrite", theirs])
+        .ok("somebody takes its Service");
+    let suspend = r#"{"spec":{"suspended":true}}"#;
+    env.kubectl(&["patch", "stellarnode/validator-1", "--type=merge", "-p", suspend])
+        .ok("suspend");
+    wait_for("the StatefulSet to be scaled to 0", SOON, async || {
+        (env.get("statefulset/validator-1")?["spec"]["replicas"] == json!(0)).then_some(())
+    })
+    .await;
+    wait_for("the validator to be told of the Service", SOON, async || {
+        (env.reason("validator-1", "Degraded").as_deref() == Some("NotOurs")).then_some(())
+    })
+    .await;
+}
