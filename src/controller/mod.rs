@@ -107,7 +107,13 @@ pub async fn run_controller(client: Client, config: ControllerConfig, caches: Ar
     } = config;
     let node_controller = !options.no_node_controller;
     let look_again = options.look_again;
-    let discovery = Discovery::new(client.clone(), caches, own_namespace, options, settings.clone());
+    let discovery = Discovery::new(
+        client.clone(),
+        Arc::clone(&caches),
+        own_namespace,
+        options,
+        settings.clone(),
+    );
     // Its own task: whatever happens to one, the other goes on.
     let discovery = tokio::spawn(discovery.run());
     let parts = scope.parts();
@@ -115,7 +121,7 @@ pub async fn run_controller(client: Client, config: ControllerConfig, caches: Ar
         if node_controller {
             let all = parts
                 .iter()
-                .map(|part| reconcile_nodes(&client, part, &settings, look_again));
+                .map(|part| reconcile_nodes(&client, part, &caches, &settings, look_again));
             all.collect::<FuturesUnordered<_>>().next().await;
         } else {
             tracing::info!("StellarNodes are left to another operator");
@@ -164,13 +170,20 @@ impl Drop for AbortOnDrop {
 }
 
 /// The StellarNode controller of the whole cluster, or of one namespace.
-async fn reconcile_nodes(client: &Client, part: &ScopePart, settings: &BuildSettings, look_again: Duration) {
+async fn reconcile_nodes(
+    client: &Client,
+    part: &ScopePart,
+    caches: &Arc<Caches>,
+    settings: &BuildSettings,
+    look_again: Duration,
+) {
     let (reader, writer) = store();
     let context = Arc::new(reconciler::Context {
         client: client.clone(),
         settings: settings.clone(),
         look_again,
         nodes: reader.clone(),
+        caches: Arc::clone(caches),
         claims: Claims::default(),
         writes: OwnWrites::default(),
     });

@@ -216,6 +216,13 @@ impl Caches {
         self.guarded(id).and_then(|node| node.0.as_ref().ok().cloned())
     }
 
+    /// The pods of a namespace that belong to some StellarNode, or did.
+    pub fn pods(&self, namespace: &str) -> Vec<Arc<Pod>> {
+        let all = self.pods.iter().flat_map(Store::state);
+        all.filter(|pod| pod.metadata.namespace.as_deref() == Some(namespace))
+            .collect()
+    }
+
     /// The StellarNode of that name, whether or not it parses.
     pub fn guarded(&self, id: &NodeId) -> Option<Arc<GuardedNode>> {
         let reference = ObjectRef::new(&id.name).within(&id.namespace);

@@ -18,6 +18,7 @@ use super::apply::{self, ApplyError};
 use super::convert::is_ours;
 use super::node_report::{NodeReport, invalid, not_ours, owned_by, refused, seed_in_use};
 use super::objects::GuardedNode;
+use super::observe::Caches;
 use super::own_writes::OwnWrites;
 use super::resources::{self, BuildSettings, ValidatorObjects};
 use super::running::{Running, built_from, endpoint, program_of, ready_replicas};
@@ -48,6 +49,8 @@ pub struct Context {
     pub look_again: Duration,
     /// The StellarNodes, as the stream that triggers the reconciles knows them: whoever was created before is there.
     pub nodes: Store<GuardedNode>,
+    /// What discovery sees, the pods among it.
+    pub caches: Arc<Caches>,
     /// Who was started with which seed.
     pub claims: Claims,
     /// What we wrote and the cache may not have yet.
@@ -282,6 +285,14 @@ async fn check_seed(node: &StellarNode, context: &Context) -> Result<(), ApplyEr
         if stored.is_some_and(|stored| runs(&stored)) {
             return Err(ApplyError::SeedInUse(rival.name_any()));
         }
+    }
+    let namespace = node.namespace().unwrap_or_default();
+    if let Some(pod) = seeds::left_running(node, &all, &context.caches.pods(&namespace)) {
+        let instance = pod.labels().get(labels::INSTANCE).cloned().unwrap_or_default();
+        let name = pod.name_any();
+        return Err(ApplyError::SeedInUse(format!(
+            "{instance}, deleted, whose pod {name} has not ended,"
+        )));
     }
     match context.claims.claim(node, &rivals) {
         Some(rival) => Err(ApplyError::SeedInUse(rival.name_any())),

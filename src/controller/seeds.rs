@@ -1,15 +1,18 @@
 //! Of the validators with one seed only one runs: two harm consensus.
 //!
 //! The webhook refuses the second. Two that were created at once, or with the webhook down, are kept apart here: the
-//! younger is not started. One that runs is never stopped. Pure but for [`Claims`], which has no I/O either.
+//! younger is not started. Nor is one whose seed a pod still runs with whose StellarNode is gone: on a machine that is cut off it may
+//! sign for long. One that runs is never stopped. Pure but for [`Claims`], which has no I/O either.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use k8s_openapi::api::core::v1::{EnvVar, Pod};
 use kube::ResourceExt as _;
 
 use super::objects::GuardedNode;
 use crate::crd::{Network, NodeType, StellarNode};
+use crate::labels;
 
 /// A seed, as far as it can be told without reading it: its Secret, and the network that it signs for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +49,40 @@ pub fn elder<'a>(node: &StellarNode, rivals: &[&'a StellarNode]) -> Option<&'a S
         .copied()
         .filter(is_wanted)
         .find(|rival| age(rival) < age(node))
+}
+
+/// The Secret that an environment variable takes a validator's seed from.
+pub fn secret_of(variable: &EnvVar) -> Option<&str> {
+    let key = variable.value_from.as_ref()?.secret_key_ref.as_ref()?;
+    (key.key == labels::SEED_KEY).then_some(key.name.as_str())
+}
+
+/// A pod of a validator whose StellarNode is gone, which has not ended and has the seed of `node`; of the pods of its namespace.
+pub fn left_running<'a>(node: &StellarNode, all: &[Arc<GuardedNode>], pods: &'a [Arc<Pod>]) -> Option<&'a Arc<Pod>> {
+    let seed = seed_of(node)?;
+    let name = node.name_any();
+    let nodes = all.iter().filter_map(|guarded| guarded.0.as_ref().ok());
+    let here = nodes.filter(|other| other.namespace().as_deref() == Some(seed.namespace.as_str()));
+    let known: Vec<String> = here.map(ResourceExt::name_any).collect();
+    // With the same name it has the same StatefulSet, of which Kubernetes runs one pod at a time.
+    let is_left = |pod: &&Arc<Pod>| {
+        let instance = pod.labels().get(labels::INSTANCE);
+        instance.is_some_and(|instance| *instance != name && !known.contains(instance))
+    };
+    let has_ended = |pod: &Pod| {
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        matches!(phase, Some("Succeeded" | "Failed"))
+    };
+    let has_seed = |pod: &Pod| {
+        let containers = pod
+            .spec
+            .iter()
+            .flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
+        let mut variables = containers.flat_map(|container| container.env.iter().flatten());
+        variables.any(|variable| secret_of(variable) == Some(seed.secret.as_str()))
+    };
+    let mut left = pods.iter().filter(is_left);
+    left.find(|pod| !has_ended(pod) && has_seed(pod))
 }
 
 /// Who was started with which seed in this process: between the decision to start a validator and its StatefulSet nothing
@@ -106,6 +143,34 @@ mod tests {
         let rivals = rivals(&node, &all);
         let elder = elder(&node, &rivals).map(ResourceExt::name_any);
         (rivals.iter().map(|rival| rival.name_any()).collect(), elder)
+    }
+
+    #[test]
+    fn a_pod_whose_node_is_gone_keeps_its_seed_until_it_has_ended() {
+        let pod = |instance: &str, secret: &str, key: &str, phase: &str| {
+            let seed = json!({ "name": "SEED", "valueFrom": { "secretKeyRef": { "name": secret, "key": key } } });
+            let pod = json!({
+                "metadata": { "name": format!("{instance}-0"), "labels": { labels::INSTANCE: instance } },
+                "spec": { "containers": [], "initContainers": [{ "name": labels::RENDER_CONTAINER, "env": [seed] }] },
+                "status": { "phase": phase },
+            });
+            Arc::new(serde_json::from_value::<Pod>(pod).unwrap())
+        };
+        let node_of = |name| Arc::new(DeserializeGuard(Ok(read(&node(name, 1, "seed")))));
+        let all = [node_of("a"), node_of("b")];
+        for (pod, expected) in [
+            (pod("gone", "seed", labels::SEED_KEY, "Running"), true),
+            (pod("gone", "seed", labels::SEED_KEY, "Pending"), true),
+            (pod("gone", "seed", labels::SEED_KEY, "Failed"), false),
+            (pod("gone", "another", labels::SEED_KEY, "Running"), false),
+            (pod("gone", "seed", "password", "Running"), false),
+            // Its own, and that of one whose StellarNode tells.
+            (pod("a", "seed", labels::SEED_KEY, "Running"), false),
+            (pod("b", "seed", labels::SEED_KEY, "Running"), false),
+        ] {
+            let left = left_running(&read(&node("a", 1, "seed")), &all, std::slice::from_ref(&pod));
+            assert_eq!(left.is_some(), expected, "{pod:?}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt as _};
 
 use super::objects::GuardedNode;
+use super::seeds;
 use crate::labels;
 
 /// A kind that is kept in a cache.
@@ -106,9 +107,10 @@ fn trimmed_template(template: PodTemplateSpec) -> PodTemplateSpec {
     }
 }
 
-/// Which containers there are, by name, says whether a pod tells what it loaded, and which of them is stellar-core.
+/// Which containers there are, by name, says whether a pod tells what it loaded, and which of them is stellar-core; from which
+/// Secret one takes its seed, whose seed it runs with.
 fn only_containers(spec: PodSpec) -> PodSpec {
-    let trimmed = |all: Vec<Container>| all.into_iter().map(only_name_and_ports).collect();
+    let trimmed = |all: Vec<Container>| all.into_iter().map(trimmed_container).collect();
     PodSpec {
         init_containers: spec.init_containers.map(trimmed),
         containers: trimmed(spec.containers),
@@ -126,10 +128,15 @@ fn only_name_of_claim(claim: PersistentVolumeClaim) -> PersistentVolumeClaim {
     }
 }
 
-fn only_name_and_ports(container: Container) -> Container {
+fn trimmed_container(container: Container) -> Container {
+    let env = container.env.map(|mut env| {
+        env.retain(|variable| seeds::secret_of(variable).is_some());
+        env
+    });
     Container {
         name: container.name,
         ports: container.ports,
+        env: env.filter(|env| !env.is_empty()),
         ..Container::default()
     }
 }

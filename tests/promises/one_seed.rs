@@ -75,3 +75,34 @@ async fn the_younger_is_not_started_until_the_other_has_stopped() {
     let history = env.recorder().history();
     assert_eq!(history.most_alive_at_once(), 1, "{history}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_is_left_of_a_deleted_one_keeps_it_too() {
+    let env = TestEnv::start("left-running", Options::default()).await;
+    let validators = Validators::new(4);
+    env.apply(&validators.manifests([1]));
+    runs(&env, "validator-1").await;
+    // As on a machine that is cut off, its pod does not go.
+    let stays = r#"{"metadata":{"finalizers":["test.stellar.org/stays"]}}"#;
+    env.kubectl(&["patch", "pod/validator-1-0", "--type=merge", "-p", stays])
+        .ok("a pod that does not go");
+    env.kubectl(&["delete", "stellarnode/validator-1"]).ok("delete");
+    wait_for("its StatefulSet to be gone", SOON, async || {
+        env.get("statefulset/validator-1").is_none().then_some(())
+    })
+    .await;
+    let mut renamed = validators.node(2);
+    renamed["spec"]["validatorConfig"]["seedSecretRef"] = json!("validator-1-seed");
+    env.apply(&renamed.to_string());
+    wait_for("the renamed one to be held back", SOON, async || {
+        is_held(&env, "validator-2").then_some(())
+    })
+    .await;
+    assert!(env.get("statefulset/validator-2").is_none());
+    let goes = r#"{"metadata":{"finalizers":null}}"#;
+    env.kubectl(&["patch", "pod/validator-1-0", "--type=merge", "-p", goes])
+        .ok("it goes");
+    runs(&env, "validator-2").await;
+    let history = env.recorder().history();
+    assert_eq!(history.most_alive_at_once(), 1, "{history}");
+}
