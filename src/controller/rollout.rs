@@ -4,6 +4,7 @@
 //! only for turns that the Lease is seen to hold.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -12,6 +13,12 @@ use super::needs::{Need, Wait, later};
 use super::options::Options;
 use super::snapshot::{Cause, ListId, Pod, Snapshot, Turn, TurnLease, Validator, Workload};
 use crate::peers::NodeId;
+
+/// How long it is tried to use a turn. What the API server refuses for so long – a policy, a quota, somebody else's object –
+/// waits for a person, and nobody is down for it: the others go on.
+const UNUSED: Duration = Duration::from_secs(60);
+/// How long a turn that was given back counts against its holder: others that have waited go first.
+const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// What is to be done with the turns of one network.
 #[derive(Clone, Debug, Default)]
@@ -121,8 +128,10 @@ impl Planner<'_> {
             return Some(turn);
         }
         if !triggered {
-            if let Some(step) = self.trigger(turn, validator, all) {
+            let unused = is_past(turn.since, UNUSED, self.snapshot.now);
+            if let Some(step) = self.trigger(turn, validator, all).filter(|_| !unused) {
                 self.plan.steps.push(step);
+                self.wake_at(later(turn.since, UNUSED));
             } else if workload.ours {
                 self.plan.steps.push(Step::GiveBack(turn.clone()));
             } else {
@@ -210,16 +219,18 @@ impl Planner<'_> {
 
     /// Gives new turns, as many as there may be.
     fn give(&mut self, turns: &mut Vec<Turn>) {
-        let mut candidates: Vec<(bool, NodeId, &Validator, &Group<'_>)> = Vec::new();
+        let mut candidates: Vec<(bool, bool, NodeId, &Validator, &Group<'_>)> = Vec::new();
         for group in self.groups {
             let everybody = group.validators.iter().chain(&group.strangers).copied();
             for validator in everybody.filter(|validator| validator.network.short_hash() == self.network) {
-                candidates.push((is_voting(validator), validator.id.clone(), validator, group));
+                let given_back = validator.workload.as_ref().and_then(|workload| workload.given_back);
+                let failed = given_back.is_some_and(|since| !is_past(since, REMEMBERED, self.snapshot.now));
+                candidates.push((is_voting(validator), failed, validator.id.clone(), validator, group));
             }
         }
         // Those that vote for nobody come first: they cost nobody.
-        candidates.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-        for (_, id, validator, group) in candidates {
+        candidates.sort_by(|a, b| (a.0, a.1, &a.2).cmp(&(b.0, b.1, &b.2)));
+        for (.., id, validator, group) in candidates {
             if turns.iter().any(|turn| turn.uid == validator.uid) {
                 continue;
             }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::{EnvVar, Pod};
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 
 use super::objects::GuardedNode;
 use crate::crd::{Network, NodeType, StellarNode};
@@ -110,7 +110,6 @@ impl Claims {
 
 #[cfg(test)]
 mod tests {
-    use kube::ResourceExt;
     use kube::core::DeserializeGuard;
     use serde_json::{Value, json};
 

@@ -27,6 +27,8 @@ pub(crate) enum Happening {
     /// It stays without one, for no machine takes it.
     LoseMachine(usize),
     LoseAll,
+    /// A policy refuses whatever is written of its pod template.
+    Refuse(usize),
     /// Somebody deletes its StatefulSet.
     LoseWorkload(usize),
     Flap(usize),
@@ -69,6 +71,7 @@ pub(crate) fn happening() -> impl Strategy<Value = Happening> {
         4 => who().prop_map(Happening::LosePod),
         1 => who().prop_map(Happening::LoseMachine),
         2 => Just(Happening::LoseAll),
+        1 => who().prop_map(Happening::Refuse),
         1 => who().prop_map(Happening::LoseWorkload),
         2 => who().prop_map(Happening::Flap),
         1 => who().prop_map(Happening::Pause),
@@ -180,6 +183,7 @@ impl World {
                     self.bad_versions.insert(version);
                 }
             }
+            Happening::Refuse(index) => self.nodes[index % count].refused = true,
             Happening::Break(index) => self.nodes[index % count].broken = true,
             Happening::Crash(index, runs, span) => self.crash(index % count, *span, *runs),
             Happening::Flap(index) => self.nodes[index % count].flapping_until = now + 20_000,
@@ -216,6 +220,7 @@ impl World {
         for node in &mut self.nodes {
             node.broken = false;
             node.no_machine = false;
+            node.refused = false;
             node.paused = false;
             if let Some(crash) = &mut node.crash {
                 crash.until = crash.until.min(now);

@@ -221,7 +221,9 @@ proptest! {
             );
         }
         let (restarts, writes) = (world.restarts(), world.list_writes);
+        // One that crashes for ever is Ready now and then, and may be seen so at any time.
+        let restless = world.nodes.iter().any(|node| node.crash.is_some_and(|crash| crash.until > world.now));
         world.run(minutes(20));
-        prop_assert_eq!((world.restarts(), world.list_writes), (restarts, writes), "it never comes to rest");
+        prop_assert!(restless || (world.restarts(), world.list_writes) == (restarts, writes), "it never comes to rest");
     }
 }

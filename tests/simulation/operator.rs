@@ -163,6 +163,11 @@ impl World {
         if !writes.next()? {
             return Some(());
         }
+        if let Step::Restart(turn) | Step::ApplyTemplate(turn) = step
+            && self.nodes.iter().any(|node| node.id == turn.node && node.refused)
+        {
+            return Some(());
+        }
         match step {
             Step::DeletePod {
                 node, resource_version, ..

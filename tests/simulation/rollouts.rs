@@ -83,6 +83,29 @@ fn a_bad_version_stops_at_the_first_and_taking_it_back_heals_it() {
 }
 
 #[test]
+fn a_template_that_is_refused_holds_up_nobody_else() {
+    let mut world = network_of(4, RestartMode::Changed);
+    world.nodes[0].refused = true;
+    for node in &mut world.nodes {
+        node.spec.version = 2;
+    }
+    world.run(minutes(10));
+    let versions: Vec<u32> = world.nodes.iter().map(|node| node.template.version).collect();
+    assert_eq!((versions, world.voting()), (vec![1, 2, 2, 2], 4));
+    world.run(minutes(50));
+    let plan = decide(&world.snapshot(), &world.options);
+    assert!(
+        plan.turns.values().all(|turns| turns.stalled.is_empty()),
+        "nobody is down"
+    );
+    world.nodes[0].refused = false;
+    world.run(minutes(10));
+    assert_converged(&world);
+    assert_eq!(world.nodes[0].template.version, 2);
+    assert_eq!(world.most_down, 1);
+}
+
+#[test]
 fn nobody_is_restarted_for_peers_while_another_is_down_for_good() {
     let mut world = network_of(4, RestartMode::Changed);
     world.nodes[0].broken = true;

@@ -109,6 +109,8 @@ pub(crate) struct SimNode {
     pub(crate) no_workload_until: Option<Millis>,
     /// Not ready for the moment.
     pub(crate) flapping_until: Millis,
+    /// A policy refuses whatever is written of its pod template.
+    pub(crate) refused: bool,
     /// No machine takes its next pod.
     pub(crate) no_machine: bool,
     pub(crate) resource_version: u64,
@@ -228,6 +230,7 @@ impl World {
             left_to_a_person: false,
             no_workload_until: None,
             flapping_until: 0,
+            refused: false,
             no_machine: false,
             resource_version: 1,
             revision: 1,
