@@ -1,7 +1,7 @@
 use super::decide::{RecordWrite, decide};
 use super::options::Options;
 use super::samples::{at, list_id, member, pod, published, snapshot, with_list, workload};
-use super::snapshot::{AssumedLoad, LastRestart, Snapshot};
+use super::snapshot::{AssumedLoad, LastRestart, Snapshot, TurnLease, Validator};
 use crate::peers::{NodeId, View};
 
 type Change = Box<dyn Fn(&mut Snapshot)>;
@@ -139,4 +139,33 @@ fn only_on_a_stateful_set_of_ours() {
     let mut snapshot = silent();
     workload(&mut snapshot.validators[0]).ours = false;
     assert_eq!(record(&snapshot), None);
+}
+
+#[test]
+fn nobody_that_votes_goes_down_beside_one_whose_node_cannot_be_parsed() {
+    let mut a = member("a", "10.0.0.1");
+    a.spec_hash = Some("new".to_owned());
+    workload(&mut a).spec_hash = Some("old".to_owned());
+    pod(&mut a).voting_since = Some(at(0));
+    let mut b = member("b", "10.0.0.2");
+    pod(&mut b).voting_since = Some(at(0));
+    let list = || published(&[("a", "10.0.0.1"), ("b", "10.0.0.2")]);
+    let turns = |snapshot: &Snapshot| {
+        let plan = decide(snapshot, &Options::default());
+        let writes = plan.turns.into_values().filter_map(|turns| turns.write);
+        writes.flatten().count()
+    };
+    let seen = |validators: Vec<Validator>| {
+        let mut snapshot = with_list(snapshot(validators), list());
+        let lease = TurnLease {
+            readable: true,
+            ..TurnLease::default()
+        };
+        snapshot.turns.insert(a.network.short_hash(), lease);
+        snapshot
+    };
+    assert_eq!(turns(&seen(vec![a.clone(), b])), 1, "both vote");
+    let mut unreadable = seen(vec![a.clone()]);
+    unreadable.unreadable.insert(NodeId::new("stellar", "b"));
+    assert_eq!(turns(&unreadable), 0);
 }

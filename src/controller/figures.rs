@@ -51,7 +51,8 @@ pub fn of_group(
         .turns
         .get(&group.network.short_hash())
         .is_some_and(|lease| !lease.readable);
-    let mut stalled = turns.values().flat_map(|turns| turns.stalled.keys());
+    let own_turns = turns.get(&group.network.short_hash());
+    let mut stalled = own_turns.into_iter().flat_map(|turns| turns.stalled.keys());
     let named = group.validators.iter().chain(&group.strangers);
     GroupFigures {
         namespace: group.id.namespace.clone(),

@@ -111,6 +111,7 @@ impl Planner<'_> {
             .iter()
             .find(|validator| validator.uid == turn.uid);
         if self.snapshot.unreadable.contains(&turn.node) {
+            self.watch_deadline(turn);
             return Some(turn.clone());
         }
         let validator = validator.filter(|validator| is_wanted(validator))?;
@@ -297,6 +298,15 @@ impl Planner<'_> {
             .filter(|other| other.uid != validator.uid && !is_voting(other))
             .filter(|other| active.iter().all(|turn| turn.uid != other.uid))
             .map(|other| &other.id)
+            // Whether one votes whose StellarNode cannot be parsed is not known.
+            .chain(
+                group
+                    .list
+                    .members
+                    .iter()
+                    .map(|record| &record.node)
+                    .filter(|node| self.snapshot.unreadable.contains(node)),
+            )
             .collect();
         (silent.len() + active.len() >= limit).then(|| {
             let name = silent

@@ -233,6 +233,12 @@ impl<'a> Writes<'a> {
                 let error = &error as &dyn Error;
                 if failures.is_news(format!("rolling update of {node}")) {
                     tracing::warn!(validator = %node, error, "rolling update failed; tried again, and discovery goes on");
+                    let note = format!(
+                        "its restart could not be written and is tried again: {}",
+                        with_causes(error)
+                    );
+                    self.notices
+                        .tell(node, EventType::Warning, "RestartFailed", "Restart", note);
                 } else {
                     tracing::debug!(validator = %node, error, "rolling update still fails");
                 }
@@ -248,6 +254,13 @@ impl<'a> Writes<'a> {
         let node = self.discovery.caches.node(&turn.node).ok_or(ApplyError::SpecMoved)?;
         apply::template(&self.discovery.client, turn, workload, &node, &self.discovery.settings).await
     }
+}
+
+/// An error and what brought it about, in one line.
+fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    let words: Vec<String> = causes.map(ToString::to_string).collect();
+    words.join(": ")
 }
 
 /// Does these writes, some at once.

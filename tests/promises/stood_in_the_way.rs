@@ -135,3 +135,57 @@ async fn an_object_that_comes_between_look_and_write() {
         "{metadata}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_cannot_be_changed_holds_up_nobody_else() {
+    let env = TestEnv::start("refused-change", options()).await;
+    let validators = Validators::new(4);
+    let all = ["validator-1", "validator-2", "validator-3", "validator-4"];
+    env.apply(&validators.manifests(1..=4));
+    env.settled(&all).await;
+    env.without_turns().await;
+    let lives = env.recorder().history().lives();
+    let managed_by = |value: &str| {
+        let label = format!("app.kubernetes.io/managed-by={value}");
+        env.kubectl(&["label", "configmap/validator-1-config", "--overwrite", &label])
+            .ok("a label");
+    };
+    managed_by("Helm");
+    let version = r#"{"spec":{"version":"27.0.0"}}"#;
+    for name in all {
+        env.kubectl(&["patch", &format!("stellarnode/{name}"), "--type=merge", "-p", version])
+            .ok("a new version");
+    }
+    let has_it = |name: &str| {
+        let set = env.get(&format!("statefulset/{name}")).expect("there");
+        let containers = set["spec"]["template"]["spec"]["containers"]
+            .as_array()
+            .expect("containers");
+        let images = containers.iter().filter_map(|container| container["image"].as_str());
+        images.into_iter().any(|image| image.ends_with(":27.0.0"))
+    };
+    wait_for("the others to have it", SOON * 4, async || {
+        (has_it("validator-2") && has_it("validator-3") && has_it("validator-4")).then_some(())
+    })
+    .await;
+    assert!(!has_it("validator-1"));
+    wait_for("its Event", SOON, async || {
+        let events = env.kubectl(&["events", "--for", "stellarnode/validator-1"]);
+        (events.stdout.contains("RestartFailed") && events.stdout.contains("validator-1-config")).then_some(())
+    })
+    .await;
+    let history = env.recorder().history();
+    assert_eq!(history.lives()["validator-1"], lives["validator-1"], "{history}");
+
+    managed_by("stellar-operator");
+    wait_for("it to have it too", SOON * 2, async || {
+        has_it("validator-1").then_some(())
+    })
+    .await;
+    env.without_turns().await;
+    let history = env.recorder().history();
+    let expected: Vec<usize> = lives.values().map(|count| count + 1).collect();
+    assert_eq!(history.lives().into_values().collect::<Vec<_>>(), expected, "{history}");
+    let down = history.down_at_once(&[]);
+    assert!(down.len() <= 1, "down at once: {down:?}\n{history}");
+}
