@@ -123,10 +123,15 @@ pub fn decide(snapshot: &Snapshot, options: &Options) -> Plan {
         plan.turns.insert(network, turns);
     }
     for group in &groups {
-        plan.reports
-            .extend(report::of_group(snapshot, group, &needs, &plan.turns));
-        plan.figures
-            .push(figures::of_group(snapshot, group, &needs, &plan.turns));
+        let figures = figures::of_group(snapshot, group, &needs, &plan.turns);
+        plan.reports.extend(report::of_group(
+            snapshot,
+            group,
+            &needs,
+            &plan.turns,
+            figures.connected,
+        ));
+        plan.figures.push(figures);
     }
     plan.wake = wake(snapshot, options, &groups, &plan);
     plan

@@ -48,12 +48,13 @@ impl Finding {
     }
 }
 
-/// The reports of all validators of a group, strangers included.
+/// The reports of all validators of a group, strangers included; `connected` tells whether its members can all reach each other.
 pub fn of_group(
     snapshot: &Snapshot,
     group: &Group<'_>,
     needs: &BTreeMap<NodeId, Vec<Need>>,
     turns: &BTreeMap<String, TurnPlan>,
+    connected: bool,
 ) -> BTreeMap<NodeId, PeersReport> {
     let everybody = group.validators.iter().chain(&group.strangers);
     let reports = everybody.map(|validator| {
@@ -64,6 +65,7 @@ pub fn of_group(
         let waiting = turn_plan.and_then(|plan| plan.waiting.get(&validator.id));
         let subject = Subject {
             group,
+            connected,
             validator,
             needs: needs.get(&validator.id).map_or(&[][..], |needs| &needs[..]),
             waiting: waiting.map(String::as_str),
@@ -81,6 +83,7 @@ pub fn of_group(
 /// One validator with what was decided of it.
 struct Subject<'a> {
     group: &'a Group<'a>,
+    connected: bool,
     validator: &'a Validator,
     needs: &'a [Need],
     waiting: Option<&'a str>,
@@ -225,6 +228,11 @@ impl Subject<'_> {
             Some(view) if Some(view) == self.group.views.get(&self.validator.id) => {
                 finding(true, "Loaded", "its pod loaded all members of its group".to_owned())
             }
+            Some(_) if !self.connected => finding(
+                false,
+                "NotConnected",
+                "its pod loaded an older list, and not all members of its group can reach each other".to_owned(),
+            ),
             Some(_) => finding(
                 true,
                 "Linked",

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use stellar_k8s::controller::decide::decide;
 use stellar_k8s::controller::options::RestartMode;
 
 use crate::checks::assert_converged;
-use crate::world::{minutes, network_of};
+use crate::world::{World, minutes, network_of};
 
 #[test]
 fn a_power_cut_of_six_costs_three_restarts_however_late_kubelets_read() {
@@ -118,4 +119,27 @@ fn a_turn_that_never_ended_keeps_nobody_from_being_linked() {
         assert_eq!(world.voting(), 6, "comes up: {comes_up}");
         assert_converged(&world);
     }
+}
+
+#[test]
+fn who_may_not_be_restarted_is_told_that_its_group_is_not_connected() {
+    let mut world = network_of(6, RestartMode::Changed);
+    world.options.restart = RestartMode::Never;
+    let told = |world: &World| {
+        let reports = decide(&world.snapshot(), &world.options).reports.into_values();
+        let conditions = reports.flat_map(|report| report.conditions);
+        let mut reasons: Vec<&str> = conditions
+            .filter(|finding| finding.r#type == "PeersReady")
+            .map(|finding| finding.reason)
+            .collect();
+        reasons.dedup();
+        reasons
+    };
+    assert_eq!(told(&world), ["Loaded"]);
+    world.join("validator-6");
+    world.run(minutes(12));
+    assert_eq!(told(&world), ["Linked", "Loaded"]);
+    world.cut_the_power();
+    world.run(minutes(20));
+    assert_eq!(told(&world), ["NotConnected"]);
 }
