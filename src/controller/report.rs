@@ -224,15 +224,15 @@ impl Subject<'_> {
             };
             return finding(false, "RestartPending", message);
         }
-        match loaded_view(self.validator) {
+        let loaded = loaded_view(self.validator);
+        if loaded.is_some() && !self.connected {
+            let message = "not all members of its group can reach each other by the addresses that they loaded";
+            return finding(false, "NotConnected", message.to_owned());
+        }
+        match loaded {
             Some(view) if Some(view) == self.group.views.get(&self.validator.id) => {
                 finding(true, "Loaded", "its pod loaded all members of its group".to_owned())
             }
-            Some(_) if !self.connected => finding(
-                false,
-                "NotConnected",
-                "its pod loaded an older list, and not all members of its group can reach each other".to_owned(),
-            ),
             Some(_) => finding(
                 true,
                 "Linked",
