@@ -1,7 +1,7 @@
 use super::decide::{RecordWrite, decide};
 use super::options::Options;
 use super::samples::{at, list_id, member, pod, published, snapshot, with_list, workload};
-use super::snapshot::{AssumedLoad, LastRestart, Snapshot, TurnLease, Validator};
+use super::snapshot::{AssumedLoad, Cause, LastRestart, Snapshot, Turn, TurnLease, Validator};
 use crate::peers::{NodeId, View};
 
 type Change = Box<dyn Fn(&mut Snapshot)>;
@@ -168,4 +168,39 @@ fn nobody_that_votes_goes_down_beside_one_whose_node_cannot_be_parsed() {
     let mut unreadable = seen(vec![a.clone()]);
     unreadable.unreadable.insert(NodeId::new("stellar", "b"));
     assert_eq!(turns(&unreadable), 0);
+}
+
+#[test]
+fn a_spec_that_was_changed_back_before_its_pod_was_replaced_ends_its_turn() {
+    let mut a = member("a", "10.0.0.1");
+    let changed = |validator: &mut Validator, update_revision: &str| {
+        let workload = workload(validator);
+        (workload.spec_hash, workload.update_revision) = (Some("now".to_owned()), Some(update_revision.to_owned()));
+        validator.spec_hash = Some("now".to_owned());
+        let pod = pod(validator);
+        (pod.revision, pod.voting_since) = (Some("1".to_owned()), Some(at(0)));
+    };
+    let turn = Turn {
+        node: a.id.clone(),
+        uid: a.uid.clone(),
+        group: a.list.clone(),
+        since: at(990),
+        cause: Cause::SpecChanged,
+        spec_hash: Some("now".to_owned()),
+        pod_uid: Some("a-pod".to_owned()),
+        voting: true,
+    };
+    for (update_revision, turns_left) in [("2", None), ("1", Some(0))] {
+        changed(&mut a, update_revision);
+        let mut all = with_list(snapshot(vec![a.clone()]), published(&[("a", "10.0.0.1")]));
+        let lease = TurnLease {
+            readable: true,
+            turns: vec![turn.clone()],
+            ..TurnLease::default()
+        };
+        all.turns.insert(a.network.short_hash(), lease);
+        let plan = decide(&all, &Options::default());
+        let write = plan.turns.into_values().find_map(|turns| turns.write);
+        assert_eq!(write.map(|turns| turns.len()), turns_left, "revision {update_revision}");
+    }
 }

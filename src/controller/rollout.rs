@@ -389,13 +389,14 @@ fn is_done(turn: &Turn, validator: &Validator, now: Timestamp, options: &Options
     is_replaced(turn, workload, pod) && serves(turn, pod, now, options)
 }
 
-/// Whether this is the pod that the turn was to bring.
+/// Whether this is the pod that the turn was to bring. A spec that was changed and changed back while Kubernetes looked at neither
+/// has the revision of the pod that runs, which stays then.
 fn is_replaced(turn: &Turn, workload: &Workload, pod: &Pod) -> bool {
     workload.observed
         && workload.update_revision.is_some()
         && pod.revision == workload.update_revision
         && !pod.deleting
-        && turn.pod_uid.as_ref() != Some(&pod.uid)
+        && (turn.cause == Cause::SpecChanged || turn.pod_uid.as_ref() != Some(&pod.uid))
 }
 
 /// The turn of a holder that did not vote when it got it, and does now with the pod that is to go; `None` for all others.
