@@ -142,6 +142,16 @@ fn check_spread(constraints: &Value, verdict: &mut Verdict) {
         ));
     }
     for (place, constraint) in constraints.as_array().into_iter().flatten().enumerate() {
+        let field = |name: &str| format!("spec.topologySpreadConstraints[{place}].{name}");
+        // ValidateTopologySpreadConstraints in pkg/apis/core/validation: the pod template would be refused, in its turn.
+        if constraint["maxSkew"].as_i64().is_some_and(|skew| skew < 1) {
+            verdict.error(FieldError::invalid(field("maxSkew"), "must be 1 or more"));
+        }
+        let when = constraint["whenUnsatisfiable"].as_str();
+        if when.is_some_and(|when| !["DoNotSchedule", "ScheduleAnyway"].contains(&when)) {
+            let message = "must be DoNotSchedule or ScheduleAnyway";
+            verdict.error(FieldError::invalid(field("whenUnsatisfiable"), message));
+        }
         if constraint["labelSelector"].is_null() {
             verdict.warn(format!(
                 "spec.topologySpreadConstraints[{place}].labelSelector: absent, so it counts no pods and spreads nothing: write \

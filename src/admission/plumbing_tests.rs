@@ -193,6 +193,16 @@ fn what_the_api_server_would_refuse_of_a_pod_is_refused_here() {
             json!([spread, spread]),
             "spec.topologySpreadConstraints",
         ),
+        (
+            "topologySpreadConstraints",
+            json!([{ "maxSkew": 0, "topologyKey": "a", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {} }]),
+            "spec.topologySpreadConstraints[0].maxSkew",
+        ),
+        (
+            "topologySpreadConstraints",
+            json!([{ "maxSkew": 1, "topologyKey": "a", "whenUnsatisfiable": "Never", "labelSelector": {} }]),
+            "spec.topologySpreadConstraints[0].whenUnsatisfiable",
+        ),
         ("affinity", json!({ "nodeAffinity": [] }), "spec.affinity"),
         ("env", json!([{ "name": "" }]), "spec.env[0].name"),
         (
