@@ -118,6 +118,7 @@ pub(crate) const NOT_RUN: &[(&str, &[&str])] = &[
         "it takes from five minutes to half an hour; docs/results.md says what it last showed",
         &[
             "make faults",
+            "make leaders-killed",
             "make fuzz",
             "make soak",
             "make scale",

@@ -36,10 +36,13 @@ pub(crate) struct Balancer {
 }
 
 impl Balancer {
-    /// Listens where the API server calls the webhook.
+    /// Listens where the API server calls the webhook, once one before it has let go of the port.
     pub(crate) async fn listen(port: u16) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let listener = TcpListener::bind(address).await.expect("the webhook's port is free");
+        let listener = wait_for("the webhook's port to be free", Duration::from_secs(30), async || {
+            TcpListener::bind(address).await.ok()
+        })
+        .await;
         let known = Arc::new(Mutex::new(Known::default()));
         let tasks = [
             tokio::spawn(listen_for_readiness(Arc::clone(&known))),
