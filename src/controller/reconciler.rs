@@ -70,10 +70,9 @@ impl std::fmt::Debug for Context {
 /// # Errors
 /// When the API server does not answer or refuses; the reconcile is tried again.
 pub async fn reconcile(node: Arc<GuardedNode>, context: Arc<Context>) -> Result<Action, ApplyError> {
-    let meta = node.meta().clone();
+    let (name, namespace) = (node.meta().name.clone(), node.meta().namespace.clone());
     survive(reconcile_one(node, context)).await.unwrap_or_else(|| {
-        let node = meta.name.unwrap_or_default();
-        let namespace = meta.namespace.unwrap_or_default();
+        let (node, namespace) = (name.unwrap_or_default(), namespace.unwrap_or_default());
         tracing::error!(node, namespace, "the reconcile of a StellarNode panicked; tried again");
         Ok(Action::requeue(AFTER_PANIC))
     })
