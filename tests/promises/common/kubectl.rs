@@ -4,6 +4,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use super::pair;
+
 /// What a command printed, and whether it succeeded.
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -20,8 +22,18 @@ impl Output {
     }
 }
 
-/// Runs kubectl with this kubeconfig.
+/// Runs kubectl with this kubeconfig. Where leaders are killed all the time, a request under way at one fails, as it may: a person
+/// would send it once more.
 pub(crate) fn kubectl(kubeconfig: &Path, arguments: &[&str], stdin: &str) -> Output {
+    let output = kubectl_once(kubeconfig, arguments, stdin);
+    let cut_off = output.stderr.contains("failed calling webhook") && output.stderr.contains("EOF");
+    if !output.success && cut_off && pair::is_asked_for() {
+        return kubectl_once(kubeconfig, arguments, stdin);
+    }
+    output
+}
+
+fn kubectl_once(kubeconfig: &Path, arguments: &[&str], stdin: &str) -> Output {
     let mut child = Command::new("kubectl")
         .arg("--kubeconfig")
         .arg(kubeconfig)
