@@ -278,7 +278,12 @@ impl Planner<'_> {
             ));
         }
         let active: Vec<&&Turn> = others.iter().filter(|turn| !is_over(turn)).collect();
-        if let Some(first) = active.first().filter(|_| active.len() >= limit) {
+        // Whoever restarts to be linked has to read the new address of whoever restarts before it.
+        let first = match cause {
+            Cause::NotLinked => active.iter().find(|turn| is_of_group(turn)),
+            Cause::PeersChanged | Cause::SpecChanged => None,
+        };
+        if let Some(first) = first.or(active.first().filter(|_| active.len() >= limit)) {
             return Some(format!("it is the turn of {}", first.node));
         }
         if !is_voting(validator) && cause != Cause::PeersChanged {

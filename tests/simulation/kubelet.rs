@@ -73,8 +73,11 @@ impl World {
         let node = &self.nodes[index];
         let wanted = node.is_wanted() && node.no_workload_until.is_none();
         let outdated = node.pod.as_ref().is_some_and(|pod| pod.revision != node.revision);
+        let since = outdated.then(|| node.outdated_since.unwrap_or(now));
+        let seen = since.is_some_and(|since| since + self.controller_late <= now);
         let replaceable = !node.left_to_a_person && (!self.keeps_unready || self.is_voting(node));
-        if !wanted || (outdated && replaceable) {
+        self.nodes[index].outdated_since = since;
+        if !wanted || (seen && replaceable) {
             self.kill_pod(index);
         }
         let ended = self.nodes[index]

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use stellar_k8s::controller::decide::decide;
-use stellar_k8s::controller::options::RestartMode;
+use stellar_k8s::controller::options::{Options, RestartMode};
 
 use crate::checks::assert_converged;
-use crate::world::{World, minutes, network_of};
+use crate::world::{World, minutes, network_of, options};
 
 #[test]
 fn a_power_cut_of_six_costs_three_restarts_however_late_kubelets_read() {
@@ -142,4 +142,25 @@ fn who_may_not_be_restarted_is_told_that_its_group_is_not_connected() {
     world.cut_the_power();
     world.run(minutes(20));
     assert_eq!(told(&world), ["NotConnected"]);
+}
+
+#[test]
+fn where_two_may_be_down_they_are_linked_one_after_the_other_all_the_same() {
+    for controller_late in [0, 500, 1_000, 3_000] {
+        for count in 4..=6 {
+            let mut world = World::new(Options {
+                max_unavailable: 2,
+                ..options(RestartMode::Unlinked)
+            });
+            world.controller_late = controller_late;
+            // None of them finds a list when it starts.
+            for index in 0..count {
+                world.join(&format!("validator-{index}"));
+            }
+            world.run(minutes(30));
+            assert_converged(&world);
+            let most = world.restarts_of_each().into_iter().max();
+            assert_eq!(most, Some(1), "{count}, seen {controller_late} ms late");
+        }
+    }
 }

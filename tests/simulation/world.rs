@@ -111,6 +111,8 @@ pub(crate) struct SimNode {
     pub(crate) flapping_until: Millis,
     /// A policy refuses whatever is written of its pod template.
     pub(crate) refused: bool,
+    /// Since when its pod is of an older revision.
+    pub(crate) outdated_since: Option<Millis>,
     /// No machine takes its next pod.
     pub(crate) no_machine: bool,
     pub(crate) resource_version: u64,
@@ -162,6 +164,8 @@ pub(crate) struct World {
     pub(crate) bad_versions: BTreeSet<u32>,
     /// Whether a validator votes only while it is joined with most of the others by links.
     pub(crate) votes_when_linked: bool,
+    /// How long the StatefulSet controller takes to see a new template.
+    pub(crate) controller_late: Millis,
     /// From Kubernetes 1.37 a pod that is not Ready is not replaced.
     pub(crate) keeps_unready: bool,
     serial: u64,
@@ -187,6 +191,7 @@ impl World {
             late: 0,
             bad_versions: BTreeSet::new(),
             votes_when_linked: false,
+            controller_late: 0,
             keeps_unready: false,
             serial: 0,
             reuse: Vec::new(),
@@ -231,6 +236,7 @@ impl World {
             no_workload_until: None,
             flapping_until: 0,
             refused: false,
+            outdated_since: None,
             no_machine: false,
             resource_version: 1,
             revision: 1,
