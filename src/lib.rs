@@ -19,6 +19,7 @@
 //! | [`health`] | the sidecar that tells whether a validator votes |
 //! | [`probes`] | `/healthz` and `/readyz`, and what each part has to say to them |
 //! | [`api`] | deadlines for calls to the API server |
+//! | [`causes`] | an error with what caused it, on one line |
 //! | [`kubeconfig`] | which API server a person means |
 //! | [`metrics`] | what is counted, for Prometheus |
 //! | [`leader`] | which replica does the leader's work |
@@ -30,6 +31,7 @@
 
 pub mod admission;
 pub mod api;
+pub mod causes;
 pub mod cli;
 pub mod clock;
 pub mod controller;

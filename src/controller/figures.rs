@@ -47,11 +47,9 @@ pub fn of_group(
     for need in own.filter_map(|needs| needs.first()) {
         *pending.entry(need.cause.as_str()).or_default() += 1;
     }
-    let unreadable = snapshot
-        .turns
-        .get(&group.network.short_hash())
-        .is_some_and(|lease| !lease.readable);
-    let own_turns = turns.get(&group.network.short_hash());
+    let network = group.network.short_hash();
+    let unreadable = snapshot.turns.get(&network).is_some_and(|lease| !lease.readable);
+    let own_turns = turns.get(&network);
     let mut stalled = own_turns.into_iter().flat_map(|turns| turns.stalled.keys());
     let named = group.validators.iter().chain(&group.strangers);
     GroupFigures {

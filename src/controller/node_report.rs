@@ -4,7 +4,7 @@
 
 use super::report::Finding;
 use super::resources;
-use crate::labels;
+use crate::{causes, labels};
 
 /// What the StellarNode controller says of a node.
 #[derive(Clone, Debug)]
@@ -87,12 +87,7 @@ pub(super) fn refused(replicas: i32, ready_replicas: i32, message: &str) -> Node
 
 /// Nothing can be built from its spec.
 pub(super) fn invalid(error: &resources::BuildError, replicas: i32, ready_replicas: i32) -> NodeReport {
-    let mut message = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        message = format!("{message}: {cause}");
-        source = cause.source();
-    }
+    let message = causes::on_one_line(error);
     let conditions = vec![
         Finding::new("Ready", false, "ConfigInvalid", message.clone()),
         Finding::new("ConfigInvalid", true, "Refused", message),

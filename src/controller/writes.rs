@@ -18,7 +18,7 @@ use super::failures::Failures;
 use super::notices::Notices;
 use super::rollout::{Step, TurnPlan};
 use super::snapshot::{Cause, Snapshot, Turn};
-use crate::{labels, metrics};
+use crate::{causes, labels, metrics};
 
 /// Writes of one sort that are under way at once.
 const AT_ONCE: usize = 16;
@@ -235,7 +235,7 @@ impl<'a> Writes<'a> {
                     tracing::warn!(validator = %node, error, "rolling update failed; tried again, and discovery goes on");
                     let note = format!(
                         "its restart could not be written and is tried again: {}",
-                        with_causes(error)
+                        causes::on_one_line(error)
                     );
                     self.notices
                         .tell(node, EventType::Warning, "RestartFailed", "Restart", note);
@@ -254,13 +254,6 @@ impl<'a> Writes<'a> {
         let node = self.discovery.caches.node(&turn.node).ok_or(ApplyError::SpecMoved)?;
         apply::template(&self.discovery.client, turn, workload, &node, &self.discovery.settings).await
     }
-}
-
-/// An error and what brought it about, in one line.
-fn with_causes(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| (*error).source());
-    let words: Vec<String> = causes.map(ToString::to_string).collect();
-    words.join(": ")
 }
 
 /// Does these writes, some at once.

@@ -18,6 +18,7 @@ use super::plan::{self, Policy, Step};
 use super::serving::{Serving, ServingError};
 use super::store::{Store, StoreError};
 use crate::api::ApiError;
+use crate::causes;
 use crate::clock;
 use crate::metrics;
 use crate::probes::Readiness;
@@ -148,7 +149,7 @@ impl Follower {
             if let Err(error) = &result
                 && !self.serving.is_ready()
             {
-                self.readiness.unmet(CERTIFICATE, chain(error));
+                self.readiness.unmet(CERTIFICATE, causes::on_one_line(error));
             }
             // Until this replica is ready, somebody waits for each round.
             pace.interval = if trusted {
@@ -340,7 +341,7 @@ impl Pace {
                 self.failures = 0;
             }
             Err(error) => {
-                let text = chain(&error);
+                let text = causes::on_one_line(&error);
                 if self.last.as_ref() != Some(&text) {
                     error!("{doing}: {text}");
                 }
@@ -363,18 +364,6 @@ impl Pace {
 fn signer(leaf: &Certificate, bundle: &str) -> Option<Certificate> {
     let authorities = Certificate::parse_all(bundle).ok()?;
     authorities.into_iter().find(|authority| leaf.is_signed_by(authority))
-}
-
-/// An error with everything that caused it, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 async fn read_file(path: &PathBuf) -> Result<String, UpkeepError> {

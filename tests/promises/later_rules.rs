@@ -12,10 +12,7 @@ const SOON: Duration = Duration::from_secs(30);
 async fn a_spec_that_nothing_can_be_built_from_runs_on_and_can_be_suspended() {
     let env = TestEnv::start("later-rules", Options::default()).await;
     env.apply(&Validators::new(4).manifests([1]));
-    wait_for("the validator to vote", SOON, async || {
-        env.recorder().history().voting().contains("validator-1").then_some(())
-    })
-    .await;
+    env.settled(&["validator-1"]).await;
     let lives = env.recorder().history().lives();
 
     env.without_validation();
@@ -69,10 +66,7 @@ async fn somebody_elses_config_map_of_the_name_is_left_alone() {
 async fn a_suspension_is_obeyed_whatever_else_stands_in_the_way() {
     let env = TestEnv::start("foreign-service", Options::default()).await;
     env.apply(&Validators::new(4).manifests([1]));
-    wait_for("the validator to vote", SOON, async || {
-        env.recorder().history().voting().contains("validator-1").then_some(())
-    })
-    .await;
+    env.settled(&["validator-1"]).await;
     let theirs = "app.kubernetes.io/managed-by=Helm";
     env.kubectl(&["label", "service/validator-1-headless", "--overwrite", theirs])
         .ok("somebody takes its Service");

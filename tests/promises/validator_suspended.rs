@@ -58,10 +58,7 @@ async fn it_leaves_and_the_others_restart_in_turn() {
 async fn it_comes_back_with_the_program_of_now() {
     let env = TestEnv::start("program", Options::default()).await;
     env.apply(&Validators::new(4).manifests([1]));
-    wait_for("it to vote", SOON, async || {
-        env.recorder().history().voting().contains("validator-1").then_some(())
-    })
-    .await;
+    env.settled(&["validator-1"]).await;
     let program = |env: &TestEnv| {
         let stateful_set = env.get("statefulset/validator-1").expect("there");
         stateful_set["spec"]["template"]["spec"]["initContainers"][0]["image"].clone()
