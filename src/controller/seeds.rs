@@ -60,19 +60,6 @@ pub fn secret_of(variable: &EnvVar) -> Option<&str> {
 /// A pod of a validator whose StellarNode is gone, which has not ended and has the seed of `node`; of the pods of its namespace.
 pub fn left_running<'a>(node: &StellarNode, all: &[Arc<GuardedNode>], pods: &'a [Arc<Pod>]) -> Option<&'a Arc<Pod>> {
     let seed = seed_of(node)?;
-    let name = node.name_any();
-    let nodes = all.iter().filter_map(|guarded| guarded.0.as_ref().ok());
-    let here = nodes.filter(|other| other.namespace().as_deref() == Some(seed.namespace.as_str()));
-    let known: Vec<String> = here.map(ResourceExt::name_any).collect();
-    // With the same name it has the same StatefulSet, of which Kubernetes runs one pod at a time.
-    let is_left = |pod: &&Arc<Pod>| {
-        let instance = pod.labels().get(labels::INSTANCE);
-        instance.is_some_and(|instance| *instance != name && !known.contains(instance))
-    };
-    let has_ended = |pod: &Pod| {
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        matches!(phase, Some("Succeeded" | "Failed"))
-    };
     let has_seed = |pod: &Pod| {
         let containers = pod
             .spec
@@ -81,8 +68,22 @@ pub fn left_running<'a>(node: &StellarNode, all: &[Arc<GuardedNode>], pods: &'a 
         let mut variables = containers.flat_map(|container| container.env.iter().flatten());
         variables.any(|variable| secret_of(variable) == Some(seed.secret.as_str()))
     };
-    let mut left = pods.iter().filter(is_left);
-    left.find(|pod| !has_ended(pod) && has_seed(pod))
+    let has_ended = |pod: &Pod| {
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        matches!(phase, Some("Succeeded" | "Failed"))
+    };
+    // One with the name of `node` is of the same StatefulSet, of which Kubernetes runs one pod at a time.
+    let is_there = |instance: &String| {
+        let mut nodes = all.iter().filter_map(|guarded| guarded.0.as_ref().ok());
+        *instance == node.name_any()
+            || nodes.any(|other| other.name_any() == *instance && other.namespace() == node.namespace())
+    };
+    let is_left = |pod: &Pod| {
+        pod.labels()
+            .get(labels::INSTANCE)
+            .is_some_and(|instance| !is_there(instance))
+    };
+    pods.iter().find(|pod| has_seed(pod) && !has_ended(pod) && is_left(pod))
 }
 
 /// Who was started with which seed in this process: between the decision to start a validator and its StatefulSet nothing
