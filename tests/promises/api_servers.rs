@@ -10,24 +10,24 @@ const SOON: Duration = Duration::from_secs(60);
 const HORIZON: &str = include_str!("../../manifests/samples/horizon.yaml");
 const RPC: &str = include_str!("../../manifests/samples/soroban-rpc.yaml");
 
-/// The reasons of the three conditions, in this order: Ready, Progressing, Degraded.
+/// The reasons of Ready, Progressing and Degraded, in this order, if they are those of the present spec. One look at it: a second
+/// may find another spec, or what is said of it.
 fn reasons(env: &TestEnv, node: &str) -> Option<[String; 3]> {
-    let reason = |condition| env.reason(node, condition);
-    Some([reason("Ready")?, reason("Progressing")?, reason("Degraded")?])
+    let node = env.get(&format!("stellarnode/{node}"))?;
+    let status = &node["status"];
+    let reason = |condition| {
+        let mut conditions = status["conditions"].as_array()?.iter();
+        let found = conditions.find(|found| found["type"] == condition)?;
+        found["reason"].as_str().map(str::to_owned)
+    };
+    let is_current = status["observedGeneration"] == node["metadata"]["generation"];
+    let reasons = [reason("Ready")?, reason("Progressing")?, reason("Degraded")?];
+    is_current.then_some(reasons)
 }
 
 async fn is_told(env: &TestEnv, node: &str, expected: [&str; 3]) {
     let what = format!("{node} to be told {expected:?}");
-    wait_for(&what, SOON, async || {
-        (reasons(env, node)? == expected && is_current(env, node)).then_some(())
-    })
-    .await;
-}
-
-/// Whether the status is that of the present spec.
-fn is_current(env: &TestEnv, node: &str) -> bool {
-    let node = env.get(&format!("stellarnode/{node}")).unwrap_or_default();
-    node["status"]["observedGeneration"] == node["metadata"]["generation"]
+    wait_for(&what, SOON, async || (reasons(env, node)? == expected).then_some(())).await;
 }
 
 async fn serves(env: &TestEnv, node: &str) {

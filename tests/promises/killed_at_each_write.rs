@@ -16,8 +16,8 @@ const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator
 const CHANGED: &str = "validator-2";
 /// How long it all may take: each write costs a start.
 const ALL: Duration = Duration::from_secs(300);
-/// A life without a write for as long as this has nothing left to write.
-const QUIET: Duration = Duration::from_secs(15);
+/// A life that writes nothing for as long as this, once all has come to its end, has nothing left to write.
+const QUIET: Duration = Duration::from_secs(5);
 /// With which its pod never votes.
 const NEVER_VOTES: &str = r#"{"spec":{"podAnnotations":{"test.stellar.org/voting-after":"never"}}}"#;
 
@@ -127,6 +127,19 @@ async fn make_ordered(env: &TestEnv) {
     .await;
 }
 
+/// Waits until everybody whom it concerns was restarted, no turn is out, and nothing has been written since.
+async fn over(env: &TestEnv, rollout: Rollout, expected: &BTreeMap<String, usize>) {
+    let restarts: usize = expected.values().sum();
+    wait_for("everybody's restart", ALL, async || {
+        let lives = env.recorder().history().lives();
+        (lives.values().sum::<usize>() >= restarts).then_some(())
+    })
+    .await;
+    env.settled_within(rollout.validators(), ALL).await;
+    env.without_turns_within(ALL).await;
+    tokio::time::sleep(QUIET).await;
+}
+
 /// Which of its writes an operator does not survive, and whether that write is done.
 async fn an_operator_that_dies(name: &str, rollout: Rollout, writes: usize, fate: Fate) {
     let env = TestEnv::installed(name).await;
@@ -147,7 +160,7 @@ async fn an_operator_that_dies(name: &str, rollout: Rollout, writes: usize, fate
     env.settled(&FOUR[..3]).await;
     env.without_turns().await;
     let mut operator = rollout.prepare(&env, start, operator).await;
-    let before = env.recorder().history();
+    let expected = rollout.lives_after(&env.recorder().history().lives());
 
     // What was lost in each: another write may be under way beside the one that is fatal.
     let mut deaths: Vec<Vec<String>> = Vec::new();
@@ -170,8 +183,9 @@ async fn an_operator_that_dies(name: &str, rollout: Rollout, writes: usize, fate
         if deaths.is_empty() {
             rollout.begin(&env, &validators);
         }
-        if tokio::time::timeout(QUIET, proxy.lost()).await.is_err() {
-            break;
+        tokio::select! {
+            () = proxy.lost() => {}
+            () = over(&env, rollout, &expected) => break,
         }
         operator.kill();
         // Another write may have been lost in the same moment: that was no life of its own.
@@ -180,10 +194,7 @@ async fn an_operator_that_dies(name: &str, rollout: Rollout, writes: usize, fate
         assert!(begin.elapsed() < ALL, "no end after {deaths:#?}");
         operator = env.replica_behind(&options, &proxy);
     }
-    env.settled(rollout.validators()).await;
-    env.without_turns().await;
     let history = env.recorder().history();
-    let expected = rollout.lives_after(&before.lives());
     assert_eq!(history.lives(), expected, "whom it concerns, once:\n{history}");
     let down = history.down_at_once(&[]);
     assert!(down.len() <= 1, "down at once: {down:?}\n{history}");
