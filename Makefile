@@ -1,6 +1,6 @@
 # What can be done here. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test image sbom check instructions cluster-tests oldest bench fuzz faults histories leaders-killed soak scale generate up down
+.PHONY: help demo test image sbom check instructions cluster-tests promises one-by-one oldest bench fuzz faults histories leaders-killed soak scale generate up down
 
 # Everything is built before a cluster is there, with progress. Always of the whole workspace: cargo would build a part of it
 # with other features of its libraries, and so everything twice.
@@ -19,7 +19,6 @@ test: check ## Everything that CI runs: rules, simulation, and every promise on 
 	@$(MAKE) --no-print-directory image
 	@$(MAKE) --no-print-directory instructions
 	@$(MAKE) --no-print-directory cluster-tests
-	@$(MAKE) --no-print-directory oldest
 	@$(MAKE) --no-print-directory demo
 
 check: ## Format, lints, documentation, generated files
@@ -32,14 +31,29 @@ check: ## Format, lints, documentation, generated files
 instructions: ## What a review costs in instructions, held to benches/budget
 	@cargo bench --workspace --bench instructions
 
-cluster-tests: ## The tests that need a control plane, alone
+# Two control planes beside each other, since a test mostly waits. What the second one's tests print comes when both are done.
+cluster-tests: ## The tests that need a control plane, alone: on two of them at once, and on one of the oldest Kubernetes
 	@cargo build --workspace --tests
 	@tests/tools/build >/dev/null
-	@CLUSTER_AUDIT=1 PATH=$$(tests/tools/build):$$PATH tests/cluster/with sh -c 'cargo test --workspace --test promises -- --test-threads 6 --skip two_replicas --skip killed_at_each_write && \
+	@rm -rf target/calls && mkdir -p target/calls
+	@code=0; $(MAKE) --no-print-directory -j 2 promises one-by-one || code=$$?; cat target/one-by-one.log; exit $$code
+	STELLAR_TEST_CALLS=target/calls cargo test --workspace --test rights
+
+# The tests that share a control plane.
+promises:
+	@CLUSTER_AUDIT=1 PATH=$$(tests/tools/build):$$PATH tests/cluster/with sh -c '\
+	  cargo test --workspace --test promises -- --test-threads 6 --skip two_replicas && \
+	  tests/rights/record target/calls/promises'
+
+# Those that want one for themselves.
+one-by-one:
+	@{ CLUSTER_AUDIT=1 PATH=$$(tests/tools/build):$$PATH tests/cluster/with sh -c '\
 	  cargo test --workspace --test promises -- --test-threads 1 two_replicas && \
-	  cargo test --workspace --test promises -- --test-threads 6 killed_at_each_write && \
-	  cargo test --workspace --test alone -- --test-threads 1 && cargo test --workspace --test manifests -- --test-threads 1 && \
-	  cargo test --workspace --test rights && cargo test --workspace --test webhook'
+	  cargo test --workspace --test alone -- --test-threads 1 && \
+	  cargo test --workspace --test manifests -- --test-threads 1 && \
+	  cargo test --workspace --test webhook && \
+	  tests/rights/record target/calls/one-by-one' && \
+	  $(MAKE) --no-print-directory oldest; } >target/one-by-one.log 2>&1
 
 oldest: ## The installs and the two scenarios on the oldest Kubernetes that is supported
 	@cargo build --workspace --tests
