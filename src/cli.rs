@@ -3,17 +3,18 @@
 //! Each subcommand's arguments live with the module that uses them; nothing here decides anything.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::admission::check::CheckArgs;
-use crate::core_config::{RenderConfig, ShowConfig};
+use crate::admission::check::{CheckArgs, CheckError};
+use crate::core_config::{RenderConfig, RenderError, ShowConfig, ShowError};
 use crate::crd;
-use crate::health::Health;
-use crate::operator::{self, OperatorArgs};
-use crate::peers_command::PeersArgs;
+use crate::health::{Health, HealthError};
+use crate::operator::{self, OperatorArgs, OperatorError};
+use crate::peers_command::{PeersArgs, PeersCommandError};
 use crate::telemetry::{self, LogFormat};
 
 /// The git revision that this program was built from; empty where it is not known, as in a debug build.
@@ -52,6 +53,28 @@ enum Command {
     Health(Health),
 }
 
+/// Why what was asked could not be done; which subcommand it was is known to whoever asked.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub enum CliError {
+    /// `run`
+    Operator(#[from] OperatorError),
+    /// `peers`
+    Peers(#[from] PeersCommandError),
+    /// `check`
+    Check(#[from] CheckError),
+    /// `config`
+    Config(#[from] ShowError),
+    /// `crd`
+    Crd(#[from] serde_saphyr::ser::Error),
+    /// Standard output is closed.
+    Output(#[from] std::io::Error),
+    /// `render-config`
+    Render(#[from] RenderError),
+    /// `health`
+    Health(#[from] HealthError),
+}
+
 /// What the program is called as a plugin of kubectl, whose name then stands for the subcommand.
 const PLUGIN: &str = "kubectl-stellar_peers";
 
@@ -59,7 +82,8 @@ impl Cli {
     /// Reads a command line.
     ///
     /// # Errors
-    /// When it is none; printing the error says what is wrong, or is the help that was asked for.
+    /// When the arguments are not a valid command line; printing the error says what is wrong, or is the help that was asked
+    /// for.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut arguments: Vec<OsString> = arguments.into_iter().collect();
         let called = arguments.first().and_then(|name| Path::new(name).file_stem());
@@ -73,7 +97,7 @@ impl Cli {
     ///
     /// # Errors
     /// When that cannot be done; the message says what and why.
-    pub async fn run(self) -> anyhow::Result<ExitCode> {
+    pub async fn run(self) -> Result<ExitCode, CliError> {
         match self.command {
             Command::Run(args) => {
                 let _log = telemetry::start(args.log_format);
@@ -93,7 +117,8 @@ impl Cli {
                 Ok(ExitCode::SUCCESS)
             }
             Command::Crd => {
-                print!("{}", serde_saphyr::to_string(&crd::custom_resource_definition())?);
+                let text = serde_saphyr::to_string(&crd::custom_resource_definition())?;
+                std::io::stdout().lock().write_all(text.as_bytes())?;
                 Ok(ExitCode::SUCCESS)
             }
             Command::RenderConfig(command) => {

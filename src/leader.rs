@@ -18,7 +18,7 @@ use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::json;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::{debug, error, info, warn};
 
 use crate::api::{ApiError, deadline};
@@ -127,16 +127,17 @@ impl Election {
 
     /// Takes the Lease if it is there to be taken; tells since when it is held.
     async fn stand(&self, seen: &mut Seen) -> Result<Option<Instant>, LeaderError> {
-        let now = Instant::now();
+        // Held since it was asked for at the latest, seen when the answer came: neither of two replicas believes too long.
+        let asked = Instant::now();
         let Some(lease) = deadline(self.leases.get_opt(labels::LEADER_LEASE)).await? else {
             let created = deadline(self.leases.create(&created(), &self.first_lease())).await;
-            return won(created.map(|_| now));
+            return won(created.map(|_| asked));
         };
         if lease.labels().get(labels::MANAGED_BY).map(String::as_str) != Some(labels::OPERATOR) {
             return Err(LeaderError::NotOurs);
         }
         let spec = lease.spec.unwrap_or_default();
-        let stands = seen.stands(&spec, &self.identity, self.duration, now);
+        let stands = seen.stands(&spec, &self.identity, self.duration, Instant::now());
         if let Some(holder) = seen.news(&spec) {
             info!(leader = holder, identity = self.identity, "another replica leads");
         }
@@ -156,27 +157,38 @@ impl Election {
                 },
             }))
             .await;
-        won(taken.map(|_| now))
+        won(taken.map(|_| asked))
     }
 
     /// Renews the Lease; ends when it is lost, or could not be renewed for so long that it may be.
     async fn hold(&self, since: Instant) {
+        let (pause, patience) = (pause(self.duration), patience(self.duration));
         let mut renewed = since;
         let mut version: Option<String> = None;
+        let mut wait = pause;
         loop {
-            sleep(pause(self.duration)).await;
+            let end = renewed + patience;
+            sleep_until(end.min(Instant::now() + wait)).await;
             let now = Instant::now();
-            match timeout_at(renewed + patience(self.duration), self.renew(&mut version)).await {
-                Ok(Ok(true)) => renewed = now,
-                Ok(Err(error)) => {
-                    version = None;
-                    debug!(
-                        error = &error as &dyn std::error::Error,
-                        "the Lease is not renewed; tried again"
-                    );
-                }
-                Ok(Ok(false)) | Err(_) => return,
+            if now >= end {
+                return;
             }
+            // One that hangs, such as with an API server that has gone, must not use up the time in which another would do.
+            match timeout_at(end.min(now + patience / 3), self.renew(&mut version)).await {
+                Ok(Ok(true)) => {
+                    renewed = now;
+                    wait = pause;
+                    continue;
+                }
+                Ok(Ok(false)) => return,
+                Ok(Err(error)) => debug!(
+                    error = &error as &dyn std::error::Error,
+                    "the Lease is not renewed; tried again"
+                ),
+                Err(_) => debug!("no answer to the renewal of the Lease; tried again"),
+            }
+            version = None;
+            wait = pause / 3;
         }
     }
 
@@ -395,5 +407,46 @@ mod tests {
         for wrong in ["0s", "500ms", "1500ms", "2h", "soon"] {
             assert!(lease_duration(wrong).is_err(), "{wrong}");
         }
+    }
+
+    /// An API server that knows one Lease, ours, and never answers the renewals of these numbers.
+    fn silent_at(silent: &'static [usize]) -> Election {
+        let mut renewals = 0;
+        let service = tower::service_fn(move |request: axum::http::Request<kube::client::Body>| {
+            let is_renewal = request.method() == axum::http::Method::PATCH;
+            renewals += usize::from(is_renewal);
+            let answers = !(is_renewal && silent.contains(&renewals));
+            async move {
+                if !answers {
+                    std::future::pending::<()>().await;
+                }
+                let lease = json!({ "metadata": { "resourceVersion": "1" }, "spec": { "holderIdentity": "me" } });
+                let body = kube::client::Body::from(lease.to_string().into_bytes());
+                Ok::<_, tower::BoxError>(axum::http::Response::new(body))
+            }
+        });
+        let config = LeaderConfig {
+            lease_duration: MINE,
+            pod_name: Some("me".to_owned()),
+        };
+        Election::new(Client::new(service, "stellar"), "stellar", config)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewal_that_hangs_costs_no_lead_and_silence_does() {
+        let hour = Duration::from_secs(3600);
+        let held = async |silent| {
+            let start = Instant::now();
+            let election = silent_at(silent);
+            let _ = tokio::time::timeout(hour, election.hold(start)).await;
+            start.elapsed()
+        };
+        assert!(held(&[3, 7]).await >= hour);
+        let longest = Duration::from_secs(6) + patience(MINE);
+        let until_lost = held(&[3, 4, 5, 6, 7, 8, 9]).await;
+        assert!(
+            until_lost > Duration::from_secs(6) && until_lost <= longest,
+            "{until_lost:?}"
+        );
     }
 }

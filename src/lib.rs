@@ -25,6 +25,10 @@
 //! | [`leader`] | which replica does the leader's work |
 //! | [`spelling`] | which word was meant |
 //! | [`labels`] | every label, annotation and object name |
+//! | [`names`] | what Kubernetes takes as a name |
+//! | [`operator`] | wires webhook, caches, leader and controllers together |
+//! | [`telemetry`] | the log |
+//! | [`clock`], [`digest`] | the time, and short hashes of text |
 //!
 //! Everything that decides is a pure function of what the API server holds: *observe* (reflector caches) → *decide*
 //! (pure) → *apply* (server-side apply) → *report* (status, Events). Code that decides takes no client.
@@ -43,6 +47,7 @@ pub mod kubeconfig;
 pub mod labels;
 pub mod leader;
 pub mod metrics;
+pub mod names;
 pub mod operator;
 pub mod peers;
 pub mod peers_command;

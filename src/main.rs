@@ -19,5 +19,5 @@ fn start() -> anyhow::Result<ExitCode> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(cli.run())
+    Ok(runtime.block_on(cli.run())?)
 }

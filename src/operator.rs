@@ -22,6 +22,7 @@ use crate::controller::{self, BuildSettings, Caches, ControllerConfig, Options, 
 use crate::labels;
 use crate::leader::{Election, LeaderConfig};
 use crate::metrics::{self, CountCalls};
+use crate::names::is_dns_label;
 use crate::probes::Readiness;
 use crate::telemetry::LogFormat;
 use crate::tls::upkeep::Keeper;
@@ -41,7 +42,7 @@ const CACHES: &str = "caches";
 #[derive(Clone, Debug, Args)]
 pub struct OperatorArgs {
     /// Namespace to look after; can be repeated; the operator's own if none is given
-    #[arg(long = "namespace", env = "WATCH_NAMESPACE", value_delimiter = ',')]
+    #[arg(long = "namespace", env = "WATCH_NAMESPACE", value_delimiter = ',', value_parser = namespace)]
     namespaces: Vec<String>,
     /// Look after all namespaces
     #[arg(long, env = "WATCH_ALL_NAMESPACES", conflicts_with = "namespaces")]
@@ -62,6 +63,18 @@ pub struct OperatorArgs {
     webhook: WebhookConfig,
     #[command(flatten)]
     leader: LeaderConfig,
+}
+
+/// Reads the name of a namespace, a DNS label (Kubernetes docs, "Object Names and IDs"): with another no watch would ever begin.
+fn namespace(text: &str) -> Result<String, String> {
+    if is_dns_label(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "{text:?} cannot be a namespace: write names like stellar or team-a with a comma and no space between them, or look \
+             after all with --all-namespaces"
+        ))
+    }
 }
 
 /// Why the operator could not start, or ended.
@@ -107,8 +120,8 @@ pub async fn run(args: OperatorArgs) -> Result<(), OperatorError> {
     let client = client.with_layer(&CountCalls(metrics::get())).build();
     let scope = match (all_namespaces, namespaces.is_empty()) {
         (true, _) => Scope::All,
-        (false, true) => Scope::Namespaces(vec![own_namespace.clone()]),
-        (false, false) => Scope::Namespaces(namespaces),
+        (false, true) => Scope::Namespaces([own_namespace.clone()].into()),
+        (false, false) => Scope::Namespaces(namespaces.into_iter().collect()),
     };
     info!(version = env!("CARGO_PKG_VERSION"), namespace = own_namespace, ?scope, restart = ?options.restart, "starting");
     let readiness = Readiness::default();
@@ -236,4 +249,33 @@ fn shutdown() -> Result<impl Future<Output = ()> + Send, std::io::Error> {
         }
         info!("asked to stop; draining");
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: OperatorArgs,
+    }
+
+    #[test]
+    fn a_namespace_is_watched_once_and_is_one() {
+        let read = |namespaces: &str| Line::try_parse_from(["run", "--namespace", namespaces]);
+        let parts = |namespaces: &str| {
+            let names = read(namespaces).unwrap().args.namespaces;
+            Scope::Namespaces(names.into_iter().collect()).parts().len()
+        };
+        assert_eq!(parts("stellar"), 1);
+        assert_eq!(parts("stellar,team-a"), 2);
+        assert_eq!(parts("stellar,stellar"), 1, "each validator would be there twice");
+        for wrong in ["", "stellar,", "stellar, team-a", "Stellar", "a.b"] {
+            let error = read(wrong).unwrap_err().to_string();
+            assert!(error.contains("cannot be a namespace"), "{wrong:?}: {error}");
+        }
+    }
 }

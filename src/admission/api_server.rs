@@ -8,12 +8,12 @@ use serde_json::Value;
 use super::context::Context;
 use super::disruption;
 use super::field_error::FieldError;
-use super::stellar_node::{is_subdomain, not_a_name};
 use super::validate::Verdict;
 use super::{storage, url};
 use crate::core_config;
 use crate::crd::Network;
 use crate::labels;
+use crate::names::{is_subdomain, not_a_name};
 
 /// Judges the block of a Horizon or a SorobanRpc; of other nodes, that they have none of the fields that mean nothing there.
 pub(super) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) {

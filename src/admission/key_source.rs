@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::field_error::FieldError;
-use super::stellar_node::{is_subdomain, not_a_name};
 use super::validate::Verdict;
 use crate::core_config::pod_paths;
+use crate::names::{is_subdomain, not_a_name};
 
 /// Longest name of a CSI driver (`storage/v1`, `CSIDriver`).
 const DRIVER_LIMIT: usize = 63;

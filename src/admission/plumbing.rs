@@ -7,14 +7,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::field_error::FieldError;
-use super::stellar_node::{is_subdomain, not_a_name};
 use super::validate::Verdict;
 use crate::labels;
+use crate::names::{LABEL_LIMIT, is_label_value, is_subdomain, not_a_name};
 
 /// Labels that the operator finds its pods by.
 const OWN_LABELS: [&str; 4] = [labels::NAME, labels::INSTANCE, labels::COMPONENT, labels::MANAGED_BY];
 /// Longest value of a label, and longest name without its prefix.
-const LABEL_LIMIT: usize = 63;
 /// What the operator itself writes into the environment of Horizon and of Stellar RPC, and where to say it instead.
 #[rustfmt::skip]
 const SERVERS_ENV: [(&str, &str); 5] = [
@@ -78,7 +77,7 @@ fn check_labels(given: &Value, field: &str, verdict: &mut Verdict) {
             Some((prefix, short)) => (Some(prefix), short),
             None => (None, name.as_str()),
         };
-        if short.is_empty() || !is_label_text(short) || prefix.is_some_and(|prefix| !is_subdomain(prefix)) {
+        if short.is_empty() || !is_label_value(short) || prefix.is_some_and(|prefix| !is_subdomain(prefix)) {
             verdict.error(FieldError::invalid(
                 format!("{field}[{name}]"),
                 format!(
@@ -86,7 +85,7 @@ fn check_labels(given: &Value, field: &str, verdict: &mut Verdict) {
                      and last a letter or digit"
                 ),
             ));
-        } else if let Some(value) = value.as_str().filter(|value| !is_label_text(value)) {
+        } else if let Some(value) = value.as_str().filter(|value| !is_label_value(value)) {
             verdict.error(FieldError::invalid(
                 format!("{field}[{name}]"),
                 format!(
@@ -96,13 +95,6 @@ fn check_labels(given: &Value, field: &str, verdict: &mut Verdict) {
             ));
         }
     }
-}
-
-fn is_label_text(text: &str) -> bool {
-    let outer = |c: char| c.is_ascii_alphanumeric();
-    let inner = |c: char| outer(c) || "-_.".contains(c);
-    text.is_empty()
-        || text.len() <= LABEL_LIMIT && text.starts_with(outer) && text.ends_with(outer) && text.chars().all(inner)
 }
 
 fn check_names(spec: &Value, verdict: &mut Verdict) {

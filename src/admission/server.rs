@@ -123,14 +123,6 @@ impl Webhook {
         self.listener.local_addr()
     }
 
-    /// The address that probes are answered on.
-    ///
-    /// # Errors
-    /// When the system does not tell.
-    pub fn probe_addr(&self) -> io::Result<SocketAddr> {
-        self.probes.local_addr()
-    }
-
     /// What makes and rotates the certificate and keeps `caBundle`; to be run on the leader.
     pub fn keeper(&self) -> Keeper {
         Keeper {
@@ -151,11 +143,9 @@ impl Webhook {
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServerError> {
         let follower = Follower {
-            source: self.source,
+            keeper: self.keeper(),
             serving: self.serving.clone(),
-            configurations: self.configurations,
             readiness: self.readiness.clone(),
-            interval: self.config.interval(),
         };
         let server = HttpsServer {
             listener: self.listener,

@@ -7,9 +7,9 @@ use super::field_error::FieldError;
 use super::plumbing::{check_shape, repeated};
 use super::validate::Verdict;
 use crate::labels;
+use crate::names::{LABEL_LIMIT, is_dns_label};
 
 /// Longest name of a container (RFC 1123 label).
-const LABEL_LIMIT: usize = 63;
 /// The volumes of a validator's pod that hold its seed: in its config, and as a driver provides it.
 const SEED_VOLUMES: [&str; 2] = ["config", "seed"];
 
@@ -92,12 +92,7 @@ fn check_name(sidecar: &Value, field: &str, names: &mut Vec<(String, String)>, v
         verdict.error(FieldError::required(field, "absent: write a name for the container"));
         return;
     };
-    let outer = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let fits = name.len() <= LABEL_LIMIT
-        && name.bytes().all(|byte| outer(byte) || byte == b'-')
-        && !name.starts_with('-')
-        && !name.ends_with('-');
-    if !fits {
+    if !is_dns_label(name) {
         verdict.error(FieldError::invalid(
             field,
             format!(

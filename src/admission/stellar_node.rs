@@ -13,11 +13,11 @@ use super::{api_server, key_source, plumbing, port, sidecars, storage};
 use crate::core_config::{self, Keys};
 use crate::crd::{Network, StellarNode, ValidatorConfig};
 use crate::labels;
+use crate::names::{is_dns_label, is_subdomain, not_a_name};
 
 /// Longest name whose StatefulSet still gets pods: the revision label of a longer one would pass 63 characters.
 const NAME_LIMIT: usize = 52;
 /// Longest name of a ConfigMap or Secret (RFC 1123 subdomain).
-const SUBDOMAIN_LIMIT: usize = 253;
 /// Which block belongs to which `nodeType`.
 const BLOCKS: [(&str, &str); 3] = [
     ("Validator", "validatorConfig"),
@@ -89,12 +89,8 @@ fn check_name(node: &Value, verdict: &mut Verdict) {
     let Some(name) = node["metadata"]["name"].as_str() else {
         return;
     };
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let fits = name.len() <= NAME_LIMIT
-        && name.bytes().all(inner)
-        && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && !name.ends_with('-');
-    if !fits {
+    let starts_with_letter = name.starts_with(|first: char| first.is_ascii_lowercase());
+    if name.len() > NAME_LIMIT || !is_dns_label(name) || !starts_with_letter {
         verdict.error(FieldError::invalid(
             "metadata.name",
             format!(
@@ -261,7 +257,7 @@ fn check_peer_group(node: &Value, verdict: &mut Verdict) {
     for (place, namespace) in namespaces.iter().enumerate() {
         let Some(name) = namespace.as_str() else { continue };
         let field = format!("spec.validatorConfig.peerGroup.namespaces[{place}]");
-        if name.contains('.') || !is_subdomain(name) {
+        if !is_dns_label(name) {
             verdict.error(FieldError::invalid(
                 field,
                 format!("{name:?} cannot be the name of a namespace: write a-z, 0-9 and - only, first and last no -"),
@@ -361,17 +357,4 @@ fn check_core_settings(node: &Value, verdict: &mut Verdict) {
             format!("cannot be read: {error}; see kubectl explain stellarnode.spec.validatorConfig"),
         )),
     }
-}
-
-/// Whether a text can be the name of a ConfigMap or Secret.
-pub(super) fn is_subdomain(name: &str) -> bool {
-    let is_label = |label: &str| {
-        let outer = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        label.starts_with(outer) && label.ends_with(outer) && label.chars().all(|c| outer(c) || c == '-')
-    };
-    name.len() <= SUBDOMAIN_LIMIT && name.split('.').all(is_label)
-}
-
-pub(super) fn not_a_name(name: &str, kind: &str) -> String {
-    format!("{name:?} cannot be the name of a {kind}: write a-z, 0-9, - and . only, first and last a letter or digit")
 }

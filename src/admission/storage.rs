@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::field_error::FieldError;
 use super::quantity::Quantity;
-use super::stellar_node::{amount_of, is_subdomain, not_a_name};
+use super::stellar_node::amount_of;
 use super::validate::Verdict;
+use crate::names::{is_subdomain, not_a_name};
 
 /// Judges `storage.mode` and what goes with it, and a validator's `database`.
 pub(super) fn check(spec: &Value, verdict: &mut Verdict) {

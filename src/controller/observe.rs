@@ -41,8 +41,8 @@ use crate::peers::NodeId;
 pub enum Scope {
     /// All of them.
     All,
-    /// These.
-    Namespaces(Vec<String>),
+    /// These; a set, since each of them is watched once.
+    Namespaces(BTreeSet<String>),
 }
 
 /// What one watch can look at: all namespaces, or one.
@@ -287,9 +287,9 @@ struct Watches {
 }
 
 impl Watches {
-    fn ask(&mut self, client: &Client, names: &[String]) -> watch::Receiver<Option<BTreeSet<String>>> {
+    fn ask(&mut self, client: &Client, names: &BTreeSet<String>) -> watch::Receiver<Option<BTreeSet<String>>> {
         let (told, paused) = watch::channel(None);
-        let names = names.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+        let names = names.iter().cloned().collect();
         let asking = ask_for_namespaces(Api::all(client.clone()), names, told, Arc::clone(&self.changed));
         self.spawn("Namespace", asking);
         paused

@@ -191,7 +191,7 @@ pub async fn watch_peers(client: Client, namespace: String) {
     let settings = BuildSettings {
         operator_image: super::DEFAULT_OPERATOR_IMAGE.to_owned(),
     };
-    let scope = Scope::Namespaces(vec![namespace.clone()]);
+    let scope = Scope::Namespaces([namespace.clone()].into());
     let caches = Arc::new(Caches::start(&client, &scope, &namespace));
     let discovery = Discovery::new(client, Arc::clone(&caches), namespace, Options::default(), settings);
     tokio::select! {

@@ -6,7 +6,7 @@
 use crate::crd::default_peer_port;
 
 /// What is wrong with an address, or `None` when stellar-core can dial it.
-pub fn problem(address: &str) -> Option<String> {
+pub(super) fn problem(address: &str) -> Option<String> {
     let (host, port) = match address.split_once(':') {
         Some((_, rest)) if rest.contains(':') => {
             return Some(format!(

@@ -10,10 +10,9 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-
 use super::render::{Database, Sources, render};
-use super::{Keys, Seed, address, foreign, network_of, pod_paths};
+use super::{ConfigError, Keys, Seed, address, foreign, network_of, pod_paths};
+use crate::causes::on_one_line;
 use crate::crd::PeersAs;
 use crate::peers::{NodeId, PeerList, Report};
 
@@ -52,6 +51,66 @@ pub struct RenderConfig {
     report: PathBuf,
 }
 
+/// Why no `stellar-core.cfg` was written. No variant quotes what a file or an env holds: it may be a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// A file cannot be read.
+    #[error("the {what} {} cannot be read", path.display())]
+    Read {
+        /// What the file is for.
+        what: &'static str,
+        /// Where it should be.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("the {what} {} cannot be written", path.display())]
+    Write {
+        /// What the file is for.
+        what: &'static str,
+        /// Where it should be.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// No seed was given.
+    #[error(
+        "there is no seed: the env {} is not set, and no --seed-file is given",
+        pod_paths::SEED_ENV
+    )]
+    NoSeed,
+    /// What was given is not a secret seed.
+    #[error(transparent)]
+    Seed(ConfigError),
+    /// The database's connection string is not text.
+    #[error("the env {} is not UTF-8", pod_paths::DATABASE_ENV)]
+    Database,
+    /// stellar-core would not start with what these sources give.
+    #[error("no config for {node}")]
+    Config {
+        /// The validator.
+        node: NodeId,
+        /// What is wrong with it.
+        #[source]
+        source: ConfigError,
+    },
+}
+
+impl RenderError {
+    fn reading(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Read { what, path, source }
+    }
+
+    fn writing(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Write { what, path, source }
+    }
+}
+
 /// What became of `peers.json`.
 enum Peers {
     Listed(PeerList),
@@ -67,10 +126,9 @@ impl RenderConfig {
     /// # Errors
     /// When there is no config that stellar-core would start with, or a file cannot be read or written. The report is
     /// written last: where it is, the config is there.
-    pub fn run(&self) -> anyhow::Result<()> {
+    pub fn run(&self) -> Result<(), RenderError> {
         let seed = self.read_seed()?;
-        let base = fs::read_to_string(&self.base)
-            .with_context(|| format!("the base config {} cannot be read", self.base.display()))?;
+        let base = fs::read_to_string(&self.base).map_err(RenderError::reading("base config", &self.base))?;
         let own_peers = self.read_own_peers()?;
         let peers = self.read_peers(network_of(&base).as_deref());
         let (list, report, source) = match &peers {
@@ -97,10 +155,13 @@ impl RenderConfig {
             database: database.as_deref().map_or(Database::OnVolume, Database::Given),
             keys: self.core_version.as_deref().map_or(Keys::Listed, Keys::of),
         };
-        let config = render(&sources, &seed).with_context(|| format!("no config for {}", self.node))?;
-        write_private(&self.out, &config).with_context(|| format!("{} cannot be written", self.out.display()))?;
+        let config = render(&sources, &seed).map_err(|source| RenderError::Config {
+            node: self.node.clone(),
+            source,
+        })?;
+        write_private(&self.out, &config).map_err(RenderError::writing("config", &self.out))?;
         fs::write(&self.report, report.to_message(seed.public_key()))
-            .with_context(|| format!("the report {} cannot be written", self.report.display()))?;
+            .map_err(RenderError::writing("report", &self.report))?;
         println!(
             "{}: wrote {}, public key {}, {} own peers, {source}",
             self.node,
@@ -111,31 +172,22 @@ impl RenderConfig {
         Ok(())
     }
 
-    fn read_seed(&self) -> anyhow::Result<Seed> {
+    fn read_seed(&self) -> Result<Seed, RenderError> {
         let text = match &self.seed_file {
-            Some(file) => {
-                fs::read_to_string(file).with_context(|| format!("the seed file {} cannot be read", file.display()))?
-            }
-            None => std::env::var(pod_paths::SEED_ENV).ok().with_context(|| {
-                format!(
-                    "there is no seed: the env {} is not set, and no --seed-file is given",
-                    pod_paths::SEED_ENV
-                )
-            })?,
+            Some(file) => fs::read_to_string(file).map_err(RenderError::reading("seed file", file))?,
+            None => std::env::var(pod_paths::SEED_ENV).map_err(|_| RenderError::NoSeed)?,
         };
-        Ok(Seed::parse(&text)?)
+        Seed::parse(&text).map_err(RenderError::Seed)
     }
 
-    fn read_own_peers(&self) -> anyhow::Result<Vec<String>> {
+    fn read_own_peers(&self) -> Result<Vec<String>, RenderError> {
         let Some(file) = &self.own_peers else {
             return Ok(Vec::new());
         };
         let text = match fs::read_to_string(file) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => {
-                return Err(error).with_context(|| format!("the own peers {} cannot be read", file.display()));
-            }
+            Err(error) => return Err(RenderError::reading("own peers", file)(error)),
         };
         let lines = text.lines().map(str::trim);
         Ok(lines.filter(|line| !line.is_empty()).map(str::to_owned).collect())
@@ -149,7 +201,7 @@ impl RenderConfig {
             Err(error) => return self.unreadable(&error.to_string()),
         };
         let list = match PeerList::parse(&text) {
-            Err(error) => return self.unreadable(&format!("{:#}", anyhow::Error::from(error))),
+            Err(error) => return self.unreadable(&on_one_line(&error)),
             Ok(list) => list,
         };
         if let Some(problem) = foreign(&list, network) {
@@ -172,12 +224,12 @@ impl RenderConfig {
 }
 
 /// The database's connection string. No argument: it may hold a password.
-fn read_database() -> anyhow::Result<Option<String>> {
+fn read_database() -> Result<Option<String>, RenderError> {
     match std::env::var(pod_paths::DATABASE_ENV) {
         Ok(text) => Ok(Some(text.trim().to_owned())),
         Err(VarError::NotPresent) => Ok(None),
         // The error itself would quote it.
-        Err(VarError::NotUnicode(_)) => anyhow::bail!("the env {} is not UTF-8", pod_paths::DATABASE_ENV),
+        Err(VarError::NotUnicode(_)) => Err(RenderError::Database),
     }
 }
 

@@ -49,14 +49,12 @@ pub use check::{
     Problem, check_core_config, check_quorum_set, check_validator, failures_tolerated, new_keys, quorum_warnings,
     trusts_only_itself,
 };
-pub use command::RenderConfig;
+pub use command::{RenderConfig, RenderError};
 pub use render::{Database, Sources, preview, render};
 pub use seed::Seed;
 pub use show::{ShowConfig, ShowError};
 pub use tolerance::Tolerance;
 pub use version::{Keys, release};
-
-pub use address::problem as address_problem;
 
 use crate::crd::Network;
 use crate::peers::PeerList;

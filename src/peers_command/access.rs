@@ -52,7 +52,10 @@ pub(super) async fn missing(client: &Client, scope: &Scope, turns_in: &str) -> R
         let kinds: Vec<&str> = refused.into_iter().map(|(kind, _)| kind).collect();
         let place = match scope {
             Scope::All => "in all namespaces".to_owned(),
-            Scope::Namespaces(names) => format!("in namespace {}", names.join(", ")),
+            Scope::Namespaces(names) => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                format!("in namespace {}", names.join(", "))
+            }
         };
         return Err(PeersCommandError::Forbidden {
             kinds: kinds.join(", "),

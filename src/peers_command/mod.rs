@@ -117,7 +117,7 @@ impl PeersArgs {
         let (scope, turns_in) = if self.all_namespaces {
             (Scope::All, "stellar".to_owned())
         } else {
-            (Scope::Namespaces(vec![namespace.clone()]), namespace)
+            (Scope::Namespaces([namespace.clone()].into()), namespace)
         };
         let turns_in = self.operator_namespace.as_ref().unwrap_or(&turns_in);
         let caches = timeout(PATIENCE, async {

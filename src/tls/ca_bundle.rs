@@ -30,6 +30,13 @@ impl Found {
     }
 }
 
+/// How one configuration was.
+enum Before {
+    Missing,
+    Different,
+    Same,
+}
+
 /// Both webhook configurations of one name.
 #[derive(Clone)]
 pub struct Configurations {
@@ -77,35 +84,63 @@ impl Configurations {
 
     /// Puts `bundle` into both where it is not, and tells what it found before.
     ///
-    /// A configuration that somebody changed in between is left for the next time.
+    /// A configuration that somebody changed in between is left for the next time; one that cannot be written keeps the other
+    /// from nothing.
     ///
     /// # Errors
     /// When the API server does not answer or refuses.
     pub async fn put(&self, bundle: &str) -> Result<Found, ApiError> {
         let mut found = Found::default();
+        let mut failure = None;
         for (kind, api) in &self.apis {
-            let Some(object) = deadline(api.get_opt(&self.name)).await? else {
-                found.missing.push(kind);
-                continue;
-            };
-            let Some(patch) = repair(&object, bundle) else {
-                continue;
-            };
-            found.different.push(kind);
-            let params = PatchParams {
-                field_manager: Some(labels::MANAGER.to_owned()),
-                ..PatchParams::default()
-            };
-            match deadline(api.patch(&self.name, &params, &Patch::<()>::Json(patch))).await {
-                Ok(_) => info!(kind, name = self.name, "wrote caBundle"),
-                // 422: the test of the resourceVersion did not hold.
-                Err(error) if matches!(error.code(), Some(404 | 409 | 422)) => {
-                    info!(kind, name = self.name, %error, "caBundle not written, the configuration was changed meanwhile");
-                }
-                Err(error) => return Err(error),
+            match self.put_into(kind, api, bundle).await {
+                Ok(Before::Missing) => found.missing.push(kind),
+                Ok(Before::Different) => found.different.push(kind),
+                Ok(Before::Same) => {}
+                Err(error) => failure = Some(error),
             }
         }
-        Ok(found)
+        failure.map_or(Ok(found), Err)
+    }
+
+    async fn put_into(&self, kind: &str, api: &Api<DynamicObject>, bundle: &str) -> Result<Before, ApiError> {
+        let Some(object) = deadline(api.get_opt(&self.name)).await? else {
+            return Ok(Before::Missing);
+        };
+        let Some(patch) = repair(&object, bundle) else {
+            return Ok(Before::Same);
+        };
+        let params = PatchParams {
+            field_manager: Some(labels::MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        match deadline(api.patch(&self.name, &params, &Patch::<()>::Json(patch))).await {
+            Ok(_) => info!(kind, name = self.name, "wrote caBundle"),
+            Err(error) if self.is_overtaken(&error, &object, api).await? => {
+                info!(kind, name = self.name, %error, "caBundle not written, the configuration was changed meanwhile");
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(Before::Different)
+    }
+
+    /// Whether a write failed because the object has changed since it was read. 422 can be that the test of the
+    /// resourceVersion did not hold, and can be a policy that refuses the change.
+    async fn is_overtaken(
+        &self,
+        error: &ApiError,
+        read: &DynamicObject,
+        api: &Api<DynamicObject>,
+    ) -> Result<bool, ApiError> {
+        match error.code() {
+            Some(404 | 409) => Ok(true),
+            Some(422) => {
+                let now = deadline(api.get_opt(&self.name)).await?;
+                let version = now.and_then(|object| object.metadata.resource_version);
+                Ok(version != read.metadata.resource_version)
+            }
+            _ => Ok(false),
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! The loops that keep the certificate: [`Follower`] on every replica, [`Keeper`] on one of them.
 //!
 //! The follower serves what the Secret or the files hold, and says whether this replica is ready. The keeper makes and
-//! rotates what the Secret holds and keeps `caBundle` right. Two keepers at once are harmless: every write has a
-//! precondition, and the one that comes second reads again.
+//! rotates what the Secret holds and keeps `caBundle` right. A replica that is not trusted yet keeps, too: the leader may have
+//! been started with other settings – another webhook configuration, a certificate from elsewhere –, and goes on leading until
+//! this replica is ready. Two keepers at once are harmless: every write has a precondition, and the one that comes second
+//! reads again.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -127,35 +129,43 @@ impl Source {
 /// Serves what the source holds, on every replica.
 #[derive(Debug)]
 pub struct Follower {
-    /// Where the certificate comes from.
-    pub source: Source,
-    /// Where it goes.
+    /// Says where the certificate comes from, where it has to be trusted and how often to look, and sees to it until it is
+    /// trusted.
+    pub keeper: Keeper,
+    /// Where the certificate goes.
     pub serving: Serving,
-    /// Where it has to be trusted.
-    pub configurations: Configurations,
     /// Whom to tell.
     pub readiness: Readiness,
-    /// How often to look.
-    pub interval: Duration,
 }
 
 impl Follower {
     /// Follows for ever.
     pub async fn run(self) {
         let mut trusted = false;
-        let mut pace = Pace::new(self.interval);
+        let mut memory = Memory::default();
+        let mut pace = Pace::new(self.keeper.interval);
         loop {
-            let result = self.round(&mut trusted).await;
+            let mut result = Ok(());
+            if !trusted {
+                result = self.keeper.round(&mut memory).await;
+            }
+            // What cannot be written may be there all the same.
+            result = self.round(&mut trusted).await.and(result);
             if let Err(error) = &result
-                && !self.serving.is_ready()
+                && !trusted
             {
-                self.readiness.unmet(CERTIFICATE, causes::on_one_line(error));
+                let what = if self.serving.is_ready() {
+                    CA_BUNDLE
+                } else {
+                    CERTIFICATE
+                };
+                self.readiness.unmet(what, causes::on_one_line(error));
             }
             // Until this replica is ready, somebody waits for each round.
             pace.interval = if trusted {
-                self.interval
+                self.keeper.interval
             } else {
-                self.interval.min(FIRST_INTERVAL)
+                self.keeper.interval.min(FIRST_INTERVAL)
             };
             pace.wait("following the webhook's certificate", result).await;
         }
@@ -164,7 +174,7 @@ impl Follower {
     /// `trusted`: whether `caBundle` has been in place. It decides only when this replica becomes ready. Were readiness
     /// taken back while the bundle is being changed or repaired, every replica would leave the Service at once.
     async fn round(&self, trusted: &mut bool) -> Result<(), UpkeepError> {
-        let Some(wanted) = self.source.read().await? else {
+        let Some(wanted) = self.keeper.source.read().await? else {
             if !self.serving.is_ready() {
                 self.readiness
                     .unmet(CERTIFICATE, "the certificate Secret is not written yet");
@@ -190,9 +200,10 @@ impl Follower {
     }
 
     async fn is_trusted(&self, bundle: Option<&str>) -> Result<bool, UpkeepError> {
-        let name = self.configurations.name();
+        let configurations = &self.keeper.configurations;
+        let name = configurations.name();
         if let Some(bundle) = bundle {
-            let found = self.configurations.look(bundle).await;
+            let found = configurations.look(bundle).await;
             let found = found.map_err(|source| UpkeepError::Configuration {
                 name: name.to_owned(),
                 source,
@@ -209,7 +220,7 @@ impl Follower {
     }
 }
 
-/// Makes, rotates and makes known what the followers serve; on one replica.
+/// Makes, rotates and makes known what the followers serve; on the leader, and on each replica that is not trusted yet.
 #[derive(Clone, Debug)]
 pub struct Keeper {
     /// Where the certificate is kept.
@@ -283,7 +294,7 @@ impl Keeper {
                 Ok(Some(after.bundle()))
             }
             Err(StoreError::Conflict { .. }) => {
-                info!("another replica wrote the certificate Secret; reading that next");
+                info!("the certificate Secret was written meanwhile; reading that next");
                 Ok(None)
             }
             Err(error) => Err(error.into()),

@@ -1,14 +1,17 @@
 //! Certificates from files that somebody else renews: swapped as the kubelet swaps them, by a symbolic link.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use stellar_k8s::admission::limits::Limits;
 use stellar_k8s::probes::Readiness;
 use stellar_k8s::tls::ca_bundle::Configurations;
 use stellar_k8s::tls::certificate::Pair;
-use stellar_k8s::tls::upkeep::{Follower, Source};
+use stellar_k8s::tls::plan::Policy;
+use stellar_k8s::tls::upkeep::{Follower, Keeper, Source};
 
 use crate::certificates::shown;
 use crate::client::Client;
@@ -68,15 +71,23 @@ async fn files_are_followed_and_bad_ones_are_not() {
     let client = kube::Client::try_from(nowhere).unwrap();
     let readiness = Readiness::default();
     let follower = Follower {
-        source: Source::Files {
-            cert: volume.path("tls.crt"),
-            key: volume.path("tls.key"),
-            ca: None,
+        keeper: Keeper {
+            source: Source::Files {
+                cert: volume.path("tls.crt"),
+                key: volume.path("tls.key"),
+                ca: None,
+            },
+            configurations: Configurations::new(&client, "none"),
+            policy: Policy {
+                names: BTreeSet::new(),
+                leaf_lifetime: SignedDuration::ZERO,
+                ca_lifetime: SignedDuration::ZERO,
+                settle: SignedDuration::ZERO,
+            },
+            interval: Duration::from_millis(20),
         },
         serving: server.serving.clone(),
-        configurations: Configurations::new(&client, "none"),
         readiness: readiness.clone(),
-        interval: Duration::from_millis(20),
     };
     let following = tokio::spawn(follower.run());
 

@@ -79,15 +79,14 @@ async fn replace_edit_and_delete_work() {
     let env = TestEnv::start("kubectl-replace", Options::default()).await;
     let mut node = suspended();
     env.kubectl_with(&["create", "-f", "-"], &node.to_string()).ok("create");
-    // Written while kubectl reads, a status makes it read again.
-    wait_for("its status", SOON, async || {
-        env.reason("validator-1", "Ready")?;
-        env.reason("validator-1", "PeersReady")
+    node["spec"]["validatorConfig"]["homeDomain"] = json!("example.org");
+    // kubectl reads and then writes: a status that is written in between is a conflict, and kubectl says to try again.
+    wait_for("its replacement", SOON, async || {
+        let replaced = env.kubectl_with(&["replace", "-f", "-"], &node.to_string());
+        let again = !replaced.success && replaced.stderr.contains("(Conflict)");
+        (!again).then(|| replaced.ok("replace"))
     })
     .await;
-    node["spec"]["validatorConfig"]["homeDomain"] = json!("example.org");
-    env.kubectl_with(&["replace", "-f", "-"], &node.to_string())
-        .ok("replace");
     let stored = env.get(NODE).expect("it is there");
     assert_eq!(stored["spec"]["validatorConfig"]["homeDomain"], "example.org");
     assert_eq!(

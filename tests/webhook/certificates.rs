@@ -151,26 +151,51 @@ async fn an_edited_ca_bundle_is_repaired_and_nothing_else_is_touched() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_is_ready_before_the_certificate_is_trusted() {
     let cluster = Cluster::new().await;
-    drop({
-        let first = Replica::start(&cluster, &[]).await;
-        first.ready().await;
-        first
-    });
-    // There is a certificate by now, and nobody who would make the API server trust it.
-    let mut replicas = vec![Replica::follow(&cluster).await];
+    let mut replicas = vec![Replica::start(&cluster, &[]).await];
+    replicas[0].ready().await;
     cluster.register_replicas(&replicas).await;
-    replicas[0] = Replica::follow(&cluster).await;
-    eventually("/readyz says what is missing", async || {
-        let missing = replicas[0].readiness.missing();
-        missing.iter().any(|(condition, reason)| {
-            *condition == "caBundle"
-                && reason.contains("MutatingWebhookConfiguration and ValidatingWebhookConfiguration")
-        })
+    drop(replicas.pop());
+    let take_away = json!([{ "op": "remove", "path": "/webhooks/0/clientConfig/caBundle" }]);
+    let take_away = Patch::<()>::Json(serde_json::from_value(take_away).unwrap());
+    let _ = cluster
+        .mutating()
+        .patch(&cluster.name, &PatchParams::default(), &take_away)
+        .await;
+    // There is a certificate by now, and nobody may make the API server trust it.
+    cluster.refuse_changes_of(&["mutatingwebhookconfigurations"]).await;
+    let replica = Replica::start(&cluster, &[]).await;
+    eventually("/readyz says what is missing, and why", async || {
+        let missing = replica.readiness.missing();
+        missing
+            .iter()
+            .any(|(condition, reason)| *condition == "caBundle" && reason.contains("nobody changes this here"))
     })
     .await;
-    assert!(!replicas[0].readiness.is_ready());
-    let _leader = Replica::start(&cluster, &[]).await;
+    assert!(!replica.readiness.is_ready());
+    let [mutating, validating] = cluster.bundles().await;
+    assert_eq!(mutating, "");
+    assert!(
+        !validating.is_empty(),
+        "one that is refused keeps the other from nothing"
+    );
+    cluster.allow_changes().await;
+    replica.ready().await;
+    cluster.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_with_other_settings_than_the_leaders_waits_for_nobody() {
+    let cluster = Cluster::new().await;
+    let leader = Replica::lead_elsewhere(&cluster).await;
+    let replicas = [Replica::follow(&cluster).await];
+    cluster.register_replicas(&replicas).await;
     replicas[0].ready().await;
+    cluster.create_until_trusted().await;
+    let [mutating, validating] = cluster.bundles().await;
+    assert_eq!(mutating, validating);
+    let secret = cluster.secret().await;
+    assert_eq!(replicas[0].shown(&mutating).await.unwrap(), secret[labels::TLS_CERT]);
+    drop(leader);
     cluster.remove().await;
 }
 

@@ -5,10 +5,13 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+    ValidatingWebhookConfiguration,
+};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
-use kube::api::{Api, DeleteParams, PostParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::{Value, json};
@@ -114,6 +117,58 @@ impl Cluster {
         })
     }
 
+    /// Has a policy of the cluster refuse each change of configurations of this kind by the webhook's identity.
+    pub(crate) async fn refuse_changes_of(&self, resources: &[&str]) {
+        let metadata = json!({ "name": self.name });
+        let user = format!("system:serviceaccount:{}:webhook", self.name);
+        let policy = json!({
+            "metadata": metadata,
+            "spec": {
+                "failurePolicy": "Fail",
+                "matchConstraints": { "resourceRules": [{
+                    "apiGroups": ["admissionregistration.k8s.io"],
+                    "apiVersions": ["v1"],
+                    "operations": ["UPDATE"],
+                    "resources": resources,
+                }] },
+                "validations": [{
+                    "expression": format!("request.userInfo.username != '{user}'"),
+                    "message": "nobody changes this here",
+                }],
+            },
+        });
+        self.put(&Api::<ValidatingAdmissionPolicy>::all(self.admin.clone()), policy)
+            .await;
+        let binding = json!({
+            "metadata": metadata,
+            "spec": { "policyName": self.name, "validationActions": ["Deny"] },
+        });
+        self.put(
+            &Api::<ValidatingAdmissionPolicyBinding>::all(self.admin.clone()),
+            binding,
+        )
+        .await;
+        let try_it: Api<MutatingWebhookConfiguration> = Api::all(self.operator().await);
+        let change = Patch::Merge(json!({ "metadata": { "annotations": { "seen": "yes" } } }));
+        let params = PatchParams {
+            dry_run: true,
+            ..PatchParams::default()
+        };
+        eventually("the policy is in force", async || {
+            try_it.patch(&self.name, &params, &change).await.is_err()
+        })
+        .await;
+    }
+
+    /// Takes that policy away.
+    pub(crate) async fn allow_changes(&self) {
+        let params = DeleteParams::default();
+        let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(self.admin.clone());
+        let _ = bindings.delete(&self.name, &params).await;
+        let policies = Api::<ValidatingAdmissionPolicy>::all(self.admin.clone());
+        let _ = policies.delete(&self.name, &params).await;
+    }
+
     /// Creates a ConfigMap and makes sure that the mutating webhook has seen it.
     pub(crate) async fn create(&self, name: &str) -> kube::Result<()> {
         let config_map = serde_json::from_value(json!({ "metadata": { "name": name } })).unwrap();
@@ -188,6 +243,7 @@ impl Cluster {
 
     /// Removes what has no namespace, and the namespace.
     pub(crate) async fn remove(self) {
+        self.allow_changes().await;
         let params = DeleteParams::default();
         let _ = self.mutating().delete(&self.name, &params).await;
         let _ = self.mutating().delete(&format!("{}-other", self.name), &params).await;

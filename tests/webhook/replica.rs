@@ -41,15 +41,20 @@ static LOG: OnceLock<Log> = OnceLock::new();
 impl Replica {
     /// One that leads: it keeps the certificate and `caBundle`, and serves.
     pub(crate) async fn start(cluster: &Cluster, flags: &[&str]) -> Self {
-        Self::start_as(cluster, flags, true).await
+        Self::start_as(cluster, &cluster.name, flags, true).await
     }
 
     /// One that does not lead: it serves what another keeps.
     pub(crate) async fn follow(cluster: &Cluster) -> Self {
-        Self::start_as(cluster, &[], false).await
+        Self::start_as(cluster, &cluster.name, &[], false).await
     }
 
-    async fn start_as(cluster: &Cluster, flags: &[&str], leads: bool) -> Self {
+    /// One that leads, and was told that other webhook configurations are its own.
+    pub(crate) async fn lead_elsewhere(cluster: &Cluster) -> Self {
+        Self::start_as(cluster, "elsewhere", &[], true).await
+    }
+
+    async fn start_as(cluster: &Cluster, configuration: &str, flags: &[&str], leads: bool) -> Self {
         LOG.get_or_init(|| telemetry::start(LogFormat::Pretty));
         let name = cluster.name.as_str();
         let fixed = [
@@ -59,7 +64,7 @@ impl Replica {
             "--probe-listen",
             "127.0.0.1:0",
         ];
-        let named = ["--webhook-configuration", name, "--certificate-secret", name];
+        let named = ["--webhook-configuration", configuration, "--certificate-secret", name];
         let flags = Flags::parse_from(fixed.iter().chain(&named).chain(flags));
         let readiness = Readiness::default();
         let client = cluster.operator().await;

@@ -1,30 +1,29 @@
-//! The `health` sidecar: is the validator beside us voting?
+//! The `health` sidecar: asks the stellar-core beside it once a second whether it votes, and tells whoever probes.
 //!
-//! `info.state == "Synced!"` alone is not health: stellar-core forces SCP when it starts as a validator and says so for up
-//! to 35 s having heard nobody (`CONSENSUS_STUCK_TIMEOUT_SECONDS`). So a ledger must also be young, somebody must be
-//! connected, and the ledger number must have grown since stellar-core started. While it boots, `/info` answers 200 with
-//! an `error`. [`Watch`] decides and touches nothing; the rest asks once a second and answers what was last decided, so
-//! that no number of probes costs stellar-core more.
+//! It answers what was last decided, so that no number of probes costs stellar-core more. [`VotingJudge`] decides; nothing
+//! is decided here.
+
+mod voting;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use axum::Router;
 use axum::http::{StatusCode, Uri};
 use axum::routing::get;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::causes::on_one_line;
+
+pub use self::voting::{Verdict, VotingJudge};
+
 /// Answers 200 while the validator votes, else 503 with the reason.
 pub const VOTING_PATH: &str = "/voting";
-/// A ledger older than this, in seconds, is not that of a node in consensus: one closes every 5 s or so.
-const OLDEST_LEDGER: u64 = 10;
 /// How often stellar-core is asked.
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long it may take to answer: connecting, headers and body together.
@@ -52,103 +51,45 @@ pub struct Health {
     alone: bool,
 }
 
+/// Why the sidecar cannot answer probes.
+#[derive(Debug, thiserror::Error)]
+pub enum HealthError {
+    /// Its address is taken, or is none of this pod's.
+    #[error("cannot listen on {address}: give another address with --listen")]
+    Listen {
+        /// As it was given.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The server or the handling of signals failed.
+    #[error("cannot answer probes")]
+    Serve(#[from] std::io::Error),
+}
+
 impl Health {
     /// Answers until the process is asked to end.
     ///
     /// # Errors
     /// When it cannot listen.
-    pub async fn run(self) -> anyhow::Result<()> {
-        let listener =
-            std::net::TcpListener::bind(self.listen).with_context(|| format!("cannot listen on {}", self.listen))?;
+    pub async fn run(self) -> Result<(), HealthError> {
+        let listener = std::net::TcpListener::bind(self.listen).map_err(|source| HealthError::Listen {
+            address: self.listen,
+            source,
+        })?;
         listener.set_nonblocking(true)?;
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         tokio::select! {
-            result = serve(listener, self.info_url, Watch::new(self.alone)) => result,
+            result = serve(listener, self.info_url, VotingJudge::new(self.alone)) => result,
             _ = terminate.recv() => Ok(()),
             result = tokio::signal::ctrl_c() => Ok(result?),
         }
     }
 }
 
-/// When stellar-core started, as it says, and the ledger that it had when it was first seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Start {
-    started_on: Option<String>,
-    ledger: u64,
-}
-
-/// Voting with this ledger, or why not.
-pub type Verdict = Result<u64, String>;
-
-/// Decides from one answer of `/info` after the other.
-#[derive(Clone, Debug)]
-pub struct Watch {
-    alone: bool,
-    start: Option<Start>,
-}
-
-impl Watch {
-    /// Nothing seen yet. `alone`: the validator's quorum is itself, it needs no peer.
-    pub fn new(alone: bool) -> Self {
-        Self { alone, start: None }
-    }
-
-    /// What to say after this answer.
-    pub fn answer(&mut self, json: &str) -> Verdict {
-        let answer: Value = serde_json::from_str(json).map_err(|_| self.silence("stellar-core's /info is not JSON"))?;
-        let Some(info) = answer.get("info") else {
-            return Err(self.silence("stellar-core is booting: /info holds no info yet"));
-        };
-        let number = |path: &str| info.pointer(path).and_then(Value::as_u64);
-        let (Some(state), Some(ledger), Some(age)) = (
-            info.get("state").and_then(Value::as_str),
-            number("/ledger/num"),
-            number("/ledger/age"),
-        ) else {
-            return Err(self.silence("stellar-core's /info lacks state, ledger.num or ledger.age"));
-        };
-        let started_on = info.get("startedOn").and_then(Value::as_str).map(str::to_owned);
-        let first = match &self.start {
-            Some(start) if start.started_on == started_on => start.ledger,
-            _ => {
-                self.start = Some(Start { started_on, ledger });
-                ledger
-            }
-        };
-        // Older versions have no block `peers`.
-        let peers = number("/peers/authenticated_count").unwrap_or(0);
-        if state != "Synced!" {
-            return Err(format!(
-                "stellar-core's state is {:?}",
-                state.chars().take(80).collect::<String>()
-            ));
-        }
-        if age >= OLDEST_LEDGER {
-            return Err(format!("ledger {ledger} is {age} s old, {OLDEST_LEDGER} s is too old"));
-        }
-        if peers == 0 && !self.alone {
-            return Err("no peer is connected".to_owned());
-        }
-        if ledger <= first {
-            return Err(format!(
-                "no ledger has closed yet since stellar-core was first seen, at ledger {first}"
-            ));
-        }
-        Ok(ledger)
-    }
-
-    /// What to say when there was no answer that counts. Only a start that stellar-core itself dates is remembered: it may
-    /// have been restarted meanwhile.
-    fn silence(&mut self, reason: &str) -> String {
-        if self.start.as_ref().is_some_and(|start| start.started_on.is_none()) {
-            self.start = None;
-        }
-        reason.to_owned()
-    }
-}
-
 /// Asks and answers, until it is dropped.
-async fn serve(listener: std::net::TcpListener, info_url: Uri, watch: Watch) -> anyhow::Result<()> {
+async fn serve(listener: std::net::TcpListener, info_url: Uri, judge: VotingJudge) -> Result<(), HealthError> {
     let (tell, verdict) = watch::channel((Instant::now(), Err("stellar-core was not asked yet".to_owned())));
     let app = Router::new()
         .route("/alive", get(|| async { "alive\n" }))
@@ -162,7 +103,7 @@ async fn serve(listener: std::net::TcpListener, info_url: Uri, watch: Watch) -> 
         .header_read_timeout(HEADER_TIME);
     tokio::select! {
         result = server.serve(app.into_make_service()) => result?,
-        () = poll(&info_url, watch, tell) => handle.graceful_shutdown(Some(DRAIN)),
+        () = poll(&info_url, judge, tell) => handle.graceful_shutdown(Some(DRAIN)),
     }
     Ok(())
 }
@@ -180,14 +121,14 @@ fn voting(verdict: &watch::Receiver<(Instant, Verdict)>) -> (StatusCode, String)
 }
 
 /// Asks for ever; ends when nobody listens any more.
-async fn poll(info_url: &Uri, mut watch: Watch, tell: watch::Sender<(Instant, Verdict)>) {
+async fn poll(info_url: &Uri, mut judge: VotingJudge, tell: watch::Sender<(Instant, Verdict)>) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let verdict = match ask(info_url).await {
-            Ok(json) => watch.answer(&json),
-            Err(reason) => Err(watch.silence(&reason)),
+            Ok(json) => judge.answer(&json),
+            Err(reason) => Err(judge.silence(&reason)),
         };
         if tell.send((Instant::now(), verdict)).is_err() {
             return;
@@ -195,11 +136,30 @@ async fn poll(info_url: &Uri, mut watch: Watch, tell: watch::Sender<(Instant, Ve
     }
 }
 
+/// Why `/info` could not be read.
+#[derive(Debug, thiserror::Error)]
+enum InfoError {
+    #[error("the URL has no host")]
+    NoHost,
+    #[error("no connection")]
+    Connect(#[from] std::io::Error),
+    #[error("the exchange broke off")]
+    Http(#[from] hyper::Error),
+    #[error("the request cannot be built")]
+    Request(#[from] axum::http::Error),
+    #[error("its answer was not read")]
+    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("it answered {0}")]
+    Status(StatusCode),
+    #[error("its answer is not UTF-8")]
+    Text(#[from] std::string::FromUtf8Error),
+}
+
 /// One GET, bounded in time and size.
 async fn ask(url: &Uri) -> Result<String, String> {
     match tokio::time::timeout(PATIENCE, fetch(url)).await {
         Ok(Ok(text)) => Ok(text),
-        Ok(Err(error)) => Err(format!("stellar-core's /info cannot be read: {error:#}")),
+        Ok(Err(error)) => Err(format!("stellar-core's /info cannot be read: {}", on_one_line(&error))),
         Err(_) => Err(format!(
             "stellar-core's /info did not answer within {} s",
             PATIENCE.as_secs()
@@ -207,8 +167,8 @@ async fn ask(url: &Uri) -> Result<String, String> {
     }
 }
 
-async fn fetch(url: &Uri) -> anyhow::Result<String> {
-    let host = url.host().context("the URL has no host")?;
+async fn fetch(url: &Uri) -> Result<String, InfoError> {
+    let host = url.host().ok_or(InfoError::NoHost)?;
     let port = url.port_u16().unwrap_or(80);
     let stream = TcpStream::connect((host, port)).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -222,8 +182,10 @@ async fn fetch(url: &Uri) -> anyhow::Result<String> {
         let body = Limited::new(response.into_body(), LARGEST)
             .collect()
             .await
-            .map_err(anyhow::Error::from_boxed)?;
-        anyhow::ensure!(status.is_success(), "it answered {status}");
+            .map_err(InfoError::Body)?;
+        if !status.is_success() {
+            return Err(InfoError::Status(status));
+        }
         Ok(String::from_utf8(body.to_bytes().into())?)
     };
     // The connection does the work; it ends by itself when the exchange has what it wants or is dropped.
@@ -236,91 +198,10 @@ async fn fetch(url: &Uri) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::voting::tests::info;
     use super::*;
-    use serde_json::json;
     use std::sync::{Arc, Mutex};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    fn info(state: &str, num: u64, age: u64, peers: u64) -> String {
-        json!({"info": {
-            "state": state, "startedOn": "2026-01-01T00:00:00Z",
-            "ledger": {"num": num, "age": age}, "peers": {"authenticated_count": peers},
-        }})
-        .to_string()
-    }
-
-    /// What is said after the last of these answers.
-    fn after(answers: &[&str]) -> Verdict {
-        let mut watch = Watch::new(false);
-        answers.iter().map(|json| watch.answer(json)).last().unwrap()
-    }
-
-    #[test]
-    fn only_a_node_in_consensus_is_voting() {
-        let first = info("Synced!", 100, 2, 3);
-        assert_eq!(after(&[&first, &info("Synced!", 101, 2, 3)]), Ok(101));
-        assert_eq!(
-            after(&[&info("Catching up", 100, 900, 3), &info("Synced!", 101, 9, 1)]),
-            Ok(101)
-        );
-        for (name, answers, reason) in [
-            ("booting", vec![r#"{"error":"booting"}"#.to_owned()], "booting"),
-            (
-                "catching up",
-                vec![first.clone(), info("Catching up", 105, 2, 3)],
-                "Catching up",
-            ),
-            (
-                "false Synced! after a start",
-                vec![first.clone(), first.clone()],
-                "no ledger has closed yet",
-            ),
-            (
-                "nobody heard",
-                vec![first.clone(), info("Synced!", 101, 2, 0)],
-                "no peer",
-            ),
-            ("stuck", vec![first.clone(), info("Synced!", 101, 10, 3)], "too old"),
-            ("garbage", vec![first.clone(), "<html>".to_owned()], "not JSON"),
-            ("other JSON", vec![first.clone(), "[1]".to_owned()], "booting"),
-            (
-                "incomplete",
-                vec![first.clone(), r#"{"info":{"state":"Synced!"}}"#.to_owned()],
-                "lacks",
-            ),
-            ("negative", vec![first.clone(), first.replace("100", "-1")], "lacks"),
-        ] {
-            let answers: Vec<&str> = answers.iter().map(String::as_str).collect();
-            let verdict = after(&answers);
-            assert!(
-                verdict.as_ref().is_err_and(|found| found.contains(reason)),
-                "{name}: {verdict:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_restarted_stellar_core_starts_anew() {
-        let later = |json: String| json.replace("2026-01-01", "2026-01-02");
-        let (first, second) = (info("Synced!", 100, 2, 3), info("Synced!", 101, 2, 3));
-        let again = later(info("Synced!", 102, 2, 3));
-        assert!(after(&[&first, &second, &again]).is_err());
-        assert_eq!(
-            after(&[&first, &second, &again, &later(info("Synced!", 103, 2, 3))]),
-            Ok(103)
-        );
-        // A moment of silence forgets only a start that has no date.
-        assert_eq!(after(&[&first, "?", &second]), Ok(101));
-        let undated = |json: &str| json.replace("startedOn", "x");
-        assert!(after(&[&undated(&first), "?", &undated(&second)]).is_err());
-    }
-
-    #[test]
-    fn who_is_its_own_quorum_needs_no_peer() {
-        let mut watch = Watch::new(true);
-        assert!(watch.answer(&info("Synced!", 7, 1, 0)).is_err());
-        assert_eq!(watch.answer(&info("Synced!", 8, 1, 0)), Ok(8));
-    }
 
     /// A stand-in for stellar-core: answers each connection with these bytes; `None` is silence.
     async fn stand_in(answer: Arc<Mutex<Option<String>>>) -> Uri {
@@ -384,7 +265,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let running = tokio::spawn(serve(listener, url, Watch::new(false)));
+        let running = tokio::spawn(serve(listener, url, VotingJudge::new(false)));
         let voting: Uri = format!("{base}{VOTING_PATH}").parse().unwrap();
         let until = async |wanted: &str| loop {
             let heard = ask(&voting).await;

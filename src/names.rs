@@ -1,0 +1,64 @@
+//! What Kubernetes takes as a name, and how a person is told what it does not take (Kubernetes docs, "Object Names and IDs",
+//! "Labels and Selectors").
+//!
+//! Names of our own are in [`labels`](crate::labels).
+
+/// Longest DNS label, value of a label, and name of a label without its prefix (RFC 1123; "Labels and Selectors").
+pub const LABEL_LIMIT: usize = 63;
+/// Longest DNS subdomain (RFC 1123).
+pub const SUBDOMAIN_LIMIT: usize = 253;
+
+/// Whether a text can be the name of a namespace or a container: an RFC 1123 label.
+pub fn is_dns_label(text: &str) -> bool {
+    let outer = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.len() <= LABEL_LIMIT && is_framed(text, outer, |c| outer(c) || c == '-')
+}
+
+/// Whether a text can be the name of most objects, such as a ConfigMap or Secret: an RFC 1123 subdomain.
+pub fn is_subdomain(text: &str) -> bool {
+    let outer = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_part = |part: &str| is_framed(part, outer, |c| outer(c) || c == '-');
+    text.len() <= SUBDOMAIN_LIMIT && text.split('.').all(is_part)
+}
+
+/// Whether a text can be the value of a label; the name of one, too, if it is not empty.
+pub fn is_label_value(text: &str) -> bool {
+    let outer = |c: char| c.is_ascii_alphanumeric();
+    text.is_empty() || text.len() <= LABEL_LIMIT && is_framed(text, outer, |c| outer(c) || "-_.".contains(c))
+}
+
+/// Why a text that is no [subdomain](is_subdomain) cannot be the name of an object of this kind.
+pub fn not_a_name(name: &str, kind: &str) -> String {
+    format!("{name:?} cannot be the name of a {kind}: write a-z, 0-9, - and . only, first and last a letter or digit")
+}
+
+fn is_framed(text: &str, outer: impl Fn(char) -> bool, inner: impl Fn(char) -> bool) -> bool {
+    text.starts_with(&outer) && text.ends_with(&outer) && text.chars().all(inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rule_takes_what_kubernetes_takes() {
+        let (long, longer) = ("a".repeat(63), "a".repeat(64));
+        for (text, label, subdomain, value) in [
+            ("stellar", true, true, true),
+            ("1-a", true, true, true),
+            (&long, true, true, true),
+            (&longer, false, true, false),
+            ("a.b", false, true, true),
+            ("a..b", false, false, true),
+            ("A_b", false, false, true),
+            ("-a", false, false, false),
+            ("a-", false, false, false),
+            (" a", false, false, false),
+            ("", false, false, true),
+            (&format!("{long}.{long}.{long}.{long}"), false, false, false),
+        ] {
+            let found = (is_dns_label(text), is_subdomain(text), is_label_value(text));
+            assert_eq!(found, (label, subdomain, value), "{text:?}");
+        }
+    }
+}
