@@ -18,6 +18,7 @@
 //! | [`core_config`] | `stellar-core.cfg`: stellar-core's rules, and how the file is rendered |
 //! | [`health`] | the sidecar that tells whether a validator votes |
 //! | [`probes`] | `/healthz` and `/readyz`, and what each part has to say to them |
+//! | [`http`] | what the clients of our HTTP servers may cost |
 //! | [`api`] | deadlines for calls to the API server |
 //! | [`causes`] | an error with what caused it, on one line |
 //! | [`kubeconfig`] | which API server a person means |
@@ -43,6 +44,7 @@ pub mod core_config;
 pub mod crd;
 pub mod digest;
 pub mod health;
+pub mod http;
 pub mod kubeconfig;
 pub mod labels;
 pub mod leader;

@@ -33,6 +33,8 @@ const CRD_POLL: Duration = Duration::from_secs(2);
 /// minute (Kubernetes docs, "Efficient detection of changes"). Without it a request that is never answered would hold its
 /// watch for ever.
 const SILENCE: Duration = Duration::from_secs(75);
+/// How often it is told anew what is not known of the cluster yet.
+const TELL_AGAIN: Duration = Duration::from_secs(1);
 /// Condition of readiness: the CRD is installed.
 const CRD: &str = "crd";
 /// Condition of readiness: the caches are complete.
@@ -167,7 +169,17 @@ async fn observe(
     readiness.met(CRD);
     let caches = Arc::new(Caches::start(client, scope, own_namespace));
     let complete = async {
-        caches.wait_until_complete().await;
+        // Where a namespace is gone, or a right, this takes for ever, and somebody reads /readyz.
+        while tokio::time::timeout(TELL_AGAIN, caches.wait_until_complete())
+            .await
+            .is_err()
+        {
+            let incomplete = caches.incomplete().join(", ");
+            readiness.unmet(
+                CACHES,
+                format!("not listed yet: {incomplete}; the log has the API server's answers"),
+            );
+        }
         known.complete(Arc::clone(&caches));
         readiness.met(CACHES);
         std::future::pending::<()>().await;

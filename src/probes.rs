@@ -5,14 +5,12 @@
 //! condition nobody has spoken for yet counts as not met.
 
 use std::collections::BTreeMap;
-use std::future::IntoFuture as _;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::routing::get;
 use axum::{Router, response::IntoResponse};
-use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use crate::metrics;
@@ -57,6 +55,7 @@ impl Readiness {
     fn set(&self, condition: &'static str, reason: Option<String>) {
         let mut conditions = self.conditions.write().unwrap_or_else(PoisonError::into_inner);
         let before = conditions.insert(condition, reason.clone());
+        metrics::get().ready(conditions.values().all(Option::is_none));
         drop(conditions);
         // One line for each change of state; a reason that is only worded anew is no change.
         match (before, reason) {
@@ -74,21 +73,6 @@ pub fn router(readiness: Readiness) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(readiness)
-}
-
-/// Answers probes until `shutdown`.
-///
-/// # Errors
-/// When the listener fails for good.
-pub async fn serve(
-    listener: TcpListener,
-    readiness: Readiness,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    axum::serve(listener, router(readiness))
-        .with_graceful_shutdown(shutdown)
-        .into_future()
-        .await
 }
 
 async fn metrics(headers: HeaderMap) -> impl IntoResponse {

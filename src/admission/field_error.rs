@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 /// What is wrong with a field, for programs (`StatusCause`, apimachinery `meta/v1/types.go`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum Reason {
     /// The value cannot work.
     FieldValueInvalid,
@@ -16,7 +16,7 @@ pub enum Reason {
 }
 
 /// A problem: what is wrong, what was found, and what to write instead.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct FieldError {
     /// What is wrong, for programs.
     pub reason: Reason,

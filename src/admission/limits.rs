@@ -1,18 +1,13 @@
 //! What one client, or many, may cost: connections, memory, time.
 
-use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
-use axum_server::accept::Accept;
 use futures::StreamExt as _;
-use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
-use tower_service::Service;
 
 /// Every limit of the HTTPS server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +18,7 @@ pub struct Limits {
     pub bodies: usize,
     /// Connections at once; a further one is closed at once.
     pub connections: usize,
-    /// Reviews decided at once.
+    /// Reviews decided at once that are not quick; each may hold two objects of `MOST_VALUES` values, some 25 MiB.
     pub reviews: usize,
     /// How long a review waits for its place among those.
     pub queue: Duration,
@@ -42,9 +37,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body: 4 << 20,
-            bodies: 64 << 20,
+            bodies: 16 << 20,
             connections: 512,
-            reviews: 32,
+            reviews: 4,
             queue: Duration::from_secs(1),
             handshake: Duration::from_secs(5),
             first_request: Duration::from_secs(10),
@@ -123,64 +118,5 @@ pub async fn read_body(body: Body, limits: &Limits, room: &Arc<Semaphore>) -> Re
             none => *none = Some(permit),
         }
         read.bytes.extend_from_slice(&bytes);
-    }
-}
-
-/// Takes a connection only while there are fewer than the limit, and sets TCP_NODELAY: an answer goes out in several
-/// writes, and without it the last one waits for the client's delayed acknowledgement.
-#[derive(Clone, Debug)]
-pub struct BoundedAcceptor {
-    places: Arc<Semaphore>,
-}
-
-impl BoundedAcceptor {
-    /// An acceptor for so many connections at once.
-    pub fn new(connections: usize) -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(connections)),
-        }
-    }
-}
-
-impl<S> Accept<TcpStream, S> for BoundedAcceptor {
-    type Stream = TcpStream;
-    type Service = Placed<S>;
-    type Future = std::future::Ready<io::Result<(TcpStream, Placed<S>)>>;
-
-    fn accept(&self, stream: TcpStream, inner: S) -> Self::Future {
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        let place = place.map_err(|_| io::Error::other("too many connections"));
-        let accepted = place.and_then(|place| {
-            stream.set_nodelay(true)?;
-            Ok((
-                stream,
-                Placed {
-                    inner,
-                    _place: Arc::new(place),
-                },
-            ))
-        });
-        std::future::ready(accepted)
-    }
-}
-
-/// The service of one connection; holds its place until the connection ends.
-#[derive(Clone, Debug)]
-pub struct Placed<S> {
-    inner: S,
-    _place: Arc<OwnedSemaphorePermit>,
-}
-
-impl<S: Service<R>, R> Service<R> for Placed<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        self.inner.call(request)
     }
 }

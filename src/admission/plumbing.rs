@@ -1,6 +1,9 @@
 //! The rules for what a user says of the pods of a node: what the operator needs of them stays its own, and what the API
 //! server would refuse of a pod is refused while its author is there to read why.
 
+use std::collections::HashSet;
+use std::hash::Hash;
+
 use k8s_openapi::api::core::v1::Affinity;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -246,15 +249,10 @@ fn check_probe(spec: &Value, name: &str, verdict: &mut Verdict) {
 }
 
 /// The first key that two entries of a list have.
-pub(super) fn repeated<'a, K: PartialEq>(list: &'a Value, key: impl Fn(&'a Value) -> Option<K>) -> Option<K> {
-    let mut seen = Vec::new();
-    for key in list.as_array().into_iter().flatten().filter_map(key) {
-        if seen.contains(&key) {
-            return Some(key);
-        }
-        seen.push(key);
-    }
-    None
+pub(super) fn repeated<'a, K: Clone + Eq + Hash>(list: &'a Value, key: impl Fn(&'a Value) -> Option<K>) -> Option<K> {
+    let mut seen = HashSet::new();
+    let mut keys = list.as_array().into_iter().flatten().filter_map(key);
+    keys.find(|key| !seen.insert(key.clone()))
 }
 
 /// Whether an object that the CRD's schema does not describe is one that a pod can have. A field that nobody knows is told

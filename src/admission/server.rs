@@ -24,8 +24,9 @@ use tokio::sync::Semaphore;
 use tracing::{debug, error, info};
 
 use super::config::WebhookConfig;
-use super::limits::{BoundedAcceptor, Limits, Refusal, read_body};
+use super::limits::{Limits, Refusal, read_body};
 use super::reviewer::{Answer, Reviewer};
+use crate::http::{BoundedAcceptor, serve_plain};
 use crate::metrics::{self, Outcome};
 use crate::probes::{self, Readiness};
 use crate::tls::ca_bundle::Configurations;
@@ -69,7 +70,7 @@ pub struct Webhook {
     configurations: Configurations,
     namespace: String,
     listener: std::net::TcpListener,
-    probes: TcpListener,
+    probes: std::net::TcpListener,
 }
 
 impl Webhook {
@@ -84,11 +85,6 @@ impl Webhook {
         readiness: Readiness,
     ) -> Result<Self, ServerError> {
         let listener = listen(config.webhook_listen).await?;
-        let listen_error = |source| ServerError::Listen {
-            address: config.webhook_listen,
-            source,
-        };
-        let listener = listener.into_std().map_err(listen_error)?;
         let probes = listen(config.probe_listen).await?;
         // Before anybody can ask: no conditions would be ready.
         readiness.require(CERTIFICATE, "no certificate yet");
@@ -157,7 +153,7 @@ impl Webhook {
         tokio::select! {
             result = server.serve(reviewer, self.readiness, shutdown) => result,
             () = follower.run() => Ok(()),
-            result = probes::serve(self.probes, readiness, std::future::pending()) => {
+            result = serve_plain(self.probes, probes::router(readiness), Handle::new()) => {
                 result.map_err(ServerError::Serve)
             }
         }
@@ -391,7 +387,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
-    let bound = TcpListener::bind(address).await;
+async fn listen(address: SocketAddr) -> Result<std::net::TcpListener, ServerError> {
+    let bound = TcpListener::bind(address).await.and_then(TcpListener::into_std);
     bound.map_err(|source| ServerError::Listen { address, source })
 }

@@ -1,20 +1,25 @@
-//! JSON in which no object names one key twice.
+//! JSON in which no object names one key twice, and which holds no more than so many values.
 //!
 //! Of two values for one key `serde_json` keeps the last and another reader might keep the first; an object that means
-//! two things is judged by neither.
+//! two things is judged by neither. And a few bytes of text become hundreds in memory: `{"":0}` is a map of its own.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
+/// Most values of one object: elements of lists and fields of maps. One that a person or a program means has a few hundred.
+/// Each takes 640 bytes at most, which is a map with one field.
+pub(super) const MOST_VALUES: usize = 20_000;
+
 /// A [`Value`] that is read only from JSON without duplicate keys.
 pub(super) struct Strict(pub(super) Value);
 
 impl<'de> Deserialize<'de> for Strict {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Place::Inside.deserialize(deserializer).map(Self)
+        read(What::Inside, deserializer).map(Self)
     }
 }
 
@@ -24,13 +29,18 @@ pub(super) struct StrictObject(pub(super) Value);
 
 impl<'de> Deserialize<'de> for StrictObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Place::Object.deserialize(deserializer).map(Self)
+        read(What::Object, deserializer).map(Self)
     }
+}
+
+fn read<'de, D: Deserializer<'de>>(what: What, deserializer: D) -> Result<Value, D::Error> {
+    let left = Cell::new(MOST_VALUES);
+    Place { what, left: &left }.deserialize(deserializer)
 }
 
 /// Which value is read.
 #[derive(Clone, Copy)]
-enum Place {
+enum What {
     /// A Kubernetes object.
     Object,
     /// Its `metadata`.
@@ -39,7 +49,27 @@ enum Place {
     Inside,
 }
 
-impl<'de> DeserializeSeed<'de> for Place {
+/// Which value is read, and how many there may be yet.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    what: What,
+    left: &'a Cell<usize>,
+}
+
+impl Place<'_> {
+    /// The place of a value inside this one.
+    fn inside<E: Error>(self, what: What) -> Result<Self, E> {
+        match self.left.get().checked_sub(1) {
+            Some(left) => {
+                self.left.set(left);
+                Ok(Self { what, ..self })
+            }
+            None => Err(E::custom(format_args!("it holds more than {MOST_VALUES} values"))),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Place<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -47,7 +77,7 @@ impl<'de> DeserializeSeed<'de> for Place {
     }
 }
 
-impl<'de> Visitor<'de> for Place {
+impl<'de> Visitor<'de> for Place<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,7 +114,7 @@ impl<'de> Visitor<'de> for Place {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(Self::Inside)? {
+        while let Some(item) = items.next_element_seed(self.inside(What::Inside)?)? {
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -94,9 +124,9 @@ impl<'de> Visitor<'de> for Place {
         let mut map = Map::new();
         let mut left_out = false;
         while let Some(key) = fields.next_key::<String>()? {
-            let place = match (self, key.as_str()) {
-                (Self::Object, "metadata") => Self::Metadata,
-                (Self::Metadata, "managedFields") => {
+            let what = match (self.what, key.as_str()) {
+                (What::Object, "metadata") => What::Metadata,
+                (What::Metadata, "managedFields") => {
                     if left_out {
                         return Err(twice(&key));
                     }
@@ -104,11 +134,11 @@ impl<'de> Visitor<'de> for Place {
                     fields.next_value::<IgnoredAny>()?;
                     continue;
                 }
-                _ => Self::Inside,
+                _ => What::Inside,
             };
             match map.entry(key) {
                 Entry::Vacant(entry) => {
-                    entry.insert(fields.next_value_seed(place)?);
+                    entry.insert(fields.next_value_seed(self.inside(what)?)?);
                 }
                 Entry::Occupied(entry) => return Err(twice(entry.key())),
             }
@@ -170,6 +200,18 @@ mod tests {
                 .contains("is given twice")
         );
         assert!(read_object(&object(r#"[{"f:a":}]"#)).is_err(), "it is no JSON");
+    }
+
+    #[test]
+    fn what_holds_too_many_values_is_an_error() {
+        let list = |length: usize| format!("[{}]", vec![r#"{"":0}"#; length].join(","));
+        // Each is an element and holds a field; one more place is asked for where a list ends.
+        assert!(read(&list(MOST_VALUES / 2 - 1)).is_ok());
+        for text in [list(MOST_VALUES / 2 + 1), list(600_000)] {
+            assert!(read(&text).unwrap_err().contains("more than 20000 values"));
+        }
+        let managed = format!(r#"{{"metadata":{{"managedFields":{}}}}}"#, list(MOST_VALUES));
+        assert!(read_object(&managed).is_ok(), "they are left out");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! All problems at once. Pure: the webhook, `check` and the controller ask the same function.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::context::Context;
@@ -54,21 +56,29 @@ pub fn validate(object: &Value, old: Option<&Value>, context: &dyn Context) -> V
 
 /// Takes from `errors` those that the stored object already has. Where an element of a list was added or removed, the same
 /// problem has another place; each of them excuses one.
-fn take_known(errors: &mut Vec<FieldError>, mut before: Vec<FieldError>) -> Vec<FieldError> {
-    let mut known = Vec::new();
-    let mut take = |is_same: fn(&FieldError, &FieldError) -> bool| {
-        errors.retain(|error| {
-            let found = before.iter().position(|old| is_same(old, error));
-            known.extend(found.map(|place| {
-                before.swap_remove(place);
-                error.clone()
-            }));
-            found.is_none()
-        });
-    };
-    take(|old, new| old == new);
-    take(|old, new| unplaced(old) == unplaced(new));
+fn take_known(errors: &mut Vec<FieldError>, before: Vec<FieldError>) -> Vec<FieldError> {
+    let mut left: HashMap<FieldError, usize> = HashMap::new();
+    for error in before {
+        *left.entry(error).or_default() += 1;
+    }
+    let mut known: Vec<FieldError> = errors.extract_if(.., |error| excuses(&mut left, error)).collect();
+    let mut elsewhere: HashMap<FieldError, usize> = HashMap::new();
+    for (error, count) in left {
+        *elsewhere.entry(unplaced(&error)).or_default() += count;
+    }
+    known.extend(errors.extract_if(.., |error| excuses(&mut elsewhere, &unplaced(error))));
     known
+}
+
+/// Whether one of these is left that is the same; it is used up then.
+fn excuses(left: &mut HashMap<FieldError, usize>, error: &FieldError) -> bool {
+    match left.get_mut(error) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            true
+        }
+        _ => false,
+    }
 }
 
 /// A problem without the places of elements in lists, as in `spec.sidecars[1].name`.

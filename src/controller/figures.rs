@@ -25,6 +25,10 @@ pub struct GroupFigures {
     pub members: usize,
     /// Those of them that vote.
     pub voting: usize,
+    /// Members of the whole group, those included that read its other ConfigMaps.
+    pub group_members: usize,
+    /// Those of them that vote.
+    pub group_voting: usize,
     /// Whether its ConfigMap is somebody else's.
     pub not_ours: bool,
     /// Whether its members can all reach each other by what they loaded.
@@ -59,6 +63,12 @@ pub fn of_group(
         validators: named.filter(|validator| is_wanted(validator)).count(),
         members: group.own_members().count(),
         voting: group.own_members().filter(|member| is_voting(member.validator)).count(),
+        group_members: group.members.len(),
+        group_voting: group
+            .members
+            .iter()
+            .filter(|member| is_voting(member.validator))
+            .count(),
         not_ours: group.action == ListAction::NotOurs,
         connected: links::assess(group).is_connected(),
         stalled: unreadable || stalled.any(|list| group.includes(list)),

@@ -5,19 +5,19 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeSet, HashMap};
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::future::{pending, ready};
 use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{Stream, StreamExt as _};
+use futures::{FutureExt as _, Stream, StreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::core::PartialObjectMeta;
+use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::watcher::{self, Event, watcher};
@@ -59,11 +59,20 @@ impl Scope {
     }
 }
 
+impl fmt::Display for ScopePart {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            None => formatter.write_str("in all namespaces"),
+            Some(namespace) => write!(formatter, "in namespace {namespace}"),
+        }
+    }
+}
+
 impl ScopePart {
     /// The API of one kind in this part.
     pub fn api<K>(&self, client: &Client) -> Api<K>
     where
-        K: Resource<Scope = kube::core::NamespaceResourceScope>,
+        K: Resource<Scope = NamespaceResourceScope>,
         K::DynamicType: Default,
     {
         match &self.0 {
@@ -88,6 +97,8 @@ pub enum Beside {
 /// What is watched.
 #[derive(Debug)]
 pub struct Caches {
+    /// What each store of a kind looks at, in this order.
+    parts: Vec<ScopePart>,
     nodes: Vec<Store<GuardedNode>>,
     stateful_sets: Vec<Store<StatefulSet>>,
     pods: Vec<Store<Pod>>,
@@ -125,48 +136,31 @@ impl Caches {
             labels::OPERATOR,
             labels::NETWORK
         ));
-        let parts = scope.parts();
-        let nodes: Vec<Store<GuardedNode>> = parts
-            .iter()
-            .map(|part| watches.start(&[], watcher(part.api(client), all.clone())))
-            .collect();
-        let stateful_sets = parts
-            .iter()
-            .map(|part| watches.start(&nodes, watcher(part.api(client), of_nodes.clone())))
-            .collect();
-        let pods = parts
-            .iter()
-            .map(|part| watches.start(&nodes, watcher(part.api(client), of_nodes.clone())))
-            .collect();
-        let lists = parts
-            .iter()
-            .map(|part| watches.start(&nodes, watcher(part.api(client), ours.clone())))
-            .collect();
-        let foreign = parts
-            .iter()
-            .map(|part| watches.start(&nodes, watcher(part.api(client), all.clone())))
-            .collect();
         let of_groups = all.clone().labels(&format!(
             "{}={},{}",
             labels::MANAGED_BY,
             labels::OPERATOR,
             labels::PEERS
         ));
-        let budgets = parts
-            .iter()
-            .filter(|_| !without.contains(&Beside::Budgets))
-            .map(|part| watches.start(&nodes, watcher(part.api(client), of_groups.clone())))
-            .collect();
-        let leases = [own_namespace]
-            .into_iter()
-            .filter(|_| !without.contains(&Beside::Turns))
-            .map(|namespace| {
-                watches.start(
-                    &nodes,
-                    watcher(Api::namespaced(client.clone(), namespace), ours.clone()),
-                )
-            })
-            .collect();
+        let parts = scope.parts();
+        let nodes = watches.start_in(client, &parts, &[], &all);
+        let stateful_sets = watches.start_in(client, &parts, &nodes, &of_nodes);
+        let pods = watches.start_in(client, &parts, &nodes, &of_nodes);
+        let lists = watches.start_in(client, &parts, &nodes, &ours);
+        let foreign = watches.start_in(client, &parts, &nodes, &all);
+        let with_budgets = if without.contains(&Beside::Budgets) {
+            &[]
+        } else {
+            parts.as_slice()
+        };
+        let budgets = watches.start_in(client, with_budgets, &nodes, &of_groups);
+        let turns_in = ScopePart(Some(own_namespace.to_owned()));
+        let with_turns = if without.contains(&Beside::Turns) {
+            &[]
+        } else {
+            std::slice::from_ref(&turns_in)
+        };
+        let leases = watches.start_in(client, with_turns, &nodes, &ours);
         let namespaces = match scope {
             _ if without.contains(&Beside::Namespaces) => Namespaces::none(),
             Scope::All => Namespaces::Watched(watches.start(&nodes, watcher(Api::all(client.clone()), all))),
@@ -174,6 +168,7 @@ impl Caches {
         };
         let Watches { changed, broken, tasks } = watches;
         Self {
+            parts,
             nodes,
             stateful_sets,
             pods,
@@ -199,6 +194,26 @@ impl Caches {
         complete(&self.budgets).await;
         complete(&self.leases).await;
         self.namespaces.wait_until_complete().await;
+    }
+
+    /// Which caches do not hold all there is yet, as a person reads it: `pods in namespace team-a`.
+    pub fn incomplete(&self) -> Vec<String> {
+        fn of<K>(kind: &str, stores: &[Store<K>], parts: &[ScopePart]) -> Vec<String>
+        where
+            K: Resource<DynamicType = ()> + Clone + 'static,
+        {
+            let is_incomplete = |store: &Store<K>| !matches!(store.wait_until_ready().now_or_never(), Some(Ok(())));
+            let both = stores.iter().zip(parts).filter(|(store, _)| is_incomplete(store));
+            both.map(|(_, part)| format!("{kind} {part}")).collect()
+        }
+        let parts = &self.parts;
+        let mut all = of("stellarnodes", &self.nodes, parts);
+        all.extend(of("statefulsets", &self.stateful_sets, parts));
+        all.extend(of("pods", &self.pods, parts));
+        all.extend(of("configmaps", &self.lists, parts));
+        all.extend(of("poddisruptionbudgets", &self.budgets, parts));
+        all.extend(self.namespaces.incomplete());
+        all
     }
 
     /// Waits for a watch to end for good, which only a defect can bring about. The caches are of no use any more.
@@ -293,6 +308,23 @@ impl Watches {
         let asking = ask_for_namespaces(Api::all(client.clone()), names, told, Arc::clone(&self.changed));
         self.spawn("Namespace", asking);
         paused
+    }
+
+    /// A watch of one kind in each of these parts, whose events matter where they concern one of these nodes.
+    fn start_in<K>(
+        &mut self,
+        client: &Client,
+        parts: &[ScopePart],
+        nodes: &[Store<GuardedNode>],
+        config: &watcher::Config,
+    ) -> Vec<Store<K>>
+    where
+        K: Cached + Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        let parts = parts.iter();
+        parts
+            .map(|part| self.start(nodes, watcher(part.api(client), config.clone())))
+            .collect()
     }
 
     /// A watch whose events matter where they concern one of these nodes.

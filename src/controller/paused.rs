@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::PartialObjectMeta;
@@ -49,6 +50,15 @@ impl Namespaces {
                 }
             }
         }
+    }
+
+    /// What is not known yet, as a person reads it.
+    pub(super) fn incomplete(&self) -> Option<String> {
+        let is_complete = match self {
+            Self::Watched(store) => matches!(store.wait_until_ready().now_or_never(), Some(Ok(()))),
+            Self::Asked(paused) => paused.borrow().is_some(),
+        };
+        (!is_complete).then(|| "the namespaces themselves".to_owned())
     }
 
     /// Their names.

@@ -17,7 +17,7 @@ use super::discovery::Discovery;
 use super::failures::Failures;
 use super::notices::Notices;
 use super::rollout::{Step, TurnPlan};
-use super::snapshot::{Cause, Snapshot, Turn};
+use super::snapshot::{Cause, ListId, Snapshot, Turn};
 use crate::{causes, labels, metrics};
 
 /// Writes of one sort that are under way at once.
@@ -216,11 +216,12 @@ impl<'a> Writes<'a> {
         match result {
             Ok(()) => {
                 if let Step::Restart(turn) | Step::ApplyTemplate(turn) = step {
-                    metrics::get().restarted(turn.cause.as_str());
+                    let ListId { namespace, name } = &turn.group;
+                    metrics::get().restarted(namespace, name, turn.cause.as_str());
                 }
-                if let Some((reason, note)) = event_of(step) {
+                if let Some(Done { reason, action, note }) = event_of(step) {
                     tracing::info!(validator = %node, reason, "rolling update: {note}");
-                    self.notices.tell(node, EventType::Normal, reason, "Restart", note);
+                    self.notices.tell(node, EventType::Normal, reason, action, note);
                 } else {
                     tracing::info!(validator = %node, "rolling update: its turn is given back, nothing was done in it");
                 }
@@ -262,26 +263,39 @@ async fn all(writes: Vec<impl Future<Output = ()>>) {
     writes.for_each(|()| ready(())).await;
 }
 
-/// Reason and note of the Event for a step that was done; `None` if it took nobody down.
-fn event_of(step: &Step) -> Option<(&'static str, String)> {
+/// What an Event says of a step that was done.
+struct Done {
+    reason: &'static str,
+    /// Apart for each case: what is told twice within minutes is told once with the note of the first.
+    action: &'static str,
+    note: String,
+}
+
+/// The Event for a step that was done; `None` if it took nobody down.
+fn event_of(step: &Step) -> Option<Done> {
+    let restarting = |action, note: &str| Done {
+        reason: "Restarting",
+        action,
+        note: note.to_owned(),
+    };
     match step {
         Step::GiveBack(_) => None,
-        Step::DeletePod { name, .. } => Some((
-            "PodDeleted",
-            format!("pod {name} is not Ready and is replaced for its new template"),
+        Step::DeletePod { name, .. } => Some(Done {
+            reason: "PodDeleted",
+            action: "DeletePod",
+            note: format!("pod {name} is not Ready and is replaced for its new template"),
+        }),
+        Step::Restart(turn) if turn.cause == Cause::NotLinked => Some(restarting(
+            "RestartForLinks",
+            "its group is not connected: restarting it to load the present addresses",
         )),
-        Step::Restart(turn) => {
-            let why = match turn.cause {
-                Cause::NotLinked => "its group is not connected: restarting it to load the present addresses",
-                Cause::PeersChanged | Cause::SpecChanged => {
-                    "the members of its group changed: restarting it to load the list"
-                }
-            };
-            Some(("Restarting", why.to_owned()))
-        }
-        Step::ApplyTemplate(_) => Some((
-            "Restarting",
-            "its spec changed: rolling out the new pod template".to_owned(),
+        Step::Restart(_) => Some(restarting(
+            "RestartForPeers",
+            "the members of its group changed: restarting it to load the list",
+        )),
+        Step::ApplyTemplate(_) => Some(restarting(
+            "RestartForSpec",
+            "its spec changed: rolling out the new pod template",
         )),
     }
 }

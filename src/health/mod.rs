@@ -13,12 +13,13 @@ use axum::http::{StatusCode, Uri};
 use axum::routing::get;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::causes::on_one_line;
+use crate::http::serve_plain;
 
 pub use self::voting::{Verdict, VotingJudge};
 
@@ -32,8 +33,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const STALE: Duration = Duration::from_secs(5);
 /// Largest answer that is read; `/info` is below 4 KiB.
 const LARGEST: usize = 256 * 1024;
-/// How long a probe may take to send its request.
-const HEADER_TIME: Duration = Duration::from_secs(5);
 /// How long open connections are waited for at the end.
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -95,14 +94,8 @@ async fn serve(listener: std::net::TcpListener, info_url: Uri, judge: VotingJudg
         .route("/alive", get(|| async { "alive\n" }))
         .route(VOTING_PATH, get(move || std::future::ready(voting(&verdict))));
     let handle = axum_server::Handle::new();
-    let mut server = axum_server::from_tcp(listener)?.handle(handle.clone());
-    server
-        .http_builder()
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME);
     tokio::select! {
-        result = server.serve(app.into_make_service()) => result?,
+        result = serve_plain(listener, app, handle.clone()) => result?,
         () = poll(&info_url, judge, tell) => handle.graceful_shutdown(Some(DRAIN)),
     }
     Ok(())

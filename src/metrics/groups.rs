@@ -4,17 +4,26 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::controller::figures::GroupFigures;
+use crate::controller::snapshot::Cause;
 
 /// A peer group, by its ConfigMap.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct Group {
     namespace: String,
     configmap: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Restart {
+    namespace: String,
+    configmap: String,
+    cause: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -31,13 +40,24 @@ pub(super) struct Groups {
     validators: Family<Group, Gauge>,
     members: Family<Group, Gauge>,
     voting: Family<Group, Gauge>,
+    group_members: Family<Group, Gauge>,
+    group_voting: Family<Group, Gauge>,
     not_ours: Family<Group, Gauge>,
     connected: Family<Group, Gauge>,
     stalled: Family<Group, Gauge>,
     pending: Family<Pending, Gauge>,
     turns: Gauge,
-    /// The groups that have series now.
-    shown: Mutex<BTreeMap<Group, Vec<&'static str>>>,
+    restarts: Family<Restart, Counter>,
+    shown: Mutex<Shown>,
+}
+
+/// What is shown now.
+#[derive(Debug, Default)]
+struct Shown {
+    /// Whether this replica leads: figures that come later, from work that is being ended, are not shown.
+    leads: bool,
+    /// The groups that have series, each with the causes that it has pending.
+    groups: BTreeMap<Group, Vec<&'static str>>,
 }
 
 impl Groups {
@@ -60,6 +80,12 @@ impl Groups {
                 "Members whose pod is Ready, which says that they vote",
                 &groups.voting,
             ),
+            (
+                "group_members",
+                "Members of a whole group, those included that read its ConfigMaps in other namespaces",
+                &groups.group_members,
+            ),
+            ("group_voting_members", "Those of them that vote", &groups.group_voting),
             (
                 "list_not_ours",
                 "1 while a ConfigMap of the list's name is somebody else's, which is never written, else 0",
@@ -84,6 +110,11 @@ impl Groups {
             groups.pending.clone(),
         );
         registry.register(
+            "restarts",
+            "Validators of a group restarted by this replica, by cause",
+            groups.restarts.clone(),
+        );
+        registry.register(
             "turns",
             "Turns out: validators that may be down by the operator now",
             groups.turns.clone(),
@@ -91,10 +122,34 @@ impl Groups {
         groups
     }
 
-    /// Shows these figures and no others.
+    /// From now on figures are shown, or none any more.
+    pub(super) fn lead(&self, leads: bool) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.leads = leads;
+        if !leads {
+            self.replace(&mut shown, &[], 0);
+        }
+    }
+
+    /// Shows these figures and no others, if this replica leads.
     pub(super) fn show(&self, figures: &[GroupFigures], turns: usize) {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut before = std::mem::take(&mut *shown);
+        if shown.leads {
+            self.replace(&mut shown, figures, turns);
+        }
+    }
+
+    /// Counts a restart of a validator of this group.
+    pub(super) fn restarted(&self, namespace: &str, config_map: &str, cause: &'static str) {
+        let group = Group {
+            namespace: namespace.to_owned(),
+            configmap: config_map.to_owned(),
+        };
+        self.restarts.get_or_create(&restart(&group, cause)).inc();
+    }
+
+    fn replace(&self, shown: &mut Shown, figures: &[GroupFigures], turns: usize) {
+        let mut before = std::mem::take(&mut shown.groups);
         for figures in figures {
             let group = Group {
                 namespace: figures.namespace.clone(),
@@ -109,9 +164,15 @@ impl Groups {
             set(&self.validators, figures.validators);
             set(&self.members, figures.members);
             set(&self.voting, figures.voting);
+            set(&self.group_members, figures.group_members);
+            set(&self.group_voting, figures.group_voting);
             set(&self.not_ours, usize::from(figures.not_ours));
             set(&self.connected, usize::from(figures.connected));
             set(&self.stalled, usize::from(figures.stalled));
+            // From the start, so that the first is seen as a change. They stay when the group goes: they are counters.
+            for cause in Cause::ALL.map(Cause::as_str) {
+                let _ = self.restarts.get_or_create(&restart(&group, cause));
+            }
             for (cause, count) in &figures.pending {
                 let count = i64::try_from(*count).unwrap_or(i64::MAX);
                 self.pending.get_or_create(&pending(&group, cause)).set(count);
@@ -122,7 +183,7 @@ impl Groups {
                     self.pending.remove(&pending(&group, cause));
                 }
             }
-            shown.insert(group, causes);
+            shown.groups.insert(group, causes);
         }
         for (group, causes) in before {
             for family in [
@@ -130,6 +191,8 @@ impl Groups {
                 &self.validators,
                 &self.members,
                 &self.voting,
+                &self.group_members,
+                &self.group_voting,
                 &self.not_ours,
                 &self.connected,
                 &self.stalled,
@@ -141,6 +204,14 @@ impl Groups {
             }
         }
         self.turns.set(i64::try_from(turns).unwrap_or(i64::MAX));
+    }
+}
+
+fn restart(group: &Group, cause: &'static str) -> Restart {
+    Restart {
+        namespace: group.namespace.clone(),
+        configmap: group.configmap.clone(),
+        cause,
     }
 }
 
@@ -166,6 +237,8 @@ mod tests {
             validators: 5,
             members: 4,
             voting: 3,
+            group_members: 8,
+            group_voting: 6,
             not_ours: false,
             connected: true,
             stalled: false,
@@ -182,7 +255,9 @@ mod tests {
             encode(&mut text, &registry).unwrap();
             text
         };
+        groups.lead(true);
         groups.show(&[figures("a", &[("PeersChanged", 2)]), figures("b", &[])], 1);
+        groups.restarted("stellar", "b", "NotLinked");
         let first = text();
         for line in [
             r#"peers{namespace="stellar",configmap="a"} 4"#,
@@ -190,16 +265,28 @@ mod tests {
             r#"voting_members{namespace="stellar",configmap="b"} 3"#,
             r#"pending_restarts{namespace="stellar",configmap="a",cause="PeersChanged"} 2"#,
             r#"group_connected{namespace="stellar",configmap="a"} 1"#,
+            r#"group_voting_members{namespace="stellar",configmap="b"} 6"#,
+            r#"restarts_total{namespace="stellar",configmap="b",cause="NotLinked"} 1"#,
+            r#"restarts_total{namespace="stellar",configmap="a",cause="SpecChanged"} 0"#,
             "turns 1",
         ] {
             assert!(first.contains(line), "{line} is not in\n{first}");
         }
         groups.show(&[figures("b", &[])], 0);
         let then = text();
-        assert!(
-            !then.contains(r#"configmap="a""#) && then.contains(r#"configmap="b""#),
-            "{then}"
-        );
+        let series = |text: &str, group: &str| {
+            text.lines()
+                .filter(|line| line.contains(group) && !line.contains("restarts_"))
+                .count()
+        };
+        assert_eq!(series(&then, r#"configmap="a""#), 0, "{then}");
+        assert!(series(&then, r#"configmap="b""#) > 5, "{then}");
         assert!(then.contains("turns 0"), "{then}");
+        groups.lead(false);
+        // From a decision that was on its way when the lead was lost.
+        groups.show(&[figures("b", &[])], 1);
+        let last = text();
+        assert_eq!(series(&last, r#"configmap="b""#), 0, "{last}");
+        assert!(last.contains("turns 0"), "{last}");
     }
 }

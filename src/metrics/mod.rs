@@ -21,7 +21,6 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::controller::figures::GroupFigures;
-use crate::controller::snapshot::Cause;
 use calls::Call;
 pub use calls::CountCalls;
 pub use exposition::Format;
@@ -61,11 +60,6 @@ struct Review {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Restart {
-    cause: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Write {
     result: &'static str,
 }
@@ -92,9 +86,9 @@ pub struct Metrics {
     certificate_failures: Counter,
     calls: Family<Call, Counter>,
     reviews: Family<Review, Counter>,
-    restarts: Family<Restart, Counter>,
     list_writes: Family<Write, Counter>,
     leader: Gauge,
+    ready: Gauge,
 }
 
 const PATHS: [&str; 2] = ["mutate", "validate"];
@@ -112,17 +106,11 @@ impl Metrics {
     fn new() -> Self {
         let mut registry = Registry::with_prefix("stellar_operator");
         let reviews = Family::<Review, Counter>::default();
-        let restarts = Family::<Restart, Counter>::default();
         let list_writes = Family::<Write, Counter>::default();
         registry.register(
             "admission_reviews",
             "Admission reviews, by path and what became of them",
             reviews.clone(),
-        );
-        registry.register(
-            "restarts",
-            "Validators restarted by the operator, by cause",
-            restarts.clone(),
         );
         registry.register(
             "list_writes",
@@ -134,9 +122,6 @@ impl Metrics {
             for outcome in Outcome::ALL.map(Outcome::as_str) {
                 let _ = reviews.get_or_create(&Review { path, outcome });
             }
-        }
-        for cause in Cause::ALL.map(Cause::as_str) {
-            let _ = restarts.get_or_create(&Restart { cause });
         }
         for result in [WRITTEN, FAILED] {
             let _ = list_writes.get_or_create(&Write { result });
@@ -184,6 +169,12 @@ impl Metrics {
         );
         let leader = Gauge::<i64>::default();
         registry.register("leader", "1 while this replica leads, else 0", leader.clone());
+        let ready = Gauge::<i64>::default();
+        registry.register(
+            "ready",
+            "1 while this replica is ready, else 0; /readyz says what it waits for",
+            ready.clone(),
+        );
         registry.register(
             "build",
             "The running version",
@@ -202,21 +193,24 @@ impl Metrics {
             certificate_failures,
             calls,
             reviews,
-            restarts,
             list_writes,
             leader,
+            ready,
         }
     }
 
     /// Tells whether this replica leads. One that does not knows nothing of the groups.
     pub fn leading(&self, leads: bool) {
         self.leader.set(i64::from(leads));
-        if !leads {
-            self.groups.show(&[], 0);
-        }
+        self.groups.lead(leads);
     }
 
-    /// Shows these groups, and how many turns are out.
+    /// Tells whether this replica is ready.
+    pub fn ready(&self, ready: bool) {
+        self.ready.set(i64::from(ready));
+    }
+
+    /// Shows these groups, and how many turns are out, while this replica [leads](Self::leading).
     pub fn groups(&self, figures: &[GroupFigures], turns: usize) {
         self.groups.show(figures, turns);
     }
@@ -253,9 +247,9 @@ impl Metrics {
         self.calls.get_or_create(call).inc();
     }
 
-    /// Counts a restart for `cause`.
-    pub fn restarted(&self, cause: &'static str) {
-        self.restarts.get_or_create(&Restart { cause }).inc();
+    /// Counts a restart of a validator that reads this ConfigMap.
+    pub fn restarted(&self, namespace: &str, config_map: &str, cause: &'static str) {
+        self.groups.restarted(namespace, config_map, cause);
     }
 
     /// Counts a write of a list.
@@ -286,9 +280,10 @@ mod tests {
         let metrics = Metrics::new();
         metrics.reviewed("mutate", Outcome::Allowed, Duration::from_millis(1));
         metrics.reviewed("mutate", Outcome::Allowed, Duration::from_millis(1));
-        metrics.restarted("PeersChanged");
+        metrics.restarted("stellar", "stellar-peers", "PeersChanged");
         metrics.list_written(true);
         metrics.leading(true);
+        metrics.ready(true);
         metrics.certificate_expires("leaf", Timestamp::UNIX_EPOCH);
         metrics.discovered(Duration::from_millis(1), false);
         metrics.called(&Call::of_test());
@@ -300,6 +295,8 @@ mod tests {
             validators: 5,
             members: 4,
             voting: 3,
+            group_members: 4,
+            group_voting: 3,
             not_ours: false,
             connected: true,
             stalled: false,
@@ -318,7 +315,7 @@ mod tests {
         let text = of_everything().text(Format::OpenMetrics);
         for line in [
             r#"stellar_operator_admission_reviews_total{path="mutate",outcome="allowed"} 2"#,
-            r#"stellar_operator_restarts_total{cause="PeersChanged"} 1"#,
+            r#"stellar_operator_restarts_total{namespace="stellar",configmap="stellar-peers",cause="PeersChanged"} 1"#,
             r#"stellar_operator_list_writes_total{result="written"} 1"#,
             "stellar_operator_leader 1",
             "# EOF",
@@ -332,7 +329,9 @@ mod tests {
         let metrics = of_everything();
         metrics.leading(false);
         let text = metrics.text(Format::Prometheus);
-        assert!(!text.contains("stellar-peers"), "{text}");
+        let of_groups = text.lines().filter(|line| line.contains("stellar-peers"));
+        let of_groups: Vec<&str> = of_groups.filter(|line| !line.contains("restarts_total")).collect();
+        assert!(of_groups.is_empty(), "{of_groups:#?}");
     }
 
     #[test]

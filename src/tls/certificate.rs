@@ -102,6 +102,11 @@ impl Certificate {
         now < self.expires
     }
 
+    /// Whether it cannot be used yet at `now`, since it was made by a clock that was more than [`BACKDATE`] ahead.
+    pub fn is_early_at(&self, now: Timestamp) -> bool {
+        self.issued.duration_since(now) > BACKDATE
+    }
+
     /// Whether two thirds of its life are over at `now`.
     pub fn is_old_at(&self, now: Timestamp) -> bool {
         let life = self.expires.duration_since(self.issued);

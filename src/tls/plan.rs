@@ -52,8 +52,9 @@ pub fn plan(material: Option<&Material>, policy: &Policy, trusted_since: Option<
         next,
         previous,
     } = material;
-    let next = next.as_ref().filter(|next| next.certificate.is_good_at(now));
-    if !ca.certificate.is_good_at(now) {
+    let is_usable = |pair: &Pair| pair.certificate.is_good_at(now) && !pair.certificate.is_early_at(now);
+    let next = next.as_ref().filter(|next| is_usable(next));
+    if !is_usable(ca) {
         return if next.is_some() {
             Step::PromoteNextCa
         } else {
@@ -128,7 +129,7 @@ fn create_all(policy: &Policy, now: Timestamp) -> Result<Material, IssueError> {
 }
 
 fn needs_renewal(leaf: &Pair, ca: &Pair, policy: &Policy, now: Timestamp) -> bool {
-    if !policy.names.is_subset(&leaf.certificate.names) {
+    if !policy.names.is_subset(&leaf.certificate.names) || leaf.certificate.is_early_at(now) {
         return true;
     }
     // A leaf that already ends with its authority gains nothing; renewing it would be done again and again.
@@ -193,6 +194,29 @@ mod tests {
         check("former CA good", &promoted, Some(620), 640, Step::Keep);
         check("all expired", &next, None, 1500, Step::CreateAll);
         assert_eq!(plan(None, &normal, None, at(0)), Step::CreateAll);
+    }
+
+    #[test]
+    fn what_a_clock_made_that_was_ahead_is_made_anew() {
+        let (hour, policy) = (3600, policy(90 * 3600, 900 * 3600));
+        let ahead = material(&policy, &[(Step::CreateAll, 8 * hour)]);
+        assert_eq!(plan(Some(&ahead), &policy, None, at(0)), Step::CreateAll);
+        assert_eq!(plan(Some(&ahead), &policy, None, at(7 * hour)), Step::Keep);
+        let now = after(Step::CreateAll, Some(&ahead), &policy, at(0)).unwrap().unwrap();
+        assert_eq!(
+            now.previous,
+            [ahead.ca.certificate],
+            "what is served until then stays trusted"
+        );
+        assert_eq!(plan(Some(&now), &policy, None, at(0)), Step::Keep);
+        let leaf = material(&policy, &[(Step::CreateAll, 0), (Step::RenewLeaf, 8 * hour)]);
+        assert_eq!(plan(Some(&leaf), &policy, None, at(0)), Step::RenewLeaf);
+        let next = material(&policy, &[(Step::CreateAll, 0), (Step::AddNextCa, 8 * hour)]);
+        assert_eq!(
+            plan(Some(&next), &policy, Some(at(0)), at(60)),
+            Step::Keep,
+            "it signs nothing yet"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::{code, files, read, rows, section};
 
 /// Words in capitals beside reasons: values of statuses, what Kubernetes calls things, names of types and of what an Event did.
-const NO_REASONS: [&str; 8] = [
+const NO_REASONS: [&str; 12] = [
     "False",
     "True",
     "NewReplicaSetAvailable",
@@ -14,6 +14,10 @@ const NO_REASONS: [&str; 8] = [
     "Discovery",
     "Repair",
     "Restart",
+    "RestartForLinks",
+    "RestartForPeers",
+    "RestartForSpec",
+    "DeletePod",
 ];
 /// Where reasons are given.
 const GIVES: [&str; 5] = [

@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
-use crate::common::{Operator, Options, Second, TestEnv, Validators, wait_for};
+use crate::common::{Options, Second, TestEnv, Validators, free_port, wait_for};
 
 const TWO: [&str; 2] = ["validator-1", "validator-2"];
 const THREE: [&str; 3] = ["validator-1", "validator-2", "validator-3"];
 const SOON: Duration = Duration::from_secs(90);
 
-async fn operator(env: &TestEnv, second: &Second) -> Operator {
+/// Looks after both.
+fn options(env: &TestEnv, second: &Second) -> Options {
     let namespaces = format!("{},{}", env.namespace(), second.namespace());
-    env.ready_replica(&Options::default().with("--namespace", &namespaces))
-        .await
+    Options::default().with("--namespace", &namespaces)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_goes_and_the_other_namespace_lives_on() {
     let env = TestEnv::installed("namespace-deleted").await;
     let second = Second::beside(&env);
-    let mut operator = operator(&env, &second).await;
+    let mut operator = env.ready_replica(&options(&env, &second)).await;
     let (here, there) = (Validators::new(3), Validators::new(2));
     env.apply(&here.manifests(1..=2));
     second.kubectl(&["apply", "-f", "-"], &there.manifests(1..=2));
@@ -50,4 +50,14 @@ async fn it_goes_and_the_other_namespace_lives_on() {
     })
     .await;
     env.settled(&THREE).await;
+
+    // One that starts now would wait for it for ever, and says so to whoever asks.
+    let late = env.replica(&options(&env, &second), free_port());
+    let waits_for = format!("pods in namespace {namespace}");
+    wait_for(
+        "the newcomer among the replicas to say what it waits for",
+        SOON,
+        async || late.readyz().await.contains(&waits_for).then_some(()),
+    )
+    .await;
 }

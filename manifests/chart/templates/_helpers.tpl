@@ -16,7 +16,7 @@ stellar-operator-view{{ if not .Values.watch.allNamespaces }}-{{ .Release.Namesp
 {{- end }}
 
 {{- define "stellar-operator.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ .Values.image.repository }}{{ with .Values.image.digest }}@{{ . }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end }}
 
 {{/* The namespaces that are looked after, as a JSON list in an object; not for watch.allNamespaces. */}}
