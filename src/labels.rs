@@ -4,8 +4,6 @@
 
 /// API group of the StellarNode resource.
 pub const GROUP: &str = "stellar.org";
-/// API version of the StellarNode resource.
-pub const VERSION: &str = "v1alpha1";
 /// `group/version` of the StellarNode resource.
 pub const API_VERSION: &str = "stellar.org/v1alpha1";
 /// Kind of the StellarNode resource.
@@ -59,6 +57,21 @@ pub const PAUSE_RESTARTS: &str = "stellar.org/pause-restarts";
 pub const TURNS: &str = "stellar.org/turns";
 /// Every annotation of ours that a person may write on a StellarNode or a StatefulSet.
 pub const USER_ANNOTATIONS: [&str; 3] = [PEER_PORT, APPROVE_RESTART, PAUSE_RESTARTS];
+/// Every annotation of ours.
+#[rustfmt::skip]
+pub const ANNOTATIONS: [&str; 10] = [
+    PEER_PORT, APPROVE_RESTART, PAUSE_RESTARTS, RESTARTS, SPEC_HASH, MEMBER, LOADED_PEERS, LAST_RESTART, TURN_GIVEN_BACK, TURNS,
+];
+
+/// Selector: what the operator manages.
+pub const OURS: &str = "app.kubernetes.io/managed-by=stellar-operator";
+/// Selector: the lists, and the Leases of the turns. Not the leader's Lease, which changes every few seconds.
+pub const LISTS_AND_TURNS: &str = "app.kubernetes.io/managed-by=stellar-operator,stellar.org/network";
+/// Selector: the PodDisruptionBudgets of groups.
+pub const BUDGETS: &str = "app.kubernetes.io/managed-by=stellar-operator,stellar.org/peers";
+
+/// Label that Kubernetes gives a pod of a StatefulSet: the ControllerRevision with its template.
+pub const REVISION: &str = "controller-revision-hash";
 
 /// Default name of the known-peers ConfigMap.
 pub const DEFAULT_PEERS_CONFIG_MAP: &str = "stellar-peers";
@@ -92,6 +105,18 @@ pub const RENDER_CONTAINER: &str = "render-config";
 pub const NEW_DB_CONTAINER: &str = "new-db";
 /// Name of the native sidecar that tells whether the validator votes.
 pub const HEALTH_CONTAINER: &str = "health";
+/// Name of the volume with the database and buckets; of the claim template of a StatefulSet of ours, too.
+pub const DATA_VOLUME: &str = "data";
+/// Name of the volume with the base config.
+pub const BASE_VOLUME: &str = "base";
+/// Name of the volume with the list of known peers.
+pub const PEERS_VOLUME: &str = "peers";
+/// Name of the volume with `stellar-core.cfg`, which holds the seed: in memory.
+pub const CONFIG_VOLUME: &str = "config";
+/// Name of the volume for what a program needs to write besides.
+pub const TMP_VOLUME: &str = "tmp";
+/// Name of the volume with a seed that a driver provides.
+pub const SEED_VOLUME: &str = "seed";
 /// Name of the container port that other validators dial, ours.
 pub const PEER_PORT_NAME: &str = "peer";
 /// Names of that port in use.
@@ -171,6 +196,22 @@ pub fn headless_service_name(node: &str) -> String {
     format!("{node}-headless")
 }
 
+/// Name of the one pod of a validator, or of another StatefulSet: a StatefulSet numbers its pods from 0.
+pub fn pod_name(stateful_set: &str) -> String {
+    format!("{stateful_set}-0")
+}
+
+/// Name of that pod in the DNS of the cluster, behind its headless Service, without `.svc` and the cluster's domain (Kubernetes
+/// docs, "StatefulSets, Stable Network ID").
+pub fn pod_host(node: &str, namespace: &str) -> String {
+    format!("{}.{}.{namespace}", pod_name(node), headless_service_name(node))
+}
+
+/// Name of the volume claim that Kubernetes makes for that pod from the template [`DATA_VOLUME`].
+pub fn pod_claim_name(node: &str) -> String {
+    format!("{DATA_VOLUME}-{}", pod_name(node))
+}
+
 /// Name of the volume claim of a SorobanRpc that has storage.
 pub fn claim_name(node: &str) -> String {
     format!("{node}-data")
@@ -179,4 +220,17 @@ pub fn claim_name(node: &str) -> String {
 /// Name of the Lease that holds the turns of the network whose short hash this is.
 pub fn turns_lease_name(network_hash: &str) -> String {
     format!("stellar-turns-{network_hash}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_are_of_our_labels() {
+        assert_eq!(OURS, format!("{MANAGED_BY}={OPERATOR}"));
+        assert_eq!(LISTS_AND_TURNS, format!("{OURS},{NETWORK}"));
+        assert_eq!(BUDGETS, format!("{OURS},{PEERS}"));
+        assert!(USER_ANNOTATIONS.iter().all(|name| ANNOTATIONS.contains(name)));
+    }
 }

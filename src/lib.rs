@@ -16,6 +16,7 @@
 //! | [`controller`] | StellarNode → StatefulSet and Service; peer discovery; turns and restarts |
 //! | [`peers_command`] | `stellar-operator peers`: who knows whom, and what would be done next |
 //! | [`core_config`] | `stellar-core.cfg`: stellar-core's rules, and how the file is rendered |
+//! | [`core_container`] | which container of a pod is stellar-core |
 //! | [`health`] | the sidecar that tells whether a validator votes |
 //! | [`probes`] | `/healthz` and `/readyz`, and what each part has to say to them |
 //! | [`http`] | what the clients of our HTTP servers may cost |
@@ -41,6 +42,7 @@ pub mod cli;
 pub mod clock;
 pub mod controller;
 pub mod core_config;
+pub mod core_container;
 pub mod crd;
 pub mod digest;
 pub mod health;

@@ -15,23 +15,23 @@
 //! | `manifests` | how [`check`] reads files |
 //! | `schema` | what the CRD's schema refuses, for [`check`] |
 //! | `strict_json` | JSON in which no key is given twice |
-//! | `stellar_node`, `api_server`, `disruption`, `plumbing`, `sidecars`, `storage`, `workload` | the rules for each kind; `port`, `quantity`, `url` for each sort of value |
+//! | `stellar_node`, `horizon_rpc`, `disruption`, `key_source`, `pod_settings`, `sidecars`, `storage`, `workload` | the rules for each kind; `port`, `quantity`, `url` for each sort of value |
 //! | [`decide`] | review → answer: what always passes, and who decides the rest |
 //! | [`rules`] | all of that behind [`reviewer`] |
 //! | [`reviewer`] | what the HTTP layer knows of the rules: a body goes in, an answer comes out |
 
-mod api_server;
 pub mod check;
 pub mod config;
 pub mod context;
 pub mod decide;
 mod disruption;
 pub mod field_error;
+mod horizon_rpc;
 mod key_source;
 pub mod limits;
 mod manifests;
 pub mod mutate;
-mod plumbing;
+mod pod_settings;
 mod port;
 pub(crate) mod quantity;
 pub mod response;
@@ -56,7 +56,7 @@ mod fixtures;
 #[cfg(test)]
 mod mutate_tests;
 #[cfg(test)]
-mod plumbing_tests;
+mod pod_settings_tests;
 #[cfg(test)]
 mod validate_tests;
 #[cfg(test)]

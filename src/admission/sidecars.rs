@@ -4,14 +4,14 @@ use k8s_openapi::api::core::v1::Container;
 use serde_json::Value;
 
 use super::field_error::FieldError;
-use super::plumbing::{check_shape, repeated};
+use super::pod_settings::{check_shape, repeated};
 use super::validate::Verdict;
 use crate::labels;
 use crate::names::{LABEL_LIMIT, is_dns_label};
 
 /// Longest name of a container (RFC 1123 label).
 /// The volumes of a validator's pod that hold its seed: in its config, and as a driver provides it.
-const SEED_VOLUMES: [&str; 2] = ["config", "seed"];
+const SEED_VOLUMES: [&str; 2] = [labels::CONFIG_VOLUME, labels::SEED_VOLUME];
 
 /// Judges the sidecars of a node.
 pub(super) fn check(spec: &Value, verdict: &mut Verdict) {

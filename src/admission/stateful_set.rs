@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::context::Context;
+use crate::core_container::{self, Described};
 use crate::crd::ValidatorConfig;
 use crate::labels;
 
@@ -97,7 +98,7 @@ impl<'a> ValidatorSet<'a> {
     }
 
     /// The containers of the pod template.
-    pub fn containers(&self) -> impl Iterator<Item = Container<'a>> + use<'a> {
+    pub fn containers(&self) -> impl Iterator<Item = Container<'a>> + Clone + use<'a> {
         let list = self.object["spec"]["template"]["spec"]["containers"].as_array();
         list.into_iter()
             .flatten()
@@ -125,19 +126,10 @@ impl<'a> ValidatorSet<'a> {
             .filter(move |other| other.ports().any(|each| each.number == i64::from(port)))
     }
 
-    /// The core container: one of the usual names, else the only one, else the one with the peer port.
+    /// The core container.
     pub fn core(&self) -> Option<Container<'a>> {
-        let named = labels::CORE_CONTAINERS
-            .iter()
-            .find_map(|name| self.containers().find(|one| one.name() == *name));
-        let only = || self.containers().next().filter(|_| self.containers().count() == 1);
-        let by_port_name = || self.containers().find(|one| one.peer_port().is_some());
-        let number = || i64::from(self.valid_annotation().unwrap_or(self.expected_port));
-        let by_port_number = || {
-            self.containers()
-                .find(|one| one.ports().any(|port| port.number == number()))
-        };
-        named.or_else(only).or_else(by_port_name).or_else(by_port_number)
+        let dialled = || self.valid_annotation().unwrap_or(self.expected_port);
+        core_container::find(self.containers(), dialled)
     }
 
     /// The port that the object itself names: its annotation, else the core container's port of one of the usual names.
@@ -181,6 +173,20 @@ impl<'a> Container<'a> {
     /// The env entry of that name.
     pub fn env(&self, name: &str) -> Option<&'a Value> {
         self.value["env"].as_array()?.iter().find(|entry| entry["name"] == name)
+    }
+}
+
+impl Described for Container<'_> {
+    fn name(&self) -> &str {
+        Container::name(self)
+    }
+
+    fn has_peer_port(&self) -> bool {
+        self.peer_port().is_some()
+    }
+
+    fn has_port(&self, number: u16) -> bool {
+        self.ports().any(|port| port.number == i64::from(number))
     }
 }
 

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::field_error::FieldError;
 use super::quantity::Quantity;
 use super::validate::Verdict;
-use super::{api_server, key_source, plumbing, port, sidecars, storage};
+use super::{horizon_rpc, key_source, pod_settings, port, sidecars, storage};
 use crate::core_config::{self, Keys};
 use crate::crd::{Network, StellarNode, ValidatorConfig};
 use crate::labels;
@@ -32,9 +32,9 @@ pub(super) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) 
     check_blocks(spec, verdict);
     check_resources(&spec["resources"], verdict);
     storage::check(spec, verdict);
-    plumbing::check(spec, verdict);
+    pod_settings::check(spec, verdict);
     sidecars::check(spec, verdict);
-    api_server::check(node, context, verdict);
+    horizon_rpc::check(node, context, verdict);
     if spec["nodeType"] == "Validator" && spec["validatorConfig"].is_object() {
         check_validator(node, context, verdict);
     }

@@ -119,22 +119,10 @@ fn alone(object: &Value, context: &dyn Context) -> Verdict {
 
 /// Annotations of ours that mean nothing are typing errors: say which was meant.
 fn check_annotations(object: &Value, verdict: &mut Verdict) {
-    let known = [
-        labels::PEER_PORT,
-        labels::APPROVE_RESTART,
-        labels::PAUSE_RESTARTS,
-        labels::RESTARTS,
-        labels::SPEC_HASH,
-        labels::MEMBER,
-        labels::LOADED_PEERS,
-        labels::LAST_RESTART,
-        labels::TURN_GIVEN_BACK,
-        labels::TURNS,
-    ];
     let prefix = format!("{}/", labels::GROUP);
     let annotations = object["metadata"]["annotations"].as_object();
     for name in annotations.into_iter().flat_map(|map| map.keys()) {
-        if !name.starts_with(&prefix) || known.contains(&name.as_str()) {
+        if !name.starts_with(&prefix) || labels::ANNOTATIONS.contains(&name.as_str()) {
             continue;
         }
         let nearest = labels::USER_ANNOTATIONS

@@ -19,7 +19,8 @@ use serde_json::{Value, json};
 
 use super::budgets::BudgetStep;
 use super::decide::{ListRemoval, ListWrite, Plan, RecordWrite};
-use super::resources::{self, BuildError, BuildSettings};
+use super::resources::{self, BuildError, BuildSettings, OtherOwner};
+use super::seeds::SeedHolder;
 use super::snapshot::{LastRestart, PublishedList, Snapshot, Turn, TurnLease, Workload};
 use crate::api::{ApiError, deadline};
 use crate::crd::StellarNode;
@@ -49,15 +50,15 @@ pub enum ApplyError {
     Owned {
         /// Which object.
         object: String,
-        /// Kind and name of its owner.
-        owner: String,
+        /// Its owner.
+        owner: OtherOwner,
     },
     /// Another validator with the same seed runs, or is to run first.
-    #[error("validator {0} has the same seed")]
-    SeedInUse(String),
-    /// The spec changed between the decision and the write, or what it is about went: it is decided again.
-    #[error("the spec changed meanwhile")]
-    SpecMoved,
+    #[error("{0} has the same seed")]
+    SeedInUse(SeedHolder),
+    /// What was decided is about a spec or an object that is another by now: it is decided again.
+    #[error("what was decided is out of date")]
+    Outdated,
 }
 
 impl ApplyError {
@@ -65,7 +66,7 @@ impl ApplyError {
     pub fn is_conflict(&self) -> bool {
         match self {
             Self::Api(error) => error.is_conflict() || error.code() == Some(404),
-            Self::SpecMoved => true,
+            Self::Outdated => true,
             Self::Build(_) | Self::Shape(_) | Self::NotOurs(_) | Self::Owned { .. } | Self::SeedInUse(_) => false,
         }
     }
@@ -281,7 +282,7 @@ pub async fn template(
     settings: &BuildSettings,
 ) -> Result<(), ApplyError> {
     if turn.spec_hash.as_deref() != Some(resources::spec_hash(&node.spec).as_str()) {
-        return Err(ApplyError::SpecMoved);
+        return Err(ApplyError::Outdated);
     }
     let mut objects = resources::build(node, settings)?;
     let api: Api<StatefulSet> = Api::namespaced(client.clone(), &turn.node.namespace);
@@ -331,7 +332,7 @@ fn workload_of<'a>(snapshot: &'a Snapshot, turn: &Turn) -> Result<&'a Workload, 
     let validator = snapshot.validators.iter().find(|validator| validator.uid == turn.uid);
     validator
         .and_then(|validator| validator.workload.as_ref())
-        .ok_or(ApplyError::SpecMoved)
+        .ok_or(ApplyError::Outdated)
 }
 
 /// Restarts the holder of a turn as a plan says.
@@ -339,6 +340,6 @@ fn workload_of<'a>(snapshot: &'a Snapshot, turn: &Turn) -> Result<&'a Workload, 
 /// # Errors
 /// As [`restart`]; also when the plan is not of that snapshot.
 pub async fn planned_restart(client: &Client, snapshot: &Snapshot, plan: &Plan, turn: &Turn) -> Result<(), ApplyError> {
-    let view = plan.views.get(&turn.node).ok_or(ApplyError::SpecMoved)?;
+    let view = plan.views.get(&turn.node).ok_or(ApplyError::Outdated)?;
     restart(client, turn, workload_of(snapshot, turn)?, view).await
 }

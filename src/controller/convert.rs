@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Container, ContainerStatus, Pod as KubePod, PodSpec};
+use k8s_openapi::api::core::v1::{ConfigMap, Container, ContainerPort, ContainerStatus, Pod as KubePod, PodSpec};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt as _;
@@ -17,6 +17,7 @@ use super::budgets::PublishedBudget;
 use super::paused::pauses;
 use super::resources;
 use super::snapshot::{ListId, MemberRecord, Pod, PublishedList, TurnLease, Validator, Workload};
+use crate::core_container::{self, Described};
 use crate::crd::{Network, NodeType, PeersStatus, StellarNode, ValidatorConfig};
 use crate::labels;
 use crate::peers::{NodeId, PeerList, Report};
@@ -34,6 +35,7 @@ pub fn validator(
     let namespace = node.namespace()?;
     let config = node.spec.validator_config.as_ref();
     let annotation = |name: &str| node.annotations().get(name).cloned();
+    let spec_port = config.map_or_else(crate::crd::default_peer_port, ValidatorConfig::peer_port);
     let workload = workload.map(|object| Workload {
         convertible: resources::is_convertible(object, node),
         ..convert_workload(object)
@@ -56,7 +58,7 @@ pub fn validator(
                 .to_owned(),
         },
         peer_group: config.and_then(|config| config.peer_group.clone()),
-        spec_port: config.map_or_else(crate::crd::default_peer_port, ValidatorConfig::peer_port),
+        spec_port,
         suspended: node.spec.suspended,
         deleting: node.metadata.deletion_timestamp.is_some(),
         paused: pauses(annotation(labels::PAUSE_RESTARTS).as_ref()),
@@ -65,7 +67,7 @@ pub fn validator(
         spec_hash: wanted_hash(node, hash, workload.as_ref()),
         mirror: mirror(node),
         workload,
-        pod: pod.map(convert_pod),
+        pod: pod.map(|pod| convert_pod(pod, spec_port)),
     })
 }
 
@@ -164,11 +166,13 @@ fn renders(pod: &PodSpec) -> bool {
     all.iter().any(|one| one.name == labels::RENDER_CONTAINER)
 }
 
-fn convert_pod(object: &KubePod) -> Pod {
+/// `dialled`: the port that others are to dial, by which the core container of a foreign pod may have to be known.
+fn convert_pod(object: &KubePod, dialled: u16) -> Pod {
     let spec = object.spec.as_ref();
     let status = object.status.as_ref();
     let deleting = object.metadata.deletion_timestamp.is_some();
-    let core = spec.and_then(core_container);
+    let containers = spec.map(|spec| spec.containers.iter()).unwrap_or_default();
+    let core = core_container::find(containers, || dialled);
     let statuses = status
         .and_then(|status| status.container_statuses.as_deref())
         .unwrap_or_default();
@@ -201,7 +205,7 @@ fn convert_pod(object: &KubePod) -> Pod {
         running: status.and_then(|status| status.phase.as_deref()) == Some("Running"),
         ip: status.and_then(ipv4),
         port: core.and_then(peer_port),
-        revision: object.labels().get("controller-revision-hash").cloned(),
+        revision: object.labels().get(labels::REVISION).cloned(),
         rendered,
         started,
         ready,
@@ -228,21 +232,28 @@ fn ipv4(status: &k8s_openapi::api::core::v1::PodStatus) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// The core container: one of the usual names, else the only one, else the one with a peer port.
-fn core_container(spec: &PodSpec) -> Option<&Container> {
-    let named = labels::CORE_CONTAINERS
-        .iter()
-        .find_map(|name| spec.containers.iter().find(|one| one.name == *name));
-    let only = || spec.containers.first().filter(|_| spec.containers.len() == 1);
-    let with_port = || spec.containers.iter().find(|container| peer_port(container).is_some());
-    named.or_else(only).or_else(with_port)
+impl Described for &Container {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn has_peer_port(&self) -> bool {
+        peer_port(self).is_some()
+    }
+
+    fn has_port(&self, number: u16) -> bool {
+        tcp_ports(self).any(|port| port.container_port == i32::from(number))
+    }
+}
+
+fn tcp_ports(container: &Container) -> impl Iterator<Item = &ContainerPort> {
+    let ports = container.ports.as_deref().unwrap_or_default().iter();
+    ports.filter(|port| port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP"))
 }
 
 fn peer_port(container: &Container) -> Option<u16> {
-    let ports = container.ports.as_deref().unwrap_or_default();
-    let port = ports
-        .iter()
-        .find(|port| labels::PEER_PORT_NAMES.contains(&port.name.as_deref().unwrap_or_default()))?;
+    let is_named = |port: &&ContainerPort| labels::PEER_PORT_NAMES.contains(&port.name.as_deref().unwrap_or_default());
+    let port = tcp_ports(container).find(is_named)?;
     u16::try_from(port.container_port).ok()
 }
 
@@ -391,7 +402,7 @@ mod tests {
                     "conditions": [{ "type": "Ready", "status": if pod { "True" } else { "False" } }],
                 },
             }));
-            convert_pod(&object.unwrap()).ready
+            convert_pod(&object.unwrap(), 11625).ready
         };
         for (ours, core, pod, expected) in [
             (true, true, false, true),

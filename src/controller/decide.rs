@@ -15,6 +15,7 @@ use super::options::Options;
 use super::report::{self, PeersReport};
 use super::rollout::{self, TurnPlan};
 use super::snapshot::{AssumedLoad, ListId, MemberRecord, Snapshot, TurnLease, Validator};
+use super::times;
 use crate::crd::Network;
 use crate::peers::{NodeId, View};
 
@@ -182,7 +183,7 @@ fn assume(snapshot: &Snapshot, options: &Options, group: &Group<'_>, validator: 
         .get(&group.id)
         .and_then(|published| published.list.as_ref());
     let after_change = published.is_some_and(|list| {
-        groups::is_past(list.version, options.propagation, started) && list.view_of(&validator.id) == *view
+        times::is_past(list.version, options.propagation, started) && list.view_of(&validator.id) == *view
     });
     let restarted_for_it = workload
         .last_restart
@@ -204,7 +205,7 @@ fn wake(snapshot: &Snapshot, options: &Options, groups: &[Group<'_>], plan: &Pla
         .iter()
         .flat_map(|group| &group.members)
         .filter(|member| member.address.is_some())
-        .filter_map(|member| Some(needs::later(member.record.lost?, options.grace)));
+        .filter_map(|member| Some(times::later(member.record.lost?, options.grace)));
     let turns = plan.turns.values().filter_map(|turns| turns.wake);
     grace_ends.chain(turns).filter(|time| *time > snapshot.now).min()
 }

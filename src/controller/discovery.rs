@@ -15,7 +15,6 @@ use tracing::Instrument as _;
 
 use super::decide::decide;
 use super::failures::{Failures, RETRY, retry_after};
-use super::groups;
 use super::notices::Notices;
 use super::observe::Caches;
 use super::options::Options;
@@ -150,7 +149,7 @@ struct Told {
 
 fn log_observed(snapshot: &Snapshot, told: &mut Told) {
     for validator in &snapshot.validators {
-        if !groups::is_wanted(validator) {
+        if !validator.is_wanted() {
             tracing::debug!(validator = %validator.id, "skipped: suspended, scaled to 0 or being deleted");
         }
     }

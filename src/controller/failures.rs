@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// How soon what failed is tried again at first.
 pub(super) const RETRY: Duration = Duration::from_secs(2);
-/// The longest wait. What can be written again is not noticed by itself, so that it adds to every outage.
+/// The longest wait. No event tells that writes succeed again, so this is how much longer than necessary an outage may seem.
 const LONGEST: Duration = Duration::from_secs(15);
 
 /// How long to wait after so many failures in a row.

@@ -1,12 +1,12 @@
-//! What a decision says of each group in numbers, for whoever counts. Pure.
+//! The numbers of each group that metrics export. Pure.
 
 use std::collections::BTreeMap;
 
-use super::groups::{Group, is_wanted};
+use super::groups::Group;
 use super::links;
 use super::lists::ListAction;
 use super::needs::Need;
-use super::rollout::{TurnPlan, is_voting};
+use super::rollout::TurnPlan;
 use super::snapshot::Snapshot;
 use crate::peers::NodeId;
 
@@ -60,14 +60,17 @@ pub fn of_group(
         namespace: group.id.namespace.clone(),
         config_map: group.id.name.clone(),
         peers: group.list.addresses().len(),
-        validators: named.filter(|validator| is_wanted(validator)).count(),
+        validators: named.filter(|validator| validator.is_wanted()).count(),
         members: group.own_members().count(),
-        voting: group.own_members().filter(|member| is_voting(member.validator)).count(),
+        voting: group
+            .own_members()
+            .filter(|member| member.validator.is_voting())
+            .count(),
         group_members: group.members.len(),
         group_voting: group
             .members
             .iter()
-            .filter(|member| is_voting(member.validator))
+            .filter(|member| member.validator.is_voting())
             .count(),
         not_ours: group.action == ListAction::NotOurs,
         connected: links::assess(group).is_connected(),

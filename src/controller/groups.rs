@@ -5,18 +5,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::consent::Consent;
 use super::lists::{self, ListAction};
 use super::options::{AddressMode, Options};
 use super::snapshot::{ListId, MemberRecord, PublishedList, Snapshot, Validator};
+use super::times::{is_credible, is_past};
 use crate::crd::Network;
 use crate::labels;
 use crate::peers::{NodeId, PeerList, View};
-
-/// Clocks of a cluster agree to within this.
-const CLOCK_ERROR: Duration = Duration::from_secs(60);
 
 /// The validators of one ConfigMap and one network.
 #[derive(Debug)]
@@ -227,16 +225,9 @@ fn elect_network(
         .map(|validator| validator.network.clone())
 }
 
-/// Whether a person wants this validator to run at all.
-pub fn is_wanted(validator: &Validator) -> bool {
-    !validator.suspended
-        && !validator.deleting
-        && validator.workload.as_ref().is_none_or(|workload| workload.replicas > 0)
-}
-
 /// What must be remembered of a validator that is a member; `None` if it is none.
 pub fn membership(validator: &Validator, now: Timestamp, options: &Options) -> Option<MemberRecord> {
-    if !is_wanted(validator) {
+    if !validator.is_wanted() {
         return None;
     }
     let before = validator
@@ -280,25 +271,13 @@ pub fn membership(validator: &Validator, now: Timestamp, options: &Options) -> O
 }
 
 fn dns_address(validator: &Validator, domain: &str, port: u16) -> String {
-    let name = &validator.id.name;
-    let service = labels::headless_service_name(name);
-    format!("{name}-0.{service}.{}.svc.{domain}:{port}", validator.id.namespace)
+    let NodeId { namespace, name } = &validator.id;
+    format!("{}.svc.{domain}:{port}", labels::pod_host(name, namespace))
 }
 
 fn published_address(record: &MemberRecord, now: Timestamp, grace: Duration) -> Option<String> {
     let over = record.lost.is_some_and(|lost| is_past(lost, grace, now));
     (!over).then(|| record.address.clone())
-}
-
-/// Whether `span` has passed since `start`.
-pub fn is_past(start: Timestamp, span: Duration, now: Timestamp) -> bool {
-    now.duration_since(start) >= SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX)
-}
-
-/// Whether a time can be that of something which has happened: one well after now comes from a wrong clock or from
-/// somebody's hand, and nothing waits for it.
-pub fn is_credible(time: Timestamp, now: Timestamp) -> bool {
-    !is_past(now, CLOCK_ERROR, time)
 }
 
 /// Kubernetes may give the IP of a pod that is gone to another one: the running pod has it.

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use super::groups::{Member, is_credible};
+use super::groups::Member;
 use super::snapshot::{PublishedList, Snapshot};
+use super::times::is_credible;
 use crate::crd::Network;
 use crate::labels;
 use crate::peers::{NodeId, PeerList, PeerRecord};

@@ -1,12 +1,43 @@
 //! Discovery, rollout and the StellarNode controller.
 //!
-//! Data flows one way: [`observe`] (reflector caches) → [`decide`] (pure: [`groups`], [`lists`], [`links`], [`needs`], [`rollout`],
-//! [`report`]) → [`apply`] (writes, carried out by `writes`) and [`status`] (what each StellarNode is told). [`discovery`] runs that loop;
-//! [`reconciler`] runs beside it and turns each StellarNode into its objects, [`seeds`] keeping apart those that share one;
-//! `api_server` does so for Horizon and SorobanRpc. [`running`] and [`serving`] say how they fare. Neither blocks or stops the
-//! other.
+//! Two loops run beside each other and neither blocks the other: [`discovery`], for all validators at once, and [`reconciler`], for one
+//! StellarNode at a time. In both, data flows one way: *observe* → *decide* (pure, without a client) → *apply* → *report*.
+//!
+//! | observe | |
+//! |---|---|
+//! | [`observe`], `trim` | the reflector caches, and what they keep of an object |
+//! | `paused` | in which namespaces restarts are paused |
+//! | [`objects`], [`convert`] | objects as the API server gave them → a snapshot |
+//! | [`snapshot`] | what one decision is made from |
+//!
+//! | decide | |
+//! |---|---|
+//! | [`decide`](mod@decide) | one decision: everything that is to be written |
+//! | [`groups`], [`consent`] | who belongs together, also across namespaces, and who is a member |
+//! | [`lists`], [`budgets`] | what the ConfigMap and the PodDisruptionBudget of a group say |
+//! | [`links`] | can the members of a group meet? |
+//! | [`needs`] | does a validator need to be restarted, why, and what does that wait for? |
+//! | [`rollout`], `turns` | who may go down now, and how far the turns that are out have come |
+//! | [`times`] | spans, and how far clocks are to be believed |
+//! | [`seeds`] | which one of those with the same seed runs |
+//! | [`resources`] | what a StellarNode owns, built from its spec |
+//! | [`options`] | what an administrator can set |
+//!
+//! | apply | |
+//! |---|---|
+//! | [`discovery`], `writes`, `failures` | the loop; what one cycle decided is carried out, and what failed is told once |
+//! | [`reconciler`], `horizon_rpc` | one StellarNode → its objects: a validator's, and those of Horizon and Stellar RPC |
+//! | `volume`, `takeover` | the volume claim; a pod that outlived its StatefulSet |
+//! | [`apply`] | every write, each with a deadline and a precondition |
+//! | [`peer_discovery`] | single questions to peer discovery, for other programs |
+//!
+//! | report | |
+//! |---|---|
+//! | [`report`], [`running`], [`serving`], [`node_report`] | what a StellarNode is told: of its peers, its StatefulSet, its Deployment, its spec |
+//! | [`status`], [`status_writer`], [`own_writes`] | conditions and status, written where they differ |
+//! | [`notices`] | Events |
+//! | [`figures`] | the numbers of each group, for metrics |
 
-mod api_server;
 pub mod apply;
 pub mod budgets;
 pub mod consent;
@@ -20,6 +51,7 @@ pub mod figures;
 pub mod groups;
 #[cfg(test)]
 mod groups_tests;
+mod horizon_rpc;
 pub mod links;
 pub mod lists;
 pub mod needs;
@@ -46,7 +78,9 @@ pub mod snapshot;
 pub mod status;
 pub mod status_writer;
 mod takeover;
+pub mod times;
 mod trim;
+mod turns;
 mod volume;
 mod writes;
 
@@ -187,7 +221,7 @@ async fn reconcile_nodes(
         claims: Claims::default(),
         writes: OwnWrites::default(),
     });
-    let owned = Config::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
+    let owned = Config::default().labels(labels::OURS);
     // Our own status writes wake nobody: they change neither generation nor annotations.
     let changes = watcher(part.api::<GuardedNode>(client), Config::default())
         .default_backoff()

@@ -5,16 +5,22 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::groups::{Group, Member, is_credible, is_past, is_wanted};
+use super::groups::{Group, Member};
 use super::links;
 use super::lists::ListAction;
 use super::options::{AddressMode, Options, RestartMode};
-use super::rollout::is_outdated;
 use super::snapshot::{Cause, Pod, Snapshot, Validator, Workload};
+use super::times::{is_credible, is_past, later};
 use crate::digest;
 use crate::peers::{NodeId, Report, View};
+
+/// What a pause is told as; [`PAUSE_RESTARTS`](crate::labels::PAUSE_RESTARTS).
+const PAUSED: &str = "restarts are paused by the annotation stellar.org/pause-restarts";
+/// What a missing approval is told as; [`APPROVE_RESTART`](crate::labels::APPROVE_RESTART).
+const NOT_APPROVED: &str =
+    "it waits for the annotation stellar.org/approve-restart with the value of status.peers.pendingHash";
 
 /// A list read more than this after a newer one was published was read late. Kubernetes gives times in whole seconds.
 const CLOCK_GRAIN: Duration = Duration::from_secs(2);
@@ -123,7 +129,7 @@ impl<'a> Context<'a> {
             .validators
             .iter()
             .chain(&group.guests)
-            .filter(|validator| is_wanted(validator) && group.member(validator).is_none())
+            .filter(|validator| validator.is_wanted() && group.member(validator).is_none())
             .filter_map(|validator| {
                 context.until(validator.created, options.join_wait, "a new validator is on its way")
             })
@@ -137,7 +143,8 @@ impl<'a> Context<'a> {
         context
     }
 
-    /// As few as make it so, non-voting ones first, and nobody whose fuse is out.
+    /// The members that lack links to others, in the order in which they are to be restarted: first those that may be, and of
+    /// these first those that do not vote. One that was restarted lately for the same view is left out (rule R2).
     fn who_links(&self) -> Vec<&'a Validator> {
         let links = links::assess(self.group);
         let mut needy: Vec<&Validator> = links
@@ -150,7 +157,7 @@ impl<'a> Context<'a> {
                 })
             })
             .collect();
-        // Whoever may not be restarted keeps nobody else from it.
+        // Those that are held back go last: they are not to block the others.
         needy.sort_by_cached_key(|validator| {
             let held_back = self.held_back(validator, &link_hash(validator)).is_some();
             let serves = not_serving(validator).is_none();
@@ -185,9 +192,7 @@ impl<'a> Context<'a> {
     /// A pause, a missing approval or an update strategy that waits for a person hold every need back.
     fn held_back(&self, validator: &Validator, hash: &str) -> Option<Wait> {
         if validator.paused || self.snapshot.paused_namespaces.contains(&validator.id.namespace) {
-            return Some(Wait::For(
-                "restarts are paused by the annotation stellar.org/pause-restarts",
-            ));
+            return Some(Wait::For(PAUSED));
         }
         if validator
             .workload
@@ -199,9 +204,7 @@ impl<'a> Context<'a> {
             ));
         }
         let approved = self.options.restart != RestartMode::Manual || validator.approved.as_deref() == Some(hash);
-        (!approved).then_some(Wait::For(
-            "it waits for the annotation stellar.org/approve-restart with the value of status.peers.pendingHash",
-        ))
+        (!approved).then_some(Wait::For(NOT_APPROVED))
     }
 
     fn for_peers(&self, member: &Member<'_>) -> Option<Need> {
@@ -263,13 +266,13 @@ impl<'a> Context<'a> {
         let workload = validator
             .workload
             .as_ref()
-            .filter(|workload| workload.ours && is_wanted(validator))?;
+            .filter(|workload| workload.ours && validator.is_wanted())?;
         let wanted = validator.spec_hash.as_ref()?;
         let changed = workload.spec_hash.as_ref() != Some(wanted);
         // Its template went out, and its pod did not follow.
         let left = || {
             let pod = validator.pod.as_ref();
-            workload.waits_for_person && pod.is_some_and(|pod| is_outdated(workload, pod))
+            workload.waits_for_person && pod.is_some_and(|pod| workload.is_outdated(pod))
         };
         (changed || left()).then(|| Need {
             cause: Cause::SpecChanged,
@@ -344,12 +347,6 @@ fn not_convertible(workload: &Workload) -> Option<Wait> {
          named data, and Kubernetes never changes these; or it has stellar-core in a container of another name, or another \
          owner: delete it and its pod, and it is made anew",
     ))
-}
-
-/// `span` after `start`.
-pub fn later(start: Timestamp, span: Duration) -> Timestamp {
-    let span = SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
-    start.checked_add(span).unwrap_or(Timestamp::MAX)
 }
 
 /// The StatefulSet and the pod of a validator that a restart would reach: one of ours that has a pod now.

@@ -3,7 +3,8 @@
 //! Pure; `running` and `serving` say the rest, `status` writes it.
 
 use super::report::Finding;
-use super::resources;
+use super::resources::{self, OtherOwner};
+use super::seeds::SeedHolder;
 use crate::{causes, labels};
 
 /// What the StellarNode controller says of a node.
@@ -20,9 +21,9 @@ pub struct NodeReport {
 }
 
 /// Another validator that runs has its seed.
-pub(super) fn seed_in_use(other: &str) -> NodeReport {
+pub(super) fn seed_in_use(other: &SeedHolder) -> NodeReport {
     let message = format!(
-        "it is not started, because two nodes with one seed harm consensus and validator {other} has the same: write \
+        "it is not started, because two nodes with one seed harm consensus and {other} has the same: write \
          another Secret in seedSecretRef, or suspend or delete one of the two"
     );
     NodeReport {
@@ -47,7 +48,7 @@ pub(super) fn not_ours(replicas: i32, object: &str) -> NodeReport {
 }
 
 /// An object that was handed over belongs to somebody else all the same.
-pub(super) fn owned_by(replicas: i32, object: &str, owner: &str) -> NodeReport {
+pub(super) fn owned_by(replicas: i32, object: &str, owner: &OtherOwner) -> NodeReport {
     in_the_way(
         replicas,
         format!(

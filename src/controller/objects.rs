@@ -187,7 +187,7 @@ fn best_pod(found: &[Arc<Pod>], workload: Option<&StatefulSet>, name: &str) -> O
             owner.controller == Some(true) && owner.kind == "StatefulSet" && owner.name == stateful_set
         })
     };
-    let ordinal = format!("{stateful_set}-0");
+    let ordinal = labels::pod_name(&stateful_set);
     found
         .iter()
         .filter(|pod| belongs(pod) || pod.name_any() == ordinal)

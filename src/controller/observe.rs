@@ -82,8 +82,7 @@ impl ScopePart {
     }
 }
 
-/// What is watched beside the validators and their lists. Who may not read it can look at them all the same; an operator cannot
-/// do without.
+/// Kinds that `peers` does without where its user may not list them. The operator needs all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beside {
     /// The Leases of the turns.
@@ -120,7 +119,7 @@ impl Caches {
         Self::start_without(client, scope, own_namespace, &[])
     }
 
-    /// The same, as if there were none of these.
+    /// As [`start`](Self::start), without watching these kinds: they count as absent.
     pub fn start_without(client: &Client, scope: &Scope, own_namespace: &str, without: &[Beside]) -> Self {
         let mut watches = Watches {
             changed: Arc::default(),
@@ -129,19 +128,8 @@ impl Caches {
         };
         let all = watcher::Config::default();
         let of_nodes = all.clone().labels(labels::INSTANCE);
-        // The lists, and the Leases of the turns: not the leader's Lease, which changes every few seconds.
-        let ours = all.clone().labels(&format!(
-            "{}={},{}",
-            labels::MANAGED_BY,
-            labels::OPERATOR,
-            labels::NETWORK
-        ));
-        let of_groups = all.clone().labels(&format!(
-            "{}={},{}",
-            labels::MANAGED_BY,
-            labels::OPERATOR,
-            labels::PEERS
-        ));
+        let ours = all.clone().labels(labels::LISTS_AND_TURNS);
+        let of_groups = all.clone().labels(labels::BUDGETS);
         let parts = scope.parts();
         let nodes = watches.start_in(client, &parts, &[], &all);
         let stateful_sets = watches.start_in(client, &parts, &nodes, &of_nodes);

@@ -119,7 +119,7 @@ pub struct NotADuration(String);
 /// Reads a time such as `250ms`, `30s`, `5m` or `2h`.
 ///
 /// # Errors
-/// When it is none, or negative.
+/// When the text is no duration, or a negative one.
 pub fn duration(text: &str) -> Result<Duration, NotADuration> {
     jiff::SignedDuration::from_str(text)
         .ok()

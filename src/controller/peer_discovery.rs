@@ -162,7 +162,8 @@ pub async fn trigger_rolling_update(client: &Client, namespace: &str) -> Result<
 async fn read(client: &Client, namespace: &str) -> Result<Snapshot, ApiError> {
     let all = ListParams::default();
     let of_nodes = ListParams::default().labels(labels::INSTANCE);
-    let ours = ListParams::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
+    let ours = ListParams::default().labels(labels::LISTS_AND_TURNS);
+    let of_groups = ListParams::default().labels(labels::BUDGETS);
     let nodes: Api<GuardedNode> = Api::namespaced(client.clone(), namespace);
     let stateful_sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
@@ -175,7 +176,7 @@ async fn read(client: &Client, namespace: &str) -> Result<Snapshot, ApiError> {
         pods: shared(deadline(pods.list(&of_nodes)).await?),
         lists: shared(deadline(config_maps.list(&ours)).await?),
         foreign: shared(deadline(config_maps.list_metadata(&all)).await?),
-        budgets: shared(deadline(budgets.list(&ours)).await?),
+        budgets: shared(deadline(budgets.list(&of_groups)).await?),
         leases: shared(deadline(leases.list(&ours)).await?),
         ..Objects::default()
     };

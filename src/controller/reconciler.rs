@@ -1,5 +1,5 @@
 //! One StellarNode → its objects: here those of a validator, Service, base config and StatefulSet; those of the other types
-//! are `api_server`'s.
+//! are `horizon_rpc`'s.
 //!
 //! It creates what is missing, repairs what somebody changed, scales, and holds a changed pod template back: that goes out
 //! in the validator's turn, which is for `rollout` to give.
@@ -13,16 +13,16 @@ use kube::runtime::controller::Action;
 use kube::runtime::reflector::Store;
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 
-use super::api_server;
 use super::apply::{self, ApplyError};
 use super::convert::is_ours;
+use super::horizon_rpc;
 use super::node_report::{NodeReport, invalid, not_ours, owned_by, refused, seed_in_use};
 use super::objects::GuardedNode;
 use super::observe::Caches;
 use super::own_writes::OwnWrites;
 use super::resources::{self, BuildSettings, ValidatorObjects};
 use super::running::{Running, built_from, endpoint, program_of, ready_replicas};
-use super::seeds::{self, Claims};
+use super::seeds::{self, Claims, SeedHolder};
 use super::status;
 use super::survive;
 use super::takeover;
@@ -102,7 +102,7 @@ async fn reconcile_one(node: Arc<GuardedNode>, context: Arc<Context>) -> Result<
     let (report, next) = match node.spec.node_type {
         NodeType::Validator => Box::pin(validator(node, &context)).await?,
         NodeType::Horizon | NodeType::SorobanRpc => {
-            Box::pin(api_server::reconcile(node, &context.client, context.look_again)).await?
+            Box::pin(horizon_rpc::reconcile(node, &context.client, context.look_again)).await?
         }
     };
     if let Some(part) = status::node_part(&context.writes.freshest(node), &report, clock::now()) {
@@ -234,7 +234,7 @@ async fn keep_ownership(node: &StellarNode, stored: StatefulSet, client: &Client
         "StatefulSet taken over; its template stays until its turn"
     );
     let changed = self::stored(node, client).await?;
-    changed.ok_or(ApplyError::SpecMoved)
+    changed.ok_or(ApplyError::Outdated)
 }
 
 /// The StatefulSet of a validator's name.
@@ -275,26 +275,27 @@ async fn check_seed(node: &StellarNode, context: &Context) -> Result<(), ApplyEr
     let all = context.nodes.state();
     let rivals = seeds::rivals(node, &all);
     if let Some(elder) = seeds::elder(node, &rivals) {
-        return Err(ApplyError::SeedInUse(elder.name_any()));
+        return Err(ApplyError::SeedInUse(SeedHolder::Validator(elder.name_any())));
     }
     let stateful_sets: Api<StatefulSet> =
         Api::namespaced(context.client.clone(), &node.namespace().unwrap_or_default());
     for rival in &rivals {
         let stored = deadline(stateful_sets.get_opt(&rival.name_any())).await?;
         if stored.is_some_and(|stored| runs(&stored)) {
-            return Err(ApplyError::SeedInUse(rival.name_any()));
+            return Err(ApplyError::SeedInUse(SeedHolder::Validator(rival.name_any())));
         }
     }
     let namespace = node.namespace().unwrap_or_default();
     if let Some(pod) = seeds::left_running(node, &all, &context.caches.pods(&namespace)) {
         let instance = pod.labels().get(labels::INSTANCE).cloned().unwrap_or_default();
         let name = pod.name_any();
-        return Err(ApplyError::SeedInUse(format!(
-            "{instance}, deleted, whose pod {name} has not ended,"
-        )));
+        return Err(ApplyError::SeedInUse(SeedHolder::PodLeft {
+            validator: instance,
+            pod: name,
+        }));
     }
     match context.claims.claim(node, &rivals) {
-        Some(rival) => Err(ApplyError::SeedInUse(rival.name_any())),
+        Some(rival) => Err(ApplyError::SeedInUse(SeedHolder::Validator(rival.name_any()))),
         None => Ok(()),
     }
 }

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::groups::{Group, Member};
 use super::lists::ListAction;
 use super::needs::{Need, Wait, loaded_view};
-use super::rollout::{TurnPlan, is_voting};
+use super::rollout::TurnPlan;
 use super::snapshot::{Cause, Snapshot, Validator};
 use crate::crd::{LostAddress, PeersStatus};
 use crate::labels;
@@ -97,7 +97,7 @@ impl Subject<'_> {
     fn report(&self) -> PeersReport {
         let member = self.group.member(self.validator);
         let mut conditions = vec![self.voting(), self.peers_ready(member), self.update_pending()];
-        // Whoever is left out of the group joins it in no sense.
+        // A validator of another network than the list has no membership to report.
         if !self.is_stranger() {
             conditions.push(self.joined(member));
             conditions.extend(self.joined_with());
@@ -183,7 +183,7 @@ impl Subject<'_> {
     }
 
     fn voting(&self) -> Finding {
-        match is_voting(self.validator) {
+        match self.validator.is_voting() {
             true => Finding::new("Voting", true, "PodReady", "its pod is Ready"),
             false => Finding::new("Voting", false, "PodNotReady", "its pod is not Ready"),
         }

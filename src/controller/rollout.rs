@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::groups::{Group, is_past, is_wanted};
-use super::needs::{Need, Wait, later};
+use super::groups::Group;
+use super::needs::{Need, Wait};
 use super::options::Options;
-use super::snapshot::{Cause, ListId, Pod, Snapshot, Turn, TurnLease, Validator, Workload};
+use super::snapshot::{Cause, ListId, Snapshot, Turn, TurnLease, Validator};
+use super::times::{is_past, later};
+use super::turns::{is_done, is_left_to_a_person, is_replaced, is_triggered, now_votes};
 use crate::peers::NodeId;
 
 /// How long it is tried to use a turn. What the API server refuses for so long – a policy, a quota, somebody else's object –
@@ -114,7 +116,7 @@ impl Planner<'_> {
             self.watch_deadline(turn);
             return Some(turn.clone());
         }
-        let validator = validator.filter(|validator| is_wanted(validator))?;
+        let validator = validator.filter(|validator| validator.is_wanted())?;
         let Some(workload) = &validator.workload else {
             self.watch_deadline(turn);
             return Some(turn.clone());
@@ -124,7 +126,7 @@ impl Planner<'_> {
         }
         let triggered = is_triggered(turn, validator);
         // It began to vote after it got its turn: the others miss it from now on, and the turn has to say so before it goes down.
-        if let Some(turn) = promises_more(turn, validator, triggered) {
+        if let Some(turn) = now_votes(turn, validator, triggered) {
             self.watch_deadline(&turn);
             return Some(turn);
         }
@@ -163,7 +165,7 @@ impl Planner<'_> {
             });
         }
         let outdated =
-            pod.filter(|pod| pod.voting_since.is_none() && !workload.waits_for_person && is_outdated(workload, pod));
+            pod.filter(|pod| pod.voting_since.is_none() && !workload.waits_for_person && workload.is_outdated(pod));
         if let Some(pod) = outdated {
             self.plan.steps.push(Step::DeletePod {
                 node: validator.id.clone(),
@@ -189,7 +191,7 @@ impl Planner<'_> {
         let group = self.groups.iter().find(|group| group.id == turn.group);
         let may_be_linked = |other: &Validator| {
             let mut needs = self.needs.get(&other.id).into_iter().flatten();
-            !is_voting(other) && needs.any(|need| need.cause == Cause::NotLinked && need.wait.is_none())
+            !other.is_voting() && needs.any(|need| need.cause == Cause::NotLinked && need.wait.is_none())
         };
         let mut everybody = group
             .iter()
@@ -226,7 +228,7 @@ impl Planner<'_> {
             for validator in everybody.filter(|validator| validator.network.short_hash() == self.network) {
                 let given_back = validator.workload.as_ref().and_then(|workload| workload.given_back);
                 let failed = given_back.is_some_and(|since| !is_past(since, REMEMBERED, self.snapshot.now));
-                candidates.push((is_voting(validator), failed, validator.id.clone(), validator, group));
+                candidates.push((validator.is_voting(), failed, validator.id.clone(), validator, group));
             }
         }
         // Those that vote for nobody come first: they cost nobody.
@@ -269,7 +271,7 @@ impl Planner<'_> {
         let is_of_group =
             |turn: &Turn| turn.group == validator.list || group.is_some_and(|group| group.includes(&turn.group));
         // What links a group that lost itself costs nobody, and whoever does not come up may need just that.
-        let links = cause == Cause::NotLinked && !is_voting(validator);
+        let links = cause == Cause::NotLinked && !validator.is_voting();
         let stalled = others.iter().find(|turn| is_of_group(turn) && is_over(turn));
         if let Some(turn) = stalled.filter(|_| !links) {
             return Some(format!(
@@ -286,7 +288,7 @@ impl Planner<'_> {
         if let Some(first) = first.or(active.first().filter(|_| active.len() >= limit)) {
             return Some(format!("it is the turn of {}", first.node));
         }
-        if !is_voting(validator) && cause != Cause::PeersChanged {
+        if !validator.is_voting() && cause != Cause::PeersChanged {
             return None;
         }
         let Some(group) = group else {
@@ -300,7 +302,7 @@ impl Planner<'_> {
             .members
             .iter()
             .map(|member| member.validator)
-            .filter(|other| other.uid != validator.uid && !is_voting(other))
+            .filter(|other| other.uid != validator.uid && !other.is_voting())
             .filter(|other| active.iter().all(|turn| turn.uid != other.uid))
             .map(|other| &other.id)
             // Whether one votes whose StellarNode cannot be parsed is not known.
@@ -330,7 +332,7 @@ impl Planner<'_> {
             cause: need.cause,
             spec_hash: validator.spec_hash.clone().filter(|_| need.cause == Cause::SpecChanged),
             pod_uid: validator.pod.as_ref().map(|pod| pod.uid.clone()),
-            voting: is_voting(validator),
+            voting: validator.is_voting(),
         }
     }
 
@@ -347,80 +349,6 @@ impl Planner<'_> {
         if time > self.snapshot.now {
             self.plan.wake = Some(self.plan.wake.map_or(time, |wake| wake.min(time)));
         }
-    }
-}
-
-/// Whether a validator's pod is Ready, which says that it takes part in consensus.
-pub fn is_voting(validator: &Validator) -> bool {
-    validator
-        .pod
-        .as_ref()
-        .is_some_and(|pod| !pod.deleting && pod.voting_since.is_some())
-}
-
-/// Whether the one write of this turn is there to be seen.
-fn is_triggered(turn: &Turn, validator: &Validator) -> bool {
-    let Some(workload) = &validator.workload else {
-        return false;
-    };
-    match turn.cause {
-        Cause::SpecChanged => workload.spec_hash == turn.spec_hash,
-        Cause::PeersChanged | Cause::NotLinked => {
-            workload.last_restart.as_ref().is_some_and(|last| last.at == turn.since)
-        }
-    }
-}
-
-/// Whether somebody set the holder's StatefulSet to wait for a person meanwhile, and the pod that was to be replaced, or
-/// came back as it was, does what it did before: when it goes down now is up to them, and no turn is held for it.
-fn is_left_to_a_person(turn: &Turn, validator: &Validator, now: Timestamp, options: &Options) -> bool {
-    let (Some(workload), Some(pod)) = (&validator.workload, &validator.pod) else {
-        return false;
-    };
-    workload.waits_for_person && is_outdated(workload, pod) && serves(turn, pod, now, options)
-}
-
-/// Whether a pod that stays is not what its StatefulSet wants.
-pub fn is_outdated(workload: &Workload, pod: &Pod) -> bool {
-    let known = workload.observed && workload.update_revision.is_some();
-    known && !pod.deleting && pod.revision != workload.update_revision
-}
-
-/// Whether the holder's new pod is there, and does what its turn promised to the others.
-fn is_done(turn: &Turn, validator: &Validator, now: Timestamp, options: &Options) -> bool {
-    let (Some(workload), Some(pod)) = (&validator.workload, &validator.pod) else {
-        return false;
-    };
-    is_replaced(turn, workload, pod) && serves(turn, pod, now, options)
-}
-
-/// Whether this is the pod that the turn was to bring. A spec that was changed and changed back while Kubernetes looked at neither
-/// has the revision of the pod that runs, which stays then.
-fn is_replaced(turn: &Turn, workload: &Workload, pod: &Pod) -> bool {
-    workload.observed
-        && workload.update_revision.is_some()
-        && pod.revision == workload.update_revision
-        && !pod.deleting
-        && (turn.cause == Cause::SpecChanged || turn.pod_uid.as_ref() != Some(&pod.uid))
-}
-
-/// The turn of a holder that did not vote when it got it, and does now with the pod that is to go; `None` for all others.
-fn promises_more(turn: &Turn, validator: &Validator, triggered: bool) -> Option<Turn> {
-    let (workload, pod) = (validator.workload.as_ref()?, validator.pod.as_ref()?);
-    let goes = !triggered || !is_replaced(turn, workload, pod);
-    (!turn.voting && goes && pod.voting_since.is_some()).then(|| Turn {
-        voting: true,
-        ..turn.clone()
-    })
-}
-
-/// Whether a pod does what the holder of a turn did before it went down.
-fn serves(turn: &Turn, pod: &Pod, now: Timestamp, options: &Options) -> bool {
-    if turn.voting {
-        pod.voting_since
-            .is_some_and(|since| is_past(since, options.min_ready, now))
-    } else {
-        pod.ready
     }
 }
 

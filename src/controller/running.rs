@@ -30,8 +30,7 @@ pub struct Running<'a> {
 pub fn endpoint(node: &StellarNode) -> Option<String> {
     let port = node.spec.validator_config.as_ref()?.peer_port();
     let (name, namespace) = (node.name_any(), node.namespace()?);
-    let service = labels::headless_service_name(&name);
-    Some(format!("{name}-0.{service}.{namespace}.svc:{port}"))
+    Some(format!("{}.svc:{port}", labels::pod_host(&name, &namespace)))
 }
 
 /// Hash of the spec that a stored template was built from.

@@ -5,6 +5,7 @@
 //! sign for long. One that runs is never stopped. Pure but for [`Claims`], which has no I/O either.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::{EnvVar, Pod};
@@ -13,6 +14,34 @@ use kube::ResourceExt;
 use super::objects::GuardedNode;
 use crate::crd::{Network, NodeType, StellarNode};
 use crate::labels;
+
+/// Who has a seed that another validator was given, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SeedHolder {
+    /// A validator that runs, or is to run first.
+    Validator(String),
+    /// A pod that has not ended, although its validator was deleted.
+    PodLeft {
+        /// Name of the validator.
+        validator: String,
+        /// Name of the pod.
+        pod: String,
+    },
+}
+
+impl fmt::Display for SeedHolder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Validator(name) => write!(formatter, "validator {name}"),
+            Self::PodLeft { validator, pod } => {
+                write!(
+                    formatter,
+                    "pod {pod} of validator {validator}, which was deleted, has not ended and"
+                )
+            }
+        }
+    }
+}
 
 /// A seed, as far as it can be told without reading it: its Secret, and the network that it signs for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -76,6 +76,20 @@ pub struct Validator {
     pub pod: Option<Pod>,
 }
 
+impl Validator {
+    /// Whether a person wants it to run at all.
+    pub fn is_wanted(&self) -> bool {
+        !self.suspended && !self.deleting && self.workload.as_ref().is_none_or(|workload| workload.replicas > 0)
+    }
+
+    /// Whether its pod is Ready, which says that it takes part in consensus.
+    pub fn is_voting(&self) -> bool {
+        self.pod
+            .as_ref()
+            .is_some_and(|pod| !pod.deleting && pod.voting_since.is_some())
+    }
+}
+
 /// A validator's StatefulSet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Workload {
@@ -107,6 +121,14 @@ pub struct Workload {
     pub given_back: Option<Timestamp>,
     /// What a pod that cannot report is taken to have loaded.
     pub assumed: Option<AssumedLoad>,
+}
+
+impl Workload {
+    /// Whether a pod that stays is not what this StatefulSet wants.
+    pub fn is_outdated(&self, pod: &Pod) -> bool {
+        let known = self.observed && self.update_revision.is_some();
+        known && !pod.deleting && pod.revision != self.update_revision
+    }
 }
 
 /// Annotation `stellar.org/member`: the validator has joined its group, and where it was last dialled.

@@ -15,7 +15,6 @@ use crate::api::deadline;
 use crate::labels;
 
 /// Label of a pod: the ControllerRevision that it was made from.
-const REVISION: &str = "controller-revision-hash";
 
 /// The template that the orphaned pod of a validator was made from; `None` if it has no such pod.
 ///
@@ -27,7 +26,7 @@ pub(super) async fn template_of_orphan(
     name: &str,
 ) -> Result<Option<Value>, ApplyError> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let pod = deadline(pods.get_opt(&format!("{name}-0"))).await?;
+    let pod = deadline(pods.get_opt(&labels::pod_name(name))).await?;
     let Some(revision) = pod.as_ref().and_then(|pod| revision_of_orphan(pod, name)) else {
         return Ok(None);
     };
@@ -55,7 +54,7 @@ fn revision_of_orphan<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
         .iter()
         .any(|owner| owner.controller == Some(true));
     let orphaned = selected && !owned && pod.metadata.deletion_timestamp.is_none();
-    labels.get(REVISION).filter(|_| orphaned).map(String::as_str)
+    labels.get(labels::REVISION).filter(|_| orphaned).map(String::as_str)
 }
 
 /// The template in the data of a ControllerRevision, which is a patch of a StatefulSet.

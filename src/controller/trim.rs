@@ -33,7 +33,7 @@ pub(super) trait Cached: Resource<DynamicType = ()> {
     }
 }
 
-/// Which fields a manager has makes up half of an object, and what `kubectl apply` notes of an object most of the rest.
+/// `managedFields` and the annotation with what `kubectl apply` last applied are most of an object, and nothing reads them.
 fn trim_metadata(metadata: &mut ObjectMeta) {
     metadata.managed_fields = None;
     let annotations = metadata.annotations.iter_mut();

@@ -162,7 +162,7 @@ impl<'a> Writes<'a> {
         }
     }
 
-    /// What the holders of a network's turns need first: then it can be seen by who gets the next.
+    /// First the steps of those that hold a turn, then the Lease, so that the next holder sees their effect.
     async fn turns(&self, snapshot: &Snapshot, plan: &Plan, network: &str, turns: &TurnPlan, failures: &Failures) {
         for step in &turns.steps {
             self.take(snapshot, plan, step, failures).await;
@@ -251,8 +251,8 @@ impl<'a> Writes<'a> {
         let validator = snapshot.validators.iter().find(|validator| validator.uid == turn.uid);
         let workload = validator
             .and_then(|validator| validator.workload.as_ref())
-            .ok_or(ApplyError::SpecMoved)?;
-        let node = self.discovery.caches.node(&turn.node).ok_or(ApplyError::SpecMoved)?;
+            .ok_or(ApplyError::Outdated)?;
+        let node = self.discovery.caches.node(&turn.node).ok_or(ApplyError::Outdated)?;
         apply::template(&self.discovery.client, turn, workload, &node, &self.discovery.settings).await
     }
 }

@@ -3,7 +3,7 @@
 //! stellar-core reads one TOML file, once, and ends at the first thing in it that it does not like. So the same rules are
 //! applied here before it sees the file: by admission and `check` to what a user wrote, by the controller to the base
 //! config, and by `render-config`, inside the pod, to the file itself. The facts are those of stellar-core's
-//! `src/main/Config.cpp` (protocol 24, commit 005af918); functions named in comments are of that file. The code is ours.
+//! `src/main/Config.cpp` (protocol 24, commit 005af918); functions named in comments are of that file.
 //!
 //! | module | what it is for |
 //! |---|---|
@@ -13,6 +13,8 @@
 //! | `address` | how stellar-core reads the address of a peer |
 //! | `quorum` | quorum sets: thresholds, what they tolerate, how one is generated from a list of validators |
 //! | `tolerance` | how many failures a validator's quorum set stands |
+//! | `consensus` | the part of a config that says whom a validator trusts |
+//! | `seed` | a secret seed, printed only where it belongs |
 //! | `check` | is this config one that stellar-core starts with? |
 //! | `base` | StellarNode → base config, everything but the seed and the peers |
 //! | `captive` | the config of the stellar-core that Horizon and Stellar RPC run themselves |

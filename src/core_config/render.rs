@@ -207,7 +207,7 @@ fn known_peers(sources: &Sources<'_>) -> Vec<String> {
 fn is_own_name(host: &str, node: &NodeId) -> bool {
     let service = labels::headless_service_name(&node.name);
     [
-        format!("{}-0.{service}.{}", node.name, node.namespace),
+        labels::pod_host(&node.name, &node.namespace),
         format!("{service}.{}", node.namespace),
     ]
     .iter()

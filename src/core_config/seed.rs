@@ -19,7 +19,7 @@ impl Seed {
     /// Reads a seed as a Secret or a file holds it; blanks around it do not matter.
     ///
     /// # Errors
-    /// When it is none. The error does not hold the text.
+    /// When the text is no secret seed. The error does not hold the text.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let text = text.trim();
         if text.is_empty() {

@@ -94,7 +94,7 @@ impl Found {
             Some(config) => get(&client, &id, "the list of peers of", config.known_peers_config_map()).await?,
             None => None,
         };
-        let pod = get(&client, &id, "the pod of", &format!("{}-0", node.name_any())).await?;
+        let pod = get(&client, &id, "the pod of", &labels::pod_name(&node.name_any())).await?;
         Ok(Self { id, node, list, pod })
     }
 

@@ -3,8 +3,8 @@
 //! Nothing here talks to a cluster. The CustomResourceDefinition is generated from these types by
 //! `stellar-operator crd`.
 
-mod api_server;
 mod core;
+mod horizon_rpc;
 mod network;
 mod pod;
 // The derive of KubeSchema makes hidden copies of the structs that nobody can reach.
@@ -12,7 +12,7 @@ mod pod;
 mod types;
 
 pub use self::core::{DatabaseConfig, PeersAs, SecretKeyRef};
-pub use api_server::{HorizonConfig, SorobanConfig};
+pub use horizon_rpc::{HorizonConfig, SorobanConfig};
 pub use network::Network;
 pub use pod::{PodSettings, Probes};
 pub use types::{

@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use super::api_server::{HorizonConfig, SorobanConfig};
 use super::core::{DatabaseConfig, PeersAs};
+use super::horizon_rpc::{HorizonConfig, SorobanConfig};
 use super::pod::PodSettings;
 
 /// A node of a Stellar network: a validator, a Horizon API server or a Stellar RPC server.

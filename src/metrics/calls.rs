@@ -109,7 +109,7 @@ where
     }
 }
 
-/// A call under way. It is counted where this ends, as one without an answer where nobody waits for it any more: at its deadline.
+/// A call under way. It is counted when this is dropped: without an answer, if the caller gave up at its deadline.
 struct Waiting {
     metrics: &'static Metrics,
     call: Call,

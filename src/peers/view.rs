@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::NodeId;
 use crate::digest;
 
-/// In front of what a view hash is taken over; a new meaning of *view* gets a new one.
+/// Prefix of the text that is hashed; to be changed whenever what a view covers changes.
 const FORMAT: &str = "view 1";
 
 /// Hash of the *identities* of the other members of a group: who they are and their ports, never their addresses.

@@ -17,7 +17,6 @@ use crate::controller::Options;
 use crate::controller::decide::{Plan, decide};
 use crate::controller::groups::{self, Group};
 use crate::controller::links::Acquaintance;
-use crate::controller::rollout::is_voting;
 use crate::controller::snapshot::{Snapshot, Validator};
 
 /// The graph of all groups, each in a box of its own.
@@ -52,7 +51,7 @@ fn node(snapshot: &Snapshot, group: &Group<'_>, plan: &Plan, validator: &Validat
         "orange"
     } else if validator.suspended || member.is_none() {
         "lightgrey"
-    } else if is_voting(validator) {
+    } else if validator.is_voting() {
         "palegreen"
     } else {
         "tomato"

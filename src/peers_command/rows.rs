@@ -5,7 +5,6 @@ use serde::Serialize;
 
 use crate::controller::decide::Plan;
 use crate::controller::report::PeersReport;
-use crate::controller::rollout::is_voting;
 use crate::controller::snapshot::{Snapshot, Validator};
 
 /// A validator, as it is shown.
@@ -61,7 +60,7 @@ fn row(validator: &Validator, report: Option<&PeersReport>) -> Row {
         list: validator.list.name.clone(),
         pod: validator.pod.as_ref().map(|pod| pod.name.clone()),
         address: peers.address,
-        ready: is_voting(validator),
+        ready: validator.is_voting(),
         known: peers.known,
         loaded: peers.loaded,
         pending_restart: peers.pending_restart,

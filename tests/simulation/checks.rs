@@ -5,8 +5,9 @@ use stellar_k8s::controller::groups::{self, Group};
 use stellar_k8s::controller::links;
 use stellar_k8s::controller::needs::loaded_view;
 use stellar_k8s::controller::options::{Options, RestartMode};
-use stellar_k8s::controller::rollout::{Step, is_voting};
+use stellar_k8s::controller::rollout::Step;
 use stellar_k8s::controller::snapshot::{Cause, Snapshot, Turn, Validator};
+use stellar_k8s::controller::times;
 use stellar_k8s::labels;
 use stellar_k8s::peers::{NodeId, PeerList, View};
 
@@ -43,7 +44,7 @@ fn nobody_is_dropped(snapshot: &Snapshot, plan: &Plan, groups: &[Group<'_>]) {
             let running = validator.pod.as_ref().and_then(|pod| pod.address(validator.spec_port));
             let workload = validator.workload.as_ref();
             let joined = workload.is_some_and(|workload| workload.member.is_some()) || validator.mirror.is_some();
-            if let Some((address, _)) = running.filter(|_| joined && groups::is_wanted(validator)) {
+            if let Some((address, _)) = running.filter(|_| joined && validator.is_wanted()) {
                 assert!(list.addresses().contains(&address), "{} is missing", validator.id);
             }
         }
@@ -78,19 +79,19 @@ fn the_others_can_spare_whoever_goes_down(snapshot: &Snapshot, plan: &Plan, grou
         let paused = holder.paused || snapshot.paused_namespaces.contains(&holder.id.namespace);
         assert!(!paused, "{} is paused and goes down", holder.id);
         let group = groups.iter().find(|group| group.id == holder.list).unwrap();
-        let is_free = !is_voting(holder) && turn.cause != Cause::PeersChanged;
+        let is_free = !holder.is_voting() && turn.cause != Cause::PeersChanged;
         if is_free || group.network != holder.network {
             continue;
         }
         let lease = &snapshot.turns[&holder.network.short_hash()];
         let others = lease.turns.iter().filter(|other| {
-            let overdue = groups::is_past(other.since, options.rollout_deadline, snapshot.now);
+            let overdue = times::is_past(other.since, options.rollout_deadline, snapshot.now);
             other.uid != holder.uid && !overdue
         });
         let others: Vec<&str> = others.map(|other| other.uid.as_str()).collect();
         let silent = group.members.iter().map(|member| member.validator);
         let silent: Vec<&NodeId> = silent
-            .filter(|other| other.uid != holder.uid && !is_voting(other) && !others.contains(&other.uid.as_str()))
+            .filter(|other| other.uid != holder.uid && !other.is_voting() && !others.contains(&other.uid.as_str()))
             .map(|other| &other.id)
             .collect();
         let gone = silent.len() + others.len();
@@ -168,7 +169,7 @@ fn assert_group_converged(world: &World, group: &Group<'_>) {
     }
     let running: Vec<_> = group.members.iter().map(|member| &member.validator.id).collect();
     let everybody = group.validators.iter().chain(&group.guests);
-    let wanted = everybody.filter(|validator| groups::is_wanted(validator));
+    let wanted = everybody.filter(|validator| validator.is_wanted());
     let mut wanted: Vec<_> = wanted.map(|one| &one.id).collect();
     wanted.sort();
     assert_eq!(running, wanted);

@@ -1,10 +1,10 @@
-//! The hash of a spec, by which a workload is known to be of it.
+//! A hash of what the pods of a node are built from. A workload carries it, so that an outdated one is recognised.
 //!
-//! It changes with what pods are built from and with nothing else: each change of it restarts what the spec is of.
+//! It changes with that and with nothing else: each change of it restarts the node.
 
 use serde_json::{Map, Value};
 
-use super::{api_server, plumbing, stateful_set};
+use super::{horizon_rpc, pod_settings, stateful_set};
 use crate::crd::{
     HorizonConfig, KeySource, KnownPeersRef, Network, NodeType, PeersAs, RetentionPolicy, SorobanConfig,
     StellarNodeSpec, StorageConfig, StorageMode, ValidatorConfig,
@@ -46,14 +46,14 @@ pub fn spec_hash(spec: &StellarNodeSpec) -> String {
     spec.network = Network::parse(&spec.network).passphrase().to_owned();
     let image = match spec.node_type {
         NodeType::Validator => stateful_set::CORE_IMAGE,
-        NodeType::Horizon => api_server::HORIZON_IMAGE,
-        NodeType::SorobanRpc => api_server::RPC_IMAGE,
+        NodeType::Horizon => horizon_rpc::HORIZON_IMAGE,
+        NodeType::SorobanRpc => horizon_rpc::RPC_IMAGE,
     };
     spec.image = spec.image.filter(|given| given != image);
     spec.validator_config.iter_mut().for_each(of_validator);
     spec.horizon_config.iter_mut().for_each(of_horizon);
     spec.soroban_config.iter_mut().for_each(of_rpc);
-    let pod = plumbing::fingerprint(&std::mem::take(&mut spec.pod));
+    let pod = pod_settings::fingerprint(&std::mem::take(&mut spec.pod));
     let mut value = serde_json::to_value(&spec).unwrap_or_default();
     if let Value::Object(fields) = &mut value {
         fields.extend(pod);

@@ -1,13 +1,13 @@
-//! What a StellarNode owns, built from its spec: base config, Service, StatefulSet of a validator; [`api_server`] of others.
+//! What a StellarNode owns, built from its spec: base config, Service, StatefulSet of a validator; [`horizon_rpc`] of others.
 //!
 //! Pure: spec in, JSON for server-side apply out, of exactly the fields that we set.
 
-pub mod api_server;
 mod claim;
 mod config_map;
 mod hash;
+pub mod horizon_rpc;
 mod new_db;
-mod plumbing;
+mod pod_settings;
 mod service;
 mod stateful_set;
 
@@ -101,7 +101,7 @@ pub fn check(node: &StellarNode) -> Result<(), BuildError> {
         NodeType::Validator => {
             core_config::base_config(&node.spec)?;
         }
-        NodeType::Horizon | NodeType::SorobanRpc => api_server::check(&node.spec)?,
+        NodeType::Horizon | NodeType::SorobanRpc => horizon_rpc::check(&node.spec)?,
     }
     Ok(())
 }
@@ -166,12 +166,22 @@ pub fn disruption_budget(list: &str, max_unavailable: u32) -> Value {
     })
 }
 
-/// Of the metadata of a validator's StatefulSet what says whom it belongs to; `None` where it says so already. It is what is
-/// taken over of one that was handed over: its template stays as it is until its turn.
+/// Another owner that controls an object.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} {name}")]
+pub struct OtherOwner {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// The labels and the owner reference that a StatefulSet still lacks to belong to its StellarNode; `None` where it lacks none. Only
+/// these are written of one that was handed over: its pod template changes in the validator's turn.
 ///
 /// # Errors
-/// With kind and name of another owner that controls it.
-pub fn belonging(stored: &StatefulSet, node: &StellarNode) -> Result<Option<Value>, String> {
+/// When somebody else controls it.
+pub fn belonging(stored: &StatefulSet, node: &StellarNode) -> Result<Option<Value>, OtherOwner> {
     let Some(own) = node.controller_owner_ref(&()) else {
         return Ok(None);
     };
@@ -180,7 +190,10 @@ pub fn belonging(stored: &StatefulSet, node: &StellarNode) -> Result<Option<Valu
         .iter()
         .find(|owner| owner.controller == Some(true) && owner.uid != own.uid);
     if let Some(rival) = rival {
-        return Err(format!("{} {}", rival.kind, rival.name));
+        return Err(OtherOwner {
+            kind: rival.kind.clone(),
+            name: rival.name.clone(),
+        });
     }
     let labels = object_labels(&node.name_any(), labels::VALIDATOR);
     if owners.contains(&own) && holds(&json!(stored.labels()), &labels) {
@@ -219,7 +232,7 @@ pub fn is_convertible(stored: &StatefulSet, node: &StellarNode) -> bool {
     spec.selector.match_expressions.iter().flatten().next().is_none()
         && spec.selector.match_labels.iter().flatten().all(selects)
         && (!stateful_set::keeps_data(&node.spec)
-            || claims.any(|claim| claim.metadata.name.as_deref() == Some(stateful_set::DATA_VOLUME)))
+            || claims.any(|claim| claim.metadata.name.as_deref() == Some(labels::DATA_VOLUME)))
 }
 
 /// Hash of the spec that a pod template was built from.
@@ -350,7 +363,13 @@ mod tests {
         assert_eq!(kinds, ["Chart", "StellarNode"]);
         assert!(of(&[&own], &theirs).unwrap().is_some());
         assert!(of(&[], &labels).unwrap().is_some());
-        assert_eq!(of(&[&owner("Fleet", true)], &labels), Err("Fleet a".to_owned()));
+        assert_eq!(
+            of(&[&owner("Fleet", true)], &labels),
+            Err(OtherOwner {
+                kind: "Fleet".to_owned(),
+                name: "a".to_owned()
+            })
+        );
     }
 
     #[test]

@@ -2,22 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::{Subject, new_db, plumbing, pod_security, restricted, selector, small, spec_hash};
+use super::{Subject, new_db, pod_security, pod_settings, restricted, selector, small, spec_hash};
 use crate::core_config::{self, pod_paths};
 use crate::crd::{KeySource, StellarNodeSpec, StorageConfig, StorageMode};
-use crate::labels;
+use crate::labels::{self, BASE_VOLUME, CONFIG_VOLUME, DATA_VOLUME, PEERS_VOLUME, SEED_VOLUME, TMP_VOLUME};
 
 /// Where the image keeps the program.
 pub(super) const CORE_IMAGE: &str = "stellar/stellar-core";
 /// How long stellar-core may take to close its ledger and its database.
 const TERMINATION_GRACE_SECONDS: i64 = 60;
-/// Name of the volume claim template; the claim of `{name}-0` is `data-{name}-0`.
-pub(super) const DATA_VOLUME: &str = "data";
-const BASE_VOLUME: &str = "base";
-const PEERS_VOLUME: &str = "peers";
-const CONFIG_VOLUME: &str = "config";
-const TMP_VOLUME: &str = "tmp";
-const SEED_VOLUME: &str = "seed";
 
 /// Builds the StatefulSet.
 pub(super) fn build(subject: &Subject<'_>) -> Value {
@@ -85,7 +78,7 @@ fn template(subject: &Subject<'_>) -> Value {
             "volumes": volumes,
         },
     });
-    plumbing::lay(&mut template, &subject.spec.pod);
+    pod_settings::merge_into(&mut template, &subject.spec.pod);
     template
 }
 
@@ -254,7 +247,7 @@ fn claim_template(subject: &Subject<'_>) -> Value {
 
 /// The claim that Kubernetes makes from the template, as it is to become; `None` where the data goes with the pod.
 pub(super) fn claim(subject: &Subject<'_>) -> Option<Value> {
-    let name = format!("{DATA_VOLUME}-{}-0", subject.name);
+    let name = labels::pod_claim_name(&subject.name);
     keeps_data(subject.spec).then(|| super::claim::build(subject.metadata(&name), &storage(subject)))
 }
 

@@ -6,8 +6,8 @@
 use serde_json::{Value, json};
 
 use super::{CONFIG_DIR, DATA_DIR, Kind, Server, horizon, rpc};
-use crate::controller::resources::{BuildError, claim, plumbing, pod_security, restricted, selector, spec_hash};
-use crate::labels;
+use crate::controller::resources::{BuildError, claim, pod_security, pod_settings, restricted, selector, spec_hash};
+use crate::labels::{self, CONFIG_VOLUME, DATA_VOLUME, TMP_VOLUME};
 
 /// How long either may take to end what it serves and to stop its captive core.
 const TERMINATION_GRACE_SECONDS: i64 = 60;
@@ -16,9 +16,6 @@ const STARTUP_SECONDS: i64 = 3600;
 const STARTUP_PERIOD_SECONDS: i64 = 10;
 /// How long a rollout may make no progress until it is called stuck; longer than a start takes.
 const PROGRESS_DEADLINE_SECONDS: i64 = 2 * STARTUP_SECONDS;
-const DATA_VOLUME: &str = "data";
-const CONFIG_VOLUME: &str = "config";
-const TMP_VOLUME: &str = "tmp";
 
 /// Builds the Deployment.
 pub(super) fn build(server: &Server<'_>) -> Result<Value, BuildError> {
@@ -33,7 +30,7 @@ pub(super) fn build(server: &Server<'_>) -> Result<Value, BuildError> {
     Ok(deployment)
 }
 
-/// Of the Deployment what is put right at any time.
+/// The part of the Deployment that is put right at any time: labels, owner and replicas, not the pod template.
 pub(super) fn kept(server: &Server<'_>) -> Value {
     json!({
         "apiVersion": "apps/v1",
@@ -79,7 +76,7 @@ fn template(server: &Server<'_>) -> Result<Value, BuildError> {
             "volumes": volumes,
         },
     });
-    plumbing::lay(&mut template, &server.spec.pod);
+    pod_settings::merge_into(&mut template, &server.spec.pod);
     Ok(template)
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::crd::{PodSettings, Probes};
 
 /// Lays the settings over a pod template whose first container is the main one.
-pub(super) fn lay(template: &mut Value, pod: &PodSettings) {
+pub(super) fn merge_into(template: &mut Value, pod: &PodSettings) {
     if let (Some(labels), Some(own)) = (&pod.pod_labels, template["metadata"]["labels"].as_object_mut()) {
         for (name, value) in labels {
             // The operator finds its pods by its own.
@@ -23,8 +23,8 @@ pub(super) fn lay(template: &mut Value, pod: &PodSettings) {
         return;
     };
     if let Some(main) = containers.first_mut() {
-        lay_environment(main, pod);
-        lay_probes(main, pod.probes.as_ref());
+        merge_environment(main, pod);
+        merge_probes(main, pod.probes.as_ref());
     }
     containers.extend(pod.sidecars.iter().cloned());
 }
@@ -52,7 +52,7 @@ fn fields(pod: &PodSettings) -> impl Iterator<Item = (&'static str, Value)> {
     all.into_iter().filter_map(|(field, value)| Some((field, value?)))
 }
 
-fn lay_environment(main: &mut Value, pod: &PodSettings) {
+fn merge_environment(main: &mut Value, pod: &PodSettings) {
     if pod.env.is_empty() {
         return;
     }
@@ -63,7 +63,7 @@ fn lay_environment(main: &mut Value, pod: &PodSettings) {
     }
 }
 
-fn lay_probes(main: &mut Value, probes: Option<&Probes>) {
+fn merge_probes(main: &mut Value, probes: Option<&Probes>) {
     let Some(Probes {
         liveness,
         readiness,
@@ -106,5 +106,5 @@ pub(super) fn fingerprint(pod: &PodSettings) -> Map<String, Value> {
 }
 
 #[cfg(test)]
-#[path = "plumbing_tests.rs"]
+#[path = "pod_settings_tests.rs"]
 mod tests;

@@ -1,6 +1,6 @@
 //! One Horizon or SorobanRpc → its Deployment, Service, captive-core config, volume claim and PodDisruptionBudget.
 //!
-//! The shell around [`resources::api_server`], which builds, and [`serving`](super::serving),
+//! The shell around [`resources::horizon_rpc`], which builds, and [`serving`](super::serving),
 //! which judges: it reads, writes what differs, and removes what its node has no use for any more. There are no turns here:
 //! these take no part in consensus, and a Deployment replaces its pods itself.
 
@@ -17,7 +17,7 @@ use super::apply::{self, ApplyError};
 use super::convert::is_ours;
 use super::node_report::{NodeReport, invalid, not_ours, refused};
 use super::report::Finding;
-use super::resources::api_server::{self, ApiServerObjects};
+use super::resources::horizon_rpc::{self, HorizonRpcObjects};
 use super::resources::{self, BuildError};
 use super::serving::Serving;
 use super::volume::{self, Maker, is_final};
@@ -34,7 +34,7 @@ pub(super) async fn reconcile(
     client: &Client,
     look_again: Duration,
 ) -> Result<(NodeReport, Action), ApplyError> {
-    let objects = match api_server::build(node) {
+    let objects = match horizon_rpc::build(node) {
         Ok(objects) => objects,
         Err(error) => return Ok((leave_running(node, &error, client).await?, Action::await_change())),
     };
@@ -86,12 +86,12 @@ fn standing_still(mut report: NodeReport, endpoint: &str) -> NodeReport {
 async fn leave_running(node: &StellarNode, error: &BuildError, client: &Client) -> Result<NodeReport, ApplyError> {
     let scope = Scope::of(node, client);
     let stored = scope.deployment().await?.filter(|stored| is_ours(stored.labels()));
-    let endpoint = api_server::endpoint(&scope.name, &scope.namespace);
+    let endpoint = horizon_rpc::endpoint(&scope.name, &scope.namespace);
     let Some(mut stored) = stored else {
         return Ok(standing_still(invalid(error, 0, 0), &endpoint));
     };
     if node.spec.suspended
-        && let Ok(kept) = api_server::kept(node)
+        && let Ok(kept) = horizon_rpc::kept(node)
     {
         stored = scope.keep(stored, &kept).await?;
     }
@@ -131,9 +131,9 @@ impl<'a> Scope<'a> {
         }
     }
 
-    async fn write(&self, objects: &ApiServerObjects) -> Result<Written, ApplyError> {
+    async fn write(&self, objects: &HorizonRpcObjects) -> Result<Written, ApplyError> {
         // Without a rest pattern: an object that is built and never written does not compile.
-        let ApiServerObjects {
+        let HorizonRpcObjects {
             config_map,
             claim,
             service,

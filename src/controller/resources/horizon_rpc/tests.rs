@@ -35,7 +35,7 @@ fn rpc(more: &Value) -> StellarNode {
 }
 
 /// The environment that has values of its own.
-fn environment(objects: &ApiServerObjects) -> BTreeMap<String, String> {
+fn environment(objects: &HorizonRpcObjects) -> BTreeMap<String, String> {
     let env = objects
         .deployment
         .pointer("/spec/template/spec/containers/0/env")
@@ -45,12 +45,12 @@ fn environment(objects: &ApiServerObjects) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn pod(objects: &ApiServerObjects) -> &Value {
+fn pod(objects: &HorizonRpcObjects) -> &Value {
     objects.deployment.pointer("/spec/template/spec").unwrap()
 }
 
 #[track_caller]
-fn assert_env(objects: &ApiServerObjects, expected: &[(&str, &str)]) {
+fn assert_env(objects: &HorizonRpcObjects, expected: &[(&str, &str)]) {
     let expected: BTreeMap<String, String> = expected
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))

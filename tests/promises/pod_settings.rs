@@ -73,7 +73,7 @@ fn dials(env: &TestEnv, one: &str, other: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_reaches_the_pods_and_one_more_field_restarts_one_validator_once() {
-    let env = TestEnv::start("plumbing", Options::default()).await;
+    let env = TestEnv::start("pod-settings", Options::default()).await;
     let validators = Validators::new(4);
     let mut node = validators.node(1);
     json_patch::merge(&mut node["spec"], &of_the_pod());

@@ -1,7 +1,7 @@
 //! What the settings of the pods make of the objects of each type of node.
 
 use super::*;
-use crate::controller::resources::{BuildSettings, ClaimStep, api_server, build, spec_hash};
+use crate::controller::resources::{BuildSettings, ClaimStep, build, horizon_rpc, spec_hash};
 use crate::crd::StellarNode;
 
 fn node(node_type: &str, more: &Value) -> StellarNode {
@@ -30,7 +30,7 @@ fn workload(node_type: &str, more: &Value) -> Value {
         };
         build(&node, &settings).unwrap().stateful_set
     } else {
-        api_server::build(&node).unwrap().deployment
+        horizon_rpc::build(&node).unwrap().deployment
     }
 }
 
@@ -186,7 +186,7 @@ fn storage_in_the_pod() {
             );
         }
     }
-    assert_eq!(api_server::build(&node("SorobanRpc", &in_pod)).unwrap().claim, None);
+    assert_eq!(horizon_rpc::build(&node("SorobanRpc", &in_pod)).unwrap().claim, None);
 }
 
 #[test]
@@ -201,7 +201,10 @@ fn annotations_of_the_claim() {
     let horizon = workload("Horizon", &storage);
     let place = "/spec/template/spec/volumes/0/ephemeral/volumeClaimTemplate/metadata/annotations";
     assert_eq!(horizon.pointer(place), Some(&annotations));
-    let claim = api_server::build(&node("SorobanRpc", &storage)).unwrap().claim.unwrap();
+    let claim = horizon_rpc::build(&node("SorobanRpc", &storage))
+        .unwrap()
+        .claim
+        .unwrap();
     assert_eq!(claim["metadata"]["annotations"], annotations);
     let mut stored = claim.clone();
     let step = |stored: &Value| {

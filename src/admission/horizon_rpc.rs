@@ -126,21 +126,19 @@ fn validator_named_by(url: &str, namespace: &str, context: &dyn Context) -> Opti
     if url.port_u16() != Some(labels::HTTP_PORT) {
         return None;
     }
-    let mut parts = url.host()?.split('.');
-    let first = parts.next()?;
-    let mut second = parts.next();
-    // `{name}-0.{name}-headless.{namespace}…`
-    if second.is_some_and(|part| part.ends_with("-headless")) {
-        second = parts.next();
-    }
-    let names = context
-        .validators(second.unwrap_or(namespace))
-        .into_iter()
-        .filter_map(|node| node.metadata.name);
-    names.into_iter().find(|name| {
-        let rest = first.strip_prefix(name.as_str());
-        rest.is_some_and(|rest| ["", "-0", "-headless"].contains(&rest))
-    })
+    let parts: Vec<&str> = url.host()?.split('.').collect();
+    let find = |place: usize, is_it: &dyn Fn(&str) -> bool| {
+        let validators = context.validators(parts.get(place).unwrap_or(&namespace));
+        let mut names = validators.into_iter().filter_map(|node| node.metadata.name);
+        names.find(|name| is_it(name))
+    };
+    let first = *parts.first()?;
+    let behind_its_service = |name: &str| {
+        first == labels::pod_name(name) && parts.get(1) == Some(&labels::headless_service_name(name).as_str())
+    };
+    let by_itself =
+        |name: &str| first == name || first == labels::pod_name(name) || first == labels::headless_service_name(name);
+    find(2, &behind_its_service).or_else(|| find(1, &by_itself))
 }
 
 fn check_captive_core(spec: &Value, block: &str, verdict: &mut Verdict) {

@@ -28,7 +28,7 @@ const CORE_BINARY: &str = "/usr/bin/stellar-core";
 
 /// The objects of one Horizon or SorobanRpc, for server-side apply.
 #[derive(Clone, Debug)]
-pub struct ApiServerObjects {
+pub struct HorizonRpcObjects {
     /// ConfigMap `{name}-config` with the captive core's config; none where there is no captive core.
     pub config_map: Option<Value>,
     /// The volume claim of a SorobanRpc that has storage.
@@ -65,14 +65,14 @@ enum Kind<'a> {
 ///
 /// # Errors
 /// When its spec is not one that the webhook lets pass, or its captive core could not start.
-pub fn build(node: &StellarNode) -> Result<ApiServerObjects, BuildError> {
+pub fn build(node: &StellarNode) -> Result<HorizonRpcObjects, BuildError> {
     super::check(node)?;
     let server = Server::of(node)?;
     let config_map = server
         .kind
         .captive_core(&node.spec)?
         .map(|text| server.config_map(&text));
-    Ok(ApiServerObjects {
+    Ok(HorizonRpcObjects {
         config_map,
         claim: server
             .claimed()
@@ -91,7 +91,8 @@ pub fn endpoint(name: &str, namespace: &str) -> String {
     format!("http://{name}.{namespace}.svc:{}", labels::API_PORT)
 }
 
-/// Of the Deployment what is put right at any time, even where nothing else can be built from the spec.
+/// The part of the Deployment that is put right at any time – labels, owner, replicas, not the pod template –, even where
+/// nothing else can be built from the spec.
 ///
 /// # Errors
 /// When the object does not come from an API server.
