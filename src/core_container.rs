@@ -15,7 +15,7 @@ pub trait Described: Copy {
 
 /// The core container: one of the usual names, else the only one, else the one with a port of one of the usual names, else the
 /// one with the port that others are to dial.
-pub fn find<C: Described>(containers: impl Iterator<Item = C> + Clone, dialled: impl Fn() -> u16) -> Option<C> {
+pub fn find<C: Described>(containers: &(impl Iterator<Item = C> + Clone), dialled: impl Fn() -> u16) -> Option<C> {
     let named = labels::CORE_CONTAINERS
         .iter()
         .find_map(|name| containers.clone().find(|one| one.name() == *name));
@@ -61,7 +61,7 @@ mod tests {
             (vec![other, other], None),
             (vec![], None),
         ] {
-            assert_eq!(find(containers.iter().copied(), || 11625), expected, "{containers:?}");
+            assert_eq!(find(&containers.iter().copied(), || 11625), expected, "{containers:?}");
         }
     }
 }

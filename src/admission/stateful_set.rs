@@ -129,7 +129,7 @@ impl<'a> ValidatorSet<'a> {
     /// The core container.
     pub fn core(&self) -> Option<Container<'a>> {
         let dialled = || self.valid_annotation().unwrap_or(self.expected_port);
-        core_container::find(self.containers(), dialled)
+        core_container::find(&self.containers(), dialled)
     }
 
     /// The port that the object itself names: its annotation, else the core container's port of one of the usual names.

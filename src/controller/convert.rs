@@ -172,7 +172,7 @@ fn convert_pod(object: &KubePod, dialled: u16) -> Pod {
     let status = object.status.as_ref();
     let deleting = object.metadata.deletion_timestamp.is_some();
     let containers = spec.map(|spec| spec.containers.iter()).unwrap_or_default();
-    let core = core_container::find(containers, || dialled);
+    let core = core_container::find(&containers, || dialled);
     let statuses = status
         .and_then(|status| status.container_statuses.as_deref())
         .unwrap_or_default();

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::groups::Group;
 use super::needs::{Need, Wait};
 use super::options::Options;
-use super::snapshot::{Cause, ListId, Snapshot, Turn, TurnLease, Validator};
+use super::snapshot::{Cause, ListId, Snapshot, Turn, TurnLease, Validator, Workload};
 use super::times::{is_past, later};
 use super::turns::{is_done, is_left_to_a_person, is_replaced, is_triggered, now_votes};
 use crate::peers::NodeId;
@@ -104,7 +104,15 @@ struct Planner<'a> {
     plan: TurnPlan,
 }
 
-impl Planner<'_> {
+/// Who may get a turn.
+struct Candidate<'a> {
+    validator: &'a Validator,
+    group: &'a Group<'a>,
+    /// Whether it gave a turn back a while ago, because its restart could not be written.
+    failed_lately: bool,
+}
+
+impl<'a> Planner<'a> {
     /// The turn as it goes on; `None` if it is over.
     fn judge(&mut self, turn: &Turn, all: &[Turn]) -> Option<Turn> {
         let validator = self
@@ -130,19 +138,31 @@ impl Planner<'_> {
             self.watch_deadline(&turn);
             return Some(turn);
         }
-        if !triggered {
-            let unused = is_past(turn.since, UNUSED, self.snapshot.now);
-            if let Some(step) = self.trigger(turn, validator, all).filter(|_| !unused) {
-                self.plan.steps.push(step);
-                self.wake_at(later(turn.since, UNUSED));
-            } else if workload.ours {
-                self.plan.steps.push(Step::GiveBack(turn.clone()));
-            } else {
-                return None;
-            }
-            self.watch_deadline(turn);
-            return Some(turn.clone());
+        if triggered {
+            self.judge_used(turn, validator, workload)
+        } else {
+            self.judge_unused(turn, validator, workload, all)
         }
+    }
+
+    /// A turn in which nothing is written yet: its write, or its end where the reason or the leave for it is gone, or the write
+    /// is refused again and again.
+    fn judge_unused(&mut self, turn: &Turn, validator: &Validator, workload: &Workload, all: &[Turn]) -> Option<Turn> {
+        let unused = is_past(turn.since, UNUSED, self.snapshot.now);
+        if let Some(step) = self.trigger(turn, validator, all).filter(|_| !unused) {
+            self.plan.steps.push(step);
+            self.wake_at(later(turn.since, UNUSED));
+        } else if workload.ours {
+            self.plan.steps.push(Step::GiveBack(turn.clone()));
+        } else {
+            return None;
+        }
+        self.watch_deadline(turn);
+        Some(turn.clone())
+    }
+
+    /// A turn in which the holder goes down and comes up: over when it does what it did before, anew when its spec is taken back.
+    fn judge_used(&mut self, turn: &Turn, validator: &Validator, workload: &Workload) -> Option<Turn> {
         if is_done(turn, validator, self.snapshot.now, self.options)
             || is_left_to_a_person(turn, validator, self.snapshot.now, self.options)
             || self.waits_for_links(turn, validator)
@@ -150,23 +170,18 @@ impl Planner<'_> {
             return None;
         }
         let pod = validator.pod.as_ref();
-        let voting = pod.is_some_and(|pod| pod.voting_since.is_some());
-        let changed_again = self
-            .needs
-            .get(&validator.id)
-            .into_iter()
-            .flatten()
-            .find(|need| need.cause == Cause::SpecChanged);
-        if let Some(need) = changed_again.filter(|need| need.wait.is_none() && !voting) {
+        let voting_since = pod.and_then(|pod| pod.voting_since);
+        let mut needs = self.needs.get(&validator.id).into_iter().flatten();
+        let changed_again = needs.find(|need| need.cause == Cause::SpecChanged && need.wait.is_none());
+        if let Some(need) = changed_again.filter(|_| voting_since.is_none()) {
             // A version that never becomes ready is taken back under the turn that it holds.
             return Some(Turn {
                 voting: turn.voting,
                 ..self.turn_for(validator, turn.group.clone(), need)
             });
         }
-        let outdated =
-            pod.filter(|pod| pod.voting_since.is_none() && !workload.waits_for_person && workload.is_outdated(pod));
-        if let Some(pod) = outdated {
+        let kept = pod.filter(|pod| voting_since.is_none() && !workload.waits_for_person && workload.is_outdated(pod));
+        if let Some(pod) = kept {
             self.plan.steps.push(Step::DeletePod {
                 node: validator.id.clone(),
                 name: pod.name.clone(),
@@ -174,7 +189,7 @@ impl Planner<'_> {
                 resource_version: pod.resource_version.clone(),
             });
         }
-        if let Some(since) = pod.and_then(|pod| pod.voting_since) {
+        if let Some(since) = voting_since {
             self.wake_at(later(since, self.options.min_ready));
         }
         self.watch_deadline(turn);
@@ -222,24 +237,14 @@ impl Planner<'_> {
 
     /// Gives new turns, as many as there may be.
     fn give(&mut self, turns: &mut Vec<Turn>) {
-        let mut candidates: Vec<(bool, bool, NodeId, &Validator, &Group<'_>)> = Vec::new();
-        for group in self.groups {
-            let everybody = group.validators.iter().chain(&group.strangers).copied();
-            for validator in everybody.filter(|validator| validator.network.short_hash() == self.network) {
-                let given_back = validator.workload.as_ref().and_then(|workload| workload.given_back);
-                let failed = given_back.is_some_and(|since| !is_past(since, REMEMBERED, self.snapshot.now));
-                candidates.push((validator.is_voting(), failed, validator.id.clone(), validator, group));
-            }
-        }
-        // Those that vote for nobody come first: they cost nobody.
-        candidates.sort_by(|a, b| (a.0, a.1, &a.2).cmp(&(b.0, b.1, &b.2)));
-        for (.., id, validator, group) in candidates {
+        for Candidate { validator, group, .. } in self.candidates() {
             if turns.iter().any(|turn| turn.uid == validator.uid) {
                 continue;
             }
+            let id = &validator.id;
             let mut refused: Option<String> = None;
             let mut given = None;
-            for need in self.needs.get(&id).into_iter().flatten() {
+            for need in self.needs.get(id).into_iter().flatten() {
                 if let Some(wait) = &need.wait {
                     if let Wait::Until(time, _) = wait {
                         self.wake_at(*time);
@@ -258,9 +263,28 @@ impl Planner<'_> {
             }
             match given {
                 Some(turn) => turns.push(turn),
-                None => self.plan.waiting.extend(refused.map(|reason| (id, reason))),
+                None => self.plan.waiting.extend(refused.map(|reason| (id.clone(), reason))),
             }
         }
+    }
+
+    /// The validators of this network in the order in which they are considered. Those that do not vote come first, they cost
+    /// nobody; those whose restart could not be written a while ago come last among theirs.
+    fn candidates(&self) -> Vec<Candidate<'a>> {
+        let mut candidates = Vec::new();
+        for group in self.groups {
+            let everybody = group.validators.iter().chain(&group.strangers).copied();
+            for validator in everybody.filter(|validator| validator.network.short_hash() == self.network) {
+                let given_back = validator.workload.as_ref().and_then(|workload| workload.given_back);
+                candidates.push(Candidate {
+                    validator,
+                    group,
+                    failed_lately: given_back.is_some_and(|since| !is_past(since, REMEMBERED, self.snapshot.now)),
+                });
+            }
+        }
+        candidates.sort_by_key(|one| (one.validator.is_voting(), one.failed_lately, &one.validator.id));
+        candidates
     }
 
     /// Why a validator may not go down now, beside the turns that others hold; `None` if it may.
@@ -279,7 +303,7 @@ impl Planner<'_> {
                 turn.node
             ));
         }
-        let active: Vec<&&Turn> = others.iter().filter(|turn| !is_over(turn)).collect();
+        let active: Vec<&Turn> = others.iter().copied().filter(|turn| !is_over(turn)).collect();
         // Whoever restarts to be linked has to read the new address of whoever restarts before it.
         let first = match cause {
             Cause::NotLinked => active.iter().find(|turn| is_of_group(turn)),
@@ -298,29 +322,27 @@ impl Planner<'_> {
         if group.network != validator.network {
             return None;
         }
-        let silent: Vec<&NodeId> = group
-            .members
-            .iter()
-            .map(|member| member.validator)
-            .filter(|other| other.uid != validator.uid && !other.is_voting())
-            .filter(|other| active.iter().all(|turn| turn.uid != other.uid))
-            .map(|other| &other.id)
-            // Whether one votes whose StellarNode cannot be parsed is not known.
-            .chain(
-                group
-                    .list
-                    .members
-                    .iter()
-                    .map(|record| &record.node)
-                    .filter(|node| self.snapshot.unreadable.contains(node)),
-            )
-            .collect();
+        let silent = self.silent_members(group, validator, &active);
         (silent.len() + active.len() >= limit).then(|| {
             let name = silent
                 .first()
                 .map_or_else(|| "another validator".to_owned(), ToString::to_string);
             format!("{name} does not vote, so the others cannot spare it")
         })
+    }
+
+    /// The members of a group, but this validator and those with a turn, that do not vote, as far as is known.
+    fn silent_members<'b>(&self, group: &'b Group<'_>, but: &Validator, active: &[&Turn]) -> Vec<&'b NodeId> {
+        let others = group.members.iter().map(|member| member.validator);
+        let silent = others
+            .filter(|other| other.uid != but.uid && !other.is_voting())
+            .filter(|other| active.iter().all(|turn| turn.uid != other.uid))
+            .map(|other| &other.id);
+        // Whether one votes whose StellarNode cannot be parsed is not known.
+        let listed = group.list.members.iter().map(|record| &record.node);
+        silent
+            .chain(listed.filter(|node| self.snapshot.unreadable.contains(node)))
+            .collect()
     }
 
     fn turn_for(&self, validator: &Validator, group: ListId, need: &Need) -> Turn {

@@ -14,8 +14,6 @@ use super::apply::ApplyError;
 use crate::api::deadline;
 use crate::labels;
 
-/// Label of a pod: the ControllerRevision that it was made from.
-
 /// The template that the orphaned pod of a validator was made from; `None` if it has no such pod.
 ///
 /// # Errors
