@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 /// SHA-256 of `bytes`.
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
-    // It has as many bytes.
+    // A SHA-256 has 32 bytes; the slice does not say so in its type.
     for (to, from) in hash
         .iter_mut()
         .zip(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())

@@ -25,12 +25,11 @@
 //! | [`kubeconfig`] | which API server a person means |
 //! | [`metrics`] | what is counted, for Prometheus |
 //! | [`leader`] | which replica does the leader's work |
-//! | [`spelling`] | which word was meant |
 //! | [`labels`] | every label, annotation and object name |
 //! | [`names`] | what Kubernetes takes as a name |
 //! | [`operator`] | wires webhook, caches, leader and controllers together |
 //! | [`telemetry`] | the log |
-//! | [`clock`], [`digest`] | the time, and short hashes of text |
+//! | [`clock`], [`durations`], [`digest`] | the time, spans of it as people write them, and short hashes of text |
 //!
 //! Everything that decides is a pure function of what the API server holds: *observe* (reflector caches) → *decide*
 //! (pure) → *apply* (server-side apply) → *report* (status, Events). Code that decides takes no client.
@@ -45,6 +44,7 @@ pub mod core_config;
 pub mod core_container;
 pub mod crd;
 pub mod digest;
+pub mod durations;
 pub mod health;
 pub mod http;
 pub mod kubeconfig;
@@ -56,6 +56,5 @@ pub mod operator;
 pub mod peers;
 pub mod peers_command;
 pub mod probes;
-pub mod spelling;
 pub mod telemetry;
 pub mod tls;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use axum::http::Uri;
 use clap::Args;
-use jiff::{SignedDuration, Span, SpanRelativeTo};
+use jiff::SignedDuration;
 
+use crate::durations::{duration, lifetime};
 use crate::labels;
 use crate::tls::plan::Policy;
 
@@ -100,26 +101,6 @@ fn url(text: &str) -> Result<Uri, String> {
     Ok(url)
 }
 
-fn lifetime(text: &str) -> Result<SignedDuration, String> {
-    let span: Span = text
-        .parse()
-        .map_err(|error| format!("{error}; write for example 90d, 12h or 30s"))?;
-    let lifetime = span
-        .to_duration(SpanRelativeTo::days_are_24_hours())
-        .map_err(|error| format!("{error}; write for example 90d, 12h or 30s"))?;
-    if lifetime < SignedDuration::from_secs(3) || lifetime > SignedDuration::from_hours(24 * 36_500) {
-        return Err("must be between 3 s and 36500 days".to_owned());
-    }
-    Ok(lifetime)
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let span: SignedDuration = text
-        .parse()
-        .map_err(|error| format!("{error}; write for example 10s"))?;
-    span.try_into().map_err(|_| "must not be negative".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -183,7 +164,7 @@ mod tests {
             (&["--tls-cert-file", "a"], "--tls-key-file"),
             (&["--tls-key-file", "a"], "--tls-cert-file"),
             (&["--tls-ca-file", "a"], "--tls-cert-file"),
-            (&["--drain-time=-1s"], "negative"),
+            (&["--drain-time=-1s"], "is not a time"),
         ] {
             let error = parse(flags).unwrap_err();
             assert!(error.contains(sentence), "{flags:?}: {error}");

@@ -11,7 +11,6 @@ use super::field_error::FieldError;
 use super::stateful_set::ValidatorSet;
 use super::{stellar_node, workload};
 use crate::labels;
-use crate::spelling::distance;
 
 /// What is wrong with an object, and what is unwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -127,7 +126,7 @@ fn check_annotations(object: &Value, verdict: &mut Verdict) {
         }
         let nearest = labels::USER_ANNOTATIONS
             .iter()
-            .map(|candidate| (distance(name, candidate), candidate))
+            .map(|candidate| (strsim::levenshtein(name, candidate), candidate))
             .min();
         let advice = match nearest {
             Some((0..=3, candidate)) => format!("did you mean {candidate}?"),

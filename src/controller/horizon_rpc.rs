@@ -149,7 +149,7 @@ impl<'a> Scope<'a> {
             apply::ensure::<ConfigMap>(client, namespace, config_map).await?;
         }
         let volume_refused = match claim {
-            Some(claim) => volume::keep(client, namespace, claim, &self.uid, Maker::Operator).await?,
+            Some(claim) => volume::reconcile(client, namespace, claim, &self.uid, Maker::Operator).await?,
             None => None,
         };
         match disruption_budget {

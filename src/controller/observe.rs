@@ -3,88 +3,35 @@
 //! Watches only: nothing is listed in steady state. Every change that concerns a StellarNode wakes whoever waits on
 //! [`Caches::changed`]; our own status writes wake nobody. What is kept of an object is said in `trim`.
 
-use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeSet, HashMap};
-use std::fmt::{self, Debug};
-use std::future::{pending, ready};
-use std::hash::{Hash as _, Hasher as _};
+use std::future::pending;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use futures::{FutureExt as _, Stream, StreamExt as _};
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::core::{NamespaceResourceScope, PartialObjectMeta};
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::reflector::{ObjectRef, Store, store};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client, Resource};
-use serde::de::DeserializeOwned;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::objects::{GuardedNode, Objects, SpecHashes};
-use super::paused::{Namespaces, ask_for_namespaces};
+use super::paused::Namespaces;
+use super::scope::{Scope, ScopePart};
 use super::snapshot::Snapshot;
-use super::survive;
-use super::trim::Cached;
+use super::watches::Watches;
 use crate::admission::context::Context;
 use crate::crd::{NodeType, StellarNode};
 use crate::labels;
 use crate::peers::NodeId;
 
-/// Which namespaces are looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// All of them.
-    All,
-    /// These; a set, since each of them is watched once.
-    Namespaces(BTreeSet<String>),
-}
-
-/// What one watch can look at: all namespaces, or one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScopePart(Option<String>);
-
-impl Scope {
-    /// The whole cluster as one part, or each namespace.
-    pub fn parts(&self) -> Vec<ScopePart> {
-        match self {
-            Self::All => vec![ScopePart(None)],
-            Self::Namespaces(names) => names.iter().map(|name| ScopePart(Some(name.clone()))).collect(),
-        }
-    }
-}
-
-impl fmt::Display for ScopePart {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            None => formatter.write_str("in all namespaces"),
-            Some(namespace) => write!(formatter, "in namespace {namespace}"),
-        }
-    }
-}
-
-impl ScopePart {
-    /// The API of one kind in this part.
-    pub fn api<K>(&self, client: &Client) -> Api<K>
-    where
-        K: Resource<Scope = NamespaceResourceScope>,
-        K::DynamicType: Default,
-    {
-        match &self.0 {
-            None => Api::all(client.clone()),
-            Some(namespace) => Api::namespaced(client.clone(), namespace),
-        }
-    }
-}
-
 /// Kinds that `peers` does without where its user may not list them. The operator needs all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beside {
+pub enum OptionalKind {
     /// The Leases of the turns.
     Turns,
     /// The PodDisruptionBudgets of the groups.
@@ -120,7 +67,7 @@ impl Caches {
     }
 
     /// As [`start`](Self::start), without watching these kinds: they count as absent.
-    pub fn start_without(client: &Client, scope: &Scope, own_namespace: &str, without: &[Beside]) -> Self {
+    pub fn start_without(client: &Client, scope: &Scope, own_namespace: &str, without: &[OptionalKind]) -> Self {
         let mut watches = Watches {
             changed: Arc::default(),
             broken: Arc::default(),
@@ -136,21 +83,21 @@ impl Caches {
         let pods = watches.start_in(client, &parts, &nodes, &of_nodes);
         let lists = watches.start_in(client, &parts, &nodes, &ours);
         let foreign = watches.start_in(client, &parts, &nodes, &all);
-        let with_budgets = if without.contains(&Beside::Budgets) {
+        let with_budgets = if without.contains(&OptionalKind::Budgets) {
             &[]
         } else {
             parts.as_slice()
         };
         let budgets = watches.start_in(client, with_budgets, &nodes, &of_groups);
-        let turns_in = ScopePart(Some(own_namespace.to_owned()));
-        let with_turns = if without.contains(&Beside::Turns) {
+        let turns_in = ScopePart::namespace(own_namespace);
+        let with_turns = if without.contains(&OptionalKind::Turns) {
             &[]
         } else {
             std::slice::from_ref(&turns_in)
         };
         let leases = watches.start_in(client, with_turns, &nodes, &ours);
         let namespaces = match scope {
-            _ if without.contains(&Beside::Namespaces) => Namespaces::none(),
+            _ if without.contains(&OptionalKind::Namespaces) => Namespaces::none(),
             Scope::All => Namespaces::Watched(watches.start(&nodes, watcher(Api::all(client.clone()), all))),
             Scope::Namespaces(names) => Namespaces::Asked(watches.ask(client, names)),
         };
@@ -279,182 +226,5 @@ impl Context for Caches {
         self.guarded_nodes()
             .filter_map(|node| node.0.as_ref().ok().filter(|node| is_there(node)).cloned())
             .collect()
-    }
-}
-
-/// The watches while they are being started.
-struct Watches {
-    changed: Arc<Notify>,
-    broken: Arc<Notify>,
-    tasks: JoinSet<()>,
-}
-
-impl Watches {
-    fn ask(&mut self, client: &Client, names: &BTreeSet<String>) -> watch::Receiver<Option<BTreeSet<String>>> {
-        let (told, paused) = watch::channel(None);
-        let names = names.iter().cloned().collect();
-        let asking = ask_for_namespaces(Api::all(client.clone()), names, told, Arc::clone(&self.changed));
-        self.spawn("Namespace", asking);
-        paused
-    }
-
-    /// A watch of one kind in each of these parts, whose events matter where they concern one of these nodes.
-    fn start_in<K>(
-        &mut self,
-        client: &Client,
-        parts: &[ScopePart],
-        nodes: &[Store<GuardedNode>],
-        config: &watcher::Config,
-    ) -> Vec<Store<K>>
-    where
-        K: Cached + Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-    {
-        let parts = parts.iter();
-        parts
-            .map(|part| self.start(nodes, watcher(part.api(client), config.clone())))
-            .collect()
-    }
-
-    /// A watch whose events matter where they concern one of these nodes.
-    fn start<K>(
-        &mut self,
-        nodes: &[Store<GuardedNode>],
-        events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
-    ) -> Store<K>
-    where
-        K: Cached + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-    {
-        let (reader, writer) = store::<K>();
-        let changed = Arc::clone(&self.changed);
-        let nodes = nodes.to_vec();
-        let kind = K::kind(&()).into_owned();
-        let (mut seen, mut outage) = (Seen::default(), Outage::default());
-        let events = events.default_backoff().map(|event| event.map(trimmed)).reflect(writer);
-        let watch_of = kind.clone();
-        let events = events.for_each(move |event| {
-            match event {
-                Ok(event) if seen.is_news(&event, &nodes) => changed.notify_one(),
-                Ok(_) => {}
-                Err(error) => outage.tell(&watch_of, &error),
-            }
-            ready(())
-        });
-        self.spawn(&kind, events);
-        reader
-    }
-
-    /// A cache without its watch would be out of date for ever, and nobody would know.
-    fn spawn(&mut self, kind: &str, task: impl Future<Output = ()> + Send + 'static) {
-        let broken = Arc::clone(&self.broken);
-        let kind = kind.to_owned();
-        self.tasks.spawn(async move {
-            let ended = survive(task).await;
-            tracing::error!(kind, panicked = ended.is_none(), "a watch ended for good");
-            broken.notify_one();
-        });
-    }
-}
-
-fn trimmed<K: Cached>(mut event: Event<K>) -> Event<K> {
-    if let Event::Apply(object) | Event::InitApply(object) = &mut event {
-        object.trim();
-    }
-    event
-}
-
-/// What each StellarNode was but for its status, by uid.
-#[derive(Debug, Default)]
-struct Seen(HashMap<String, u64>);
-
-impl Seen {
-    /// Whether an event can change a decision. A StellarNode whose status alone changed cannot: we wrote that ourselves.
-    fn is_news<K: Cached>(&mut self, event: &Event<K>, nodes: &[Store<GuardedNode>]) -> bool {
-        let object = match event {
-            Event::Apply(object) => object,
-            Event::Delete(object) => {
-                self.0.remove(object.meta().uid.as_deref().unwrap_or_default());
-                return object.concerns(nodes);
-            }
-            Event::Init | Event::InitApply(_) => return false,
-            Event::InitDone => return true,
-        };
-        if K::kind(&()) != labels::KIND {
-            return object.concerns(nodes);
-        }
-        let metadata = object.meta();
-        let mut hasher = DefaultHasher::new();
-        (
-            metadata.generation,
-            &metadata.labels,
-            &metadata.annotations,
-            metadata.deletion_timestamp.is_some(),
-        )
-            .hash(&mut hasher);
-        let digest = hasher.finish();
-        self.0.insert(metadata.uid.clone().unwrap_or_default(), digest) != Some(digest)
-    }
-}
-
-/// When a watch last broke off.
-#[derive(Debug, Default)]
-struct Outage(Option<Instant>);
-
-impl Outage {
-    /// Attempts are less than this apart.
-    const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-    /// Says so, once for each outage. Which version to go on from is sometimes not known any more; that is no fault.
-    fn tell(&mut self, kind: &str, error: &watcher::Error) {
-        let expired = matches!(error, watcher::Error::WatchError(status) if status.code == 410);
-        if self.is_news(Instant::now()) && !expired {
-            tracing::error!(kind, %error, "a watch broke off; it is tried again, and nothing is removed meanwhile");
-        } else {
-            tracing::debug!(kind, %error, "a watch broke off");
-        }
-    }
-
-    fn is_news(&mut self, now: Instant) -> bool {
-        let before = self.0.replace(now);
-        before.is_none_or(|before| now.duration_since(before) > Self::LONGEST_PAUSE)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use futures::stream;
-
-    fn watches() -> Watches {
-        Watches {
-            changed: Arc::default(),
-            broken: Arc::default(),
-            tasks: JoinSet::new(),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_watch_that_panics_is_not_silent() {
-        let mut watches = watches();
-        let panics = stream::once(ready(())).map(|()| -> watcher::Result<Event<ConfigMap>> { panic!("a defect") });
-        watches.start(&[], panics);
-        watches.broken.notified().await;
-    }
-
-    #[tokio::test]
-    async fn a_watch_that_goes_on_is_well() {
-        let mut watches = watches();
-        let events = stream::iter([Ok(Event::<ConfigMap>::Init), Ok(Event::InitDone)]).chain(stream::pending());
-        let store = watches.start(&[], events);
-        watches.changed.notified().await;
-        store.wait_until_ready().await.unwrap();
-        let broken = tokio::time::timeout(Duration::from_millis(10), watches.broken.notified());
-        assert!(broken.await.is_err());
-    }
-
-    #[test]
-    fn an_outage_is_news_once() {
-        let (mut outage, start) = (Outage::default(), Instant::now());
-        let news = [0, 1, 31, 90, 151].map(|second| outage.is_news(start + Duration::from_secs(second)));
-        assert_eq!(news, [true, false, false, false, true]);
     }
 }

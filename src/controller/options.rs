@@ -2,10 +2,11 @@
 //!
 //! Every option has an environment variable and a sentence in `--help`.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+
+use crate::durations::duration;
 
 /// Which changes restart a validator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -111,22 +112,6 @@ impl Default for Options {
     }
 }
 
-/// Why a time could not be read.
-#[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not a time: write a number and a unit, such as 250ms, 30s or 5m")]
-pub struct NotADuration(String);
-
-/// Reads a time such as `250ms`, `30s`, `5m` or `2h`.
-///
-/// # Errors
-/// When the text is no duration, or a negative one.
-pub fn duration(text: &str) -> Result<Duration, NotADuration> {
-    jiff::SignedDuration::from_str(text)
-        .ok()
-        .and_then(|duration| Duration::try_from(duration).ok())
-        .ok_or_else(|| NotADuration(text.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,14 +127,5 @@ mod tests {
     fn the_command_line_and_the_default_say_the_same() {
         let parsed = Line::parse_from(["test"]).options;
         assert_eq!(format!("{parsed:?}"), format!("{:?}", Options::default()));
-    }
-
-    #[test]
-    fn times_are_read_as_people_write_them() {
-        assert_eq!(duration("250ms").unwrap(), Duration::from_millis(250));
-        assert_eq!(duration("5m").unwrap(), Duration::from_secs(300));
-        for wrong in ["", "5", "-1s", "soon"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -21,12 +21,13 @@ use super::objects::GuardedNode;
 use super::observe::Caches;
 use super::own_writes::OwnWrites;
 use super::resources::{self, BuildSettings, ValidatorObjects};
-use super::running::{Running, built_from, endpoint, program_of, ready_replicas};
+use super::running::{Running, endpoint, ready_replicas};
 use super::seeds::{self, Claims, SeedHolder};
 use super::status;
 use super::survive;
 use super::takeover;
 use super::volume::{self, Maker, is_final};
+use super::workload_step::{Wanted, WorkloadStep, Write, runs};
 use crate::api::{ApiError, deadline};
 use crate::crd::{NodeType, StellarNode};
 use crate::{clock, labels};
@@ -190,25 +191,30 @@ async fn apply_objects(
     if !is_ours(stored.labels()) {
         return Err(ApplyError::NotOurs(format!("StatefulSet {}", stored.name_any())));
     }
-    let scaled_down = !runs(&stored);
-    let current = built_from(&stored) == Some(resources::spec_hash(&node.spec).as_str());
-    if current || scaled_down {
-        // The base config belongs to the template: it changes with it, in the validator's turn.
+    let step = WorkloadStep::of(
+        &stored,
+        Wanted {
+            replicas: objects.replicas,
+            spec_hash: &resources::spec_hash(&node.spec),
+            program: &context.settings.operator_image,
+        },
+    );
+    if step.base_config {
         apply::ensure::<ConfigMap>(client, &namespace, &objects.config_map).await?;
     }
-    let present_program = program_of(&stored) == Some(context.settings.operator_image.as_str());
-    if scaled_down && !(current && present_program) {
-        // Nobody goes down for it. An image that could not be pulled is got rid of so, too.
-        let mut desired = objects.stateful_set.clone();
-        resources::keep_what_never_changes(&mut desired, &stored);
-        let seen = stored.metadata.resource_version.as_deref();
-        apply::apply_object::<StatefulSet>(client, &namespace, &desired, labels::MANAGER, seen).await?;
-    } else if objects.replicas > 0 {
-        scale(node, &stored, objects.replicas, client).await?;
+    match step.write {
+        Write::All => {
+            let mut desired = objects.stateful_set.clone();
+            resources::keep_what_never_changes(&mut desired, &stored);
+            let seen = stored.metadata.resource_version.as_deref();
+            apply::apply_object::<StatefulSet>(client, &namespace, &desired, labels::MANAGER, seen).await?;
+        }
+        Write::Replicas(replicas) => scale(node, &stored, replicas, client).await?,
+        Write::Nothing => {}
     }
     let uid = node.uid().unwrap_or_default();
     let refused = match &objects.claim {
-        Some(claim) => volume::keep(client, &namespace, claim, &uid, Maker::StatefulSet).await?,
+        Some(claim) => volume::reconcile(client, &namespace, claim, &uid, Maker::StatefulSet).await?,
         None => None,
     };
     let running = Running {
@@ -261,13 +267,6 @@ async fn create(node: &StellarNode, objects: &ValidatorObjects, client: &Client)
     apply::apply_object::<StatefulSet>(client, &namespace, &stateful_set, labels::MANAGER, None).await?;
     tracing::info!(validator = name, namespace, taken_over, "StatefulSet created");
     Ok(())
-}
-
-/// Whether a StatefulSet is to have pods, or still has some.
-fn runs(stored: &StatefulSet) -> bool {
-    let wanted = stored.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    let present = stored.status.as_ref().map_or(0, |status| status.replicas);
-    wanted > 0 || present > 0
 }
 
 /// Whether a validator that does not run may be started.

@@ -34,6 +34,8 @@ pub struct Finding {
     pub reason: &'static str,
     /// One sentence that says why.
     pub message: String,
+    /// Whether somebody has to do something: a warning and an Event tell of it when it begins.
+    pub warns: bool,
 }
 
 impl Finding {
@@ -44,7 +46,13 @@ impl Finding {
             status,
             reason,
             message: message.into(),
+            warns: false,
         }
+    }
+
+    /// The same, of which a warning and an Event tell.
+    pub fn warning(self) -> Self {
+        Self { warns: true, ..self }
     }
 }
 
@@ -117,14 +125,14 @@ impl Subject<'_> {
         if let Some(lease) = &self.broken_lease {
             let message =
                 format!("the Lease {lease} cannot be read: nobody on this network restarts until it is deleted");
-            return Some(Finding::new("RolloutStalled", true, "TurnsUnreadable", message));
+            return Some(Finding::new("RolloutStalled", true, "TurnsUnreadable", message).warning());
         }
         let mut stalled = self.turns?.stalled.iter();
         let (_, holder) = stalled.find(|(list, _)| self.group.includes(list))?;
         let message = format!(
             "the restart of {holder} has not ended within its deadline: no other restarts in its group until it does"
         );
-        Some(Finding::new("RolloutStalled", true, "DeadlineExceeded", message))
+        Some(Finding::new("RolloutStalled", true, "DeadlineExceeded", message).warning())
     }
 
     fn peers(&self, member: Option<&Member<'_>>) -> PeersStatus {
@@ -198,7 +206,7 @@ impl Subject<'_> {
                 self.group.network.display_name(),
                 self.validator.network.display_name(),
             );
-            return finding(false, "NetworkConflict", message);
+            return finding(false, "NetworkConflict", message).warning();
         }
         if self.group.action == ListAction::NotOurs {
             let message = format!(
@@ -206,7 +214,7 @@ impl Subject<'_> {
                 self.group.id.name,
                 labels::OPERATOR
             );
-            return finding(false, "NotOurs", message);
+            return finding(false, "NotOurs", message).warning();
         }
         if member.is_none() {
             return finding(false, "NotJoined", "it is not a member of its group".to_owned());
@@ -245,7 +253,7 @@ impl Subject<'_> {
                 .is_some_and(|pod| pod.report == Some(Report::Unreadable)) =>
             {
                 let message = "its pod could not read the list of peers and runs with its own knownPeers: delete the pod to try again";
-                finding(false, "ListUnreadable", message.to_owned())
+                finding(false, "ListUnreadable", message.to_owned()).warning()
             }
             None => finding(
                 false,

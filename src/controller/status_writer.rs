@@ -110,11 +110,7 @@ impl StatusWriter {
             }
         }
         for finding in &report.conditions {
-            let grave = matches!(
-                finding.reason,
-                "NetworkConflict" | "NotOurs" | "DeadlineExceeded" | "TurnsUnreadable" | "ListUnreadable"
-            );
-            if grave && !status::has_reason(node, finding.r#type, finding.reason) {
+            if finding.warns && !status::has_reason(node, finding.r#type, finding.reason) {
                 tracing::warn!(validator = %id, reason = finding.reason, "{}", finding.message);
                 let note = finding.message.clone();
                 self.notices

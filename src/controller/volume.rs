@@ -23,7 +23,7 @@ pub(super) enum Maker {
 }
 
 /// Makes the claim, or what may be changed of it; gives back why it was not enlarged. `owner` is the uid of its node.
-pub(super) async fn keep(
+pub(super) async fn reconcile(
     client: &Client,
     namespace: &str,
     desired: &Value,
@@ -35,7 +35,7 @@ pub(super) async fn keep(
     let stored = deadline(api.get_opt(name)).await?;
     let seen = stored.as_ref().and_then(kube::ResourceExt::resource_version);
     let step = match (stored, maker) {
-        (None, Maker::Operator) => ClaimStep::Keep(desired.clone()),
+        (None, Maker::Operator) => ClaimStep::Update(desired.clone()),
         (None, Maker::StatefulSet) => ClaimStep::None,
         (Some(stored), Maker::Operator) if !is_ours(stored.labels()) => {
             return Err(ApplyError::NotOurs(format!("PersistentVolumeClaim {name}")));
@@ -51,7 +51,7 @@ pub(super) async fn keep(
     };
     match step {
         ClaimStep::None => Ok(None),
-        ClaimStep::Keep(claim) => write(&claim).await.map(|()| None),
+        ClaimStep::Update(claim) => write(&claim).await.map(|()| None),
         ClaimStep::Grow(claim) => match write(&claim).await {
             Err(ApplyError::Api(ApiError::Refused(status))) if is_final(status.code) => Ok(Some(status.message)),
             grown => grown.map(|()| None),

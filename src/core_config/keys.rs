@@ -6,7 +6,6 @@
 use toml::Value;
 
 use super::{Keys, address};
-use crate::spelling::distance;
 
 /// The protocol of the stellar-core that these keys are of.
 pub(super) const PROTOCOL: u32 = 24;
@@ -295,7 +294,7 @@ fn looks_like(name: &str, key: &str) -> bool {
     };
     let (name, key) = (plain(name), plain(key));
     let family = |text: &str| text.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
-    name == key || (family(&name) != family(&key) && distance(&name, &key) <= 2)
+    name == key || (family(&name) != family(&key) && strsim::levenshtein(&name, &key) <= 2)
 }
 
 /// A value as a message names it: scalars as they are, strings not at all (one may be a password).

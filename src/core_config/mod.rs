@@ -39,7 +39,7 @@ mod render;
 #[cfg(test)]
 mod render_tests;
 #[cfg(test)]
-mod rules;
+mod rules_tests;
 mod seed;
 mod show;
 mod tolerance;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::render::{Database, Sources, preview};
-use super::rules::{THREE, domains, flat, keys_in, me, seed, seed_text, spec};
+use super::rules_tests::{THREE, domains, flat, keys_in, me, seed, seed_text, spec};
 use super::*;
 use crate::crd::PeersAs;
 use crate::peers::{NodeId, PeerList, PeerRecord};

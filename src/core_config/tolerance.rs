@@ -78,7 +78,7 @@ fn counted(failures: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rules::{flat, spec};
+    use super::super::rules_tests::{flat, spec};
     use super::*;
 
     fn set(threshold: usize, validators: &[&str], inner: Vec<QuorumSet>) -> QuorumSet {

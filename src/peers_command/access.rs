@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::PeersCommandError;
 use crate::api::{ApiError, deadline};
-use crate::controller::observe::Beside;
+use crate::controller::observe::OptionalKind;
 use crate::controller::{Scope, ScopePart};
 use crate::crd::StellarNode;
 
@@ -28,7 +28,11 @@ const UNKNOWN: u16 = 404;
 ///
 /// # Errors
 /// When something may not be read without which nothing can be shown.
-pub(super) async fn missing(client: &Client, scope: &Scope, turns_in: &str) -> Result<Vec<Beside>, PeersCommandError> {
+pub(super) async fn missing(
+    client: &Client,
+    scope: &Scope,
+    turns_in: &str,
+) -> Result<Vec<OptionalKind>, PeersCommandError> {
     let mut refused = Vec::new();
     let mut without = Vec::new();
     for part in scope.parts() {
@@ -44,8 +48,8 @@ pub(super) async fn missing(client: &Client, scope: &Scope, turns_in: &str) -> R
         ];
         refused.extend(needed.into_iter().filter(|(_, answer)| *answer == Some(FORBIDDEN)));
         let budgets = ask::<PodDisruptionBudget>(client, &part).await;
-        if budgets == Some(FORBIDDEN) && !without.contains(&Beside::Budgets) {
-            without.push(Beside::Budgets);
+        if budgets == Some(FORBIDDEN) && !without.contains(&OptionalKind::Budgets) {
+            without.push(OptionalKind::Budgets);
         }
     }
     if !refused.is_empty() {
@@ -64,9 +68,9 @@ pub(super) async fn missing(client: &Client, scope: &Scope, turns_in: &str) -> R
     }
     let leases: Api<Lease> = Api::namespaced(client.clone(), turns_in);
     let turns = code(deadline(leases.list_metadata(&one())).await);
-    without.extend((turns == Some(FORBIDDEN)).then_some(Beside::Turns));
+    without.extend((turns == Some(FORBIDDEN)).then_some(OptionalKind::Turns));
     let namespaces = namespaces(client, scope).await;
-    without.extend((namespaces == Some(FORBIDDEN)).then_some(Beside::Namespaces));
+    without.extend((namespaces == Some(FORBIDDEN)).then_some(OptionalKind::Namespaces));
     Ok(without)
 }
 
@@ -104,16 +108,16 @@ fn code<T>(answer: Result<T, ApiError>) -> Option<u16> {
 }
 
 /// What is not told for want of it.
-pub(super) fn left_out(what: Beside, turns_in: &str) -> String {
+pub(super) fn left_out(what: OptionalKind, turns_in: &str) -> String {
     match what {
-        Beside::Turns => format!(
+        OptionalKind::Turns => format!(
             "your account may not list leases in namespace {turns_in}, where --operator-namespace says that the turns are: who \
              has a turn is not shown, and what comes next is told as if nobody had one"
         ),
-        Beside::Budgets => {
+        OptionalKind::Budgets => {
             "your account may not list poddisruptionbudgets: what comes next is told as if there were none".to_owned()
         }
-        Beside::Namespaces => {
+        OptionalKind::Namespaces => {
             "your account may not read the namespaces themselves: one whose restarts are paused by its annotation \
              stellar.org/pause-restarts is shown as if they were not"
                 .to_owned()

@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::clock;
 use crate::controller::decide::decide;
-use crate::controller::observe::Beside;
+use crate::controller::observe::OptionalKind;
 use crate::controller::{Caches, Options, Scope};
 use crate::kubeconfig::{Connection, ConnectionError};
 use rows::{Row, rows};
@@ -124,7 +124,7 @@ impl PeersArgs {
             let without = access::missing(&client, &scope, turns_in).await?;
             for what in &without {
                 // Only what would be written next depends on budgets.
-                if self.dry_run || *what != Beside::Budgets {
+                if self.dry_run || *what != OptionalKind::Budgets {
                     tracing::warn!("{}", access::left_out(*what, turns_in));
                 }
             }
@@ -134,16 +134,25 @@ impl PeersArgs {
         })
         .await
         .unwrap_or(Err(PeersCommandError::Incomplete))?;
-        self.show(&caches, out).await
+        self.show(&caches, turns_in, out).await
     }
 
-    async fn show(&self, caches: &Caches, out: &mut dyn Write) -> Result<(), PeersCommandError> {
+    async fn show(&self, caches: &Caches, turns_in: &str, out: &mut dyn Write) -> Result<(), PeersCommandError> {
         let snapshot = caches.snapshot(clock::now());
         if self.dry_run {
+            if self.operator_namespace.is_none() && snapshot.turns.is_empty() && !snapshot.validators.is_empty() {
+                tracing::warn!(
+                    "no turns are kept in namespace {turns_in}: if the operator is in another one, name it with \
+                     --operator-namespace, or what comes next is told as if nobody had a turn"
+                );
+            }
             out.write_all(next::text(&snapshot, &decide(&snapshot, &self.options)).as_bytes())?;
             return Ok(());
         }
         if self.output == Output::Dot {
+            if self.watch {
+                tracing::warn!("-o dot draws one moment: --watch is left out");
+            }
             out.write_all(dot::graph(&snapshot, &self.options).as_bytes())?;
             return Ok(());
         }

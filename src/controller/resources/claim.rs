@@ -48,7 +48,7 @@ pub enum ClaimStep {
     /// Nothing.
     None,
     /// Apply this: whom it belongs to changed, or its annotations did.
-    Keep(Value),
+    Update(Value),
     /// Apply this: it is to grow, which its storage class may refuse.
     Grow(Value),
 }
@@ -92,7 +92,7 @@ impl ClaimStep {
         if owned == to_be_owned && written("labels") && written("annotations") {
             Self::None
         } else {
-            Self::Keep(applied)
+            Self::Update(applied)
         }
     }
 }

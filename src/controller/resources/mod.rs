@@ -292,8 +292,8 @@ fn selector(node: &str) -> Value {
     json!({ labels::NAME: labels::STELLAR_NODE, labels::INSTANCE: node })
 }
 
-/// What no container of ours needs.
-fn restricted() -> Value {
+/// The security context of every container of ours: what none of them needs is taken away.
+fn container_security() -> Value {
     json!({
         "allowPrivilegeEscalation": false,
         "readOnlyRootFilesystem": true,
@@ -301,9 +301,9 @@ fn restricted() -> Value {
     })
 }
 
-/// What this program takes beside stellar-core. Both are given, and equal: a quota of either refuses a pod with a container
+/// The resources of this program in a pod beside stellar-core. Both are given, and equal: a quota of either refuses a pod with a container
 /// that lacks it, and a validator whose resources are guaranteed stays one.
-fn small() -> Value {
+fn operator_resources() -> Value {
     let amount = json!({ "cpu": "50m", "memory": "64Mi" });
     json!({ "requests": amount, "limits": amount })
 }

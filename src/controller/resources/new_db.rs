@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use super::stateful_set::{core_image, core_mounts};
-use super::{Subject, restricted};
+use super::{Subject, container_security};
 use crate::core_config::pod_paths;
 use crate::labels;
 
@@ -18,7 +18,7 @@ pub(super) fn build(subject: &Subject<'_>) -> Value {
         "command": ["sh", "-c", script(subject.config.database.is_some())],
         "workingDir": pod_paths::DATA_DIR,
         "volumeMounts": core_mounts(),
-        "securityContext": restricted(),
+        "securityContext": container_security(),
     });
     // It is stellar-core, too, and ends before the other starts: what that has suffices for both.
     if let Some(resources) = &subject.spec.resources {

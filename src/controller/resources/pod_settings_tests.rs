@@ -213,7 +213,7 @@ fn annotations_of_the_claim() {
     };
     assert_eq!(step(&stored), ClaimStep::None);
     stored["metadata"]["annotations"] = json!({ "snapshot": "never", "pv.kubernetes.io/bound-by-controller": "yes" });
-    assert_eq!(step(&stored), ClaimStep::Keep(claim.clone()));
+    assert_eq!(step(&stored), ClaimStep::Update(claim.clone()));
 }
 
 #[test]

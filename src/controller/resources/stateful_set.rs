@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Subject, new_db, pod_security, pod_settings, restricted, selector, small, spec_hash};
+use super::{Subject, container_security, new_db, operator_resources, pod_security, pod_settings, selector, spec_hash};
 use crate::core_config::{self, pod_paths};
 use crate::crd::{KeySource, StellarNodeSpec, StorageConfig, StorageMode};
 use crate::labels::{self, BASE_VOLUME, CONFIG_VOLUME, DATA_VOLUME, PEERS_VOLUME, SEED_VOLUME, TMP_VOLUME};
@@ -129,8 +129,8 @@ fn render_config(subject: &Subject<'_>) -> Value {
             { "name": PEERS_VOLUME, "mountPath": pod_paths::PEERS_DIR, "readOnly": true },
             mount(CONFIG_VOLUME, pod_paths::CONFIG_DIR),
         ],
-        "resources": small(),
-        "securityContext": restricted(),
+        "resources": operator_resources(),
+        "securityContext": container_security(),
     });
     let mut env = vec![json!({
         "name": pod_paths::POD_IP_ENV,
@@ -193,8 +193,8 @@ fn health(subject: &Subject<'_>) -> Value {
             "periodSeconds": 5,
             "failureThreshold": 2,
         },
-        "resources": small(),
-        "securityContext": restricted(),
+        "resources": operator_resources(),
+        "securityContext": container_security(),
     })
 }
 
@@ -210,7 +210,7 @@ fn core(subject: &Subject<'_>) -> Value {
         // Its HTTP port is on localhost; that it votes is for the sidecar to tell.
         "readinessProbe": { "tcpSocket": { "port": labels::PEER_PORT_NAME }, "periodSeconds": 5 },
         "volumeMounts": core_mounts(),
-        "securityContext": restricted(),
+        "securityContext": container_security(),
     });
     if let Some(resources) = &subject.spec.resources {
         container["resources"] = json!(resources);

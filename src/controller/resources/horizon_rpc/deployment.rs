@@ -6,7 +6,9 @@
 use serde_json::{Value, json};
 
 use super::{CONFIG_DIR, DATA_DIR, Kind, Server, horizon, rpc};
-use crate::controller::resources::{BuildError, claim, pod_security, pod_settings, restricted, selector, spec_hash};
+use crate::controller::resources::{
+    BuildError, claim, container_security, pod_security, pod_settings, selector, spec_hash,
+};
 use crate::labels::{self, CONFIG_VOLUME, DATA_VOLUME, TMP_VOLUME};
 
 /// How long either may take to end what it serves and to stop its captive core.
@@ -120,7 +122,7 @@ fn container(server: &Server<'_>) -> Result<Value, BuildError> {
             "failureThreshold": STARTUP_SECONDS / STARTUP_PERIOD_SECONDS,
         },
         "volumeMounts": mounts,
-        "securityContext": restricted(),
+        "securityContext": container_security(),
     });
     if let Some(resources) = &server.spec.resources {
         container["resources"] = json!(resources);

@@ -275,4 +275,4 @@ fn env(name: &str, value: &str) -> Value {
 }
 
 #[cfg(test)]
-mod tests;
+mod horizon_rpc_tests;

