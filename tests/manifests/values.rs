@@ -38,6 +38,7 @@ fn what_cannot_work_is_refused() {
         ("watch.namespaces={one},watch.allNamespaces=true", "watch"),
         ("podLabels.number=1", "podLabels"),
         ("image.pullPolicy=Sometimes", "pullPolicy"),
+        ("image.digest=latest", "digest"),
     ] {
         let error = refusal(&["--set", value]);
         let about = error
@@ -134,6 +135,26 @@ fn the_pods_take_what_an_administrator_sets() {
         environment(&objects)["OPERATOR_IMAGE"],
         "registry.example.org/operator:1"
     );
+}
+
+#[test]
+fn an_image_may_be_named_by_its_digest_for_both_places() {
+    let digest = format!("sha256:{}", "0a".repeat(32));
+    let image = json!({ "repository": "registry.example.org/operator", "tag": "1", "digest": digest });
+    // `enabled` and `global` are what a chart that this one is a part of gives.
+    let objects = with(&json!({ "image": image, "enabled": true, "global": { "team": "a" } }));
+    let expected = format!("registry.example.org/operator@{digest}");
+    assert_eq!(container(&objects)["image"], expected);
+    assert_eq!(environment(&objects)["OPERATOR_IMAGE"], expected);
+}
+
+#[test]
+fn one_dashboard_is_enough_for_several_releases() {
+    let dashboards = |dashboard: bool| {
+        let objects = with(&json!({ "monitoring": { "enabled": true, "dashboard": dashboard } }));
+        of_kind(&objects, "ConfigMap").count()
+    };
+    assert_eq!((dashboards(true), dashboards(false)), (1, 0));
 }
 
 #[test]
