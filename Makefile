@@ -42,6 +42,7 @@ cluster-tests: ## The tests that need a control plane, alone: on two of them at 
 # The tests that share a control plane.
 promises:
 	@CLUSTER_AUDIT=1 PATH=$$(tests/tools/build):$$PATH tests/cluster/with sh -c '\
+	  cargo test --workspace --test webhook && \
 	  cargo test --workspace --test promises -- --test-threads 6 --skip two_replicas && \
 	  tests/rights/record target/calls/promises'
 
@@ -51,7 +52,6 @@ one-by-one:
 	  cargo test --workspace --test promises -- --test-threads 1 two_replicas && \
 	  cargo test --workspace --test alone -- --test-threads 1 && \
 	  cargo test --workspace --test manifests -- --test-threads 1 && \
-	  cargo test --workspace --test webhook && \
 	  tests/rights/record target/calls/one-by-one' && \
 	  $(MAKE) --no-print-directory oldest; } >target/one-by-one.log 2>&1
 
