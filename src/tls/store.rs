@@ -1,12 +1,13 @@
 //! The certificate Secret: one, by name, in the operator's namespace; created once however many replicas start at once.
 //!
 //! Only GET and PATCH are used. A `create` by POST is refused where RBAC names the one Secret (the name is not part
-//! of a POST's path), so it is created by server-side apply; each replica applies under a field manager of its own
+//! of a POST's path), so it is created by server-side apply; each keeper applies under a field manager of its own
 //! and without force, so of two that create at the same moment the second gets a conflict. Later writes carry the
 //! resourceVersion that was read. The rights needed, for this one name: `get`, `patch`, and `create`, which the API
 //! server asks for when an apply creates.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
@@ -57,24 +58,40 @@ pub struct Stored {
 }
 
 /// The certificate Secret.
-#[derive(Clone)]
 pub struct Store {
     api: Api<Secret>,
     name: String,
+    /// Under which it creates: another one for each replica, for each life of one, and for each keeper in it. That is what makes two
+    /// creations a conflict: an apply by the same manager would replace what the first one made.
     manager: String,
+}
+
+impl Clone for Store {
+    fn clone(&self) -> Self {
+        Self {
+            api: self.api.clone(),
+            name: self.name.clone(),
+            manager: new_manager(),
+        }
+    }
+}
+
+fn new_manager() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let keeper = COUNT.fetch_add(1, Ordering::Relaxed);
+    let process = format!("{} {}", std::process::id(), clock::now());
+    let host = std::env::var("HOSTNAME").unwrap_or_default();
+    let id = digest::short_hex(format!("{host} {process} {keeper}").as_bytes(), 12);
+    format!("{}-certificate-{id}", labels::MANAGER)
 }
 
 impl Store {
     /// The Secret `name` in `namespace`; nothing is read yet.
     pub fn new(client: kube::Client, namespace: &str, name: &str) -> Self {
-        // Different for each replica, and for each life of one: that is what makes two creations a conflict.
-        let replica = format!("{} {}", std::process::id(), clock::now());
-        let host = std::env::var("HOSTNAME").unwrap_or_default();
-        let id = digest::short_hex(format!("{host} {replica}").as_bytes(), 12);
         Self {
             api: Api::namespaced(client, namespace),
             name: name.to_owned(),
-            manager: format!("{}-certificate-{id}", labels::MANAGER),
+            manager: new_manager(),
         }
     }
 

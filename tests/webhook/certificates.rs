@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
-use stellar_k8s::labels;
+use stellar_k8s::tls::plan::{self, Policy, Step};
+use stellar_k8s::tls::store::{Store, StoreError};
+use stellar_k8s::{clock, labels};
 
 use crate::cluster::{Cluster, eventually};
 use crate::replica::Replica;
@@ -225,6 +228,31 @@ async fn a_configuration_that_was_deleted_stays_deleted() {
     .await;
     assert!(cluster.mutating().get_opt(&cluster.name).await.unwrap().is_none());
     replica[0].ready().await;
+    cluster.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_keepers_in_one_process_one_creates_the_secret() {
+    let cluster = Cluster::new().await;
+    let first = Store::new(cluster.operator().await, &cluster.name, &cluster.name);
+    let second = first.clone();
+    let day = SignedDuration::from_hours(24);
+    let policy = Policy {
+        names: ["127.0.0.1".to_owned()].into(),
+        leaf_lifetime: day,
+        ca_lifetime: day * 2,
+        settle: SignedDuration::ZERO,
+    };
+    let material = || {
+        let made = plan::after(Step::CreateAll, None, &policy, clock::now()).unwrap();
+        made.expect("a certificate")
+    };
+    let (nothing, nor_here) = (first.read().await.unwrap(), second.read().await.unwrap());
+    let made = material();
+    first.write(&nothing, &made).await.unwrap();
+    let error = second.write(&nor_here, &material()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
+    assert_eq!(cluster.secret().await[labels::TLS_CERT], made.leaf.certificate.pem);
     cluster.remove().await;
 }
 
