@@ -16,8 +16,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
-/// Connections at once to a [plain server](serve_plain): kubelets and a Prometheus or two need a few.
-const CONNECTIONS: usize = 128;
+/// Connections at once to a [plain server](serve_plain). A kubelet and a Prometheus or two need a few; with so many, silent ones cost
+/// some MiB, and shutting the kubelet out, which would take the pod for dead, takes as many all the time.
+const CONNECTIONS: usize = 1024;
 /// Time from a connection to the end of its first request's headers.
 const FIRST_REQUEST: Duration = Duration::from_secs(5);
 /// Time from one request to the end of the next one's headers; longer than a Prometheus pauses.
@@ -32,8 +33,17 @@ pub async fn serve_plain(
     routes: Router,
     handle: Handle<std::net::SocketAddr>,
 ) -> io::Result<()> {
+    serve_some(listener, routes, handle, CONNECTIONS).await
+}
+
+async fn serve_some(
+    listener: TcpListener,
+    routes: Router,
+    handle: Handle<std::net::SocketAddr>,
+    connections: usize,
+) -> io::Result<()> {
     let mut server = axum_server::from_tcp(listener)?
-        .acceptor(BoundedAcceptor::new(CONNECTIONS))
+        .acceptor(BoundedAcceptor::new(connections))
         .handle(handle)
         .first_request_timeout(FIRST_REQUEST)
         .http1_only();
@@ -108,11 +118,13 @@ mod tests {
 
     use super::*;
 
+    const SOME: usize = 20;
+
     async fn serving() -> std::net::SocketAddr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let routes = Router::new().route("/", get(|| async { "here" }));
-        tokio::spawn(serve_plain(listener.into_std().unwrap(), routes, Handle::new()));
+        tokio::spawn(serve_some(listener.into_std().unwrap(), routes, Handle::new(), SOME));
         address
     }
 
@@ -140,7 +152,7 @@ mod tests {
     async fn connections_are_counted_and_come_back() {
         let address = serving().await;
         let mut held = Vec::new();
-        for _ in 0..CONNECTIONS {
+        for _ in 0..SOME {
             held.push(TcpStream::connect(address).await.unwrap());
         }
         let request = b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n";
