@@ -154,17 +154,13 @@ async fn an_edited_ca_bundle_is_repaired_and_nothing_else_is_touched() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_is_ready_before_the_certificate_is_trusted() {
     let cluster = Cluster::new().await;
-    let mut replicas = vec![Replica::start(&cluster, &[]).await];
-    replicas[0].ready().await;
-    cluster.register_replicas(&replicas).await;
-    drop(replicas.pop());
-    let take_away = json!([{ "op": "remove", "path": "/webhooks/0/clientConfig/caBundle" }]);
-    let take_away = Patch::<()>::Json(serde_json::from_value(take_away).unwrap());
-    let _ = cluster
-        .mutating()
-        .patch(&cluster.name, &PatchParams::default(), &take_away)
-        .await;
-    // There is a certificate by now, and nobody may make the API server trust it.
+    let address = {
+        let first = Replica::start(&cluster, &[]).await;
+        first.ready().await;
+        first.address
+    };
+    // There is a certificate by now, registrations that hold none, and nobody may make the API server trust it.
+    cluster.register(address, address).await;
     cluster.refuse_changes_of(&["mutatingwebhookconfigurations"]).await;
     let replica = Replica::start(&cluster, &[]).await;
     eventually("/readyz says what is missing, and why", async || {

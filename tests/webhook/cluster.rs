@@ -155,7 +155,8 @@ impl Cluster {
             ..PatchParams::default()
         };
         eventually("the policy is in force", async || {
-            try_it.patch(&self.name, &params, &change).await.is_err()
+            let answer = try_it.patch(&self.name, &params, &change).await;
+            answer.is_err_and(|error| error.to_string().contains("nobody changes this here"))
         })
         .await;
     }
