@@ -55,23 +55,30 @@ enum Command {
 
 /// Why what was asked could not be done; which subcommand it was is known to whoever asked.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
 pub enum CliError {
     /// `run`
+    #[error(transparent)]
     Operator(#[from] OperatorError),
     /// `peers`
+    #[error(transparent)]
     Peers(#[from] PeersCommandError),
     /// `check`
+    #[error(transparent)]
     Check(#[from] CheckError),
     /// `config`
+    #[error(transparent)]
     Config(#[from] ShowError),
-    /// `crd`
-    Crd(#[from] serde_saphyr::ser::Error),
-    /// Standard output is closed.
+    /// `crd`: a defect of this program.
+    #[error("the CustomResourceDefinition cannot be written as YAML")]
+    Crd(#[from] serde_saphyr::SerializeError),
+    /// `crd`: nobody reads standard output any more.
+    #[error("the CustomResourceDefinition cannot be printed")]
     Output(#[from] std::io::Error),
     /// `render-config`
+    #[error(transparent)]
     Render(#[from] RenderError),
     /// `health`
+    #[error(transparent)]
     Health(#[from] HealthError),
 }
 

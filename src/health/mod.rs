@@ -132,7 +132,7 @@ async fn poll(info_url: &Uri, mut judge: VotingJudge, tell: watch::Sender<(Insta
 /// Why `/info` could not be read.
 #[derive(Debug, thiserror::Error)]
 enum InfoError {
-    #[error("the URL has no host")]
+    #[error("the URL has no host: give one such as http://127.0.0.1:11626/info with --info-url")]
     NoHost,
     #[error("no connection")]
     Connect(#[from] std::io::Error),
