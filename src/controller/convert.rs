@@ -123,7 +123,6 @@ fn convert_workload(object: &StatefulSet) -> Workload {
     let spec = object.spec.as_ref();
     let status = object.status.as_ref();
     let template = spec.map(|spec| &spec.template);
-    let template_annotations = template.and_then(|template| template.metadata.as_ref()?.annotations.as_ref());
     Workload {
         name: object.name_any(),
         resource_version: object.resource_version().unwrap_or_default(),
@@ -136,7 +135,7 @@ fn convert_workload(object: &StatefulSet) -> Workload {
         reports: template
             .and_then(|template| template.spec.as_ref())
             .is_some_and(renders),
-        spec_hash: template_annotations.and_then(|annotations| annotations.get(labels::SPEC_HASH).cloned()),
+        spec_hash: template.and_then(resources::stored_from).map(str::to_owned),
         member: json_annotation(annotations, labels::MEMBER),
         last_restart: json_annotation(annotations, labels::LAST_RESTART),
         given_back: annotations

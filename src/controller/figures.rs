@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::groups::Group;
+use super::groups::{Group, Member};
 use super::links;
 use super::lists::ListAction;
 use super::needs::Need;
@@ -55,6 +55,7 @@ pub fn of_group(
     let unreadable = snapshot.turns.get(&network).is_some_and(|lease| !lease.readable);
     let own_turns = turns.get(&network);
     let mut stalled = own_turns.into_iter().flat_map(|turns| turns.stalled.keys());
+    let votes = |member: &Member<'_>| member.validator.is_voting();
     let named = group.validators.iter().chain(&group.strangers);
     GroupFigures {
         namespace: group.id.namespace.clone(),
@@ -62,16 +63,9 @@ pub fn of_group(
         peers: group.list.addresses().len(),
         validators: named.filter(|validator| validator.is_wanted()).count(),
         members: group.own_members().count(),
-        voting: group
-            .own_members()
-            .filter(|member| member.validator.is_voting())
-            .count(),
+        voting: group.own_members().filter(|member| votes(member)).count(),
         group_members: group.members.len(),
-        group_voting: group
-            .members
-            .iter()
-            .filter(|member| member.validator.is_voting())
-            .count(),
+        group_voting: group.members.iter().filter(|member| votes(member)).count(),
         not_ours: group.action == ListAction::NotOurs,
         connected: links::assess(group).is_connected(),
         stalled: unreadable || stalled.any(|list| group.includes(list)),

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::runtime::controller::Action;
 use kube::{Api, Client, ResourceExt as _};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::apply::{self, ApplyError};
 use super::convert::is_ours;
@@ -161,7 +161,7 @@ impl<'a> Scope<'a> {
             Some(stored) if !is_ours(stored.labels()) => {
                 return Err(ApplyError::NotOurs(format!("Deployment {}", self.name)));
             }
-            Some(stored) if built_from(&stored) != built_from_value(deployment) => {
+            Some(stored) if !is_current(&stored, deployment) => {
                 self.apply(deployment, Some(&stored), "Deployment changed with its spec")
                     .await?
             }
@@ -214,13 +214,8 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// Hash of the spec that the pod template of a stored Deployment was built from.
-fn built_from(stored: &Deployment) -> Value {
+/// Whether a stored Deployment was built from the same spec as this one.
+fn is_current(stored: &Deployment, built: &Value) -> bool {
     let template = stored.spec.as_ref().map(|spec| &spec.template);
-    let annotations = template.and_then(|template| template.metadata.as_ref()?.annotations.as_ref());
-    json!(annotations.and_then(|annotations| annotations.get(labels::SPEC_HASH)))
-}
-
-fn built_from_value(deployment: &Value) -> Value {
-    deployment["spec"]["template"]["metadata"]["annotations"][labels::SPEC_HASH].clone()
+    template.and_then(resources::stored_from) == resources::built_from(&built["spec"]["template"])
 }

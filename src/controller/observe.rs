@@ -51,6 +51,8 @@ pub struct Caches {
     lists: Vec<Store<ConfigMap>>,
     foreign: Vec<Store<PartialObjectMeta<ConfigMap>>>,
     budgets: Vec<Store<PodDisruptionBudget>>,
+    /// Where the Leases of the turns are.
+    turns_in: ScopePart,
     leases: Vec<Store<Lease>>,
     namespaces: Namespaces,
     hashes: Arc<SpecHashes>,
@@ -110,6 +112,7 @@ impl Caches {
             lists,
             foreign,
             budgets,
+            turns_in,
             leases,
             namespaces,
             hashes: Arc::default(),
@@ -137,16 +140,17 @@ impl Caches {
         where
             K: Resource<DynamicType = ()> + Clone + 'static,
         {
-            let is_incomplete = |store: &Store<K>| !matches!(store.wait_until_ready().now_or_never(), Some(Ok(())));
-            let both = stores.iter().zip(parts).filter(|(store, _)| is_incomplete(store));
+            let both = stores.iter().zip(parts).filter(|(store, _)| !is_complete(store));
             both.map(|(_, part)| format!("{kind} {part}")).collect()
         }
         let parts = &self.parts;
         let mut all = of("stellarnodes", &self.nodes, parts);
         all.extend(of("statefulsets", &self.stateful_sets, parts));
         all.extend(of("pods", &self.pods, parts));
-        all.extend(of("configmaps", &self.lists, parts));
+        all.extend(of("lists among the configmaps", &self.lists, parts));
+        all.extend(of("names of the configmaps", &self.foreign, parts));
         all.extend(of("poddisruptionbudgets", &self.budgets, parts));
+        all.extend(of("leases", &self.leases, std::slice::from_ref(&self.turns_in)));
         all.extend(self.namespaces.incomplete());
         all
     }
@@ -200,6 +204,14 @@ impl Caches {
             ..objects.snapshot(now)
         }
     }
+}
+
+/// Whether a cache holds all there is.
+pub(super) fn is_complete<K>(store: &Store<K>) -> bool
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    matches!(store.wait_until_ready().now_or_never(), Some(Ok(())))
 }
 
 /// Waits until these caches hold all there is; for ever where the watch of one has ended, for that one never will.

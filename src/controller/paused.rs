@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::PartialObjectMeta;
@@ -14,7 +13,7 @@ use kube::runtime::reflector::Store;
 use kube::{Api, ResourceExt as _};
 use tokio::sync::{Notify, watch};
 
-use super::observe::complete;
+use super::observe::{complete, is_complete};
 use crate::api::deadline;
 use crate::labels;
 
@@ -55,7 +54,7 @@ impl Namespaces {
     /// What is not known yet, as a person reads it.
     pub(super) fn incomplete(&self) -> Option<String> {
         let is_complete = match self {
-            Self::Watched(store) => matches!(store.wait_until_ready().now_or_never(), Some(Ok(()))),
+            Self::Watched(store) => is_complete(store),
             Self::Asked(paused) => paused.borrow().is_some(),
         };
         (!is_complete).then(|| "the namespaces themselves".to_owned())

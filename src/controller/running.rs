@@ -35,12 +35,7 @@ pub fn endpoint(node: &StellarNode) -> Option<String> {
 
 /// Hash of the spec that a stored template was built from.
 pub fn built_from(stored: &StatefulSet) -> Option<&str> {
-    let template = stored.spec.as_ref()?.template.metadata.as_ref()?;
-    template
-        .annotations
-        .as_ref()?
-        .get(labels::SPEC_HASH)
-        .map(String::as_str)
+    resources::stored_from(&stored.spec.as_ref()?.template)
 }
 
 /// The image whose `render-config` its pods run.

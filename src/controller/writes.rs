@@ -248,12 +248,14 @@ impl<'a> Writes<'a> {
     }
 
     async fn apply_template(&self, snapshot: &Snapshot, turn: &Turn) -> Result<(), ApplyError> {
-        let validator = snapshot.validators.iter().find(|validator| validator.uid == turn.uid);
-        let workload = validator
-            .and_then(|validator| validator.workload.as_ref())
-            .ok_or(ApplyError::Outdated)?;
-        let node = self.discovery.caches.node(&turn.node).ok_or(ApplyError::Outdated)?;
-        apply::template(&self.discovery.client, turn, workload, &node, &self.discovery.settings).await
+        let Discovery {
+            client,
+            caches,
+            settings,
+            ..
+        } = self.discovery;
+        let node = caches.node(&turn.node).ok_or(ApplyError::Outdated)?;
+        apply::planned_template(client, snapshot, turn, &node, settings).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::common::{Options, TestEnv, wait_for};
+use crate::common::{Options, TestEnv, reason_of, wait_for};
 
 const SOON: Duration = Duration::from_secs(60);
 const HORIZON: &str = include_str!("../../manifests/samples/horizon.yaml");
@@ -14,13 +14,8 @@ const RPC: &str = include_str!("../../manifests/samples/soroban-rpc.yaml");
 /// may find another spec, or what is said of it.
 fn reasons(env: &TestEnv, node: &str) -> Option<[String; 3]> {
     let node = env.get(&format!("stellarnode/{node}"))?;
-    let status = &node["status"];
-    let reason = |condition| {
-        let mut conditions = status["conditions"].as_array()?.iter();
-        let found = conditions.find(|found| found["type"] == condition)?;
-        found["reason"].as_str().map(str::to_owned)
-    };
-    let is_current = status["observedGeneration"] == node["metadata"]["generation"];
+    let reason = |condition| reason_of(&node, condition);
+    let is_current = node["status"]["observedGeneration"] == node["metadata"]["generation"];
     let reasons = [reason("Ready")?, reason("Progressing")?, reason("Degraded")?];
     is_current.then_some(reasons)
 }

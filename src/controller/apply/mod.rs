@@ -328,6 +328,20 @@ pub async fn planned_give_back(client: &Client, snapshot: &Snapshot, turn: &Turn
     give_back(client, turn, workload_of(snapshot, turn)?).await
 }
 
+/// Applies the present template for a turn, to the StatefulSet that its holder was seen to have.
+///
+/// # Errors
+/// As [`template`]; also when the holder has no StatefulSet.
+pub async fn planned_template(
+    client: &Client,
+    snapshot: &Snapshot,
+    turn: &Turn,
+    node: &StellarNode,
+    settings: &BuildSettings,
+) -> Result<(), ApplyError> {
+    template(client, turn, workload_of(snapshot, turn)?, node, settings).await
+}
+
 fn workload_of<'a>(snapshot: &'a Snapshot, turn: &Turn) -> Result<&'a Workload, ApplyError> {
     let validator = snapshot.validators.iter().find(|validator| validator.uid == turn.uid);
     validator

@@ -14,6 +14,7 @@ mod stateful_set;
 pub use claim::ClaimStep;
 pub use hash::spec_hash;
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 
@@ -238,6 +239,12 @@ pub fn is_convertible(stored: &StatefulSet, node: &StellarNode) -> bool {
 /// Hash of the spec that a pod template was built from.
 pub fn built_from(template: &Value) -> Option<&str> {
     template["metadata"]["annotations"][labels::SPEC_HASH].as_str()
+}
+
+/// The same of a template that is stored.
+pub fn stored_from(template: &PodTemplateSpec) -> Option<&str> {
+    let annotations = template.metadata.as_ref()?.annotations.as_ref()?;
+    annotations.get(labels::SPEC_HASH).map(String::as_str)
 }
 
 /// Whether an object holds all that we would set, beside what others set and the API server defaulted.

@@ -380,10 +380,7 @@ impl TestEnv {
 
     /// The reason of a validator's condition.
     pub(crate) fn reason(&self, validator: &str, condition: &str) -> Option<String> {
-        let node = self.get(&format!("stellarnode/{validator}"))?;
-        let conditions = node["status"]["conditions"].as_array()?.clone();
-        let found = conditions.into_iter().find(|found| found["type"] == condition)?;
-        found["reason"].as_str().map(str::to_owned)
+        reason_of(&self.get(&format!("stellarnode/{validator}"))?, condition)
     }
 
     /// What the Events with this reason say of a validator.
@@ -453,4 +450,11 @@ impl Drop for TestEnv {
         install::remove(&self.cluster, &self.namespace);
         let _ = std::fs::remove_dir_all(&self.directory);
     }
+}
+
+/// The reason of a condition in a StellarNode as it was read.
+pub(crate) fn reason_of(node: &Value, condition: &str) -> Option<String> {
+    let mut conditions = node["status"]["conditions"].as_array()?.iter();
+    let found = conditions.find(|found| found["type"] == condition)?;
+    found["reason"].as_str().map(str::to_owned)
 }

@@ -18,7 +18,7 @@ mod validators;
 
 pub(crate) use balancer::Balancer;
 pub(crate) use cluster::Cluster;
-pub(crate) use env::{Options, TestEnv};
+pub(crate) use env::{Options, TestEnv, reason_of};
 pub(crate) use kubectl::Output;
 pub(crate) use load::Load;
 pub(crate) use loss::Loss;
