@@ -152,7 +152,10 @@ fn an_image_may_be_named_by_its_digest_for_both_places() {
 fn one_dashboard_is_enough_for_several_releases() {
     let dashboards = |dashboard: bool| {
         let objects = with(&json!({ "monitoring": { "enabled": true, "dashboard": dashboard } }));
-        of_kind(&objects, "ConfigMap").count()
+        let labelled = of_kind(&objects, "ConfigMap");
+        labelled
+            .filter(|object| object["metadata"]["labels"]["grafana_dashboard"] == "1")
+            .count()
     };
     assert_eq!((dashboards(true), dashboards(false)), (1, 0));
 }
