@@ -74,7 +74,7 @@ bench: ## Figures: pure paths, instructions, the webhook under load beside three
 fuzz: ## A million inputs for the webhook that nobody should send (about 5 minutes, warm)
 	STELLAR_FUZZ_INPUTS=$${STELLAR_FUZZ_INPUTS:-1000000} cargo test --workspace --release --test fuzz -- --nocapture
 
-faults: ## Each fault of docs/faults.md, and what was seen (about 25 minutes)
+faults: ## Each fault of docs/faults.md, and what was seen (about 20 minutes, once everything is built)
 	@cargo build --workspace --tests
 	@tests/tools/build >/dev/null
 	@CLUSTER_AUDIT=1 PATH=$$(tests/tools/build):$$PATH tests/cluster/with tests/faults/run

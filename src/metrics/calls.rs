@@ -97,7 +97,7 @@ where
                 call: Call {
                     verb,
                     resource,
-                    outcome: "no answer",
+                    outcome: "no_answer",
                 },
             };
             let answer = answer.await;
@@ -125,8 +125,8 @@ fn outcome(code: u16) -> &'static str {
     match code {
         409 => "conflict",
         429 => "throttled",
-        400..500 => "client error",
-        500.. => "server error",
+        400..500 => "client_error",
+        500.. => "server_error",
         _ => "ok",
     }
 }
@@ -230,7 +230,7 @@ mod tests {
         let given_up = tokio::time::timeout(Duration::from_secs(10), counted.call(request)).await;
         assert!(given_up.is_err());
         let text = metrics.text(crate::metrics::Format::Prometheus);
-        let line = r#"stellar_operator_api_calls_total{verb="get",resource="pods",outcome="no answer"} 1"#;
+        let line = r#"stellar_operator_api_calls_total{verb="get",resource="pods",outcome="no_answer"} 1"#;
         assert!(text.contains(line), "{text}");
     }
 
@@ -242,11 +242,11 @@ mod tests {
             [
                 "ok",
                 "ok",
-                "client error",
+                "client_error",
                 "conflict",
                 "throttled",
-                "server error",
-                "server error"
+                "server_error",
+                "server_error"
             ]
         );
     }

@@ -116,7 +116,7 @@ impl Groups {
         );
         registry.register(
             "turns",
-            "Turns out: validators that may be down by the operator now",
+            "Turns held now: validators that the operator may have down",
             groups.turns.clone(),
         );
         groups

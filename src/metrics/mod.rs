@@ -158,7 +158,7 @@ impl Metrics {
         let certificate_failures = Counter::default();
         registry.register(
             "certificate_failures",
-            "Looks at the webhook's certificate or at its registrations that failed; they are tried again",
+            "Failed checks of the webhook's certificate or registrations; each is tried again",
             certificate_failures.clone(),
         );
         let calls = Family::<Call, Counter>::default();

@@ -32,7 +32,7 @@ pub enum StoreError {
     /// Somebody else's Secret (rule R7).
     #[error(
         "Secret {name} exists and is not ours (it has no label {}={}): delete it, or give another name with \
-         --certificate-secret",
+         --certificate-secret and in the operator's Role",
         labels::MANAGED_BY,
         labels::OPERATOR
     )]

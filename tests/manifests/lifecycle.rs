@@ -46,7 +46,19 @@ fn an_upgrade_brings_the_definition_and_an_uninstall_leaves_it() {
 
     let one = alone.cluster_scoped();
     assert!(one.iter().all(|name| name.ends_with("-stellar")), "{one:?}");
-    let notes = helm(&["upgrade", "operator", &chart, "--set", "watch.allNamespaces=true"]);
+    let notes = helm(&[
+        "upgrade",
+        "operator",
+        &chart,
+        "--reset-then-reuse-values",
+        "--set",
+        "watch.allNamespaces=true",
+    ]);
+    assert_eq!(
+        alone.get("deployment/stellar-operator")["spec"]["replicas"],
+        3,
+        "values stay"
+    );
     assert!(notes.contains("looks after every namespace."), "{notes}");
     let all = alone.cluster_scoped();
     assert!(!all.iter().any(|name| name.ends_with("-stellar")), "{all:?}");

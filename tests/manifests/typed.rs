@@ -164,6 +164,26 @@ fn with_an_overlay() {
 }
 
 #[test]
+fn from_all_namespaces_to_one_no_right_in_others_is_left() {
+    let fresh = Fresh::new();
+    types("kubectl apply --server-side -f manifests/install.yaml");
+    types("kubectl apply --server-side -k manifests/overlays/namespace");
+    for line in [
+        "kubectl delete validatingwebhookconfigurations,mutatingwebhookconfigurations stellar-operator",
+        "kubectl delete validatingadmissionpolicies,validatingadmissionpolicybindings stellar-operator",
+        "kubectl delete clusterrolebindings,clusterroles stellar-operator stellar-operator-nodes stellar-operator-view --ignore-not-found",
+    ] {
+        types(line);
+    }
+    let left = fresh.0.cluster_scoped();
+    assert!(
+        !left.is_empty() && left.iter().all(|name| name.ends_with("-stellar")),
+        "{left:?}"
+    );
+    uninstalls();
+}
+
+#[test]
 fn with_certificates_by_cert_manager() {
     crate::accepted::with_cert_manager(|| {
         let _fresh = Fresh::new();
@@ -209,7 +229,18 @@ fn with_the_chart() {
         let second = Second::created(&fresh.0);
         types(install);
         types("kubectl rollout status deployment/stellar-operator --namespace stellar");
+        let scope = fresh.0.cluster_scoped();
         types("helm upgrade stellar-operator manifests/chart --namespace stellar");
+        let other = "helm upgrade stellar-operator manifests/chart --namespace stellar --reset-then-reuse-values --set-string image.tag=TAG";
+        types(&other.replace("TAG", "20261127"));
+        assert_eq!(
+            fresh.0.cluster_scoped(),
+            scope,
+            "{install}: what was given at the install stays"
+        );
+        let image = &fresh.0.get("deployment/stellar-operator")["spec"]["template"]["spec"]["containers"][0]["image"];
+        assert_eq!(image, "stellar-operator:20261127");
+        types("helm rollback stellar-operator --namespace stellar");
         types("kubectl label namespace stellar pod-security.kubernetes.io/enforce=restricted");
         types("helm uninstall stellar-operator --namespace stellar");
         types(UNINSTALL[6]);
@@ -290,7 +321,7 @@ async fn the_first_validator_and_the_end_of_everything() {
             "render-config",
         ),
         (
-            "kubectl logs -l app.kubernetes.io/name=stellar-operator --namespace stellar",
+            "kubectl logs -l app.kubernetes.io/name=stellar-operator --namespace stellar --tail=-1 --prefix",
             "INFO",
         ),
         (
