@@ -2,6 +2,8 @@
 //!
 //! Nothing here decides anything; a name that is used in two files is defined here and nowhere else.
 
+use crate::names::LABEL_LIMIT;
+
 /// API group of the StellarNode resource.
 pub const GROUP: &str = "stellar.org";
 /// `group/version` of the StellarNode resource.
@@ -181,14 +183,17 @@ pub const DEFAULT_WEBHOOK_SERVICE: &str = "stellar-operator-webhook";
 pub fn peers_value(config_map: &str) -> String {
     // A label value is shorter than a name may be.
     match config_map.len() {
-        ..=63 => config_map.to_owned(),
+        ..=LABEL_LIMIT => config_map.to_owned(),
         _ => crate::digest::short_hex(config_map.as_bytes(), 16),
     }
 }
 
+/// End of the name of the ConfigMap with the base config of a node.
+pub const CONFIG_SUFFIX: &str = "-config";
+
 /// Name of the ConfigMap with the base config of a node.
 pub fn config_map_name(node: &str) -> String {
-    format!("{node}-config")
+    format!("{node}{CONFIG_SUFFIX}")
 }
 
 /// Name of the headless Service of a validator.

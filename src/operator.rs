@@ -9,6 +9,8 @@ use clap::Args;
 use futures::FutureExt as _;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::client::ClientBuilder;
+use kube::runtime::conditions::is_crd_established;
+use kube::runtime::wait::Condition as _;
 use kube::{Api, Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
@@ -56,7 +58,7 @@ pub struct OperatorArgs {
     /// Image of the init container and the sidecar that run this program in the validators' pods
     #[arg(long, env = "OPERATOR_IMAGE", default_value = controller::DEFAULT_OPERATOR_IMAGE)]
     operator_image: String,
-    /// How a line of the log looks; what is logged is said by RUST_LOG, such as stellar_k8s=debug
+    /// Format of the log; RUST_LOG sets what is logged, for example stellar_k8s=debug
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
     #[command(flatten)]
@@ -219,7 +221,7 @@ async fn wait_for_crd(client: &Client) {
         let now = match &answer {
             Err(_) => Crd::Unreadable,
             Ok(None) => Crd::Missing,
-            Ok(Some(crd)) if is_established(crd) => Crd::Established,
+            Ok(crd @ Some(_)) if is_crd_established().matches_object(crd.as_ref()) => Crd::Established,
             Ok(Some(_)) => Crd::NotEstablished,
         };
         let changed = told != Some(now);
@@ -240,14 +242,6 @@ async fn wait_for_crd(client: &Client) {
         told = Some(now);
         tokio::time::sleep(CRD_POLL).await;
     }
-}
-
-fn is_established(crd: &CustomResourceDefinition) -> bool {
-    let conditions = crd.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions
-        .into_iter()
-        .flatten()
-        .any(|condition| condition.type_ == "Established" && condition.status == "True")
 }
 
 /// Ends when the process is asked to stop.

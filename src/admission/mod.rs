@@ -31,6 +31,7 @@ mod key_source;
 pub mod limits;
 mod manifests;
 pub mod mutate;
+mod neighbours;
 mod pod_settings;
 mod port;
 pub(crate) mod quantity;
@@ -55,6 +56,8 @@ mod check_tests;
 mod fixtures;
 #[cfg(test)]
 mod mutate_tests;
+#[cfg(test)]
+mod neighbours_tests;
 #[cfg(test)]
 mod pod_settings_tests;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use json_patch::{AddOperation, Patch, PatchOperation};
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::stateful_set::{Container, ValidatorSet};
+use super::stateful_set::{Container, ValidatorSet, parse_port};
 use crate::crd::default_peer_port;
 use crate::labels;
 
@@ -74,6 +74,9 @@ fn stateful_set(object: &Value, old: Option<&Value>, set: ValidatorSet<'_>, cont
     if let (Some(port), None, None, Some(_)) = (port, set.port_annotation(), set.owner(), core) {
         mutation.annotate(object, labels::PEER_PORT, &port.to_string());
     }
+    if let Some(port) = old.and_then(|old| moved_port(set, old)) {
+        mutation.follow_port(port);
+    }
     // Scaling or annotating an older StatefulSet must not restart its validator.
     let template_changed = old.is_none_or(|old| old["spec"]["template"] != object["spec"]["template"]);
     if !template_changed {
@@ -98,7 +101,29 @@ fn stateful_set(object: &Value, old: Option<&Value>, set: ValidatorSet<'_>, cont
     mutation
 }
 
+/// The new peer port of a StatefulSet whose author changed the port and not the annotation, which said the same: they may not know
+/// of it, since it was added here, and an update keeps it.
+fn moved_port(set: ValidatorSet<'_>, old: &Value) -> Option<u16> {
+    let declared = |set: ValidatorSet<'_>| u16::try_from(set.core()?.peer_port()?.number).ok();
+    let old = ValidatorSet::new(old)?;
+    let (now, before) = (declared(set)?, declared(old)?);
+    let annotated = parse_port(old.port_annotation()?)?;
+    let same = set.port_annotation() == old.port_annotation() && annotated == before;
+    let usable = now != 0 && now != labels::HTTP_PORT;
+    (set.owner().is_none() && same && now != before && usable).then_some(now)
+}
+
 impl Mutation {
+    fn follow_port(&mut self, port: u16) {
+        let port = port.to_string();
+        // An add of what is there replaces it.
+        self.add(["metadata", "annotations", labels::PEER_PORT], json!(port));
+        self.warnings.push(format!(
+            "metadata.annotations[{}]: changed to {port}, as the peer port was: write it so, or leave it out",
+            labels::PEER_PORT
+        ));
+    }
+
     fn add<const N: usize>(&mut self, path: [&str; N], value: Value) {
         self.patch.0.push(PatchOperation::Add(AddOperation {
             path: PointerBuf::from_tokens(path),

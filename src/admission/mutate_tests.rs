@@ -410,3 +410,38 @@ proptest! {
         mutate(&object, Some(&old), &NoContext);
     }
 }
+
+#[test]
+fn the_annotation_follows_the_port_where_only_that_was_changed() {
+    let on = |port: u16| {
+        let ports = json!([{ "name": "peer", "containerPort": port }]);
+        stateful_set(&json!([{ "name": "stellar-core", "ports": ports }]))
+    };
+    let annotated = |port: u16, annotation: &str| {
+        let annotations = json!({ "stellar.org/peer-port": annotation });
+        with(on(port), "/metadata/annotations", &annotations)
+    };
+    let stored = mutated(&on(11625));
+    assert_eq!(stored["metadata"]["annotations"]["stellar.org/peer-port"], "11625");
+    let after = |object: &Value, old: &Value| {
+        let mut object = object.clone();
+        let mutation = mutate(&object, Some(old), &NoContext);
+        json_patch::patch(&mut object, &mutation.patch).unwrap();
+        (
+            object["metadata"]["annotations"]["stellar.org/peer-port"].clone(),
+            mutation.warnings.len(),
+        )
+    };
+    for (changed, old, expected) in [
+        (annotated(11700, "11625"), &stored, ("11700", 1)),
+        // The author speaks of it, or says what cannot be.
+        (annotated(11700, "11800"), &stored, ("11800", 0)),
+        (annotated(11625, "11800"), &stored, ("11800", 0)),
+        (annotated(11626, "11625"), &stored, ("11625", 0)),
+        (annotated(11700, "11625"), &annotated(11800, "11625"), ("11625", 0)),
+        (annotated(11625, "11625"), &stored, ("11625", 0)),
+    ] {
+        let (annotation, warnings) = after(&changed, old);
+        assert_eq!((annotation.as_str().unwrap(), warnings), expected, "{changed}");
+    }
+}

@@ -16,7 +16,6 @@ use crate::names::{LABEL_LIMIT, is_label_value, is_subdomain, not_a_name};
 
 /// Labels that the operator finds its pods by.
 const OWN_LABELS: [&str; 4] = [labels::NAME, labels::INSTANCE, labels::COMPONENT, labels::MANAGED_BY];
-/// Longest value of a label, and longest name without its prefix.
 /// What the operator itself writes into the environment of Horizon and of Stellar RPC, and where to say it instead.
 #[rustfmt::skip]
 const SERVERS_ENV: [(&str, &str); 5] = [

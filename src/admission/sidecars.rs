@@ -9,7 +9,6 @@ use super::validate::Verdict;
 use crate::labels;
 use crate::names::{LABEL_LIMIT, is_dns_label};
 
-/// Longest name of a container (RFC 1123 label).
 /// The volumes of a validator's pod that hold its seed: in its config, and as a driver provides it.
 const SEED_VOLUMES: [&str; 2] = [labels::CONFIG_VOLUME, labels::SEED_VOLUME];
 

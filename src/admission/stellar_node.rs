@@ -9,15 +9,14 @@ use super::context::Context;
 use super::field_error::FieldError;
 use super::quantity::Quantity;
 use super::validate::Verdict;
-use super::{horizon_rpc, key_source, pod_settings, port, sidecars, storage};
-use crate::core_config::{self, Keys};
-use crate::crd::{Network, StellarNode, ValidatorConfig};
+use super::{horizon_rpc, key_source, neighbours, pod_settings, port, sidecars, storage};
+use crate::core_config::{self, ConfigError, Keys};
+use crate::crd::{Network, ValidatorConfig};
 use crate::labels;
 use crate::names::{is_dns_label, is_subdomain, not_a_name};
 
 /// Longest name whose StatefulSet still gets pods: the revision label of a longer one would pass 63 characters.
 const NAME_LIMIT: usize = 52;
-/// Longest name of a ConfigMap or Secret (RFC 1123 subdomain).
 /// Which block belongs to which `nodeType`.
 const BLOCKS: [(&str, &str); 3] = [
     ("Validator", "validatorConfig"),
@@ -29,6 +28,7 @@ const BLOCKS: [(&str, &str); 3] = [
 pub(super) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) {
     let spec = &node["spec"];
     check_name(node, verdict);
+    neighbours::check_name(node, context, verdict);
     check_blocks(spec, verdict);
     check_resources(&spec["resources"], verdict);
     storage::check(spec, verdict);
@@ -197,7 +197,9 @@ fn check_validator(node: &Value, context: &dyn Context, verdict: &mut Verdict) {
         }
     }
     let seed = config["seedSecretRef"].as_str().unwrap_or_default();
-    if seed.is_empty() {
+    if config["keySource"] == "KMS" {
+        // Then it is not read: whatever stands there.
+    } else if seed.is_empty() {
         verdict.error(FieldError::required(
             field("seedSecretRef"),
             format!(
@@ -217,7 +219,7 @@ fn check_validator(node: &Value, context: &dyn Context, verdict: &mut Verdict) {
             field("historyArchiveUrls")
         ));
     }
-    check_neighbours(node, seed, context, verdict);
+    neighbours::check(node, context, verdict);
     check_core_settings(node, verdict);
 }
 
@@ -270,55 +272,6 @@ fn check_peer_group(node: &Value, verdict: &mut Verdict) {
     }
 }
 
-/// What the other validators of the namespace have to do with this one.
-fn check_neighbours(node: &Value, seed: &str, context: &dyn Context, verdict: &mut Verdict) {
-    let spec = &node["spec"];
-    let namespace = node["metadata"]["namespace"].as_str().unwrap_or_default();
-    let name = node["metadata"]["name"].as_str().unwrap_or_default();
-    let network = Network::parse(spec["network"].as_str().unwrap_or_default());
-    let list = spec["validatorConfig"]["knownPeersRef"]["name"]
-        .as_str()
-        .unwrap_or(labels::DEFAULT_PEERS_CONFIG_MAP);
-    let mut strangers = Vec::new();
-    for other in context.validators(namespace) {
-        let (Some(other_name), Some(config)) = (&other.metadata.name, &other.spec.validator_config) else {
-            continue;
-        };
-        if other_name == name || other.metadata.deletion_timestamp.is_some() {
-            continue;
-        }
-        if Network::parse(&other.spec.network) != network {
-            if config.known_peers_config_map() == list {
-                strangers.push(format!(
-                    "{other_name} ({})",
-                    Network::parse(&other.spec.network).display_name()
-                ));
-            }
-        } else if !seed.is_empty() && config.seed_secret_ref == seed && runs(spec, &other) {
-            verdict.error(FieldError::duplicate(
-                "spec.validatorConfig.seedSecretRef",
-                format!(
-                    "Secret {seed:?} is already the seed of validator {other_name:?} on this network, and two nodes with one \
-                     seed harm consensus: write another Secret, or suspend one of the two"
-                ),
-            ));
-        }
-    }
-    if !strangers.is_empty() {
-        strangers.sort();
-        verdict.warn(format!(
-            "spec.validatorConfig.knownPeersRef.name: ConfigMap {list:?} is shared with validators of another network, {}; one \
-             network of the two is left out: write another knownPeersRef.name, for example {list}-{}",
-            strangers.join(", "),
-            network.short_hash(),
-        ));
-    }
-}
-
-fn runs(spec: &Value, other: &StellarNode) -> bool {
-    spec["suspended"] != true && !other.spec.suspended
-}
-
 /// What stellar-core says to the settings together.
 fn check_core_settings(node: &Value, verdict: &mut Verdict) {
     let spec = &node["spec"];
@@ -335,12 +288,15 @@ fn check_core_settings(node: &Value, verdict: &mut Verdict) {
     if let Some(fields) = config.as_object_mut() {
         fields.remove("peerPort");
         fields.remove("knownPeersRef");
-        fields.entry("seedSecretRef").or_insert_with(|| Value::from(""));
     }
     match serde_json::from_value::<ValidatorConfig>(config) {
         Ok(config) => {
             let keys = Keys::of(spec["version"].as_str().unwrap_or_default());
-            for problem in core_config::check_validator(&config, keys) {
+            let problems = core_config::check_validator(&config, keys);
+            if problems.is_empty() {
+                check_whole_config(spec, &config, verdict);
+            }
+            for problem in problems {
                 verdict.error(FieldError::invalid(problem.field, problem.message));
             }
             if let (Keys::PerhapsMore, Some(text)) = (keys, &config.core_config) {
@@ -356,5 +312,22 @@ fn check_core_settings(node: &Value, verdict: &mut Verdict) {
             "spec.validatorConfig",
             format!("cannot be read: {error}; see kubectl explain stellarnode.spec.validatorConfig"),
         )),
+    }
+}
+
+/// What stellar-core says to the config that is made of settings of which each is well by itself.
+fn check_whole_config(spec: &Value, config: &ValidatorConfig, verdict: &mut Verdict) {
+    let text = |field: &str| spec[field].as_str().unwrap_or_default();
+    let Err(ConfigError::Refused(problems)) = core_config::config_of(config, text("network"), text("version")) else {
+        // That nobody is trusted is said above.
+        return;
+    };
+    for problem in problems {
+        let field = if problem.contains("homeDomain") {
+            "homeDomain"
+        } else {
+            "coreConfig"
+        };
+        verdict.error(FieldError::invalid(format!("spec.validatorConfig.{field}"), problem));
     }
 }

@@ -6,7 +6,7 @@ use super::field_error::FieldError;
 use super::quantity::Quantity;
 use super::stellar_node::amount_of;
 use super::validate::Verdict;
-use crate::names::{is_subdomain, not_a_name};
+use crate::names::{SUBDOMAIN_LIMIT, is_subdomain, not_a_name};
 
 /// Judges `storage.mode` and what goes with it, and a validator's `database`.
 pub(super) fn check(spec: &Value, verdict: &mut Verdict) {
@@ -78,7 +78,7 @@ fn check_database(database: &Value, verdict: &mut Verdict) {
     }
     let fits = |key: &str| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-        !key.is_empty() && key.len() <= 253 && key.bytes().all(plain)
+        !key.is_empty() && key.len() <= SUBDOMAIN_LIMIT && key.bytes().all(plain)
     };
     if let Some(key) = reference["key"].as_str().filter(|key| !fits(key)) {
         verdict.error(FieldError::invalid(

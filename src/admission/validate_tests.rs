@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::context::NoContext;
-use super::fixtures::{Known, horizon, stateful_set, validator, with};
+use super::fixtures::{horizon, stateful_set, validator, with};
 use super::validate::{Verdict, validate};
 
 fn config(field: &str, value: &Value) -> Value {
@@ -383,55 +383,6 @@ fn an_older_version_of_a_validator_is_warned_of() {
     let horizon = |version: &str| with(horizon(), "/spec/version", &json!(version));
     let verdict = validate(&horizon("22.0.0"), Some(&horizon("23.0.0")), &NoContext);
     assert!(!verdict.warnings.iter().any(|one| one.contains("is older than")));
-}
-
-#[test]
-fn a_seed_is_used_once_on_a_network() {
-    let field = "spec.validatorConfig.seedSecretRef";
-    let other = |network: &str, suspended: bool| {
-        let other = with(
-            validator("v2"),
-            "/spec/validatorConfig/seedSecretRef",
-            &json!("v1-seed"),
-        );
-        let other = with(other, "/spec/network", &json!(network));
-        Known(vec![validator("v1"), with(other, "/spec/suspended", &json!(suspended))])
-    };
-    let sleeping = with(validator("v1"), "/spec/suspended", &json!(true));
-    let check = |object: &Value, old: Option<&Value>, context: &Known| validate(object, old, context);
-    assert_eq!(
-        fields(&check(&validator("v1"), None, &other("Testnet", false))),
-        [field]
-    );
-    assert!(check(&validator("v1"), None, &other("testnet", true)).passes());
-    assert!(check(&sleeping, None, &other("testnet", false)).passes());
-    assert!(check(&validator("v1"), None, &other("mainnet", false)).passes());
-    let resumed = check(&validator("v1"), Some(&sleeping), &other("testnet", false));
-    assert_eq!(fields(&resumed), [field]);
-    assert!(resumed.errors[0].message.contains("\"v2\""), "{resumed:?}");
-}
-
-#[test]
-fn another_network_in_the_group_is_a_warning_that_names_the_fix() {
-    let other = with(validator("v2"), "/spec/network", &json!("mainnet"));
-    let verdict = validate(&validator("v1"), None, &Known(vec![other.clone()]));
-    assert!(verdict.passes());
-    assert!(
-        verdict
-            .warnings
-            .iter()
-            .any(|text| text.contains("v2 (mainnet)") && text.contains("knownPeersRef.name")),
-        "{verdict:?}"
-    );
-    let apart = with(
-        other,
-        "/spec/validatorConfig/knownPeersRef",
-        &json!({ "name": "peers-main" }),
-    );
-    assert_eq!(
-        validate(&validator("v1"), None, &Known(vec![apart])),
-        Verdict::default()
-    );
 }
 
 #[test]

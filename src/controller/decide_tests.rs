@@ -204,3 +204,55 @@ fn a_spec_that_was_changed_back_before_its_pod_was_replaced_ends_its_turn() {
         assert_eq!(write.map(|turns| turns.len()), turns_left, "revision {update_revision}");
     }
 }
+
+/// The turns of a group of one that was restarted for its spec, as they are to be written; `None` where they stay.
+fn turns_after(change: fn(&mut Validator)) -> Option<usize> {
+    let mut a = member("a", "10.0.0.1");
+    let turn = Turn {
+        node: a.id.clone(),
+        uid: a.uid.clone(),
+        group: a.list.clone(),
+        since: at(990),
+        cause: Cause::SpecChanged,
+        spec_hash: Some("now".to_owned()),
+        pod_uid: Some("the pod before".to_owned()),
+        voting: true,
+    };
+    a.spec_hash = Some("now".to_owned());
+    (workload(&mut a).spec_hash, workload(&mut a).update_revision) = (Some("now".to_owned()), Some("2".to_owned()));
+    (pod(&mut a).revision, pod(&mut a).voting_since) = (Some("2".to_owned()), Some(at(995)));
+    change(&mut a);
+    let lease = TurnLease {
+        readable: true,
+        turns: vec![turn],
+        ..TurnLease::default()
+    };
+    let mut all = with_list(snapshot(vec![a.clone()]), published(&[("a", "10.0.0.1")]));
+    all.turns.insert(a.network.short_hash(), lease);
+    let plan = decide(&all, &Options::default());
+    let mut writes = plan.turns.into_values().filter_map(|turns| turns.write);
+    writes.next().map(|turns| turns.len())
+}
+
+#[test]
+fn a_used_turn_ends_when_its_holder_votes_for_long_or_is_ours_no_more() {
+    assert_eq!(turns_after(|_| {}), None, "it votes for 5 s");
+    assert_eq!(turns_after(|node| pod(node).voting_since = Some(at(970))), Some(0));
+    let ahead = "its kubelet's clock is an hour ahead: its time says nothing, and nobody waits for it";
+    assert_eq!(
+        turns_after(|node| pod(node).voting_since = Some(at(4600))),
+        Some(0),
+        "{ahead}"
+    );
+    let away: fn(&mut Validator) = |node| {
+        pod(node).voting_since = None;
+        pod(node).revision = Some("1".to_owned());
+    };
+    assert_eq!(turns_after(away), None, "it is down");
+    let taken: fn(&mut Validator) = |node| {
+        pod(node).voting_since = None;
+        pod(node).revision = Some("1".to_owned());
+        workload(node).ours = false;
+    };
+    assert_eq!(turns_after(taken), Some(0), "what becomes of it is somebody else's");
+}

@@ -31,7 +31,7 @@ pub struct Discovery {
     pub(super) client: Client,
     pub(super) caches: Arc<Caches>,
     pub(super) own_namespace: String,
-    options: Options,
+    pub(super) options: Options,
     pub(super) settings: BuildSettings,
 }
 

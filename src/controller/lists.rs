@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::groups::Member;
 use super::snapshot::{PublishedList, Snapshot};
 use super::times::is_credible;
+use crate::core_config::quoted;
 use crate::crd::Network;
 use crate::labels;
 use crate::peers::{NodeId, PeerList, PeerRecord};
@@ -116,10 +117,10 @@ pub(super) fn action(list: &PeerList, network: &Network, published: Option<&Publ
         return ListAction::NotOurs;
     }
     let data = data_of(list, network);
-    if data == published.data && published.network.as_deref() == Some(network.short_hash().as_str()) {
+    let of_network = published.network.as_deref() == Some(network.short_hash().as_str());
+    if of_network && data == published.data {
         return ListAction::Keep;
     }
-    let of_network = published.network.as_deref() == Some(network.short_hash().as_str());
     // An earlier program wrote no network: that is no damage.
     let damaged = |before: &PeerList| {
         before.other_network(network.passphrase()).is_some() || data_of(before, network) != published.data
@@ -131,10 +132,15 @@ pub(super) fn action(list: &PeerList, network: &Network, published: Option<&Publ
     ListAction::Write { data, repair }
 }
 
+/// Addresses as stellar-core's config takes them: a TOML array is the only form (`Config.cpp`, `KNOWN_PEERS`).
+pub fn known_peers(addresses: &[String]) -> String {
+    let quoted: Vec<String> = addresses.iter().map(|address| quoted(address)).collect();
+    format!("KNOWN_PEERS=[{}]", quoted.join(","))
+}
+
 /// The data of the ConfigMap: a pure function of the list and its network (rule R6).
 pub fn data_of(list: &PeerList, network: &Network) -> BTreeMap<String, String> {
     let addresses = list.addresses();
-    let quoted: Vec<String> = addresses.iter().map(|address| format!("{address:?}")).collect();
     let metadata = json!({
         "discovered_at": list.version.to_string(),
         "peer_count": addresses.len(),
@@ -144,7 +150,7 @@ pub fn data_of(list: &PeerList, network: &Network) -> BTreeMap<String, String> {
     let mut data = BTreeMap::from([
         (
             labels::KNOWN_PEERS_CFG.to_owned(),
-            format!("KNOWN_PEERS=[{}]\n", quoted.join(",")),
+            format!("{}\n", known_peers(&addresses)),
         ),
         (labels::PEERS_JSON.to_owned(), list.to_json()),
         (labels::DISCOVERY_METADATA.to_owned(), metadata.to_string()),

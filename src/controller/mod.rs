@@ -20,7 +20,7 @@
 //! | [`rollout`], `turns` | who may go down now, and how far the turns that are out have come |
 //! | [`times`] | spans, and how far clocks are to be believed |
 //! | `workload_step` | what a reconcile does to a StatefulSet that is there |
-//! | [`seeds`] | which one of those with the same seed runs |
+//! | [`sole_use`] | which one of those with the same seed or database runs |
 //! | [`resources`] | what a StellarNode owns, built from its spec |
 //! | [`options`] | what an administrator can set |
 //!
@@ -74,9 +74,9 @@ pub mod running;
 #[cfg(test)]
 mod samples;
 pub mod scope;
-pub mod seeds;
 pub mod serving;
 pub mod snapshot;
+pub mod sole_use;
 pub mod status;
 pub mod status_writer;
 mod takeover;
@@ -116,7 +116,7 @@ pub use scope::{Scope, ScopePart};
 use crate::labels;
 use objects::GuardedNode;
 use own_writes::OwnWrites;
-use seeds::Claims;
+use sole_use::Claims;
 
 /// Image of the init container and the sidecar, unless another is named.
 pub const DEFAULT_OPERATOR_IMAGE: &str = concat!("stellar-operator:", env!("CARGO_PKG_VERSION"));
@@ -185,7 +185,7 @@ async fn survive<T>(future: impl Future<Output = T>) -> Option<T> {
 }
 
 /// The volume claims of all nodes, as they come, change and go.
-fn claims(
+fn volume_claims(
     part: &ScopePart,
     client: &Client,
     owned: Config,
@@ -243,7 +243,7 @@ async fn reconcile_nodes(
         .owns(part.api::<Service>(client), owned.clone())
         .owns(part.api::<ConfigMap>(client), owned.clone())
         .owns(part.api::<PodDisruptionBudget>(client), owned.clone())
-        .watches_stream(claims(part, client, owned), |claim| node_of(&claim));
+        .watches_stream(volume_claims(part, client, owned), |claim| node_of(&claim));
     controller
         .run(reconciler::reconcile, reconciler::on_error, context)
         .for_each(|result| {

@@ -22,6 +22,9 @@ const PAUSED: &str = "restarts are paused by the annotation stellar.org/pause-re
 const NOT_APPROVED: &str =
     "it waits for the annotation stellar.org/approve-restart with the value of status.peers.pendingHash";
 
+/// What is told where another pod has the new seed.
+const SEED_HELD: &str = "a pod of another validator still runs with its new seed";
+
 /// A list read more than this after a newer one was published was read late. Kubernetes gives times in whole seconds.
 const CLOCK_GRAIN: Duration = Duration::from_secs(2);
 /// A person who changes several StellarNodes at once needs a moment for it: what comes within it is one change. A second of
@@ -153,7 +156,8 @@ impl<'a> Context<'a> {
             .map(|index| self.group.members[*index].validator)
             .filter(|validator| {
                 restartable(validator).is_some_and(|(workload, pod)| {
-                    workload.reports && pod.report.is_some() && self.fuse(validator, workload).is_none()
+                    let reports = workload.reports && pod.report.is_some();
+                    reports && !pod.mounts_another(&validator.list) && self.fuse(validator, workload).is_none()
                 })
             })
             .collect();
@@ -207,12 +211,16 @@ impl<'a> Context<'a> {
         (!approved).then_some(Wait::For(NOT_APPROVED))
     }
 
+    /// A pod that mounts another list than its spec names would read that again: it gets the right one with its new template.
     fn for_peers(&self, member: &Member<'_>) -> Option<Need> {
         if !matches!(self.options.restart, RestartMode::Changed | RestartMode::Manual) {
             return None;
         }
         let validator = member.validator;
-        let (workload, _) = restartable(validator)?;
+        let (workload, pod) = restartable(validator)?;
+        if pod.mounts_another(&validator.list) {
+            return None;
+        }
         let view = self.group.views.get(&validator.id)?;
         if loaded_view(validator)? == view {
             return None;
@@ -277,7 +285,9 @@ impl<'a> Context<'a> {
         (changed || left()).then(|| Need {
             cause: Cause::SpecChanged,
             hash: pending_hash("spec", wanted),
-            wait: not_convertible(workload).or_else(|| self.one_restart_for_all(validator)),
+            wait: not_convertible(workload)
+                .or_else(|| validator.seed_held_by.as_ref().map(|_| Wait::For(SEED_HELD)))
+                .or_else(|| self.one_restart_for_all(validator)),
         })
     }
 
@@ -295,11 +305,13 @@ impl<'a> Context<'a> {
         let everybody = self.group.validators.iter().chain(&self.group.guests);
         let last = everybody.filter_map(|other| other.changed).max();
         let changing = || self.until(last?, ONE_CHANGE, "its group's specs are being changed");
-        let being_written = matches!(self.group.action, ListAction::Write { .. });
-        changing().or_else(|| self.joining.clone()).or_else(|| {
-            let written = Wait::For("its list is not written yet");
-            being_written.then_some(written)
-        })
+        // A list that cannot be written at all is not to hold a new version back for ever.
+        let being_written = || {
+            let is_written = matches!(self.group.action, ListAction::Write { .. });
+            last.filter(|_| is_written)
+                .and_then(|last| self.until(last, self.options.join_wait, "its list is not written yet"))
+        };
+        changing().or_else(|| self.joining.clone()).or_else(being_written)
     }
 
     fn not_published(&self) -> Option<Wait> {

@@ -249,3 +249,62 @@ fn the_grace_period_ends_where_only_the_status_remembers() {
         "by a wrong clock: it begins anew"
     );
 }
+
+/// A spec that changed, which nothing else holds back.
+fn changed(validator: &mut Validator) {
+    validator.spec_hash = Some("new".to_owned());
+    workload(validator).spec_hash = Some("old".to_owned());
+}
+
+fn needs_of(snapshot: &Snapshot, options: &Options, name: &str) -> Vec<(Cause, Option<&'static str>)> {
+    let groups = form(snapshot, options);
+    let mut needs = of_group(snapshot, options, &groups[0]);
+    let needs = needs.remove(&NodeId::new("stellar", name)).unwrap();
+    needs.iter().map(|need| (need.cause, waits(need))).collect()
+}
+
+#[test]
+fn nobody_gets_a_seed_that_another_pod_still_runs_with() {
+    let mut snapshot = lost();
+    changed(&mut snapshot.validators[0]);
+    assert_eq!(needs_of(&snapshot, &options(), "a")[0], (Cause::SpecChanged, None));
+    snapshot.validators[0].seed_held_by = Some("b-0".to_owned());
+    let held = Some("a pod of another validator still runs with its new seed");
+    assert_eq!(needs_of(&snapshot, &options(), "a")[0], (Cause::SpecChanged, held));
+    // For its peers it comes back as it is.
+    workload(&mut snapshot.validators[0]).spec_hash = Some("new".to_owned());
+    assert_eq!(needs_of(&snapshot, &options(), "a"), [(Cause::NotLinked, None)]);
+}
+
+#[test]
+fn a_pod_that_mounts_another_list_is_not_restarted_to_read_that_again() {
+    for options in [options(), Options::default()] {
+        let mut snapshot = lost();
+        assert_ne!(needs_of(&snapshot, &options, "a"), []);
+        pod(&mut snapshot.validators[0]).list = Some("stellar-peers".to_owned());
+        assert_ne!(needs_of(&snapshot, &options, "a"), []);
+        pod(&mut snapshot.validators[0]).list = Some("another".to_owned());
+        assert_eq!(needs_of(&snapshot, &options, "a"), []);
+        assert_ne!(needs_of(&snapshot, &options, "b"), []);
+        changed(&mut snapshot.validators[0]);
+        assert_eq!(needs_of(&snapshot, &options, "a"), [(Cause::SpecChanged, None)]);
+    }
+}
+
+#[test]
+fn a_list_that_cannot_be_written_holds_a_new_version_back_for_a_while_only() {
+    let options = Options::default();
+    for (second, expected) in [(960, Some("its list is not written yet")), (600, None)] {
+        let mut snapshot = lost();
+        snapshot.lists.values_mut().for_each(|list| {
+            list.data.clear();
+            list.list = None;
+        });
+        for validator in &mut snapshot.validators {
+            changed(validator);
+            validator.changed = Some(at(second));
+            pod(validator).voting_since = Some(at(0));
+        }
+        assert_eq!(needs_of(&snapshot, &options, "a")[0], (Cause::SpecChanged, expected));
+    }
+}

@@ -4,7 +4,7 @@
 
 use super::report::Finding;
 use super::resources::{self, OtherOwner};
-use super::seeds::SeedHolder;
+use super::sole_use::{InUse, Sole};
 use crate::{causes, labels};
 
 /// What the StellarNode controller says of a node.
@@ -20,17 +20,30 @@ pub struct NodeReport {
     pub conditions: Vec<Finding>,
 }
 
-/// Another validator that runs has its seed.
-pub(super) fn seed_in_use(other: &SeedHolder) -> NodeReport {
-    let message = format!(
-        "it is not started, because two nodes with one seed harm consensus and {other} has the same: write \
-         another Secret in seedSecretRef, or suspend or delete one of the two"
-    );
+/// What only one may use is another validator's.
+pub(super) fn in_use(found: &InUse) -> NodeReport {
+    let holder = &found.holder;
+    let (reason, message) = match found.what {
+        Sole::Seed => (
+            "SeedInUse",
+            format!(
+                "it is not started, because two nodes with one seed harm consensus and {holder} has the same: write \
+                 another Secret in seedSecretRef, or suspend or delete one of the two"
+            ),
+        ),
+        Sole::Database => (
+            "DatabaseInUse",
+            format!(
+                "it is not started, because it would wipe its database and {holder} has the same: write another key in \
+                 database.secretKeyRef, or delete one of the two"
+            ),
+        ),
+    };
     NodeReport {
         replicas: 0,
         ready_replicas: 0,
         endpoint: None,
-        conditions: vec![Finding::new("Ready", false, "SeedInUse", message)],
+        conditions: vec![Finding::new("Ready", false, reason, message)],
     }
 }
 

@@ -11,11 +11,11 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::ResourceExt;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::{Resource as _, ResourceExt};
 
-use super::snapshot::{ListId, PublishedList, Snapshot};
-use super::{convert, resources};
+use super::snapshot::{ListId, PublishedList, Snapshot, Validator};
+use super::{convert, resources, sole_use};
 use crate::crd::StellarNode;
 use crate::labels;
 use crate::peers::NodeId;
@@ -81,6 +81,7 @@ impl Objects {
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
         let workloads = by_instance(&self.stateful_sets);
         let pods = by_instance(&self.pods);
+        let seeds = by_seed(&self.pods);
         let mut validators = Vec::new();
         let mut unreadable = BTreeSet::new();
         for guarded in &self.nodes {
@@ -101,7 +102,11 @@ impl Objects {
                 .get(&key)
                 .and_then(|found| best_pod(found, workload.as_deref(), &key.1));
             let hash = self.hashes.of(node);
-            validators.extend(convert::validator(node, hash, workload.as_deref(), pod.as_deref()));
+            let validator = convert::validator(node, hash, workload.as_deref(), pod.as_deref());
+            validators.extend(validator.map(|validator| Validator {
+                seed_held_by: self.seed_holder(node, &seeds),
+                ..validator
+            }));
         }
         self.hashes.retain(&self.nodes);
         let lists = self.published(&validators.iter().map(|validator| &validator.list).collect());
@@ -124,9 +129,22 @@ impl Objects {
         }
     }
 
+    /// The pod of another validator that still runs with the seed of this one.
+    fn seed_holder(&self, node: &StellarNode, seeds: &HashMap<&str, Vec<Arc<Pod>>>) -> Option<String> {
+        let config = node.spec.validator_config.as_ref()?;
+        let pods = seeds.get(config.seed_secret_ref.as_str())?;
+        sole_use::still_running(node, &self.nodes, pods).map(|pod| pod.name_any())
+    }
+
     /// Our lists, and other ConfigMaps of the names that validators refer to: other people's, and those that were handed over by the
     /// label alone, whose data is seen once we have written them.
+    ///
+    /// The config of a StellarNode is nobody's list, whatever its labels say.
     fn published(&self, referred: &BTreeSet<&ListId>) -> BTreeMap<ListId, PublishedList> {
+        let is_config = |id: &ListId| {
+            let node = id.name.strip_suffix(labels::CONFIG_SUFFIX);
+            node.is_some_and(|node| self.nodes.iter().any(|guarded| is_called(guarded, &id.namespace, node)))
+        };
         let foreign = self.foreign.iter().filter_map(|object| {
             let id = list_id(&**object)?;
             let nothing = ConfigMap {
@@ -140,7 +158,13 @@ impl Objects {
             .iter()
             .filter_map(|object| Some((list_id(&**object)?, convert::published_list(object))));
         let is_listed = |list: &PublishedList| list.ours && list.network.is_some();
-        foreign.filter(|(_, list)| !is_listed(list)).chain(ours).collect()
+        let lists = foreign.filter(|(_, list)| !is_listed(list)).chain(ours);
+        lists
+            .map(|(id, list)| {
+                let ours = list.ours && !is_config(&id);
+                (id, PublishedList { ours, ..list })
+            })
+            .collect()
     }
 }
 
@@ -155,6 +179,22 @@ fn by_instance<K: ResourceExt>(objects: &[Arc<K>]) -> ByInstance<K> {
         }
     }
     found
+}
+
+/// Pods by the Secret with whose seed they run.
+fn by_seed(pods: &[Arc<Pod>]) -> HashMap<&str, Vec<Arc<Pod>>> {
+    let mut found: HashMap<&str, Vec<Arc<Pod>>> = HashMap::new();
+    for pod in pods {
+        if let Some(secret) = sole_use::seed_secret(pod) {
+            found.entry(secret).or_default().push(Arc::clone(pod));
+        }
+    }
+    found
+}
+
+fn is_called(node: &GuardedNode, namespace: &str, name: &str) -> bool {
+    let metadata = node.meta();
+    metadata.name.as_deref() == Some(name) && metadata.namespace.as_deref() == Some(namespace)
 }
 
 fn list_id<K: ResourceExt>(object: &K) -> Option<ListId> {
@@ -206,6 +246,42 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_config_of_a_node_is_nobodys_list() {
+        let node = |name: &str, list: &str| {
+            let node = json!({
+                "apiVersion": labels::API_VERSION, "kind": labels::KIND,
+                "metadata": { "name": name, "namespace": "n", "uid": name },
+                "spec": {
+                    "nodeType": "Validator", "network": "testnet", "version": "1",
+                    "validatorConfig": { "seedSecretRef": name, "knownPeersRef": { "name": list } },
+                },
+            });
+            Arc::new(DeserializeGuard(Ok(serde_json::from_value(node).unwrap())))
+        };
+        let config_map = |name: &str, network: Option<&str>| {
+            let mut labels = json!({ labels::MANAGED_BY: labels::OPERATOR });
+            if let Some(network) = network {
+                labels[labels::NETWORK] = json!(network);
+            }
+            json!({ "metadata": { "name": name, "namespace": "n", "labels": labels } })
+        };
+        let objects = Objects {
+            nodes: vec![node("a", "b-config"), node("b", "c-config")],
+            foreign: vec![
+                Arc::new(serde_json::from_value(config_map("b-config", None)).unwrap()),
+                Arc::new(serde_json::from_value(config_map("c-config", None)).unwrap()),
+            ],
+            lists: vec![Arc::new(
+                serde_json::from_value(config_map("a-config", Some("x"))).unwrap(),
+            )],
+            ..Objects::default()
+        };
+        let lists = objects.snapshot(Timestamp::UNIX_EPOCH).lists;
+        let ours: Vec<(&str, bool)> = lists.iter().map(|(id, list)| (&*id.name, list.ours)).collect();
+        assert_eq!(ours, [("a-config", false), ("b-config", false), ("c-config", true)]);
+    }
 
     #[test]
     fn whose_stateful_set_a_validator_has() {

@@ -12,6 +12,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::{self, watcher};
@@ -25,6 +26,7 @@ use super::scope::{Scope, ScopePart};
 use super::snapshot::Snapshot;
 use super::watches::Watches;
 use crate::admission::context::Context;
+use crate::api::{ApiError, deadline};
 use crate::crd::{NodeType, StellarNode};
 use crate::labels;
 use crate::peers::NodeId;
@@ -189,10 +191,28 @@ impl Caches {
 
     /// What the API server holds, as far as the watches have told.
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
+        self.snapshot_with(self.pods.iter().flat_map(Store::state).collect(), now)
+    }
+
+    /// The same with the pods as the API server holds them now: a watch that is silent does not say whether nothing happens.
+    ///
+    /// # Errors
+    /// When it does not answer or refuses.
+    pub async fn snapshot_now(&self, client: &Client, now: Timestamp) -> Result<Snapshot, ApiError> {
+        let of_nodes = ListParams::default().labels(labels::INSTANCE);
+        let mut pods = Vec::new();
+        for part in &self.parts {
+            let api: Api<Pod> = part.api(client);
+            pods.extend(deadline(api.list(&of_nodes)).await?.items.into_iter().map(Arc::new));
+        }
+        Ok(self.snapshot_with(pods, now))
+    }
+
+    fn snapshot_with(&self, pods: Vec<Arc<Pod>>, now: Timestamp) -> Snapshot {
         let objects = Objects {
             nodes: self.guarded_nodes().collect(),
             stateful_sets: self.stateful_sets.iter().flat_map(Store::state).collect(),
-            pods: self.pods.iter().flat_map(Store::state).collect(),
+            pods,
             lists: self.lists.iter().flat_map(Store::state).collect(),
             foreign: self.foreign.iter().flat_map(Store::state).collect(),
             budgets: self.budgets.iter().flat_map(Store::state).collect(),

@@ -52,7 +52,7 @@ pub struct Options {
     /// How long a group must be quiet before restarts for peers, when not all of its validators are ready
     #[arg(long, env = "QUIET", default_value = "10s", value_parser = duration)]
     pub quiet: Duration,
-    /// How late a kubelet may read a ConfigMap: restarts for linking wait until all has been unchanged for this long
+    /// How old a kubelet's copy of a ConfigMap may be: restarts that reconnect a group wait until nothing has changed for this long
     #[arg(long, env = "PROPAGATION", default_value = "30s", value_parser = duration)]
     pub propagation: Duration,
     /// How long a member without a running pod keeps its last address
@@ -70,10 +70,10 @@ pub struct Options {
     /// Nobody is restarted twice within this time for the same members
     #[arg(long, env = "RESTART_FUSE", default_value = "10m", value_parser = duration)]
     pub restart_fuse: Duration,
-    /// How soon a StellarNode is looked at again where something else must change, of which no watch tells, such as a quota
+    /// How soon to look again at a StellarNode that waits for something that no watch reports, such as a quota
     #[arg(long, env = "LOOK_AGAIN", default_value = "60s", value_parser = duration)]
     pub look_again: Duration,
-    /// How many validators of one network may be down by us at once
+    /// How many validators of one network the operator may take down at once
     #[arg(long, env = "MAX_UNAVAILABLE", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_unavailable: u32,
     /// Write no PodDisruptionBudgets for groups of validators, and remove those that were

@@ -15,7 +15,7 @@ use super::apply::{self, ApplyError};
 use super::decide::decide;
 use super::discovery::Discovery;
 use super::groups;
-use super::lists::ListAction;
+use super::lists::{ListAction, known_peers};
 use super::objects::{GuardedNode, Objects};
 use super::observe::Caches;
 use super::options::Options;
@@ -38,10 +38,9 @@ pub struct PeerDiscoveryResult {
 }
 
 impl PeerDiscoveryResult {
-    /// The list as stellar-core's config takes it: a TOML array is the only form (`Config.cpp`, `KNOWN_PEERS`).
+    /// The list as stellar-core's config takes it.
     pub fn to_stellar_config(&self) -> String {
-        let quoted: Vec<String> = self.peers.iter().map(|peer| format!("{peer:?}")).collect();
-        format!("KNOWN_PEERS=[{}]", quoted.join(","))
+        known_peers(&self.peers)
     }
 }
 
@@ -120,7 +119,8 @@ pub async fn ensure_peers_config_map(
 /// Restarts the validators of a namespace whose turn it is – at most one, and only if its peers changed and the others can
 /// spare it – and returns their names.
 ///
-/// It takes no turn for a changed spec: only an operator that builds the pods could use it.
+/// It takes no turn for a changed spec: only an operator that builds the pods could use it. It keeps its turns in Leases in the namespace
+/// given. Never call it beside an operator in another namespace: that one keeps its turns there, and each would take one down.
 ///
 /// # Errors
 /// When the API server does not answer or refuses.

@@ -16,13 +16,13 @@ use kube::{Api, Client, Resource as _, ResourceExt as _};
 use super::apply::{self, ApplyError};
 use super::convert::is_ours;
 use super::horizon_rpc;
-use super::node_report::{NodeReport, invalid, not_ours, owned_by, refused, seed_in_use};
+use super::node_report::{NodeReport, in_use, invalid, not_ours, owned_by, refused};
 use super::objects::GuardedNode;
 use super::observe::Caches;
 use super::own_writes::OwnWrites;
 use super::resources::{self, BuildSettings, ValidatorObjects};
 use super::running::{Running, endpoint, ready_replicas};
-use super::seeds::{self, Claims, SeedHolder};
+use super::sole_use::{self, Claims, Holder, InUse, Sole};
 use super::status;
 use super::survive;
 use super::takeover;
@@ -52,7 +52,7 @@ pub struct Context {
     pub nodes: Store<GuardedNode>,
     /// What discovery sees, the pods among it.
     pub caches: Arc<Caches>,
-    /// Who was started with which seed.
+    /// Who was started with what only one may use.
     pub claims: Claims,
     /// What we wrote and the cache may not have yet.
     pub writes: OwnWrites,
@@ -143,7 +143,7 @@ async fn validator(node: &StellarNode, context: &Context) -> Result<(NodeReport,
         Ok(objects) => match Box::pin(apply_objects(node, &objects, context)).await {
             Err(ApplyError::NotOurs(object)) => (not_ours(objects.replicas, &object), look_again),
             Err(ApplyError::Owned { object, owner }) => (owned_by(objects.replicas, &object, &owner), look_again),
-            Err(ApplyError::SeedInUse(other)) => (seed_in_use(&other), Action::requeue(WAITING)),
+            Err(ApplyError::InUse(found)) => (in_use(&found), Action::requeue(WAITING)),
             Err(ApplyError::Api(ApiError::Refused(status))) if is_final(status.code) => {
                 let name = node.name_any();
                 let namespace = node.namespace().unwrap_or_default();
@@ -182,7 +182,7 @@ async fn apply_objects(
     }
     apply::ensure::<Service>(client, &namespace, &objects.service).await?;
     if objects.replicas > 0 && stored.as_ref().is_none_or(|stored| !runs(stored)) {
-        check_seed(node, context).await?;
+        check_sole_use(node, stored.as_ref(), context).await?;
     }
     let Some(stored) = stored else {
         create(node, objects, client).await?;
@@ -270,33 +270,42 @@ async fn create(node: &StellarNode, objects: &ValidatorObjects, client: &Client)
 }
 
 /// Whether a validator that does not run may be started.
-async fn check_seed(node: &StellarNode, context: &Context) -> Result<(), ApplyError> {
+async fn check_sole_use(node: &StellarNode, stored: Option<&StatefulSet>, context: &Context) -> Result<(), ApplyError> {
+    let namespace = node.namespace().unwrap_or_default();
     let all = context.nodes.state();
-    let rivals = seeds::rivals(node, &all);
-    if let Some(elder) = seeds::elder(node, &rivals) {
-        return Err(ApplyError::SeedInUse(SeedHolder::Validator(elder.name_any())));
-    }
-    let stateful_sets: Api<StatefulSet> =
-        Api::namespaced(context.client.clone(), &node.namespace().unwrap_or_default());
-    for rival in &rivals {
-        let stored = deadline(stateful_sets.get_opt(&rival.name_any())).await?;
-        if stored.is_some_and(|stored| runs(&stored)) {
-            return Err(ApplyError::SeedInUse(SeedHolder::Validator(rival.name_any())));
+    let in_use = |what, holder| Err(ApplyError::InUse(InUse { what, holder }));
+    // Whoever has its StatefulSet has had its database from the start.
+    let kinds = if stored.is_none() {
+        &[Sole::Seed, Sole::Database][..]
+    } else {
+        &[Sole::Seed]
+    };
+    for &what in kinds {
+        let rivals = sole_use::rivals(node, what, &all);
+        if let Some(elder) = sole_use::elder(node, what, &rivals) {
+            return in_use(what, Holder::Validator(elder.name_any()));
+        }
+        let stateful_sets: Api<StatefulSet> = Api::namespaced(context.client.clone(), &namespace);
+        for rival in &rivals {
+            let stored = deadline(stateful_sets.get_opt(&rival.name_any())).await?;
+            if stored.is_some_and(|stored| what == Sole::Database || runs(&stored)) {
+                return in_use(what, Holder::Validator(rival.name_any()));
+            }
         }
     }
-    let namespace = node.namespace().unwrap_or_default();
-    if let Some(pod) = seeds::left_running(node, &all, &context.caches.pods(&namespace)) {
-        let instance = pod.labels().get(labels::INSTANCE).cloned().unwrap_or_default();
-        let name = pod.name_any();
-        return Err(ApplyError::SeedInUse(SeedHolder::PodLeft {
-            validator: instance,
-            pod: name,
-        }));
+    if let Some(pod) = sole_use::still_running(node, &all, &context.caches.pods(&namespace)) {
+        let validator = pod.labels().get(labels::INSTANCE).cloned().unwrap_or_default();
+        let pod = pod.name_any();
+        return in_use(Sole::Seed, Holder::Pod { validator, pod });
     }
-    match context.claims.claim(node, &rivals) {
-        Some(rival) => Err(ApplyError::SeedInUse(SeedHolder::Validator(rival.name_any()))),
-        None => Ok(()),
+    // Last, so that nobody claims what it is not started with.
+    for &what in kinds.iter().rev() {
+        let rivals = sole_use::rivals(node, what, &all);
+        if let Some(rival) = context.claims.claim(node, what, &rivals) {
+            return in_use(what, Holder::Validator(rival.name_any()));
+        }
     }
+    Ok(())
 }
 
 /// Nothing can be built from this spec: what runs goes on, but a suspension is obeyed, for a person must be able to stop

@@ -8,8 +8,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::groups::{Group, Member};
 use super::lists::ListAction;
 use super::needs::{Need, Wait, loaded_view};
-use super::rollout::TurnPlan;
+use super::rollout::{self, TurnPlan};
 use super::snapshot::{Cause, Snapshot, Validator};
+use super::turns;
 use crate::crd::{LostAddress, PeersStatus};
 use crate::labels;
 use crate::peers::{NodeId, Report};
@@ -61,15 +62,16 @@ pub fn of_group(
     snapshot: &Snapshot,
     group: &Group<'_>,
     needs: &BTreeMap<NodeId, Vec<Need>>,
-    turns: &BTreeMap<String, TurnPlan>,
+    plans: &BTreeMap<String, TurnPlan>,
     connected: bool,
 ) -> BTreeMap<NodeId, PeersReport> {
     let everybody = group.validators.iter().chain(&group.strangers);
     let reports = everybody.map(|validator| {
         // A stranger takes its turns in the queue of its own network.
         let network = validator.network.short_hash();
-        let turn_plan = turns.get(&network);
+        let turn_plan = plans.get(&network);
         let lease = snapshot.turns.get(&network);
+        let turn = lease.and_then(|lease| lease.turns.iter().find(|turn| turn.uid == validator.uid));
         let waiting = turn_plan.and_then(|plan| plan.waiting.get(&validator.id));
         let subject = Subject {
             group,
@@ -77,7 +79,10 @@ pub fn of_group(
             validator,
             needs: needs.get(&validator.id).map_or(&[][..], |needs| &needs[..]),
             waiting: waiting.map(String::as_str),
-            has_turn: lease.is_some_and(|lease| lease.turns.iter().any(|turn| turn.uid == validator.uid)),
+            has_turn: turn.is_some(),
+            fails: turn.is_some_and(|turn| {
+                rollout::failed_lately(validator, snapshot.now) && !turns::is_triggered(turn, validator)
+            }),
             turns: turn_plan,
             broken_lease: lease
                 .filter(|lease| !lease.readable)
@@ -96,6 +101,8 @@ struct Subject<'a> {
     needs: &'a [Need],
     waiting: Option<&'a str>,
     has_turn: bool,
+    /// Whether it has a turn in which nothing is written, as in one before.
+    fails: bool,
     turns: Option<&'a TurnPlan>,
     /// The Lease of its network's turns, where that cannot be read.
     broken_lease: Option<String>,
@@ -270,6 +277,12 @@ impl Subject<'_> {
                 false,
                 "UpToDate",
                 "its pod template is that of its spec",
+            ),
+            Some(_) if self.fails => Finding::new(
+                "UpdatePending",
+                true,
+                "NotWritten",
+                "its last turn ended with nothing written, and it is tried again: its Events say why",
             ),
             Some(_) if self.has_turn => Finding::new(
                 "UpdatePending",

@@ -163,7 +163,9 @@ impl<'a> Planner<'a> {
 
     /// A turn in which the holder goes down and comes up: over when it does what it did before, anew when its spec is taken back.
     fn judge_used(&mut self, turn: &Turn, validator: &Validator, workload: &Workload) -> Option<Turn> {
-        if is_done(turn, validator, self.snapshot.now, self.options)
+        // One that was taken out of our hands is waited for by nobody; what it does then is somebody else's.
+        if !workload.ours
+            || is_done(turn, validator, self.snapshot.now, self.options)
             || is_left_to_a_person(turn, validator, self.snapshot.now, self.options)
             || self.waits_for_links(turn, validator)
         {
@@ -269,21 +271,20 @@ impl<'a> Planner<'a> {
     }
 
     /// The validators of this network in the order in which they are considered. Those that do not vote come first, they cost
-    /// nobody; those whose restart could not be written a while ago come last among theirs.
+    /// nobody; those whose restart could not be written a while ago come last, or one that cannot be would take every turn.
     fn candidates(&self) -> Vec<Candidate<'a>> {
         let mut candidates = Vec::new();
         for group in self.groups {
             let everybody = group.validators.iter().chain(&group.strangers).copied();
             for validator in everybody.filter(|validator| validator.network.short_hash() == self.network) {
-                let given_back = validator.workload.as_ref().and_then(|workload| workload.given_back);
                 candidates.push(Candidate {
                     validator,
                     group,
-                    failed_lately: given_back.is_some_and(|since| !is_past(since, REMEMBERED, self.snapshot.now)),
+                    failed_lately: failed_lately(validator, self.snapshot.now),
                 });
             }
         }
-        candidates.sort_by_key(|one| (one.validator.is_voting(), one.failed_lately, &one.validator.id));
+        candidates.sort_by_key(|one| (one.failed_lately, one.validator.is_voting(), &one.validator.id));
         candidates
     }
 
@@ -372,6 +373,12 @@ impl<'a> Planner<'a> {
             self.plan.wake = Some(self.plan.wake.map_or(time, |wake| wake.min(time)));
         }
     }
+}
+
+/// Whether a validator gave a turn back a while ago, because its restart could not be written.
+pub(super) fn failed_lately(validator: &Validator, now: Timestamp) -> bool {
+    let given_back = validator.workload.as_ref().and_then(|workload| workload.given_back);
+    given_back.is_some_and(|since| !is_past(since, REMEMBERED, now))
 }
 
 /// The networks that have validators or turns: each has its own queue.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::budgets::PublishedBudget;
 use crate::crd::{Network, PeerGroup};
+use crate::labels;
 use crate::peers::{NodeId, PeerList, Report, View};
 
 /// Everything that a decision depends on, as the API server holds it.
@@ -68,6 +69,8 @@ pub struct Validator {
     pub changed: Option<Timestamp>,
     /// Hash of the part of the spec that its pods are built from; `None` where we do not build them.
     pub spec_hash: Option<String>,
+    /// A pod of another validator that still runs with the seed that this one is to have.
+    pub seed_held_by: Option<String>,
     /// What its status says of its membership: serves while its StatefulSet is missing.
     pub mirror: Option<MemberRecord>,
     /// Its StatefulSet.
@@ -186,6 +189,8 @@ pub struct Pod {
     pub port: Option<u16>,
     /// Its `controller-revision-hash`.
     pub revision: Option<String>,
+    /// Which list it mounts, as the value of the label [`PEERS`](labels::PEERS); `None` where it does not say.
+    pub list: Option<String>,
     /// When its `render-config` had read the list.
     pub rendered: Option<Timestamp>,
     /// Since when its core container runs.
@@ -199,6 +204,12 @@ pub struct Pod {
 }
 
 impl Pod {
+    /// Whether it mounts another list than this one, so that no restart would load this one.
+    pub fn mounts_another(&self, list: &ListId) -> bool {
+        let value = labels::peers_value(&list.name);
+        self.list.as_ref().is_some_and(|mounted| *mounted != value)
+    }
+
     /// The address at which others can dial it now, with `fallback` for a pod that declares no peer port.
     pub fn address(&self, fallback: u16) -> Option<(String, u16)> {
         let port = self.port.unwrap_or(fallback);

@@ -19,7 +19,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt as _};
 
 use super::objects::GuardedNode;
-use super::seeds;
+use super::sole_use;
 use crate::labels;
 
 /// A kind that is kept in a cache.
@@ -130,7 +130,7 @@ fn only_name_of_claim(claim: PersistentVolumeClaim) -> PersistentVolumeClaim {
 
 fn trimmed_container(container: Container) -> Container {
     let env = container.env.map(|mut env| {
-        env.retain(|variable| seeds::secret_of(variable).is_some());
+        env.retain(|variable| sole_use::secret_of(variable).is_some());
         env
     });
     Container {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::options::Options;
 use super::snapshot::{Cause, Pod, Turn, Validator, Workload};
-use super::times::is_past;
+use super::times::{is_credible, is_past};
 
 /// Whether the one write of this turn is there to be seen.
 pub(super) fn is_triggered(turn: &Turn, validator: &Validator) -> bool {
@@ -60,7 +60,7 @@ pub(super) fn now_votes(turn: &Turn, validator: &Validator, triggered: bool) -> 
 fn serves(turn: &Turn, pod: &Pod, now: Timestamp, options: &Options) -> bool {
     if turn.voting {
         pod.voting_since
-            .is_some_and(|since| is_past(since, options.min_ready, now))
+            .is_some_and(|since| is_past(since, options.min_ready, now) || !is_credible(since, now))
     } else {
         pod.ready
     }

@@ -1,6 +1,7 @@
 //! Carries out what one cycle decided, and says what it did.
 //!
-//! Every write is one of its own: where one is slow or fails, the others are done all the same. Nothing is decided here.
+//! Every write is one of its own: where one is slow or fails, the others are done all the same. Nothing is decided here; what takes
+//! somebody down is decided once more, by the same function, on what is read just before.
 
 use std::error::Error;
 use std::future::ready;
@@ -12,7 +13,7 @@ use kube::runtime::events::EventType;
 
 use super::apply::{self, ApplyError};
 use super::budgets::BudgetStep;
-use super::decide::{ListRemoval, ListWrite, Plan, RecordWrite};
+use super::decide::{ListRemoval, ListWrite, Plan, RecordWrite, decide};
 use super::discovery::Discovery;
 use super::failures::Failures;
 use super::notices::Notices;
@@ -200,8 +201,9 @@ impl<'a> Writes<'a> {
     async fn take(&self, snapshot: &Snapshot, plan: &Plan, step: &Step, failures: &Failures) {
         let client = &self.discovery.client;
         let (node, result) = match step {
-            Step::Restart(turn) => (&turn.node, apply::planned_restart(client, snapshot, plan, turn).await),
-            Step::ApplyTemplate(turn) => (&turn.node, self.apply_template(snapshot, turn).await),
+            Step::Restart(turn) | Step::ApplyTemplate(turn) => {
+                (&turn.node, self.take_down(snapshot, plan, step, turn).await)
+            }
             Step::GiveBack(turn) => (&turn.node, apply::planned_give_back(client, snapshot, turn).await),
             Step::DeletePod {
                 node,
@@ -247,13 +249,23 @@ impl<'a> Writes<'a> {
         }
     }
 
-    async fn apply_template(&self, snapshot: &Snapshot, turn: &Turn) -> Result<(), ApplyError> {
+    /// Takes the holder of a turn down, if the others can spare it at this moment: their pods are read anew for it. A watch that
+    /// broke off or hangs would have them vote for as long as nobody says otherwise.
+    async fn take_down(&self, snapshot: &Snapshot, plan: &Plan, step: &Step, turn: &Turn) -> Result<(), ApplyError> {
         let Discovery {
             client,
             caches,
             settings,
+            options,
             ..
         } = self.discovery;
+        let now = decide(&caches.snapshot_now(client, snapshot.now).await?, options);
+        if !now.turns.values().any(|turns| turns.steps.contains(step)) {
+            return Err(ApplyError::Outdated);
+        }
+        if turn.cause != Cause::SpecChanged {
+            return apply::planned_restart(client, snapshot, plan, turn).await;
+        }
         let node = caches.node(&turn.node).ok_or(ApplyError::Outdated)?;
         apply::planned_template(client, snapshot, turn, &node, settings).await
     }

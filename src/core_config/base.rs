@@ -49,14 +49,23 @@ pub fn base_config(spec: &StellarNodeSpec) -> Result<String, ConfigError> {
     let (Some(config), NodeType::Validator) = (&spec.validator_config, spec.node_type) else {
         return Err(ConfigError::NoValidator);
     };
-    let problems = check_validator(config, Keys::of(&spec.version));
+    config_of(config, &spec.network, &spec.version)
+}
+
+/// As [`base_config`], of the settings of a validator on this network, for this version of stellar-core.
+///
+/// # Errors
+/// When it trusts nobody on a network that has no default, or holds what stellar-core would refuse; all problems at once.
+pub fn config_of(config: &ValidatorConfig, network: &str, version: &str) -> Result<String, ConfigError> {
+    let keys = Keys::of(version);
+    let problems = check_validator(config, keys);
     if !problems.is_empty() {
         let messages = problems
             .into_iter()
             .map(|problem| format!("{}: {}", problem.field, problem.message));
         return Err(ConfigError::Refused(messages.collect()));
     }
-    let network = Network::parse(&spec.network);
+    let network = Network::parse(network);
     let mut base = settings(config, &network);
     let quorum = match &config.quorum_set {
         Some(text) => document::parse("quorumSet", text)?,
@@ -79,7 +88,7 @@ pub fn base_config(spec: &StellarNodeSpec) -> Result<String, ConfigError> {
     if config.database.is_some() {
         set_postgres(&mut whole);
     }
-    problems.extend(check_document(&whole, None, Keys::of(&spec.version)));
+    problems.extend(check_document(&whole, None, keys));
     if problems.is_empty() {
         Ok(document::write(&base))
     } else {

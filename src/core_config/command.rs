@@ -37,7 +37,7 @@ pub struct RenderConfig {
     /// The pod's own IP, so that it never becomes its own peer.
     #[arg(long, env = pod_paths::POD_IP_ENV)]
     pod_ip: Option<std::net::IpAddr>,
-    /// As what stellar-core is told its peers: Known or Preferred.
+    /// How the peers are written into stellar-core's config: Known or Preferred.
     #[arg(long, env = "PEERS_AS", value_parser = parse_peers_as, default_value = "Known")]
     peers_as: PeersAs,
     /// The version of the stellar-core that reads the file: a newer one may know keys that this program does not.

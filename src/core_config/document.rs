@@ -95,7 +95,8 @@ fn bare_or_quoted(key: &str) -> String {
     if bare { key.to_owned() } else { quoted(key) }
 }
 
-fn quoted(text: &str) -> String {
+/// A text as a TOML basic string.
+pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for character in text.chars() {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// As what stellar-core is told its peers.
+/// How the peers are written into stellar-core's config.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum PeersAs {
     /// KNOWN_PEERS: addresses to try.
@@ -22,7 +22,7 @@ pub struct DatabaseConfig {
 }
 
 /// A key of a Secret in the same namespace.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq, Hash)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyRef {
     /// Name of the Secret.

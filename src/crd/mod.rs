@@ -4,6 +4,7 @@
 //! `stellar-operator crd`.
 
 mod core;
+mod exclusive;
 mod horizon_rpc;
 mod network;
 mod pod;
@@ -12,6 +13,7 @@ mod pod;
 mod types;
 
 pub use self::core::{DatabaseConfig, PeersAs, SecretKeyRef};
+pub use exclusive::SeedSource;
 pub use horizon_rpc::{HorizonConfig, SorobanConfig};
 pub use network::Network;
 pub use pod::{PodSettings, Probes};

@@ -182,7 +182,8 @@ pub enum RetentionPolicy {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ValidatorConfig {
-    /// Name of the Secret, in the same namespace, whose key STELLAR_CORE_SEED holds the validator's secret seed (S…).
+    /// Name of the Secret, in the same namespace, whose key STELLAR_CORE_SEED holds the validator's secret seed (S…). Not read with keySource KMS.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub seed_secret_ref: String,
     /// Where the seed comes from: Secret (default), or KMS, a file that a CSI driver or agent puts into the pod.
     #[serde(default)]
@@ -207,7 +208,7 @@ pub struct ValidatorConfig {
     /// Further peers of the user's own, host or host:port, beside the discovered ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known_peers: Vec<String>,
-    /// As what stellar-core is told its peers: Known (default), or Preferred, which it keeps connections to before others.
+    /// How the peers are written into stellar-core's config: Known (default), or Preferred, which it keeps connections to before others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peers_as: Option<PeersAs>,
     /// Further settings of stellar-core as TOML, merged into its config; keys that the operator owns are refused.
@@ -241,7 +242,7 @@ impl ValidatorConfig {
         self.peer_port.unwrap_or_else(default_peer_port)
     }
 
-    /// As what stellar-core is told its peers.
+    /// How the peers are written into stellar-core's config.
     pub fn peers_as(&self) -> PeersAs {
         self.peers_as.unwrap_or_default()
     }

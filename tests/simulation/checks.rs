@@ -100,6 +100,37 @@ fn the_others_can_spare_whoever_goes_down(snapshot: &Snapshot, plan: &Plan, grou
     }
 }
 
+/// R3, by what is true at this moment and not by what was seen: the members that have had their place for long vote, but for as many
+/// as may be down, when somebody that votes goes down.
+pub(crate) fn assert_that_the_others_vote(world: &World, turn: &Turn) {
+    let truth = world.snapshot();
+    let groups = groups::form(&truth, &world.options);
+    let holder = truth.validators.iter().find(|holder| holder.uid == turn.uid);
+    let is_its = |group: &&Group<'_>| group.id == turn.group && holder.is_some_and(|one| one.network == group.network);
+    // One that was left out of the group is no concern of its members.
+    let Some(group) = groups.iter().find(is_its) else {
+        return;
+    };
+    let is_settled = |validator: &Validator| {
+        let member = validator
+            .workload
+            .as_ref()
+            .and_then(|workload| workload.member.as_ref());
+        validator.is_wanted() && member.is_some_and(|member| member.joined < turn.since)
+    };
+    let settled = group.members.iter().map(|member| member.validator);
+    let silent: Vec<&NodeId> = settled
+        .filter(|other| other.uid != turn.uid && is_settled(other) && !other.is_voting())
+        .map(|other| &other.id)
+        .collect();
+    let limit = world.options.max_unavailable as usize;
+    assert!(
+        silent.len() < limit,
+        "{} goes down while {silent:?} do not vote",
+        turn.node
+    );
+}
+
 /// R7: somebody else's StatefulSets and ConfigMaps are left alone.
 fn only_ours_is_written(snapshot: &Snapshot, plan: &Plan) {
     let is_ours = |id: &NodeId| {

@@ -11,6 +11,7 @@ use stellar_k8s::crd::Network;
 use stellar_k8s::labels;
 use stellar_k8s::peers::{NodeId, PeerList, View};
 
+use crate::checks::assert_that_the_others_vote;
 use crate::world::{Kind, SimNode, Spec, World};
 
 /// What goes wrong with one cycle of the operator.
@@ -153,6 +154,16 @@ impl World {
     }
 
     fn step(&mut self, snapshot: &Snapshot, plan: &Plan, step: &Step, writes: &mut Writes) -> Option<()> {
+        if let Step::Restart(turn) | Step::ApplyTemplate(turn) = step {
+            if !self.still_follows(snapshot, step) {
+                return Some(());
+            }
+            if self.nodes.iter().any(|node| node.id == turn.node && node.refused) {
+                // Of a template that is known before anything is written.
+                writes.next()?;
+                return Some(());
+            }
+        }
         if let Step::ApplyTemplate(turn) = step {
             // The base config goes first, and without a precondition.
             if !writes.next()? {
@@ -161,11 +172,6 @@ impl World {
             self.write_base_config(snapshot, turn);
         }
         if !writes.next()? {
-            return Some(());
-        }
-        if let Step::Restart(turn) | Step::ApplyTemplate(turn) = step
-            && self.nodes.iter().any(|node| node.id == turn.node && node.refused)
-        {
             return Some(());
         }
         match step {
@@ -190,6 +196,18 @@ impl World {
             Step::ApplyTemplate(_) => {}
         }
         Some(())
+    }
+
+    /// Whether what takes somebody down is still decided with the pods as they are now.
+    fn still_follows(&self, snapshot: &Snapshot, step: &Step) -> bool {
+        let mut now = snapshot.clone();
+        let present = self.snapshot().validators;
+        for validator in &mut now.validators {
+            let same = present.iter().find(|other| other.uid == validator.uid);
+            validator.pod = same.and_then(|other| other.pod.clone());
+        }
+        let plan = decide(&now, &self.options);
+        plan.turns.values().any(|turns| turns.steps.contains(step))
     }
 
     fn write_base_config(&mut self, snapshot: &Snapshot, turn: &Turn) {
@@ -217,6 +235,9 @@ impl World {
         let now = self.now;
         let before = self.nodes.iter().find(|node| node.id == turn.node);
         let voted = before.is_some_and(|node| self.is_voting(node));
+        if voted {
+            assert_that_the_others_vote(self, turn);
+        }
         if let Some(node) = self.holder(snapshot, turn) {
             node.revision += 1;
             change(node);

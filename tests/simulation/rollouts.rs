@@ -92,6 +92,10 @@ fn a_template_that_is_refused_holds_up_nobody_else() {
     world.run(minutes(10));
     let versions: Vec<u32> = world.nodes.iter().map(|node| node.template.version).collect();
     assert_eq!((versions, world.voting()), (vec![1, 2, 2, 2], 4));
+    assert_eq!(
+        world.nodes[0].config, 1,
+        "its next pod starts with the config of its template"
+    );
     world.run(minutes(50));
     let plan = decide(&world.snapshot(), &world.options);
     assert!(
@@ -102,6 +106,23 @@ fn a_template_that_is_refused_holds_up_nobody_else() {
     world.run(minutes(10));
     assert_converged(&world);
     assert_eq!(world.nodes[0].template.version, 2);
+    assert_eq!(world.most_down, 1);
+}
+
+#[test]
+fn a_template_that_is_refused_takes_no_turn_from_those_that_vote() {
+    let mut world = network_of(4, RestartMode::Changed);
+    // It comes first of all, since it votes for nobody: it never came up.
+    world.join("a-newcomer");
+    world.nodes[4].flapping_until = i64::MAX;
+    world.nodes[4].refused = true;
+    world.run(minutes(6));
+    for node in &mut world.nodes {
+        node.spec.version = 2;
+    }
+    world.run(minutes(10));
+    let versions: Vec<u32> = world.nodes.iter().map(|node| node.template.version).collect();
+    assert_eq!((versions, world.voting()), (vec![2, 2, 2, 2, 1], 4));
     assert_eq!(world.most_down, 1);
 }
 
@@ -212,6 +233,33 @@ fn a_holder_that_begins_to_vote_before_it_goes_down_is_awaited_like_any_other_th
         world.run(minutes(10));
         assert_converged(&world);
     }
+}
+
+#[test]
+fn whoever_died_while_the_watch_of_pods_was_silent_is_not_taken_for_one_that_votes() {
+    let mut world = network_of(4, RestartMode::Changed);
+    let pods: Vec<_> = world.snapshot().validators.into_iter().map(|seen| seen.pod).collect();
+    world.nodes[3].broken = true;
+    for node in &mut world.nodes {
+        node.spec.version = 2;
+    }
+    for _ in 0..1_200 {
+        world.now += 500;
+        world.settle();
+        let mut seen = world.snapshot();
+        for (validator, pod) in seen.validators.iter_mut().zip(&pods) {
+            validator.pod.clone_from(pod);
+        }
+        world.operate(&seen, Fault::default());
+        world.settle();
+    }
+    assert_eq!(world.voting(), 3);
+    let versions: Vec<u32> = world.nodes[..3].iter().map(|node| node.template.version).collect();
+    assert_eq!(versions, [1; 3]);
+    // It looks again.
+    world.nodes[3].broken = false;
+    world.run(minutes(20));
+    assert_converged(&world);
 }
 
 /// Validators of one network, every second one in another namespace.

@@ -41,6 +41,7 @@ impl World {
             approved: None,
             changed: Some(whole_second(node.changed)),
             spec_hash: Some(node.spec.hash()),
+            seed_held_by: None,
             mirror: node.mirror.clone(),
             workload: has_workload.then(|| workload(node)),
             pod: node.pod.as_ref().map(|pod| self.pod(node, pod)),
@@ -61,6 +62,7 @@ impl World {
             ip: (self.now >= rendered).then(|| pod.ip.clone()),
             port: Some(pod.spec.port),
             revision: Some(pod.revision.to_string()),
+            list: None,
             rendered: (reports && self.now >= rendered).then(|| whole_second(rendered)),
             started: started.map(whole_second),
             ready: match node.kind {

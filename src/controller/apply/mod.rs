@@ -20,14 +20,14 @@ use serde_json::{Value, json};
 use super::budgets::BudgetStep;
 use super::decide::{ListRemoval, ListWrite, Plan, RecordWrite};
 use super::resources::{self, BuildError, BuildSettings, OtherOwner};
-use super::seeds::SeedHolder;
 use super::snapshot::{LastRestart, PublishedList, Snapshot, Turn, TurnLease, Workload};
+use super::sole_use::{InUse, Sole};
 use crate::api::{ApiError, deadline};
 use crate::crd::StellarNode;
 use crate::labels;
 use crate::peers::View;
 
-pub use objects::{adopt, apply_object, ensure, remove_owned, without_type};
+pub use objects::{adopt, apply_object, dry_run, ensure, remove_owned, without_type};
 pub use status::{raw_node, status, unreadable};
 
 /// Why something was not written.
@@ -53,9 +53,9 @@ pub enum ApplyError {
         /// Its owner.
         owner: OtherOwner,
     },
-    /// Another validator with the same seed runs, or is to run first.
-    #[error("{0} has the same seed")]
-    SeedInUse(SeedHolder),
+    /// What only one may use is another validator's.
+    #[error("{} has the same {}", .0.holder, match .0.what { Sole::Seed => "seed", Sole::Database => "database" })]
+    InUse(InUse),
     /// What was decided is about a spec or an object that is another by now: it is decided again.
     #[error("what was decided is out of date")]
     Outdated,
@@ -67,7 +67,7 @@ impl ApplyError {
         match self {
             Self::Api(error) => error.is_conflict() || error.code() == Some(404),
             Self::Outdated => true,
-            Self::Build(_) | Self::Shape(_) | Self::NotOurs(_) | Self::Owned { .. } | Self::SeedInUse(_) => false,
+            Self::Build(_) | Self::Shape(_) | Self::NotOurs(_) | Self::Owned { .. } | Self::InUse(_) => false,
         }
     }
 }
@@ -270,7 +270,8 @@ pub async fn give_back(client: &Client, turn: &Turn, workload: &Workload) -> Res
     Ok(())
 }
 
-/// Applies a changed template: that is the restart. The base config that belongs to it goes first.
+/// Applies a changed template: that is the restart. The base config that belongs to it goes first, once it is known that the API
+/// server takes the template: a pod of the old one that is made anew meanwhile would start with the new config.
 ///
 /// # Errors
 /// When the objects cannot be built, the API server refuses, or the spec or the StatefulSet changed meanwhile.
@@ -287,8 +288,16 @@ pub async fn template(
     let mut objects = resources::build(node, settings)?;
     let api: Api<StatefulSet> = Api::namespaced(client.clone(), &turn.node.namespace);
     resources::keep_what_never_changes(&mut objects.stateful_set, &deadline(api.get(&workload.name)).await?);
-    ensure::<ConfigMap>(client, &turn.node.namespace, &objects.config_map).await?;
     let seen = Some(workload.resource_version.as_str());
+    dry_run::<StatefulSet>(
+        client,
+        &turn.node.namespace,
+        &objects.stateful_set,
+        labels::MANAGER,
+        seen,
+    )
+    .await?;
+    ensure::<ConfigMap>(client, &turn.node.namespace, &objects.config_map).await?;
     apply_object::<StatefulSet>(
         client,
         &turn.node.namespace,

@@ -3,7 +3,7 @@
 //! Server-side apply onto what was seen; nothing is decided here.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use kube::api::Patch;
+use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -36,11 +36,52 @@ where
         + std::fmt::Debug
         + serde::de::DeserializeOwned,
 {
+    applied(client, namespace, object, &server_side(manager), seen).await
+}
+
+/// Asks whether the API server, with all that it asks, would take [`apply_object`]; stores nothing.
+///
+/// # Errors
+/// As that one.
+pub async fn dry_run<K>(
+    client: &Client,
+    namespace: &str,
+    object: &Value,
+    manager: &str,
+    seen: Option<&str>,
+) -> Result<(), ApplyError>
+where
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
+{
+    let params = PatchParams {
+        dry_run: true,
+        ..server_side(manager)
+    };
+    applied::<K>(client, namespace, object, &params, seen).await?;
+    Ok(())
+}
+
+async fn applied<K>(
+    client: &Client,
+    namespace: &str,
+    object: &Value,
+    params: &PatchParams,
+    seen: Option<&str>,
+) -> Result<K, ApplyError>
+where
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
+{
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
     let mut object = object.clone();
     object["metadata"]["resourceVersion"] = json!(seen.unwrap_or(NOT_THERE));
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    Ok(deadline(api.patch(name, &server_side(manager), &Patch::Apply(&object))).await?)
+    Ok(deadline(api.patch(name, params, &Patch::Apply(&object))).await?)
 }
 
 /// Creates an object of ours, or repairs it where it lacks what we set; writes nothing where it lacks nothing.

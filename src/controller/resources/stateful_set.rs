@@ -7,7 +7,7 @@ use crate::core_config::{self, pod_paths};
 use crate::crd::{KeySource, StellarNodeSpec, StorageConfig, StorageMode};
 use crate::labels::{self, BASE_VOLUME, CONFIG_VOLUME, DATA_VOLUME, PEERS_VOLUME, SEED_VOLUME, TMP_VOLUME};
 
-/// Where the image keeps the program.
+/// stellar-core's official image, without a tag.
 pub(super) const CORE_IMAGE: &str = "stellar/stellar-core";
 /// How long stellar-core may take to close its ledger and its database.
 const TERMINATION_GRACE_SECONDS: i64 = 60;

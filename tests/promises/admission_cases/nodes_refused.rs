@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::objects::{configured, horizon, private, quorum_set, rpc, running, validator, with};
+use super::objects::{configured, horizon, organisations, private, quorum_set, rpc, running, validator, with};
 use super::request::Step;
 use super::{Case, check};
 use crate::common::{Options, TestEnv};
@@ -92,9 +92,20 @@ fn blocks() -> Vec<Case> {
 }
 
 fn seeds() -> Vec<Case> {
+    let database = |name: &str, key: &str| {
+        let reference = json!({ "secretKeyRef": { "name": "postgres", "key": key } });
+        configured(name, json!({ "database": reference }))
+    };
+    let from_driver = |name: &str| {
+        let csi = json!({ "driver": "secrets.example.org", "volumeAttributes": { "class": "one" } });
+        let config = json!({ "keySource": "KMS", "kmsConfig": { "seedPath": "/mnt/seed/a", "csi": csi }, "seedSecretRef": null });
+        validator(name, json!({ "suspended": false, "validatorConfig": config }))
+    };
     vec![
         Case::create("no seed", configured("seed-absent", json!({ "seedSecretRef": null })))
-            .required_by_schema(SEED, "Required value")
+            .required(SEED, "STELLAR_CORE_SEED"),
+        Case::create("no network", validator("network-absent", json!({ "network": null })))
+            .required_by_schema("spec.network", "Required value")
             .invalid_by_schema(OBJECT, "some validation rules were not checked"),
         Case::create(
             "an empty seed",
@@ -128,6 +139,15 @@ fn seeds() -> Vec<Case> {
             ),
         )
         .after(Step::create(running("seed-here", "both"))),
+        Case::create("the database of another validator", database("database-taken", "taken"))
+            .after(Step::create(database("database-holder", "taken")))
+            .duplicate(
+                "spec.validatorConfig.database.secretKeyRef",
+                "already the database of validator \"database-holder\"",
+            ),
+        Case::create("the seed file of a validator that runs", from_driver("driver-taken"))
+            .after(Step::create(from_driver("driver-holder")))
+            .duplicate("spec.validatorConfig.kmsConfig", "validator \"driver-holder\""),
         Case::create(
             "a seed file without a path",
             configured("kms", json!({ "keySource": "KMS" })),
@@ -172,6 +192,15 @@ fn lists() -> Vec<Case> {
             list("list-bad", json!({ "name": "Our Peers" })),
         )
         .invalid(LIST, "cannot be the name of a ConfigMap"),
+        Case::create(
+            "the config of another node as list",
+            list("takes-config", json!({ "name": "has-config-config" })),
+        )
+        .after(Step::create(configured("has-config", json!({}))))
+        .invalid(LIST, "config of another StellarNode"),
+        Case::create("a node whose config would be a list", configured("listed", json!({})))
+            .after(Step::create(list("lists", json!({ "name": "listed-config" }))))
+            .invalid("metadata.name", "is the list of known peers"),
         Case::create("another key of the list", list("key-wrong", json!({ "key": "peers" })))
             .invalid_by_schema("spec.validatorConfig.knownPeersRef.key", "always KNOWN_PEERS"),
     ]
@@ -215,6 +244,11 @@ fn settings_of_core() -> Vec<Case> {
             ),
         )
         .invalid(CORE_CONFIG, "knows no key \"KEY_OF_TOMORROW\""),
+        Case::create(
+            "a quorum set of organisations, for a validator that is of none",
+            quorum("quorum-homeless", &organisations(4)),
+        )
+        .invalid("spec.validatorConfig.homeDomain", "has no home domain"),
         Case::create("a setting in small letters", core("core-small", "log_color=true\n"))
             .invalid(CORE_CONFIG, "did you mean LOG_COLOR?"),
         Case::create(

@@ -44,6 +44,19 @@ pub(super) fn quorum_set(validators: usize) -> String {
     format!("[QUORUM_SET]\nTHRESHOLD_PERCENT=67\nVALIDATORS={keys:?}\n")
 }
 
+/// Whom to trust, as so many organisations of one validator each.
+pub(super) fn organisations(number: usize) -> String {
+    let group = Validators::new(number);
+    let organisation = |number: usize| {
+        let domain = format!("HOME_DOMAIN=\"{number}.example.org\"\n");
+        let key = group.public_key(number);
+        format!(
+            "[[HOME_DOMAINS]]\n{domain}QUALITY=\"MEDIUM\"\n[[VALIDATORS]]\n{domain}NAME=\"of-{number}\"\nPUBLIC_KEY={key:?}\n"
+        )
+    };
+    (1..=number).map(organisation).collect()
+}
+
 /// A validator of testnet that runs with this Secret as its seed.
 pub(super) fn running(name: &str, seed: &str) -> Value {
     validator(

@@ -135,6 +135,12 @@ fn changed() -> Vec<Case> {
         )
         .invalid(DECLARED, "11625 is not the 21625 of the annotation"),
         Case::patch(
+            "the port alone is changed, by one who does not know of the annotation",
+            stateful_set("alone", &[peer(11625)]),
+            json!({ "spec": { "template": { "spec": { "containers": [restricted(peer(21625))] } } } }),
+        )
+        .warns("metadata.annotations[stellar.org/peer-port]: changed to 21625"),
+        Case::patch(
             "annotation and port are changed together",
             stateful_set("together", &[peer(11625)]),
             with(

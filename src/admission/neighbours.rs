@@ -1,0 +1,126 @@
+//! What the other validators of the namespace have to do with one: whose seed and database it would use, and whose list it shares.
+
+use serde_json::Value;
+
+use super::context::Context;
+use super::field_error::FieldError;
+use super::validate::Verdict;
+use crate::crd::{KeySource, Network, SecretKeyRef, SeedSource, StellarNode};
+use crate::labels;
+
+/// Judges a validator beside the others.
+pub(super) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) {
+    let spec = &node["spec"];
+    let config = &spec["validatorConfig"];
+    let namespace = node["metadata"]["namespace"].as_str().unwrap_or_default();
+    let name = node["metadata"]["name"].as_str().unwrap_or_default();
+    let network = Network::parse(spec["network"].as_str().unwrap_or_default());
+    let list = config["knownPeersRef"]["name"]
+        .as_str()
+        .unwrap_or(labels::DEFAULT_PEERS_CONFIG_MAP);
+    let seed = seed_source(config);
+    let database = serde_json::from_value::<SecretKeyRef>(config["database"]["secretKeyRef"].clone()).ok();
+    check_configs(namespace, name, list, context, verdict);
+    let mut strangers = Vec::new();
+    for other in context.validators(namespace) {
+        let (Some(other_name), Some(config)) = (&other.metadata.name, &other.spec.validator_config) else {
+            continue;
+        };
+        if other_name == name || other.metadata.deletion_timestamp.is_some() {
+            continue;
+        }
+        let other_network = Network::parse(&other.spec.network);
+        if other_network != network && config.known_peers_config_map() == list {
+            strangers.push(format!("{other_name} ({})", other_network.display_name()));
+        }
+        if let Some(seed) = seed.as_ref().filter(|seed| config.seed_source().as_ref() == Some(seed))
+            && other_network == network
+            && runs(spec, &other)
+        {
+            verdict.error(seed_in_use(seed, other_name));
+        }
+        if let Some(key) = database.as_ref().filter(|key| config.database_key() == Some(key)) {
+            verdict.error(database_in_use(key, other_name));
+        }
+    }
+    if !strangers.is_empty() {
+        strangers.sort();
+        verdict.warn(format!(
+            "spec.validatorConfig.knownPeersRef.name: ConfigMap {list:?} is shared with validators of another network, {}; one \
+             network of the two is left out: write another knownPeersRef.name, for example {list}-{}",
+            strangers.join(", "),
+            network.short_hash(),
+        ));
+    }
+}
+
+/// A list in the ConfigMap with another node's config would take that from it.
+fn check_configs(namespace: &str, name: &str, list: &str, context: &dyn Context, verdict: &mut Verdict) {
+    let node = list.strip_suffix(labels::CONFIG_SUFFIX).filter(|node| *node != name);
+    if node.is_some_and(|node| context.node(namespace, node).is_some()) {
+        verdict.error(FieldError::invalid(
+            "spec.validatorConfig.knownPeersRef.name",
+            format!(
+                "{list:?} is the ConfigMap with the config of another StellarNode: write another, for example {}",
+                labels::DEFAULT_PEERS_CONFIG_MAP
+            ),
+        ));
+    }
+}
+
+/// Judges a node of any type by the lists that are there: it gets a ConfigMap of its own, and none of them is to be that.
+pub(super) fn check_name(node: &Value, context: &dyn Context, verdict: &mut Verdict) {
+    let namespace = node["metadata"]["namespace"].as_str().unwrap_or_default();
+    let name = node["metadata"]["name"].as_str().unwrap_or_default();
+    let own = labels::config_map_name(name);
+    let of_list = |other: &StellarNode| {
+        let config = other.spec.validator_config.as_ref();
+        let is_another = other.metadata.name.as_deref() != Some(name);
+        is_another && config.is_some_and(|config| config.known_peers_config_map() == own)
+    };
+    if context.validators(namespace).iter().any(of_list) {
+        verdict.error(FieldError::invalid(
+            "metadata.name",
+            format!("the config of {name:?} would be in ConfigMap {own:?}, which is the list of known peers of validators: write another name"),
+        ));
+    }
+}
+
+fn seed_source(config: &Value) -> Option<SeedSource> {
+    let source = match config["keySource"].as_str() {
+        Some("KMS") => KeySource::Kms,
+        _ => KeySource::Secret,
+    };
+    let secret = config["seedSecretRef"].as_str().unwrap_or_default();
+    let kms = serde_json::from_value(config["kmsConfig"].clone()).ok();
+    SeedSource::of(source, secret, kms.as_ref())
+}
+
+fn seed_in_use(seed: &SeedSource, other: &str) -> FieldError {
+    let (field, what, instead) = match seed {
+        SeedSource::Secret(name) => ("seedSecretRef", format!("Secret {name:?}"), "Secret"),
+        SeedSource::Driver { path, .. } => ("kmsConfig", format!("{path:?} of this volume"), "volume or path"),
+    };
+    FieldError::duplicate(
+        format!("spec.validatorConfig.{field}"),
+        format!(
+            "{what} is already the seed of validator {other:?} on this network, and two nodes with one seed harm consensus: \
+             write another {instead}, or suspend one of the two"
+        ),
+    )
+}
+
+fn database_in_use(key: &SecretKeyRef, other: &str) -> FieldError {
+    FieldError::duplicate(
+        "spec.validatorConfig.database.secretKeyRef",
+        format!(
+            "key {:?} of Secret {:?} is already the database of validator {other:?}, which a second one would wipe when it starts: \
+             write another",
+            key.key, key.name
+        ),
+    )
+}
+
+fn runs(spec: &Value, other: &StellarNode) -> bool {
+    spec["suspended"] != true && !other.spec.suspended
+}
