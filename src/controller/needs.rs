@@ -133,6 +133,8 @@ impl<'a> Context<'a> {
             .iter()
             .chain(&group.guests)
             .filter(|validator| validator.is_wanted() && group.member(validator).is_none())
+            // It waits itself for one of these restarts.
+            .filter(|validator| validator.seed_held_by.is_none())
             .filter_map(|validator| {
                 context.until(validator.created, options.join_wait, "a new validator is on its way")
             })

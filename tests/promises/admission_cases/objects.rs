@@ -54,7 +54,11 @@ pub(super) fn organisations(number: usize) -> String {
             "[[HOME_DOMAINS]]\n{domain}QUALITY=\"MEDIUM\"\n[[VALIDATORS]]\n{domain}NAME=\"of-{number}\"\nPUBLIC_KEY={key:?}\n"
         )
     };
-    (1..=number).map(organisation).collect()
+    let unsafe_quorum = "UNSAFE_QUORUM=true\n".to_owned();
+    [unsafe_quorum]
+        .into_iter()
+        .chain((1..=number).map(organisation))
+        .collect()
 }
 
 /// A validator of testnet that runs with this Secret as its seed.

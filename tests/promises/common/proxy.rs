@@ -48,10 +48,11 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Whether it changes something; the leader's Lease and Events do not count.
+    /// Whether it changes something; the leader's Lease and Events do not count, nor does a question whether a write would pass.
     pub(crate) fn is_write(&self) -> bool {
         let names_leader = self.path.contains(labels::LEADER_LEASE) || self.body.contains(labels::LEADER_LEASE);
-        self.method != Method::GET && !names_leader && !self.path.contains("/events")
+        let asks = self.path.contains("dryRun=All");
+        self.method != Method::GET && !names_leader && !asks && !self.path.contains("/events")
     }
 }
 

@@ -1,8 +1,9 @@
-//! Of two validators with one seed only one runs, also where no webhook refused the second.
+//! Of two validators with one seed or one database only one runs, also where no webhook refused the second.
 
 use std::time::Duration;
 
 use serde_json::json;
+use stellar_k8s::labels;
 
 use crate::common::{Options, TestEnv, Validators, wait_for};
 
@@ -105,4 +106,91 @@ async fn a_pod_that_is_left_of_a_deleted_one_keeps_it_too() {
     runs(&env, "validator-2").await;
     let history = env.recorder().history();
     assert_eq!(history.most_alive_at_once(), 1, "{history}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seed_that_moves_is_used_by_the_next_once_the_pod_with_it_is_gone() {
+    let env = TestEnv::start("seed-moves", Options::default()).await;
+    let validators = Validators::new(4);
+    env.apply(&validators.manifests([1]));
+    env.apply(&validators.secret(2).to_string());
+    runs(&env, "validator-1").await;
+    // The first is to have another seed, and waits with it.
+    let other = json!({
+        "metadata": { "annotations": { labels::PAUSE_RESTARTS: "true" } },
+        "spec": { "validatorConfig": { "seedSecretRef": "validator-2-seed" } },
+    });
+    let patch = ["patch", "stellarnode/validator-1", "--type=merge", "-p"];
+    env.kubectl(&[&patch[..], &[&other.to_string()]].concat())
+        .ok("another seed");
+    let mut second = validators.node(2);
+    second["spec"]["validatorConfig"]["seedSecretRef"] = json!("validator-1-seed");
+    env.apply(&second.to_string());
+    wait_for("the second to be held back", SOON, async || {
+        is_held(&env, "validator-2").then_some(())
+    })
+    .await;
+    let held = env.get("stellarnode/validator-2").expect("it is there").to_string();
+    assert!(
+        held.contains("pod validator-1-0 of validator validator-1, which has not ended, has the same"),
+        "{held}"
+    );
+
+    let goes_on = json!({ "metadata": { "annotations": { labels::PAUSE_RESTARTS: null } } });
+    env.kubectl(&[&patch[..], &[&goes_on.to_string()]].concat())
+        .ok("no pause");
+    runs(&env, "validator-2").await;
+    let seeds = |pod: &str| env.get(pod).expect("its pod")["spec"]["initContainers"][0]["env"].to_string();
+    assert!(seeds("pod/validator-2-0").contains("validator-1-seed"));
+    assert!(
+        seeds("pod/validator-1-0").contains("validator-2-seed"),
+        "it had to go first"
+    );
+    assert_eq!(env.restarts(&["validator-2"]).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_is_made_by_one_of_two_and_wiped_by_nobody() {
+    let env = TestEnv::start("one-database", Options::default()).await;
+    let validators = Validators::new(4);
+    let postgres = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "postgres" },
+        "stringData": { "core": "postgresql://dbname=core host=db.example.org user=core" },
+    });
+    env.apply(&postgres.to_string());
+    let with_database = |number: usize| {
+        let mut node = validators.node(number);
+        let reference = json!({ "secretKeyRef": { "name": "postgres", "key": "core" } });
+        node["spec"]["validatorConfig"]["database"] = reference;
+        let items = [validators.secret(number), node];
+        json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()
+    };
+    env.apply(&with_database(1));
+    runs(&env, "validator-1").await;
+    // What would be the second's first start is the end of the first's data, also while that is suspended.
+    suspend(&env, "validator-1", true);
+    let refused = env.kubectl_with(&["apply", "-f", "-"], &with_database(2));
+    assert!(
+        !refused.success
+            && refused
+                .stderr
+                .contains("already the database of validator \"validator-1\""),
+        "{}",
+        refused.stderr
+    );
+    env.without_validation();
+    wait_for("the API server to store it", SOON, async || {
+        env.kubectl_with(&["apply", "-f", "-"], &with_database(2))
+            .success
+            .then_some(())
+    })
+    .await;
+    wait_for("the second to be held back", SOON, async || {
+        (env.reason("validator-2", "Ready").as_deref() == Some("DatabaseInUse")).then_some(())
+    })
+    .await;
+    assert!(env.get("statefulset/validator-2").is_none());
+    suspend(&env, "validator-1", false);
+    runs(&env, "validator-1").await;
+    assert!(env.get("statefulset/validator-2").is_none());
 }
