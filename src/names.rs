@@ -27,6 +27,23 @@ pub fn is_label_value(text: &str) -> bool {
     text.is_empty() || text.len() <= LABEL_LIMIT && is_framed(text, outer, |c| outer(c) || "-_.".contains(c))
 }
 
+/// Whether a text can be the name of a label, an annotation, a taint or a resource: `name`, or `domain/name`.
+pub fn is_qualified(text: &str) -> bool {
+    let (prefix, short) = match text.split_once('/') {
+        Some((prefix, short)) => (Some(prefix), short),
+        None => (None, text),
+    };
+    !short.is_empty() && is_label_value(short) && prefix.is_none_or(is_subdomain)
+}
+
+/// Why a text that is not [qualified](is_qualified) cannot be the name of such a thing.
+pub fn not_qualified(name: &str, what: &str) -> String {
+    format!(
+        "{name:?} cannot be the name of {what}: write at most {LABEL_LIMIT} letters, digits, -, _ and ., first and last a letter \
+         or digit, behind a domain and / if it has one"
+    )
+}
+
 /// Why a text that is no [subdomain](is_subdomain) cannot be the name of an object of this kind.
 pub fn not_a_name(name: &str, kind: &str) -> String {
     format!("{name:?} cannot be the name of a {kind}: write a-z, 0-9, - and . only, first and last a letter or digit")

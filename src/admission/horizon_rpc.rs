@@ -171,8 +171,11 @@ fn check_captive_core(spec: &Value, block: &str, verdict: &mut Verdict) {
             for problem in core_config::check_captive_core(text, &network) {
                 verdict.error(FieldError::invalid(field("captiveCoreConfig"), problem));
             }
-            // Which stellar-core is in the image, its tag does not tell.
-            for warning in core_config::new_keys(text) {
+            // Which stellar-core is in the image, its tag does not tell; nor which settings the program hands on to it.
+            for warning in core_config::new_keys(text)
+                .into_iter()
+                .chain(core_config::unlisted_keys(text))
+            {
                 verdict.warn(format!("{}: {warning}", field("captiveCoreConfig")));
             }
         }

@@ -39,6 +39,7 @@ pub mod response;
 pub mod review;
 pub mod reviewer;
 pub mod rules;
+mod scheduling;
 mod schema;
 pub mod server;
 mod sidecars;

@@ -4,15 +4,15 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use k8s_openapi::api::core::v1::Affinity;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::field_error::FieldError;
+use super::scheduling;
 use super::validate::Verdict;
 use crate::labels;
-use crate::names::{LABEL_LIMIT, is_label_value, is_subdomain, not_a_name};
+use crate::names::{LABEL_LIMIT, is_label_value, is_qualified, is_subdomain, not_a_name, not_qualified};
 
 /// Labels that the operator finds its pods by.
 const OWN_LABELS: [&str; 4] = [labels::NAME, labels::INSTANCE, labels::COMPONENT, labels::MANAGED_BY];
@@ -48,12 +48,9 @@ const RPC_ENV: [(&str, &str); 7] = [
 /// Judges all of it but the sidecars.
 pub(super) fn check(spec: &Value, verdict: &mut Verdict) {
     check_pod_labels(&spec["podLabels"], verdict);
-    check_labels(&spec["nodeSelector"], "spec.nodeSelector", verdict);
+    check_annotations(&spec["podAnnotations"], verdict);
     check_names(spec, verdict);
-    check_spread(&spec["topologySpreadConstraints"], verdict);
-    if spec["affinity"].is_object() {
-        check_shape::<Affinity>(&spec["affinity"], "spec.affinity", "affinity", verdict);
-    }
+    scheduling::check(spec, verdict);
     check_environment(spec, verdict);
     for name in ["liveness", "readiness", "startup"] {
         check_probe(spec, name, verdict);
@@ -72,20 +69,24 @@ fn check_pod_labels(given: &Value, verdict: &mut Verdict) {
     check_labels(given, "spec.podLabels", verdict);
 }
 
+/// Names of annotations, by the rules of the API server, which does not ask for small letters here.
+fn check_annotations(given: &Value, verdict: &mut Verdict) {
+    let names = given.as_object().into_iter().flat_map(|map| map.keys());
+    for name in names.filter(|name| !is_qualified(&name.to_ascii_lowercase())) {
+        verdict.error(FieldError::invalid(
+            format!("spec.podAnnotations[{name}]"),
+            not_qualified(name, "an annotation"),
+        ));
+    }
+}
+
 /// Names and values of labels, by the rules of the API server.
-fn check_labels(given: &Value, field: &str, verdict: &mut Verdict) {
+pub(super) fn check_labels(given: &Value, field: &str, verdict: &mut Verdict) {
     for (name, value) in given.as_object().into_iter().flatten() {
-        let (prefix, short) = match name.split_once('/') {
-            Some((prefix, short)) => (Some(prefix), short),
-            None => (None, name.as_str()),
-        };
-        if short.is_empty() || !is_label_value(short) || prefix.is_some_and(|prefix| !is_subdomain(prefix)) {
+        if !is_qualified(name) {
             verdict.error(FieldError::invalid(
                 format!("{field}[{name}]"),
-                format!(
-                    "{name:?} cannot be the name of a label: write at most {LABEL_LIMIT} letters, digits, -, _ and ., first \
-                     and last a letter or digit"
-                ),
+                not_qualified(name, "a label"),
             ));
         } else if let Some(value) = value.as_str().filter(|value| !is_label_value(value)) {
             verdict.error(FieldError::invalid(
@@ -121,39 +122,6 @@ fn check_names(spec: &Value, verdict: &mut Verdict) {
             "spec.imagePullSecrets",
             format!("{name:?} is given twice: keep one"),
         ));
-    }
-}
-
-fn check_spread(constraints: &Value, verdict: &mut Verdict) {
-    let key = |constraint: &Value| {
-        let (key, when) = (&constraint["topologyKey"], &constraint["whenUnsatisfiable"]);
-        Some(format!("{} with {}", key.as_str()?, when.as_str()?))
-    };
-    if let Some(both) = repeated(constraints, key) {
-        verdict.error(FieldError::duplicate(
-            "spec.topologySpreadConstraints",
-            format!("there are two for {both}: keep one"),
-        ));
-    }
-    for (place, constraint) in constraints.as_array().into_iter().flatten().enumerate() {
-        let field = |name: &str| format!("spec.topologySpreadConstraints[{place}].{name}");
-        // ValidateTopologySpreadConstraints in pkg/apis/core/validation: the pod template would be refused, in its turn.
-        if constraint["maxSkew"].as_i64().is_some_and(|skew| skew < 1) {
-            verdict.error(FieldError::invalid(field("maxSkew"), "must be 1 or more"));
-        }
-        let when = constraint["whenUnsatisfiable"].as_str();
-        if when.is_some_and(|when| !["DoNotSchedule", "ScheduleAnyway"].contains(&when)) {
-            let message = "must be DoNotSchedule or ScheduleAnyway";
-            verdict.error(FieldError::invalid(field("whenUnsatisfiable"), message));
-        }
-        if constraint["labelSelector"].is_null() {
-            verdict.warn(format!(
-                "spec.topologySpreadConstraints[{place}].labelSelector: absent, so it counts no pods and spreads nothing: write \
-                 for example matchLabels with {}: {}",
-                labels::NAME,
-                labels::STELLAR_NODE
-            ));
-        }
     }
 }
 

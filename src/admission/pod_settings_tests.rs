@@ -43,6 +43,15 @@ fn what_is_fine_passes_in_silence() {
             ("podAnnotations", json!({ "a": "b c" })),
             ("nodeSelector", json!({ "kubernetes.io/arch": "amd64" })),
             ("tolerations", json!([{ "operator": "Exists" }])),
+            (
+                "tolerations",
+                json!([{ "key": "example.org/core", "value": "a", "effect": "NoExecute", "tolerationSeconds": 60 }]),
+            ),
+            ("podAnnotations", json!({ "Example.org/Scrape": "yes" })),
+            (
+                "resources",
+                json!({ "requests": { "ephemeral-storage": "1Gi", "hugepages-2Mi": "2Mi", "example.org/device": 1 } }),
+            ),
             ("affinity", json!({})),
             ("affinity", affinity.clone()),
             ("topologySpreadConstraints", spread.clone()),
@@ -204,6 +213,56 @@ fn what_the_api_server_would_refuse_of_a_pod_is_refused_here() {
             "spec.topologySpreadConstraints[0].whenUnsatisfiable",
         ),
         ("affinity", json!({ "nodeAffinity": [] }), "spec.affinity"),
+        ("podAnnotations", json!({ "a b": "" }), "spec.podAnnotations[a b]"),
+        ("podAnnotations", json!({ "a/b/c": "" }), "spec.podAnnotations[a/b/c]"),
+        (
+            "tolerations",
+            json!([{ "key": "a", "operator": "Equals" }]),
+            "spec.tolerations[0].operator",
+        ),
+        ("tolerations", json!([{ "value": "a" }]), "spec.tolerations[0].operator"),
+        (
+            "tolerations",
+            json!([{ "key": "a b", "operator": "Exists" }]),
+            "spec.tolerations[0].key",
+        ),
+        (
+            "tolerations",
+            json!([{ "operator": "Exists" }, { "key": "a", "operator": "Exists", "value": "b" }]),
+            "spec.tolerations[1].value",
+        ),
+        (
+            "tolerations",
+            json!([{ "key": "a", "value": "b c" }]),
+            "spec.tolerations[0].value",
+        ),
+        (
+            "tolerations",
+            json!([{ "key": "a", "effect": "NoSchedul" }]),
+            "spec.tolerations[0].effect",
+        ),
+        (
+            "tolerations",
+            json!([{ "key": "a", "tolerationSeconds": 1 }]),
+            "spec.tolerations[0].effect",
+        ),
+        (
+            "resources",
+            json!({ "requests": { "memroy": "4Gi" } }),
+            "spec.resources.requests.memroy",
+        ),
+        (
+            "resources",
+            json!({ "limits": { "example.org/a b": "1" } }),
+            "spec.resources.limits.example.org/a b",
+        ),
+        (
+            "sidecars",
+            sidecar(
+                &json!({ "volumeMounts": [{ "name": "data", "mountPath": "/a" }, { "name": "mine", "mountPath": "/b" }] }),
+            ),
+            "spec.sidecars[0].volumeMounts[1].name",
+        ),
         ("env", json!([{ "name": "" }]), "spec.env[0].name"),
         (
             "env",

@@ -16,12 +16,14 @@ const SEED_VOLUMES: [&str; 2] = [labels::CONFIG_VOLUME, labels::SEED_VOLUME];
 pub(super) fn check(spec: &Value, verdict: &mut Verdict) {
     let mut names = own_names(spec);
     let mut ports = own_ports(spec);
+    let volumes = own_volumes(spec);
     let sidecars = spec["sidecars"].as_array();
     for (place, sidecar) in sidecars.into_iter().flatten().enumerate() {
         let field = format!("spec.sidecars[{place}]");
         check_shape::<Container>(sidecar, &field, "container", verdict);
         check_name(sidecar, &field, &mut names, verdict);
         check_ports(sidecar, &field, &mut ports, verdict);
+        check_mounts(sidecar, &field, &volumes, verdict);
         if sidecar["image"].as_str().is_none_or(str::is_empty) {
             verdict.error(FieldError::required(
                 format!("{field}.image"),
@@ -83,6 +85,29 @@ fn own_ports(spec: &Value) -> Vec<(i64, String)> {
         (i64::from(labels::ADMIN_PORT), "the admin port".to_owned()),
         core,
     ]
+}
+
+/// The volumes that a node's pod has: no others can be added.
+fn own_volumes(spec: &Value) -> Vec<&'static str> {
+    let mut volumes = vec![labels::DATA_VOLUME, labels::TMP_VOLUME, labels::CONFIG_VOLUME];
+    if spec["nodeType"] == "Validator" {
+        volumes.extend([labels::BASE_VOLUME, labels::PEERS_VOLUME]);
+        if !spec["validatorConfig"]["kmsConfig"]["csi"].is_null() {
+            volumes.push(labels::SEED_VOLUME);
+        }
+    }
+    volumes
+}
+
+fn check_mounts(sidecar: &Value, field: &str, volumes: &[&str], verdict: &mut Verdict) {
+    let mounts = sidecar["volumeMounts"].as_array().into_iter().flatten().enumerate();
+    let names = mounts.filter_map(|(place, mount)| Some((place, mount["name"].as_str()?)));
+    for (place, name) in names.filter(|(_, name)| !volumes.contains(name)) {
+        verdict.error(FieldError::invalid(
+            format!("{field}.volumeMounts[{place}].name"),
+            format!("the pod has no volume {name:?}: mount one of {}", volumes.join(", ")),
+        ));
+    }
 }
 
 fn check_name(sidecar: &Value, field: &str, names: &mut Vec<(String, String)>, verdict: &mut Verdict) {

@@ -13,7 +13,7 @@ use super::{horizon_rpc, key_source, neighbours, pod_settings, port, sidecars, s
 use crate::core_config::{self, ConfigError, Keys};
 use crate::crd::{Network, ValidatorConfig};
 use crate::labels;
-use crate::names::{is_dns_label, is_subdomain, not_a_name};
+use crate::names::{is_dns_label, is_qualified, is_subdomain, not_a_name};
 
 /// Longest name whose StatefulSet still gets pods: the revision label of a longer one would pass 63 characters.
 const NAME_LIMIT: usize = 52;
@@ -147,6 +147,12 @@ fn check_resources(resources: &Value, verdict: &mut Verdict) {
     let (requests, limits) = (part("requests"), part("limits"));
     for (part, amounts) in [("requests", requests), ("limits", limits)] {
         for (name, amount) in amounts {
+            if !is_resource(name) {
+                verdict.error(FieldError::invalid(
+                    format!("spec.resources.{part}.{name}"),
+                    "no container has that: write cpu, memory, ephemeral-storage, hugepages-SIZE, or domain/name of a device",
+                ));
+            }
             if amount_of(amount).is_none() {
                 verdict.error(FieldError::invalid(
                     format!("spec.resources.{part}.{name}"),
@@ -169,6 +175,12 @@ fn check_resources(resources: &Value, verdict: &mut Verdict) {
             ));
         }
     }
+}
+
+/// Whether a container can ask for it (`ValidateContainerResourceName` in `pkg/apis/core/validation`).
+fn is_resource(name: &str) -> bool {
+    let standard = ["cpu", "memory", "ephemeral-storage"].contains(&name) || name.starts_with("hugepages-");
+    is_qualified(name) && (standard || name.contains('/'))
 }
 
 /// A quantity is a string or, in YAML without quotes, a number.

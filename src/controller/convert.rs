@@ -14,6 +14,7 @@ use kube::ResourceExt as _;
 use serde::de::DeserializeOwned;
 
 use super::budgets::PublishedBudget;
+use super::conditions::ConditionType;
 use super::paused::pauses;
 use super::resources;
 use super::snapshot::{ListId, MemberRecord, Pod, PublishedList, TurnLease, Validator, Workload};
@@ -94,7 +95,7 @@ fn mirror(node: &StellarNode) -> Option<MemberRecord> {
     let joined = status
         .conditions
         .iter()
-        .find(|condition| condition.r#type == "Joined" && condition.status == "True")?;
+        .find(|condition| condition.r#type == ConditionType::Joined.as_str() && condition.status == "True")?;
     mirrored(status.peers.as_ref()?, joined.last_transition_time.as_ref()?.0)
 }
 

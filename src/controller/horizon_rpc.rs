@@ -14,9 +14,9 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
 
 use super::apply::{self, ApplyError};
+use super::conditions::{Finding, Progressing};
 use super::convert::is_ours;
 use super::node_report::{NodeReport, invalid, not_ours, refused};
-use super::report::Finding;
 use super::resources::horizon_rpc::{self, HorizonRpcObjects};
 use super::resources::{self, BuildError};
 use super::serving::Serving;
@@ -78,7 +78,7 @@ fn standing_still(mut report: NodeReport, endpoint: &str) -> NodeReport {
     let message = "nothing is rolled out while it is in this state";
     report
         .conditions
-        .push(Finding::new("Progressing", false, "Stopped", message));
+        .push(Finding::new(Progressing::Stopped, false, message));
     report
 }
 

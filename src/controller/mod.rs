@@ -41,6 +41,7 @@
 
 pub mod apply;
 pub mod budgets;
+pub mod conditions;
 pub mod consent;
 pub mod convert;
 pub mod decide;
@@ -103,6 +104,7 @@ use kube::runtime::reflector::{ObjectRef, store};
 use kube::runtime::watcher::{self, Config, watcher};
 use kube::runtime::{Predicate as _, WatchStreamExt as _, predicates};
 use kube::{Client, ResourceExt as _};
+use tokio::task::JoinSet;
 
 pub use discovery::Discovery;
 pub use observe::Caches;
@@ -154,7 +156,7 @@ pub async fn run_controller(client: Client, config: ControllerConfig, caches: Ar
         settings.clone(),
     );
     // Its own task: whatever happens to one, the other goes on.
-    let discovery = tokio::spawn(discovery.run());
+    let discovery = task(discovery.run());
     let parts = scope.parts();
     let nodes = async {
         if node_controller {
@@ -170,12 +172,18 @@ pub async fn run_controller(client: Client, config: ControllerConfig, caches: Ar
     first_to_end(nodes, discovery).await;
 }
 
+/// A task of its own, which ends with what it is in.
+fn task(work: impl Future<Output = ()> + Send + 'static) -> JoinSet<()> {
+    let mut alone = JoinSet::new();
+    alone.spawn(work);
+    alone
+}
+
 /// Waits until one of the two ends, and ends the other.
-async fn first_to_end(nodes: impl Future<Output = ()>, discovery: tokio::task::JoinHandle<()>) {
-    let mut discovery = AbortOnDrop(discovery);
+async fn first_to_end(nodes: impl Future<Output = ()>, mut discovery: JoinSet<()>) {
     tokio::select! {
         () = nodes => tracing::error!("the StellarNode controller ended"),
-        ended = &mut discovery.0 => tracing::error!(?ended, "discovery ended"),
+        ended = discovery.join_next() => tracing::error!(?ended, "discovery ended"),
     }
 }
 
@@ -197,15 +205,6 @@ fn volume_claims(
 fn node_of(object: &PartialObjectMeta<PersistentVolumeClaim>) -> Option<ObjectRef<GuardedNode>> {
     let node = object.labels().get(labels::INSTANCE)?;
     Some(ObjectRef::new(node).within(&object.namespace()?))
-}
-
-/// Ends a task with the future that waits on it.
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// The StellarNode controller of the whole cluster, or of one namespace.
@@ -267,7 +266,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_work_ends_with_discovery() {
-        let ended = tokio::spawn(async { panic!("a defect outside of a cycle") });
+        let ended = task(async { panic!("a defect outside of a cycle") });
         let work = first_to_end(std::future::pending(), ended);
         let soon = Duration::from_secs(60);
         assert!(tokio::time::timeout(soon, work).await.is_ok());

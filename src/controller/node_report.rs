@@ -2,7 +2,7 @@
 //!
 //! Pure; `running` and `serving` say the rest, `status` writes it.
 
-use super::report::Finding;
+use super::conditions::{ConfigInvalid, Degraded, Finding, Ready};
 use super::resources::{self, OtherOwner};
 use super::sole_use::{InUse, Sole};
 use crate::{causes, labels};
@@ -25,14 +25,14 @@ pub(super) fn in_use(found: &InUse) -> NodeReport {
     let holder = &found.holder;
     let (reason, message) = match found.what {
         Sole::Seed => (
-            "SeedInUse",
+            Ready::SeedInUse,
             format!(
                 "it is not started, because two nodes with one seed harm consensus and {holder} has the same: write \
                  another Secret in seedSecretRef, or suspend or delete one of the two"
             ),
         ),
         Sole::Database => (
-            "DatabaseInUse",
+            Ready::DatabaseInUse,
             format!(
                 "it is not started, because it would wipe its database and {holder} has the same: write another key in \
                  database.secretKeyRef, or delete one of the two"
@@ -43,7 +43,7 @@ pub(super) fn in_use(found: &InUse) -> NodeReport {
         replicas: 0,
         ready_replicas: 0,
         endpoint: None,
-        conditions: vec![Finding::new("Ready", false, reason, message)],
+        conditions: vec![Finding::new(reason, false, message)],
     }
 }
 
@@ -74,8 +74,8 @@ pub(super) fn owned_by(replicas: i32, object: &str, owner: &OtherOwner) -> NodeR
 
 fn in_the_way(replicas: i32, message: String) -> NodeReport {
     let conditions = vec![
-        Finding::new("Ready", false, "Degraded", message.clone()),
-        Finding::new("Degraded", true, "NotOurs", message),
+        Finding::new(Ready::Degraded, false, message.clone()),
+        Finding::new(Degraded::NotOurs, true, message),
     ];
     NodeReport {
         replicas,
@@ -93,8 +93,8 @@ pub(super) fn refused(replicas: i32, ready_replicas: i32, message: &str) -> Node
         ready_replicas,
         endpoint: None,
         conditions: vec![
-            Finding::new("Ready", false, "Degraded", message.clone()),
-            Finding::new("Degraded", true, "Refused", message),
+            Finding::new(Ready::Degraded, false, message.clone()),
+            Finding::new(Degraded::Refused, true, message),
         ],
     }
 }
@@ -103,8 +103,8 @@ pub(super) fn refused(replicas: i32, ready_replicas: i32, message: &str) -> Node
 pub(super) fn invalid(error: &resources::BuildError, replicas: i32, ready_replicas: i32) -> NodeReport {
     let message = causes::on_one_line(error);
     let conditions = vec![
-        Finding::new("Ready", false, "ConfigInvalid", message.clone()),
-        Finding::new("ConfigInvalid", true, "Refused", message),
+        Finding::new(Ready::ConfigInvalid, false, message.clone()),
+        Finding::new(ConfigInvalid::Refused, true, message),
     ];
     NodeReport {
         replicas,

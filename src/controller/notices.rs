@@ -7,6 +7,7 @@ use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource as _};
+use strum::{IntoStaticStr, VariantArray};
 use tokio::sync::mpsc;
 
 use super::observe::Caches;
@@ -14,6 +15,26 @@ use crate::api::deadline;
 use crate::crd::StellarNode;
 use crate::labels;
 use crate::peers::NodeId;
+
+/// What an Event tells that no condition does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+pub enum EventReason {
+    /// A validator is restarted.
+    Restarting,
+    /// A restart could not be written.
+    RestartFailed,
+    /// A pod was deleted, for Kubernetes would not replace it.
+    PodDeleted,
+    /// A list that somebody changed was put right.
+    PeersRepaired,
+}
+
+impl EventReason {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
 
 /// Events that wait to be reported. One more is dropped: the API server has not taken any for long.
 const MOST: usize = 1024;

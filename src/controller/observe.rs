@@ -3,6 +3,7 @@
 //! Watches only: nothing is listed in steady state. Every change that concerns a StellarNode wakes whoever waits on
 //! [`Caches::changed`]; our own status writes wake nobody. What is kept of an object is said in `trim`.
 
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::Arc;
 
@@ -194,15 +195,26 @@ impl Caches {
         self.snapshot_with(self.pods.iter().flat_map(Store::state).collect(), now)
     }
 
-    /// The same with the pods as the API server holds them now: a watch that is silent does not say whether nothing happens.
+    /// The same with the pods of these namespaces as the API server holds them now: a watch that is silent does not say whether
+    /// nothing happens.
     ///
     /// # Errors
     /// When it does not answer or refuses.
-    pub async fn snapshot_now(&self, client: &Client, now: Timestamp) -> Result<Snapshot, ApiError> {
+    pub async fn snapshot_now(
+        &self,
+        client: &Client,
+        namespaces: &BTreeSet<&str>,
+        now: Timestamp,
+    ) -> Result<Snapshot, ApiError> {
         let of_nodes = ListParams::default().labels(labels::INSTANCE);
-        let mut pods = Vec::new();
-        for part in &self.parts {
-            let api: Api<Pod> = part.api(client);
+        let seen = self.pods.iter().flat_map(Store::state);
+        let is_asked_for = |pod: &Arc<Pod>| {
+            let namespace = pod.metadata.namespace.as_deref();
+            namespace.is_some_and(|namespace| namespaces.contains(namespace))
+        };
+        let mut pods: Vec<Arc<Pod>> = seen.filter(|pod| !is_asked_for(pod)).collect();
+        for namespace in namespaces {
+            let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
             pods.extend(deadline(api.list(&of_nodes)).await?.items.into_iter().map(Arc::new));
         }
         Ok(self.snapshot_with(pods, now))

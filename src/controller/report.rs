@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::conditions::{Finding, Joined, PeerGroupJoined, PeersReady, RolloutStalled, UpdatePending, Voting};
 use super::groups::{Group, Member};
 use super::lists::ListAction;
 use super::needs::{Need, Wait, loaded_view};
@@ -22,39 +23,6 @@ pub struct PeersReport {
     pub peers: PeersStatus,
     /// The conditions that discovery and rollout own.
     pub conditions: Vec<Finding>,
-}
-
-/// A condition without its times.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// What it is about.
-    pub r#type: &'static str,
-    /// Whether it holds.
-    pub status: bool,
-    /// One word that says why.
-    pub reason: &'static str,
-    /// One sentence that says why.
-    pub message: String,
-    /// Whether somebody has to do something: a warning and an Event tell of it when it begins.
-    pub warns: bool,
-}
-
-impl Finding {
-    /// A condition of that type.
-    pub fn new(r#type: &'static str, status: bool, reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            r#type,
-            status,
-            reason,
-            message: message.into(),
-            warns: false,
-        }
-    }
-
-    /// The same, of which a warning and an Event tell.
-    pub fn warning(self) -> Self {
-        Self { warns: true, ..self }
-    }
 }
 
 /// The reports of all validators of a group, strangers included; `connected` tells whether its members can all reach each other.
@@ -132,14 +100,14 @@ impl Subject<'_> {
         if let Some(lease) = &self.broken_lease {
             let message =
                 format!("the Lease {lease} cannot be read: nobody on this network restarts until it is deleted");
-            return Some(Finding::new("RolloutStalled", true, "TurnsUnreadable", message).warning());
+            return Some(Finding::new(RolloutStalled::TurnsUnreadable, true, message).warning());
         }
         let mut stalled = self.turns?.stalled.iter();
         let (_, holder) = stalled.find(|(list, _)| self.group.includes(list))?;
         let message = format!(
             "the restart of {holder} has not ended within its deadline: no other restarts in its group until it does"
         );
-        Some(Finding::new("RolloutStalled", true, "DeadlineExceeded", message).warning())
+        Some(Finding::new(RolloutStalled::DeadlineExceeded, true, message).warning())
     }
 
     fn peers(&self, member: Option<&Member<'_>>) -> PeersStatus {
@@ -166,9 +134,9 @@ impl Subject<'_> {
 
     fn joined(&self, member: Option<&Member<'_>>) -> Finding {
         match member {
-            Some(member) => Finding::new("Joined", true, "Ready", format!("joined at {}", member.record.joined)),
-            None if self.validator.suspended => Finding::new("Joined", false, "Suspended", "it is suspended"),
-            None => Finding::new("Joined", false, "NeverReady", "its pod has not been ready yet"),
+            Some(member) => Finding::new(Joined::Ready, true, format!("joined at {}", member.record.joined)),
+            None if self.validator.suspended => Finding::new(Joined::Suspended, false, "it is suspended"),
+            None => Finding::new(Joined::NeverReady, false, "its pod has not been ready yet"),
         }
     }
 
@@ -185,7 +153,7 @@ impl Subject<'_> {
             .collect();
         Some(if missing.is_empty() {
             let message = format!("group {} reaches over all namespaces that it names", wanted.name);
-            Finding::new("PeerGroupJoined", true, "Joined", message)
+            Finding::new(PeerGroupJoined::Joined, true, message)
         } else {
             let message = format!(
                 "not joined with {}: a validator on this network there has to list {own} under the name {}, the operator to \
@@ -193,19 +161,18 @@ impl Subject<'_> {
                 missing.join(", "),
                 wanted.name
             );
-            Finding::new("PeerGroupJoined", false, "NoConsent", message)
+            Finding::new(PeerGroupJoined::NoConsent, false, message)
         })
     }
 
     fn voting(&self) -> Finding {
         match self.validator.is_voting() {
-            true => Finding::new("Voting", true, "PodReady", "its pod is Ready"),
-            false => Finding::new("Voting", false, "PodNotReady", "its pod is not Ready"),
+            true => Finding::new(Voting::PodReady, true, "its pod is Ready"),
+            false => Finding::new(Voting::PodNotReady, false, "its pod is not Ready"),
         }
     }
 
     fn peers_ready(&self, member: Option<&Member<'_>>) -> Finding {
-        let finding = |status, reason, message: String| Finding::new("PeersReady", status, reason, message);
         if self.is_stranger() {
             let message = format!(
                 "ConfigMap {} serves {}, and this validator is on {}: give it another validatorConfig.knownPeersRef.name",
@@ -213,7 +180,7 @@ impl Subject<'_> {
                 self.group.network.display_name(),
                 self.validator.network.display_name(),
             );
-            return finding(false, "NetworkConflict", message).warning();
+            return Finding::new(PeersReady::NetworkConflict, false, message).warning();
         }
         if self.group.action == ListAction::NotOurs {
             let message = format!(
@@ -221,10 +188,14 @@ impl Subject<'_> {
                 self.group.id.name,
                 labels::OPERATOR
             );
-            return finding(false, "NotOurs", message).warning();
+            return Finding::new(PeersReady::NotOurs, false, message).warning();
         }
         if member.is_none() {
-            return finding(false, "NotJoined", "it is not a member of its group".to_owned());
+            return Finding::new(
+                PeersReady::NotJoined,
+                false,
+                "it is not a member of its group".to_owned(),
+            );
         }
         let pending = self.needs.iter().find(|need| need.cause != Cause::SpecChanged);
         if let Some(need) = pending {
@@ -237,20 +208,22 @@ impl Subject<'_> {
                 Some(wait) if !self.has_turn => format!("{what}; {wait}"),
                 _ => format!("{what}; it is being restarted"),
             };
-            return finding(false, "RestartPending", message);
+            return Finding::new(PeersReady::RestartPending, false, message);
         }
         let loaded = loaded_view(self.validator);
         if loaded.is_some() && !self.connected {
             let message = "not all members of its group can reach each other by the addresses that they loaded";
-            return finding(false, "NotConnected", message.to_owned());
+            return Finding::new(PeersReady::NotConnected, false, message.to_owned());
         }
         match loaded {
-            Some(view) if Some(view) == self.group.views.get(&self.validator.id) => {
-                finding(true, "Loaded", "its pod loaded all members of its group".to_owned())
-            }
-            Some(_) => finding(
+            Some(view) if Some(view) == self.group.views.get(&self.validator.id) => Finding::new(
+                PeersReady::Loaded,
                 true,
-                "Linked",
+                "its pod loaded all members of its group".to_owned(),
+            ),
+            Some(_) => Finding::new(
+                PeersReady::Linked,
+                true,
                 "its pod loaded an older list, and its group is connected".to_owned(),
             ),
             None if self
@@ -260,11 +233,11 @@ impl Subject<'_> {
                 .is_some_and(|pod| pod.report == Some(Report::Unreadable)) =>
             {
                 let message = "its pod could not read the list of peers and runs with its own knownPeers: delete the pod to try again";
-                finding(false, "ListUnreadable", message.to_owned()).warning()
+                Finding::new(PeersReady::ListUnreadable, false, message.to_owned()).warning()
             }
-            None => finding(
+            None => Finding::new(
+                PeersReady::NotReported,
                 false,
-                "NotReported",
                 "its pod has not told yet what it loaded".to_owned(),
             ),
         }
@@ -272,24 +245,15 @@ impl Subject<'_> {
 
     fn update_pending(&self) -> Finding {
         match self.needs.iter().find(|need| need.cause == Cause::SpecChanged) {
-            None => Finding::new(
-                "UpdatePending",
-                false,
-                "UpToDate",
-                "its pod template is that of its spec",
-            ),
+            None => Finding::new(UpdatePending::UpToDate, false, "its pod template is that of its spec"),
             Some(_) if self.fails => Finding::new(
-                "UpdatePending",
+                UpdatePending::NotWritten,
                 true,
-                "NotWritten",
                 "its last turn ended with nothing written, and it is tried again: its Events say why",
             ),
-            Some(_) if self.has_turn => Finding::new(
-                "UpdatePending",
-                true,
-                "Rolling",
-                "its new pod template is being rolled out",
-            ),
+            Some(_) if self.has_turn => {
+                Finding::new(UpdatePending::Rolling, true, "its new pod template is being rolled out")
+            }
             Some(need) => {
                 let wait = need
                     .wait
@@ -298,10 +262,10 @@ impl Subject<'_> {
                     .or(self.waiting)
                     .unwrap_or("it waits for its turn");
                 let reason = match need.wait {
-                    Some(Wait::ForPerson(_)) => "WaitsForPerson",
-                    _ => "WaitsForTurn",
+                    Some(Wait::ForPerson(_)) => UpdatePending::WaitsForPerson,
+                    _ => UpdatePending::WaitsForTurn,
                 };
-                Finding::new("UpdatePending", true, reason, format!("its spec changed; {wait}"))
+                Finding::new(reason, true, format!("its spec changed; {wait}"))
             }
         }
     }
@@ -388,7 +352,7 @@ mod tests {
         let report = &plan.reports[&NodeId::new("n", name)];
         let conditions = report.conditions.iter();
         conditions
-            .map(|found| (found.r#type, (found.status, found.reason)))
+            .map(|found| (found.condition().as_str(), (found.status, found.reason.as_str())))
             .collect()
     }
 

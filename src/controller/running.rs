@@ -6,9 +6,9 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt as _;
 
+use super::conditions::{Degraded, Finding, Progressing, Ready};
 use super::convert;
 use super::node_report::NodeReport;
-use super::report::Finding;
 use super::resources;
 use crate::crd::StellarNode;
 use crate::labels;
@@ -70,7 +70,7 @@ impl<'a> Running<'a> {
         let mut conditions = vec![self.ready(), self.progressing()];
         conditions.extend(self.volume_refused.as_ref().map(|refused| {
             let message = format!("its volume cannot grow: {refused}");
-            Finding::new("Degraded", true, "VolumeNotEnlarged", message)
+            Finding::new(Degraded::VolumeNotEnlarged, true, message)
         }));
         NodeReport {
             replicas: self.replicas,
@@ -85,21 +85,19 @@ impl<'a> Running<'a> {
     }
 
     fn ready(&self) -> Finding {
-        let finding = |status, reason, message| Finding::new("Ready", status, reason, message);
         if self.node.spec.suspended {
             let message = "it is suspended: its StatefulSet is scaled to 0, Service and storage stay";
-            finding(false, "Suspended", message)
+            Finding::new(Ready::Suspended, false, message)
         } else if self.ready_replicas() >= self.replicas {
-            finding(true, "PodReady", "its pod is Ready")
+            Finding::new(Ready::PodReady, true, "its pod is Ready")
         } else {
-            finding(false, "PodNotReady", "its pod is not Ready")
+            Finding::new(Ready::PodNotReady, false, "its pod is not Ready")
         }
     }
 
     fn progressing(&self) -> Finding {
-        let finding = |status, reason, message| Finding::new("Progressing", status, reason, message);
         let Some(stored) = self.stored else {
-            return finding(true, "Creating", "its StatefulSet is being created");
+            return Finding::new(Progressing::Creating, true, "its StatefulSet is being created");
         };
         let status = stored.status.clone().unwrap_or_default();
         let observed = status.observed_generation >= stored.metadata.generation;
@@ -107,18 +105,22 @@ impl<'a> Running<'a> {
         let to_a_person = convert::leaves_updates_to_a_person(stored);
         let outdated = status.current_revision != status.update_revision;
         if !observed || status.replicas != self.replicas || (outdated && !to_a_person) {
-            finding(true, "RollingOut", "its pod is being made that of its StatefulSet")
+            Finding::new(
+                Progressing::RollingOut,
+                true,
+                "its pod is being made that of its StatefulSet",
+            )
         } else if outdated && status.updated_replicas.unwrap_or(0) < self.replicas {
             let message = "its StatefulSet's updateStrategy leaves it to a person to delete the pod";
-            finding(false, "WaitsForPerson", message)
+            Finding::new(Progressing::WaitsForPerson, false, message)
         } else if self.replicas > 0 && built_from(stored) != Some(resources::spec_hash(&self.node.spec).as_str()) {
-            finding(
+            Finding::new(
+                Progressing::WaitsForTurn,
                 false,
-                "WaitingForTurn",
                 "its changed spec waits for its turn to restart",
             )
         } else {
-            finding(false, "RolloutComplete", "its pod is that of its spec")
+            Finding::new(Progressing::RolloutComplete, false, "its pod is that of its spec")
         }
     }
 }
@@ -156,7 +158,7 @@ mod tests {
 
     fn told(node: &StellarNode, replicas: i32, hash: &str, status: &Value) -> Vec<(&'static str, bool, &'static str)> {
         let report = Running::new(node, replicas, Some(&stored_with(hash, status))).report();
-        let finding = |one: Finding| (one.r#type, one.status, one.reason);
+        let finding = |one: Finding| (one.condition().as_str(), one.status, one.reason.as_str());
         report.conditions.into_iter().map(finding).collect()
     }
 
@@ -195,7 +197,7 @@ mod tests {
                 "of-before",
                 status(2, 1, 1, "a"),
                 (true, "PodReady"),
-                (false, "WaitingForTurn"),
+                (false, "WaitsForTurn"),
             ),
         ] {
             let expected = [
@@ -213,7 +215,7 @@ mod tests {
                 rolling_update: None,
             });
             let report = Running::new(&runs, 1, Some(&stored)).report();
-            assert_eq!(report.conditions[1].reason, reason);
+            assert_eq!(report.conditions[1].reason.as_str(), reason);
         }
         let expected = |what| {
             [

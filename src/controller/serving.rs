@@ -4,8 +4,8 @@
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
 
+use super::conditions::{Degraded, Finding, Progressing, Ready};
 use super::node_report::NodeReport;
-use super::report::Finding;
 
 /// What there is to say about one server.
 #[derive(Debug)]
@@ -35,55 +35,64 @@ impl Serving<'_> {
     }
 
     fn ready(&self) -> Finding {
-        let finding = |status, reason, message: &str| Finding::new("Ready", status, reason, message);
         let status = self.deployment.status.as_ref();
         let ready = status.and_then(|status| status.ready_replicas).unwrap_or(0);
         if self.suspended {
             let message = "it is suspended: its Deployment is scaled to 0, Service and storage stay";
-            finding(false, "Suspended", message)
+            Finding::new(Ready::Suspended, false, message)
         } else if self.replicas == 0 {
-            finding(false, "NoReplicas", "spec.replicas is 0")
+            Finding::new(Ready::NoReplicas, false, "spec.replicas is 0")
         } else if self.is_observed() && ready >= self.replicas {
-            finding(true, "PodsReady", "its pods are Ready")
+            Finding::new(Ready::PodsReady, true, "its pods are Ready")
         } else {
             let message = format!("{ready} of {} pods are Ready", self.replicas);
-            finding(false, "PodsNotReady", &message)
+            Finding::new(Ready::PodsNotReady, false, &message)
         }
     }
 
     fn progressing(&self) -> Finding {
-        let finding = |status, reason, message| Finding::new("Progressing", status, reason, message);
         let status = self.deployment.status.clone().unwrap_or_default();
         let (all, updated) = (status.replicas.unwrap_or(0), status.updated_replicas.unwrap_or(0));
         let scaled = self.is_observed() && all == self.replicas && updated == self.replicas;
         let progress = self.condition("Progressing");
         if is_stuck(progress) {
-            finding(false, "ProgressDeadlineExceeded", "its rollout makes no progress")
+            Finding::new(
+                Progressing::ProgressDeadlineExceeded,
+                false,
+                "its rollout makes no progress",
+            )
         } else if scaled && (self.replicas == 0 || progress.and_then(reason) == Some("NewReplicaSetAvailable")) {
-            finding(false, "RolloutComplete", "all its pods are of its spec")
+            Finding::new(Progressing::RolloutComplete, false, "all its pods are of its spec")
         } else {
-            finding(true, "RollingOut", "its pods are being made those of its spec")
+            Finding::new(
+                Progressing::RollingOut,
+                true,
+                "its pods are being made those of its spec",
+            )
         }
     }
 
     fn degraded(&self) -> Finding {
-        let finding = |status, reason, message: String| Finding::new("Degraded", status, reason, message);
         let said = |condition: &DeploymentCondition| condition.message.clone().unwrap_or_default();
         if let Some(refused) = &self.volume_refused {
-            return finding(true, "VolumeNotEnlarged", format!("its volume cannot grow: {refused}"));
+            return Finding::new(
+                Degraded::VolumeNotEnlarged,
+                true,
+                format!("its volume cannot grow: {refused}"),
+            );
         }
         let failure = self.condition("ReplicaFailure").filter(|found| found.status == "True");
         if let Some(failure) = failure {
-            return finding(
+            return Finding::new(
+                Degraded::ReplicaFailure,
                 true,
-                "ReplicaFailure",
                 format!("pods cannot be created: {}", said(failure)),
             );
         }
         if let Some(stuck) = self.condition("Progressing").filter(|found| is_stuck(Some(found))) {
-            return finding(true, "ProgressDeadlineExceeded", said(stuck));
+            return Finding::new(Degraded::ProgressDeadlineExceeded, true, said(stuck));
         }
-        finding(false, "AsExpected", "nothing stands in its way".to_owned())
+        Finding::new(Degraded::AsExpected, false, "nothing stands in its way".to_owned())
     }
 
     /// Whether the Deployment's status is that of its present spec.
@@ -133,7 +142,7 @@ mod tests {
         };
         let findings = serving.report().conditions.into_iter();
         findings
-            .map(|found| (found.r#type, found.status, found.reason))
+            .map(|found| (found.condition().as_str(), found.status, found.reason.as_str()))
             .collect()
     }
 

@@ -6,21 +6,10 @@ use jiff::Timestamp;
 use kube::core::error_boundary::InvalidObject;
 use serde_json::{Value, json};
 
+use super::conditions::{ConditionType, ConfigInvalid, Finding, Owner, Ready, Reason};
 use super::node_report::NodeReport;
-use super::report::{Finding, PeersReport};
+use super::report::PeersReport;
 use crate::crd::{StellarNode, StellarNodeStatus};
-
-/// Condition types that discovery and rollout own.
-const PEERS_CONDITIONS: [&str; 6] = [
-    "Joined",
-    "PeerGroupJoined",
-    "Voting",
-    "PeersReady",
-    "UpdatePending",
-    "RolloutStalled",
-];
-/// Condition types that the StellarNode controller owns.
-const NODE_CONDITIONS: [&str; 4] = ["Ready", "Progressing", "ConfigInvalid", "Degraded"];
 
 /// Discovery's part of the status; `None` if the status says so already.
 pub fn peers_part(node: &StellarNode, report: &PeersReport, now: Timestamp) -> Option<Value> {
@@ -28,7 +17,7 @@ pub fn peers_part(node: &StellarNode, report: &PeersReport, now: Timestamp) -> O
     let conditions = conditions(
         &before,
         &report.conditions,
-        &PEERS_CONDITIONS,
+        Owner::Discovery,
         node.metadata.generation,
         now,
     );
@@ -36,7 +25,7 @@ pub fn peers_part(node: &StellarNode, report: &PeersReport, now: Timestamp) -> O
     match conditions {
         None if peers_same => None,
         conditions => {
-            let conditions = conditions.unwrap_or_else(|| kept(&before, &PEERS_CONDITIONS));
+            let conditions = conditions.unwrap_or_else(|| kept(&before, Owner::Discovery));
             Some(json!({ "peers": report.peers, "conditions": conditions }))
         }
     }
@@ -48,7 +37,7 @@ pub fn node_part(node: &StellarNode, report: &NodeReport, now: Timestamp) -> Opt
     let conditions = conditions(
         &before,
         &report.conditions,
-        &NODE_CONDITIONS,
+        Owner::Controller,
         node.metadata.generation,
         now,
     );
@@ -63,7 +52,7 @@ pub fn node_part(node: &StellarNode, report: &NodeReport, now: Timestamp) -> Opt
         "observedGeneration": node.metadata.generation,
         "replicas": report.replicas,
         "readyReplicas": report.ready_replicas,
-        "conditions": conditions.unwrap_or_else(|| kept(&before, &NODE_CONDITIONS)),
+        "conditions": conditions.unwrap_or_else(|| kept(&before, Owner::Controller)),
     });
     if let Some(endpoint) = &report.endpoint {
         part["endpoint"] = json!(endpoint);
@@ -80,8 +69,8 @@ pub fn unreadable_part(invalid: &InvalidObject, stored: &Value, now: Timestamp) 
         invalid.error
     );
     let findings = [
-        Finding::new("Ready", false, "ConfigInvalid", message.clone()),
-        Finding::new("ConfigInvalid", true, "Unreadable", message),
+        Finding::new(Ready::ConfigInvalid, false, message.clone()),
+        Finding::new(ConfigInvalid::Unreadable, true, message),
     ];
     // It may be the status that cannot be read.
     let before = StellarNodeStatus {
@@ -89,7 +78,7 @@ pub fn unreadable_part(invalid: &InvalidObject, stored: &Value, now: Timestamp) 
         ..StellarNodeStatus::default()
     };
     let generation = invalid.metadata.generation;
-    let conditions = conditions(&before, &findings, &NODE_CONDITIONS, generation, now)?;
+    let conditions = conditions(&before, &findings, Owner::Controller, generation, now)?;
     let mut part = json!({ "conditions": conditions });
     for field in ["observedGeneration", "replicas", "readyReplicas"] {
         if stored[field].is_i64() {
@@ -102,36 +91,36 @@ pub fn unreadable_part(invalid: &InvalidObject, stored: &Value, now: Timestamp) 
     Some(part)
 }
 
-/// Whether a node's condition of that type has that reason now.
-pub fn has_reason(node: &StellarNode, r#type: &str, reason: &str) -> bool {
+/// Whether a node's condition has that reason now.
+pub fn has_reason(node: &StellarNode, reason: Reason) -> bool {
     let conditions = node.status.as_ref().map_or(&[][..], |status| &status.conditions[..]);
+    let about = ConditionType::from(reason).as_str();
     conditions
         .iter()
-        .any(|condition| condition.r#type == r#type && condition.reason == reason)
+        .any(|condition| condition.r#type == about && condition.reason == reason.as_str())
 }
 
 /// The owned conditions as they should be; `None` if they are so already. A time changes only with its status.
 fn conditions(
     before: &StellarNodeStatus,
     findings: &[Finding],
-    owned: &[&str],
+    owner: Owner,
     generation: Option<i64>,
     now: Timestamp,
 ) -> Option<Vec<Value>> {
     let mut changed = before.conditions.iter().any(|condition| {
-        owned.contains(&condition.r#type.as_str()) && !findings.iter().any(|new| new.r#type == condition.r#type)
+        let is_told = |new: &Finding| new.condition().as_str() == condition.r#type;
+        ConditionType::owner_of(&condition.r#type) == Some(owner) && !findings.iter().any(is_told)
     });
     let conditions = findings
         .iter()
         .map(|finding| {
             let status = if finding.status { "True" } else { "False" };
-            let old = before
-                .conditions
-                .iter()
-                .find(|condition| condition.r#type == finding.r#type);
+            let (about, reason) = (finding.condition().as_str(), finding.reason.as_str());
+            let old = before.conditions.iter().find(|condition| condition.r#type == about);
             changed |= old.is_none_or(|old| {
                 old.status != status
-                    || old.reason != finding.reason
+                    || old.reason != reason
                     || old.message != finding.message
                     || old.observed_generation != generation
             });
@@ -144,9 +133,9 @@ fn conditions(
                 .strftime("%Y-%m-%dT%H:%M:%SZ")
                 .to_string();
             json!({
-                "type": finding.r#type,
+                "type": about,
                 "status": status,
-                "reason": finding.reason,
+                "reason": reason,
                 "message": finding.message,
                 "lastTransitionTime": since,
                 "observedGeneration": generation,
@@ -156,11 +145,11 @@ fn conditions(
     changed.then_some(conditions)
 }
 
-fn kept(before: &StellarNodeStatus, owned: &[&str]) -> Vec<Value> {
+fn kept(before: &StellarNodeStatus, owner: Owner) -> Vec<Value> {
     before
         .conditions
         .iter()
-        .filter(|condition| owned.contains(&condition.r#type.as_str()))
+        .filter(|condition| ConditionType::owner_of(&condition.r#type) == Some(owner))
         .map(|condition| json!(condition))
         .collect()
 }

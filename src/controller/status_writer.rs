@@ -110,11 +110,11 @@ impl StatusWriter {
             }
         }
         for finding in &report.conditions {
-            if finding.warns && !status::has_reason(node, finding.r#type, finding.reason) {
-                tracing::warn!(validator = %id, reason = finding.reason, "{}", finding.message);
-                let note = finding.message.clone();
+            if finding.warns && !status::has_reason(node, finding.reason) {
+                let (reason, about) = (finding.reason.as_str(), finding.condition().as_str());
+                tracing::warn!(validator = %id, reason, "{}", finding.message);
                 self.notices
-                    .tell(id, EventType::Warning, finding.reason, finding.r#type, note);
+                    .tell(id, EventType::Warning, reason, about, finding.message.clone());
             }
         }
         false

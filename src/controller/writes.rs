@@ -16,7 +16,8 @@ use super::budgets::BudgetStep;
 use super::decide::{ListRemoval, ListWrite, Plan, RecordWrite, decide};
 use super::discovery::Discovery;
 use super::failures::Failures;
-use super::notices::Notices;
+use super::groups;
+use super::notices::{EventReason, Notices};
 use super::rollout::{Step, TurnPlan};
 use super::snapshot::{Cause, ListId, Snapshot, Turn};
 use crate::{causes, labels, metrics};
@@ -101,8 +102,13 @@ impl<'a> Writes<'a> {
                     write.id.name
                 );
                 for node in &write.members {
-                    self.notices
-                        .tell(node, EventType::Warning, "PeersRepaired", "Repair", note.clone());
+                    self.notices.tell(
+                        node,
+                        EventType::Warning,
+                        EventReason::PeersRepaired.as_str(),
+                        "Repair",
+                        note.clone(),
+                    );
                 }
             }
             Ok(()) => tracing::info!(config_map, peers = write.peers, "list of peers written"),
@@ -222,6 +228,7 @@ impl<'a> Writes<'a> {
                     metrics::get().restarted(namespace, name, turn.cause.as_str());
                 }
                 if let Some(Done { reason, action, note }) = event_of(step) {
+                    let reason = reason.as_str();
                     tracing::info!(validator = %node, reason, "rolling update: {note}");
                     self.notices.tell(node, EventType::Normal, reason, action, note);
                 } else {
@@ -240,8 +247,13 @@ impl<'a> Writes<'a> {
                         "its restart could not be written and is tried again: {}",
                         causes::on_one_line(error)
                     );
-                    self.notices
-                        .tell(node, EventType::Warning, "RestartFailed", "Restart", note);
+                    self.notices.tell(
+                        node,
+                        EventType::Warning,
+                        EventReason::RestartFailed.as_str(),
+                        "Restart",
+                        note,
+                    );
                 } else {
                     tracing::debug!(validator = %node, error, "rolling update still fails");
                 }
@@ -259,7 +271,13 @@ impl<'a> Writes<'a> {
             options,
             ..
         } = self.discovery;
-        let now = decide(&caches.snapshot_now(client, snapshot.now).await?, options);
+        let groups = groups::form(snapshot, options);
+        let its = groups.iter().filter(|group| group.includes(&turn.group));
+        let namespaces = its
+            .map(|group| group.id.namespace.as_str())
+            .chain([turn.node.namespace.as_str()]);
+        let seen = caches.snapshot_now(client, &namespaces.collect(), snapshot.now).await?;
+        let now = decide(&seen, options);
         if !now.turns.values().any(|turns| turns.steps.contains(step)) {
             return Err(ApplyError::Outdated);
         }
@@ -279,7 +297,7 @@ async fn all(writes: Vec<impl Future<Output = ()>>) {
 
 /// What an Event says of a step that was done.
 struct Done {
-    reason: &'static str,
+    reason: EventReason,
     /// Apart for each case: what is told twice within minutes is told once with the note of the first.
     action: &'static str,
     note: String,
@@ -288,14 +306,14 @@ struct Done {
 /// The Event for a step that was done; `None` if it took nobody down.
 fn event_of(step: &Step) -> Option<Done> {
     let restarting = |action, note: &str| Done {
-        reason: "Restarting",
+        reason: EventReason::Restarting,
         action,
         note: note.to_owned(),
     };
     match step {
         Step::GiveBack(_) => None,
         Step::DeletePod { name, .. } => Some(Done {
-            reason: "PodDeleted",
+            reason: EventReason::PodDeleted,
             action: "DeletePod",
             note: format!("pod {name} is not Ready and is replaced for its new template"),
         }),

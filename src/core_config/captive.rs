@@ -26,6 +26,31 @@ const FUTURENET_ARCHIVES: [&str; 3] = [
     "http://history.stellar.org/dev/core-futurenet/core_futurenet_003",
 ];
 
+/// Keys of `captiveCoreTomlValues` in stellar/go `ingest/ledgerbackend/toml.go` (commit 07eb070f), and the tables beside them.
+const LISTED: [&str; 21] = [
+    "ARTIFICIALLY_ACCELERATE_TIME_FOR_TESTING",
+    "DATABASE",
+    "ENABLE_SOROBAN_DIAGNOSTIC_EVENTS",
+    "EXPERIMENTAL_BUCKETLIST_DB",
+    "EXPERIMENTAL_BUCKETLIST_DB_INDEX_CUTOFF",
+    "EXPERIMENTAL_BUCKETLIST_DB_INDEX_PAGE_SIZE_EXPONENT",
+    "FAILURE_SAFETY",
+    "HISTORY",
+    "HOME_DOMAINS",
+    "HTTP_PORT",
+    "LIMIT_TX_QUEUE_SOURCE_ACCOUNT",
+    "LOG_FILE_PATH",
+    "NETWORK_PASSPHRASE",
+    "NODE_NAMES",
+    "PEER_PORT",
+    "PUBLIC_HTTP_PORT",
+    "QUORUM_SET",
+    "RUN_STANDALONE",
+    "TESTING_MINIMUM_PERSISTENT_ENTRY_LIFETIME",
+    "UNSAFE_QUORUM",
+    "VALIDATORS",
+];
+
 /// The config of a captive core on that network: the given text, or the network's default.
 ///
 /// # Errors
@@ -60,6 +85,11 @@ pub fn check_captive_core(text: &str, network: &Network) -> Vec<String> {
                 "NODE_SEED would stand in a ConfigMap for everybody to read, and a captive core needs none: remove it"
                     .to_owned(),
             ),
+            // NewCaptiveCoreTomlFromData.
+            ("BUCKET_DIR_PATH", _) => problems.push(
+                "BUCKET_DIR_PATH is refused by Horizon and by Stellar RPC, whose storage is their own: remove it"
+                    .to_owned(),
+            ),
             ("NODE_IS_VALIDATOR", Value::Boolean(true)) => {
                 problems.push("a captive core is no validator: remove NODE_IS_VALIDATOR".to_owned());
             }
@@ -85,6 +115,21 @@ pub fn check_captive_core(text: &str, network: &Network) -> Vec<String> {
         );
     }
     problems
+}
+
+/// Keys with which Horizon or Stellar RPC may end at its start: stellar-core knows them, and the program that starts it has a list of
+/// its own, which grows with its versions.
+pub fn unlisted_keys(text: &str) -> Vec<String> {
+    let table = document::parse("captiveCoreConfig", text).unwrap_or_default();
+    let unlisted = table.keys().filter(|key| !LISTED.contains(&key.as_str()));
+    unlisted
+        .map(|key| {
+            format!(
+                "{key} is not among the settings of a captive core that were known here: a version of Horizon or Stellar RPC \
+                 that does not know it ends at its start"
+            )
+        })
+        .collect()
 }
 
 /// The archives of a network of SDF's; none for others.
@@ -113,6 +158,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn of_a_key_that_only_stellar_core_knows_it_is_told() {
+        assert_eq!(unlisted_keys(base::TESTNET), [""; 0]);
+        let told = unlisted_keys("KNOWN_PEERS=['a:11625']\nPEER_PORT=11725\n[QUORUM_SET]\nVALIDATORS=['a']\n");
+        assert!(
+            told.len() == 1 && told[0].starts_with("KNOWN_PEERS is not among"),
+            "{told:?}"
+        );
+    }
+
+    #[test]
     fn what_a_captive_core_may_be_given() {
         let testnet = Network::parse("testnet");
         for text in [
@@ -123,6 +178,10 @@ mod tests {
             assert_eq!(check_captive_core(text, &testnet), [] as [&str; 0], "{text}");
         }
         for (text, word) in [
+            (
+                "BUCKET_DIR_PATH='a'\n[QUORUM_SET]\nVALIDATORS=['a']\n",
+                "whose storage is their own",
+            ),
             ("[QUORUM_SET", "not TOML"),
             ("", "neither"),
             ("NODE_SEED='S'\n[QUORUM_SET]\n", "ConfigMap"),

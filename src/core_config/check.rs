@@ -65,15 +65,6 @@ pub fn check_validator(config: &ValidatorConfig, keys: Keys) -> Vec<Problem> {
     problems
 }
 
-/// What stellar-core would refuse about the text of `quorumSet` taken alone; [`check_validator`] also knows what
-/// `coreConfig` and `homeDomain` say to it.
-pub fn check_quorum_set(toml: &str) -> Vec<String> {
-    match document::parse("quorumSet", toml) {
-        Ok(quorum) => quorum_problems(quorum, &Table::new(), None),
-        Err(error) => vec![error.to_string()],
-    }
-}
-
 /// What is legal and unwise about a validator's `quorumSet`; nothing where it is not legal.
 pub fn quorum_warnings(config: &ValidatorConfig) -> Vec<String> {
     match failures_tolerated(config) {
@@ -112,13 +103,8 @@ pub fn failures_tolerated(config: &ValidatorConfig) -> Option<usize> {
     }
 }
 
-/// What stellar-core would refuse about the text of `coreConfig`, and the keys in it that the operator owns, where the
-/// database is the one on the volume; [`check_validator`] also knows of another.
-pub fn check_core_config(toml: &str) -> Vec<String> {
-    core_config_problems(toml, Keys::Listed, false)
-}
-
-fn core_config_problems(toml: &str, known: Keys, has_database: bool) -> Vec<String> {
+/// What stellar-core would refuse about the text of `coreConfig`, and the keys in it that the operator owns.
+pub(super) fn core_config_problems(toml: &str, known: Keys, has_database: bool) -> Vec<String> {
     let mut table = match document::parse("coreConfig", toml) {
         Ok(table) => table,
         Err(error) => return vec![error.to_string()],
@@ -168,7 +154,7 @@ pub(super) fn check_document(table: &Table, own: Option<&str>, known: Keys) -> V
     problems
 }
 
-fn quorum_problems(mut quorum: Table, core: &Table, home_domain: Option<&str>) -> Vec<String> {
+pub(super) fn quorum_problems(mut quorum: Table, core: &Table, home_domain: Option<&str>) -> Vec<String> {
     let mut problems = Vec::new();
     for (key, value) in &quorum {
         if keys::OF_QUORUM.contains(&key.as_str()) {

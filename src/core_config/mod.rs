@@ -46,11 +46,8 @@ mod tolerance;
 mod version;
 
 pub use base::{base_config, config_of};
-pub use captive::{archive_problem, captive_core_config, check_captive_core, history_archives};
-pub use check::{
-    Problem, check_core_config, check_quorum_set, check_validator, failures_tolerated, new_keys, quorum_warnings,
-    trusts_only_itself,
-};
+pub use captive::{archive_problem, captive_core_config, check_captive_core, history_archives, unlisted_keys};
+pub use check::{Problem, check_validator, failures_tolerated, new_keys, quorum_warnings, trusts_only_itself};
 pub use command::{RenderConfig, RenderError};
 pub(crate) use document::quoted;
 pub use render::{Database, Sources, preview, render};

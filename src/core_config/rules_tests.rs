@@ -21,6 +21,19 @@ pub(super) fn seed(number: u8) -> Seed {
     Seed::parse(&seed_text(number)).unwrap()
 }
 
+/// What is wrong with the text of `quorumSet` alone.
+fn check_quorum_set(text: &str) -> Vec<String> {
+    match document::parse("quorumSet", text) {
+        Ok(quorum) => check::quorum_problems(quorum, &toml::Table::new(), None),
+        Err(error) => vec![error.to_string()],
+    }
+}
+
+/// What is wrong with the text of `coreConfig` where the database is on the volume.
+fn check_core_config(text: &str) -> Vec<String> {
+    check::core_config_problems(text, Keys::Listed, false)
+}
+
 /// `K1` … `K9` in a text become public keys.
 pub(super) fn keys_in(text: &str) -> String {
     (1..=9).fold(text.to_owned(), |text, i| text.replace(&format!("K{i}"), &key(i)))

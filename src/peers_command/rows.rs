@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::controller::conditions::ConditionType;
 use crate::controller::decide::Plan;
 use crate::controller::report::PeersReport;
 use crate::controller::snapshot::{Snapshot, Validator};
@@ -73,21 +74,21 @@ fn row(validator: &Validator, report: Option<&PeersReport>) -> Row {
 /// The first that holds: what is out of order before what is as it should be.
 fn status(validator: &Validator, report: Option<&PeersReport>) -> (String, String) {
     let conditions = report.map_or(&[][..], |report| &report.conditions[..]);
-    let said = |r#type: &str, status: bool| {
+    let said = |about: ConditionType, status: bool| {
         let found = conditions
             .iter()
-            .find(|condition| condition.r#type == r#type && condition.status == status)?;
-        Some((found.reason.to_owned(), found.message.clone()))
+            .find(|finding| finding.condition() == about && finding.status == status)?;
+        Some((found.reason.as_str().to_owned(), found.message.clone()))
     };
     if validator.deleting {
         return ("Deleting".to_owned(), "it is being deleted".to_owned());
     }
-    said("RolloutStalled", true)
-        .or_else(|| said("Joined", false))
-        .or_else(|| said("PeersReady", false))
-        .or_else(|| said("UpdatePending", true))
-        .or_else(|| said("PeerGroupJoined", false))
-        .or_else(|| said("PeersReady", true))
+    said(ConditionType::RolloutStalled, true)
+        .or_else(|| said(ConditionType::Joined, false))
+        .or_else(|| said(ConditionType::PeersReady, false))
+        .or_else(|| said(ConditionType::UpdatePending, true))
+        .or_else(|| said(ConditionType::PeerGroupJoined, false))
+        .or_else(|| said(ConditionType::PeersReady, true))
         .unwrap_or_default()
 }
 

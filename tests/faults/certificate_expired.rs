@@ -1,10 +1,39 @@
 //! The webhook's certificates run out while nobody renews them: both are made anew, and trusted, as soon as somebody does.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::common::{Options, TestEnv};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use stellar_k8s::{clock, labels};
+use x509_parser::pem::parse_x509_pem;
+
+use crate::common::{Options, TestEnv, wait_for};
 use crate::four::{at_rest, is_reviewed};
+
+/// The Secret's data, decoded, as far as it is certificates.
+fn kept(env: &TestEnv) -> BTreeMap<String, Vec<u8>> {
+    let secret = env
+        .get(&format!("secret/{}", labels::DEFAULT_CERTIFICATE_SECRET))
+        .expect("the Secret with the certificate");
+    let decoded = |name: &str| {
+        STANDARD
+            .decode(secret["data"][name].as_str().expect("a text"))
+            .expect("base64")
+    };
+    [labels::TLS_CERT, labels::CA_CERT]
+        .map(|name| (name.to_owned(), decoded(name)))
+        .into()
+}
+
+/// When a certificate runs out.
+fn end(pem: &[u8]) -> Timestamp {
+    let (_, pem) = parse_x509_pem(pem).expect("PEM");
+    let certificate = pem.parse_x509().expect("a certificate");
+    Timestamp::from_second(certificate.validity().not_after.timestamp()).expect("a time")
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_that_was_longer_than_their_lives() {
@@ -21,9 +50,17 @@ async fn after_a_stop_that_was_longer_than_their_lives() {
         assert!(sent.expect("kill").success());
     };
     signal("-STOP");
-    // Longer than both live.
-    tokio::time::sleep(Duration::from_secs(17)).await;
+    let before = kept(&env);
+    let ends = [labels::TLS_CERT, labels::CA_CERT].map(|name| end(&before[name]));
+    wait_for("both to run out", Duration::from_secs(60), async || {
+        ends.iter().all(|end| *end < clock::now()).then_some(())
+    })
+    .await;
     signal("-CONT");
     is_reviewed(&env, &validators).await;
+    let after = kept(&env);
+    for name in [labels::TLS_CERT, labels::CA_CERT] {
+        assert_ne!(after[name], before[name], "{name} is another");
+    }
     crate::four::a_fifth_joins(&env, &validators, lives).await;
 }

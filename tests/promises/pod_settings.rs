@@ -147,7 +147,7 @@ async fn it_reaches_the_pods_and_one_more_field_restarts_one_validator_once() {
     })
     .await;
     env.without_turns().await;
-    tokio::time::sleep(CALM).await;
+    env.stays_quiet(CALM).await;
     let history = env.recorder().history();
     let mut expected = before;
     *expected.get_mut("validator-2").expect("it was there") += 1;

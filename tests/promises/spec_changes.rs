@@ -60,8 +60,7 @@ async fn each_field_restarts_whom_it_must() {
         patch(&env, validator, &spec);
     }
     seen(&env).await;
-    // That nothing happens is what is promised: there is nothing to wait for.
-    tokio::time::sleep(CALM).await;
+    env.stays_quiet(CALM).await;
     let after: Vec<Value> = FOUR.iter().map(|name| template(&env, name)).collect();
     assert_eq!(after, templates, "each template stays byte for byte");
     assert_eq!(env.recorder().history().lives(), before, "nobody was restarted");
@@ -82,7 +81,7 @@ async fn each_field_restarts_whom_it_must() {
     })
     .await;
     env.without_turns().await;
-    tokio::time::sleep(CALM).await;
+    env.stays_quiet(CALM).await;
     let history = env.recorder().history();
     assert_eq!(history.lives(), expected, "one restart each:\n{history}");
     assert!(history.down_at_once(&[]).len() <= 1, "one at a time:\n{history}");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use stellar_k8s::controller::conditions::ConditionType;
 use stellar_k8s::controller::convert::mirrored;
 use stellar_k8s::controller::decide::{Plan, decide};
 use stellar_k8s::controller::rollout::Step;
@@ -147,7 +148,7 @@ impl World {
             let joined = report
                 .conditions
                 .iter()
-                .any(|finding| finding.r#type == "Joined" && finding.status);
+                .any(|finding| finding.condition() == ConditionType::Joined && finding.status);
             node.joined = joined.then(|| node.joined.unwrap_or(now));
             node.mirror = node.joined.and_then(|joined| mirrored(&report.peers, joined));
         }

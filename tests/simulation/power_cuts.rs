@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use stellar_k8s::controller::conditions::ConditionType;
 use stellar_k8s::controller::decide::decide;
 use stellar_k8s::controller::options::{Options, RestartMode};
 
@@ -129,8 +130,8 @@ fn who_may_not_be_restarted_is_told_that_its_group_is_not_connected() {
         let reports = decide(&world.snapshot(), &world.options).reports.into_values();
         let conditions = reports.flat_map(|report| report.conditions);
         let mut reasons: Vec<&str> = conditions
-            .filter(|finding| finding.r#type == "PeersReady")
-            .map(|finding| finding.reason)
+            .filter(|finding| finding.condition() == ConditionType::PeersReady)
+            .map(|finding| finding.reason.as_str())
             .collect();
         reasons.dedup();
         reasons

@@ -402,6 +402,20 @@ impl TestEnv {
         .await;
     }
 
+    /// Lets a time pass in which nothing is to happen: that is what is promised, and there is nothing to wait for. The operator still
+    /// decides afterwards, so it could have done something: it puts a list right that somebody changes.
+    pub(crate) async fn stays_quiet(&self, span: Duration) {
+        tokio::time::sleep(span).await;
+        let wrong = r#"{"data":{"KNOWN_PEERS":"wrong"}}"#;
+        self.kubectl(&["patch", "configmap/stellar-peers", "--type=merge", "-p", wrong])
+            .ok("a wrong list");
+        wait_for("the list to be put right", START, async || {
+            let list = self.get("configmap/stellar-peers")?;
+            (list["data"]["KNOWN_PEERS"] != "wrong").then_some(())
+        })
+        .await;
+    }
+
     /// Waits until no validator of this namespace has a turn.
     pub(crate) async fn without_turns(&self) {
         self.without_turns_within(SETTLE).await;

@@ -64,8 +64,7 @@ impl Loss {
         wait_for("the group to be connected again", self.patience, connected).await;
         env.without_turns_within(self.patience).await;
         let lives = env.recorder().history().lives();
-        // That nothing more happens is what is promised: there is nothing to wait for.
-        tokio::time::sleep(self.calm).await;
+        env.stays_quiet(self.calm).await;
 
         let history = env.recorder().history();
         assert_eq!(history.lives(), lives, "it came to rest:\n{history}");
