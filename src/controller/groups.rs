@@ -14,7 +14,7 @@ use super::snapshot::{ListId, MemberRecord, PublishedList, Snapshot, Validator};
 use super::times::{is_credible, is_past};
 use crate::crd::Network;
 use crate::labels;
-use crate::peers::{NodeId, PeerList, View};
+use crate::peers::{NodeId, PeerList, PeerRecord, View};
 
 /// The validators of one ConfigMap and one network.
 #[derive(Debug)]
@@ -126,12 +126,28 @@ struct Local<'a> {
     validators: Vec<&'a Validator>,
     strangers: Vec<&'a Validator>,
     consent: Option<Consent<'a>>,
+    /// The published list, where it holds a member of this namespace whose StellarNode cannot be parsed: what that one would say of the
+    /// network and of other namespaces is as it was (rule R5).
+    of_unreadable: Option<&'a PeerList>,
 }
 
 impl<'a> Local<'a> {
-    fn of(snapshot: &Snapshot, options: &Options, id: &'a ListId, mut validators: Vec<&'a Validator>) -> Option<Self> {
+    fn of(
+        snapshot: &'a Snapshot,
+        options: &Options,
+        id: &'a ListId,
+        mut validators: Vec<&'a Validator>,
+    ) -> Option<Self> {
         validators.sort_by(|a, b| a.id.cmp(&b.id));
-        let network = elect_network(&validators, snapshot.lists.get(id), snapshot.now, options)?;
+        let published = snapshot.lists.get(id).filter(|published| published.ours);
+        let cannot_be_read =
+            |record: &PeerRecord| record.node.namespace == id.namespace && snapshot.unreadable.contains(&record.node);
+        let list = published.and_then(|published| published.list.as_ref());
+        let of_unreadable = list.filter(|list| list.members.iter().any(cannot_be_read));
+        let recorded = of_unreadable
+            .and_then(|list| list.network.as_deref())
+            .map(Network::parse);
+        let network = recorded.or_else(|| elect_network(&validators, published, snapshot.now, options))?;
         let (validators, strangers): (Vec<_>, Vec<_>) = validators
             .into_iter()
             .partition(|validator| validator.network == network);
@@ -141,14 +157,26 @@ impl<'a> Local<'a> {
             network,
             validators,
             strangers,
+            of_unreadable,
         })
     }
 
     fn is_joined_with(&self, other: &Self) -> bool {
+        self.network == other.network
+            && (self.was_joined_with(other) || other.was_joined_with(self) || self.agrees_with(other))
+    }
+
+    /// Whether the list of one that cannot be read has members of the other's namespace.
+    fn was_joined_with(&self, other: &Self) -> bool {
+        let mut members = self.of_unreadable.iter().flat_map(|list| &list.members);
+        self.id != other.id && members.any(|record| record.node.namespace == other.id.namespace)
+    }
+
+    fn agrees_with(&self, other: &Self) -> bool {
         let (Some(ours), Some(theirs)) = (&self.consent, &other.consent) else {
             return false;
         };
-        self.network == other.network && ours.agrees_with(self.id, theirs, other.id)
+        ours.agrees_with(self.id, theirs, other.id)
     }
 
     fn members(&self, now: Timestamp, options: &Options) -> impl Iterator<Item = Member<'a>> {
@@ -198,9 +226,7 @@ fn elect_network(
     now: Timestamp,
     options: &Options,
 ) -> Option<Network> {
-    let recorded = published
-        .filter(|published| published.ours)
-        .and_then(|published| published.network.as_deref());
+    let recorded = published.and_then(|published| published.network.as_deref());
     if let Some(kept) = validators
         .iter()
         .find(|validator| Some(validator.network.short_hash().as_str()) == recorded)

@@ -391,3 +391,58 @@ fn a_newcomer_that_says_nothing_tears_no_group_apart() {
     let all = vec!["n/v".to_owned(), "n/x".to_owned(), "o/w".to_owned()];
     assert_eq!(found, [("n".to_owned(), all.clone()), ("o".to_owned(), all)]);
 }
+
+#[test]
+fn the_network_of_one_that_cannot_be_read_stays_that_of_its_list() {
+    let mut stranger = member("b", "10.0.0.2");
+    stranger.network = Network::parse("mainnet");
+    let of = |unreadable: &[&str]| {
+        let mut snapshot = with_list(snapshot(vec![stranger.clone()]), published(&[("a", "10.0.0.1")]));
+        snapshot.unreadable = unreadable.iter().map(|name| NodeId::new("stellar", *name)).collect();
+        let group = form(&snapshot, &Options::default()).remove(0);
+        (group.network.display_name(), group.strangers.len(), addresses(&group))
+    };
+    assert_eq!(of(&["a"]), ("testnet".to_owned(), 1, vec!["10.0.0.1:11625".to_owned()]));
+    assert_eq!(
+        of(&[]),
+        ("mainnet".to_owned(), 0, vec!["10.0.0.2:11625".to_owned()]),
+        "a is gone"
+    );
+}
+
+#[test]
+fn a_group_does_not_fall_apart_because_who_asked_for_it_cannot_be_read() {
+    let options = Options {
+        cross_namespace_groups: true,
+        ..Options::default()
+    };
+    let mut silent = asking("o", "x", "g", &[]);
+    silent.peer_group = None;
+    let all = || {
+        vec![
+            asking("n", "v", "g", &["o"]),
+            asking("o", "w", "g", &["n"]),
+            silent.clone(),
+        ]
+    };
+    let together = form(&snapshot(all()), &options).remove(0).list;
+    assert_eq!(together.members.len(), 3);
+    let left = |unreadable: bool| {
+        let mut seen = snapshot(all().into_iter().filter(|one| one.id.name != "w").collect());
+        for namespace in ["n", "o"] {
+            seen.lists.insert(list_id(namespace), published_as(together.clone()));
+        }
+        if unreadable {
+            seen.unreadable.insert(NodeId::new("o", "w"));
+        }
+        let groups = form(&seen, &options);
+        let count = |group: &Group<'_>| group.list.members.len();
+        (count(&groups[0]), count(&groups[1]))
+    };
+    assert_eq!(left(true), (3, 3));
+    assert_eq!(
+        left(false),
+        (1, 1),
+        "it is gone, and nobody in its namespace asks for it"
+    );
+}
