@@ -53,10 +53,18 @@ pub fn spec_hash(spec: &StellarNodeSpec) -> String {
     spec.validator_config.iter_mut().for_each(of_validator);
     spec.horizon_config.iter_mut().for_each(of_horizon);
     spec.soroban_config.iter_mut().for_each(of_rpc);
+    let seed_in_a_file = spec
+        .validator_config
+        .as_ref()
+        .is_some_and(|config| config.key_source == KeySource::Kms);
     let pod = pod_settings::fingerprint(&std::mem::take(&mut spec.pod));
     let mut value = serde_json::to_value(&spec).unwrap_or_default();
     if let Value::Object(fields) = &mut value {
         fields.extend(pod);
+    }
+    if seed_in_a_file {
+        // As it was before it could be absent: another text would restart whoever has it so.
+        value["validatorConfig"]["seedSecretRef"] = Value::from("");
     }
     digest::short_hex(canonical(value).unwrap_or_default().to_string().as_bytes(), 16)
 }
@@ -175,6 +183,42 @@ mod tests {
             ),
         ] {
             assert_ne!(with(path, value), hash, "{path}");
+        }
+    }
+
+    /// Those that operators out there have written: another one would restart every validator at the upgrade.
+    #[test]
+    fn the_spec_hash_is_that_of_every_version() {
+        let pod = json!({
+            "nodeType": "Validator", "network": "My Network ; 2026", "version": "26.0.1",
+            "resources": { "limits": { "cpu": "2" } }, "tolerations": [{ "operator": "Exists" }],
+            "validatorConfig": {
+                "seedSecretRef": "seed", "quorumSet": "[QUORUM_SET]",
+                "database": { "secretKeyRef": { "name": "db", "key": "url" } },
+            },
+        });
+        let kms = json!({ "seedSecretRef": "seed", "keySource": "KMS", "kmsConfig": { "seedPath": "/mnt/seed" } });
+        let validator = |config: Value| json!({ "nodeType": "Validator", "network": "testnet", "version": "26.0.1", "validatorConfig": config });
+        for (json, hash) in [
+            (validator(json!({ "seedSecretRef": "seed" })), "5db9281652fe178f"),
+            (validator(kms), "eb1dcc2a7a754817"),
+            (pod, "ba81c5d21be58273"),
+            (
+                json!({
+                    "nodeType": "Horizon", "network": "testnet", "version": "23.0.0",
+                    "horizonConfig": { "databaseSecretRef": "db" },
+                }),
+                "a75c1a953b963d82",
+            ),
+            (
+                json!({
+                    "nodeType": "SorobanRpc", "network": "testnet", "version": "23.0.4",
+                    "storage": { "size": "1Gi" }, "sorobanConfig": {},
+                }),
+                "3529d8c464f24be2",
+            ),
+        ] {
+            assert_eq!(spec_hash(&spec(json.clone())), hash, "{json}");
         }
     }
 

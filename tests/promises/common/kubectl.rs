@@ -26,7 +26,10 @@ impl Output {
 /// would send it once more.
 pub(crate) fn kubectl(kubeconfig: &Path, arguments: &[&str], stdin: &str) -> Output {
     let output = kubectl_once(kubeconfig, arguments, stdin);
-    let cut_off = output.stderr.contains("failed calling webhook") && output.stderr.contains("EOF");
+    let is_cut = ["EOF", "broken pipe", "connection reset"]
+        .iter()
+        .any(|how| output.stderr.contains(how));
+    let cut_off = output.stderr.contains("failed calling webhook") && is_cut;
     if !output.success && cut_off && pair::is_asked_for() {
         return kubectl_once(kubeconfig, arguments, stdin);
     }
