@@ -74,9 +74,11 @@ fn stateful_set(object: &Value, old: Option<&Value>, set: ValidatorSet<'_>, cont
     if let (Some(port), None, None, Some(_)) = (port, set.port_annotation(), set.owner(), core) {
         mutation.annotate(object, labels::PEER_PORT, &port.to_string());
     }
-    if let Some(port) = old.and_then(|old| moved_port(set, old)) {
+    let moved = old.and_then(|old| moved_port(set, old));
+    if let Some(port) = moved {
         mutation.follow_port(port);
     }
+    let port = moved.or(port);
     // Scaling or annotating an older StatefulSet must not restart its validator.
     let template_changed = old.is_none_or(|old| old["spec"]["template"] != object["spec"]["template"]);
     if !template_changed {

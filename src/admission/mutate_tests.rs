@@ -444,4 +444,18 @@ fn the_annotation_follows_the_port_where_only_that_was_changed() {
         let (annotation, warnings) = after(&changed, old);
         assert_eq!((annotation.as_str().unwrap(), warnings), expected, "{changed}");
     }
+    // By whichever name its port is known, none is added.
+    let named = |port: u16| {
+        let ports = json!([{ "name": "core-peer", "containerPort": port }]);
+        with(
+            stateful_set(&json!([{ "name": "stellar-core", "ports": ports }])),
+            "/metadata/annotations",
+            &json!({ "stellar.org/peer-port": "11625" }),
+        )
+    };
+    let mut changed = named(11700);
+    let patch = mutate(&changed, Some(&named(11625)), &NoContext).patch;
+    json_patch::patch(&mut changed, &patch).unwrap();
+    let ports = &changed["spec"]["template"]["spec"]["containers"][0]["ports"];
+    assert_eq!(*ports, json!([{ "name": "core-peer", "containerPort": 11700 }]));
 }

@@ -20,6 +20,7 @@ pub(super) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) 
         .unwrap_or(labels::DEFAULT_PEERS_CONFIG_MAP);
     let seed = seed_source(config);
     let database = serde_json::from_value::<SecretKeyRef>(config["database"]["secretKeyRef"].clone()).ok();
+    let own_config = labels::config_map_name(name);
     check_configs(namespace, name, list, context, verdict);
     let mut strangers = Vec::new();
     for other in context.validators(namespace) {
@@ -28,6 +29,9 @@ pub(super) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) 
         };
         if other_name == name || other.metadata.deletion_timestamp.is_some() {
             continue;
+        }
+        if config.known_peers_config_map() == own_config {
+            verdict.error(is_a_list(name, &own_config));
         }
         let other_network = Network::parse(&other.spec.network);
         if other_network != network && config.known_peers_config_map() == list {
@@ -68,22 +72,28 @@ fn check_configs(namespace: &str, name: &str, list: &str, context: &dyn Context,
     }
 }
 
-/// Judges a node of any type by the lists that are there: it gets a ConfigMap of its own, and none of them is to be that.
+/// Judges a node of another type by the lists that are there: it gets a ConfigMap of its own, and none of them is to be that.
 pub(super) fn check_name(node: &Value, context: &dyn Context, verdict: &mut Verdict) {
     let namespace = node["metadata"]["namespace"].as_str().unwrap_or_default();
     let name = node["metadata"]["name"].as_str().unwrap_or_default();
     let own = labels::config_map_name(name);
-    let of_list = |other: &StellarNode| {
+    let is_list = |other: &StellarNode| {
         let config = other.spec.validator_config.as_ref();
-        let is_another = other.metadata.name.as_deref() != Some(name);
-        is_another && config.is_some_and(|config| config.known_peers_config_map() == own)
+        config.is_some_and(|config| config.known_peers_config_map() == own)
     };
-    if context.validators(namespace).iter().any(of_list) {
-        verdict.error(FieldError::invalid(
-            "metadata.name",
-            format!("the config of {name:?} would be in ConfigMap {own:?}, which is the list of known peers of validators: write another name"),
-        ));
+    if context.validators(namespace).iter().any(is_list) {
+        verdict.error(is_a_list(name, &own));
     }
+}
+
+fn is_a_list(name: &str, config_map: &str) -> FieldError {
+    FieldError::invalid(
+        "metadata.name",
+        format!(
+            "the config of {name:?} would be in ConfigMap {config_map:?}, which is the list of known peers of validators: write \
+             another name"
+        ),
+    )
 }
 
 fn seed_source(config: &Value) -> Option<SeedSource> {

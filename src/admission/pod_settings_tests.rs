@@ -256,13 +256,6 @@ fn what_the_api_server_would_refuse_of_a_pod_is_refused_here() {
             json!({ "limits": { "example.org/a b": "1" } }),
             "spec.resources.limits.example.org/a b",
         ),
-        (
-            "sidecars",
-            sidecar(
-                &json!({ "volumeMounts": [{ "name": "data", "mountPath": "/a" }, { "name": "mine", "mountPath": "/b" }] }),
-            ),
-            "spec.sidecars[0].volumeMounts[1].name",
-        ),
         ("env", json!([{ "name": "" }]), "spec.env[0].name"),
         (
             "env",
@@ -302,6 +295,20 @@ fn what_the_api_server_would_refuse_of_a_pod_is_refused_here() {
             let fields: Vec<&str> = verdict.errors.iter().map(|error| error.field.as_str()).collect();
             assert_eq!(fields, [refused], "{field} {value}: {verdict:?}");
         }
+    }
+    let mounts = json!([{ "name": "data", "mountPath": "/a" }, { "name": "mine", "mountPath": "/b" }]);
+    for node in [validator("v1"), horizon(), rpc()] {
+        let is_validator = node["spec"]["nodeType"] == "Validator";
+        let verdict = judged(node, "sidecars", &sidecar(&json!({ "volumeMounts": mounts })));
+        let told = verdict
+            .warnings
+            .iter()
+            .any(|told| told.starts_with("spec.sidecars[0].volumeMounts[1].name"));
+        assert_eq!(
+            (verdict.errors.is_empty(), told),
+            (is_validator, is_validator),
+            "{verdict:?}"
+        );
     }
     for (name, key, refused) in [("A", "k", "name"), ("a", "", "key"), ("a", "k k", "key")] {
         let database = json!({ "secretKeyRef": { "name": name, "key": key } });

@@ -1,5 +1,5 @@
 //! The rules for where pods run: what the API server would refuse of a pod's scheduling (`pkg/apis/core/validation`) is refused while
-//! its author is there to read why, and not in the validator's turn.
+//! its author is there to read why. It does not look into the template of a StatefulSet: the pod would be refused, when the one before is gone.
 
 use k8s_openapi::api::core::v1::Affinity;
 use serde_json::Value;

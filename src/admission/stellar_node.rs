@@ -28,7 +28,6 @@ const BLOCKS: [(&str, &str); 3] = [
 pub(super) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) {
     let spec = &node["spec"];
     check_name(node, verdict);
-    neighbours::check_name(node, context, verdict);
     check_blocks(spec, verdict);
     check_resources(&spec["resources"], verdict);
     storage::check(spec, verdict);
@@ -37,6 +36,8 @@ pub(super) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) 
     horizon_rpc::check(node, context, verdict);
     if spec["nodeType"] == "Validator" && spec["validatorConfig"].is_object() {
         check_validator(node, context, verdict);
+    } else {
+        neighbours::check_name(node, context, verdict);
     }
 }
 

@@ -166,10 +166,16 @@ impl<'a> Local<'a> {
             && (self.was_joined_with(other) || other.was_joined_with(self) || self.agrees_with(other))
     }
 
-    /// Whether the list of one that cannot be read has members of the other's namespace.
+    /// Whether the list of one that cannot be read has members of the other list, which is in another namespace.
     fn was_joined_with(&self, other: &Self) -> bool {
+        let theirs = |node: &NodeId| {
+            let unreadable = other.of_unreadable.iter().flat_map(|list| &list.members);
+            let mut unreadable = unreadable.filter(|record| record.node.namespace == other.id.namespace);
+            other.validators.iter().any(|validator| validator.id == *node)
+                || unreadable.any(|record| record.node == *node)
+        };
         let mut members = self.of_unreadable.iter().flat_map(|list| &list.members);
-        self.id != other.id && members.any(|record| record.node.namespace == other.id.namespace)
+        self.id.namespace != other.id.namespace && members.any(|record| theirs(&record.node))
     }
 
     fn agrees_with(&self, other: &Self) -> bool {

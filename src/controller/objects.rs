@@ -104,7 +104,7 @@ impl Objects {
             let hash = self.hashes.of(node);
             let validator = convert::validator(node, hash, workload.as_deref(), pod.as_deref());
             validators.extend(validator.map(|validator| Validator {
-                seed_held_by: self.seed_holder(node, &seeds),
+                seed_held_by: self.seed_holder(node, pod.as_deref(), &seeds),
                 ..validator
             }));
         }
@@ -129,9 +129,17 @@ impl Objects {
         }
     }
 
-    /// The pod of another validator that still runs with the seed of this one.
-    fn seed_holder(&self, node: &StellarNode, seeds: &HashMap<&str, Vec<Arc<Pod>>>) -> Option<String> {
+    /// The pod of another validator that still runs with the seed that this one is to have, and its own pod has not.
+    fn seed_holder(
+        &self,
+        node: &StellarNode,
+        own: Option<&Pod>,
+        seeds: &HashMap<&str, Vec<Arc<Pod>>>,
+    ) -> Option<String> {
         let config = node.spec.validator_config.as_ref()?;
+        if own.and_then(sole_use::seed_secret) == Some(&config.seed_secret_ref) {
+            return None;
+        }
         let pods = seeds.get(config.seed_secret_ref.as_str())?;
         sole_use::still_running(node, &self.nodes, pods).map(|pod| pod.name_any())
     }
@@ -246,6 +254,42 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_seed_is_held_by_a_pod_of_another_only_from_one_that_does_not_have_it() {
+        let node = |name: &str, seed: &str| {
+            let node = json!({
+                "apiVersion": labels::API_VERSION, "kind": labels::KIND,
+                "metadata": { "name": name, "namespace": "n", "uid": name },
+                "spec": {
+                    "nodeType": "Validator", "network": "testnet", "version": "1",
+                    "validatorConfig": { "seedSecretRef": seed },
+                },
+            });
+            Arc::new(DeserializeGuard(Ok(serde_json::from_value(node).unwrap())))
+        };
+        let pod = |instance: &str, seed: &str| {
+            let seed =
+                json!({ "name": "S", "valueFrom": { "secretKeyRef": { "name": seed, "key": labels::SEED_KEY } } });
+            let pod = json!({
+                "metadata": {
+                    "name": format!("{instance}-0"), "namespace": "n", "labels": { labels::INSTANCE: instance },
+                },
+                "spec": { "containers": [{ "name": "c", "env": [seed] }] },
+            });
+            Arc::new(serde_json::from_value(pod).unwrap())
+        };
+        for (own, expected) in [("old", Some("b-0")), ("new", None)] {
+            let objects = Objects {
+                nodes: vec![node("a", "new"), node("b", "other")],
+                pods: vec![pod("a", own), pod("b", "new")],
+                ..Objects::default()
+            };
+            let validators = objects.snapshot(Timestamp::UNIX_EPOCH).validators;
+            assert_eq!(validators[0].seed_held_by.as_deref(), expected, "a has {own}");
+            assert_eq!(validators[1].seed_held_by, None);
+        }
+    }
 
     #[test]
     fn the_config_of_a_node_is_nobodys_list() {

@@ -181,9 +181,7 @@ async fn apply_objects(
         scale(node, stored, 0, client).await?;
     }
     apply::ensure::<Service>(client, &namespace, &objects.service).await?;
-    if objects.replicas > 0 && stored.as_ref().is_none_or(|stored| !runs(stored)) {
-        check_sole_use(node, stored.as_ref(), context).await?;
-    }
+    check_sole_use(node, objects.replicas > 0, stored.as_ref(), context).await?;
     let Some(stored) = stored else {
         create(node, objects, client).await?;
         return Ok(Running::new(node, objects.replicas, None).report());
@@ -269,31 +267,49 @@ async fn create(node: &StellarNode, objects: &ValidatorObjects, client: &Client)
     Ok(())
 }
 
-/// Whether a validator that does not run may be started.
-async fn check_sole_use(node: &StellarNode, stored: Option<&StatefulSet>, context: &Context) -> Result<(), ApplyError> {
+/// Whether a validator that does not run may have what only one may use.
+async fn check_sole_use(
+    node: &StellarNode,
+    is_to_run: bool,
+    stored: Option<&StatefulSet>,
+    context: &Context,
+) -> Result<(), ApplyError> {
+    let starts = is_to_run && stored.is_none_or(|stored| !runs(stored));
+    // One that was a member once has made its database. One that is created suspended has not, and would when it is resumed.
+    let makes_database = stored.is_none() || starts && stored.is_some_and(|stored| !was_member(stored));
+    let asked = [(Sole::Seed, starts), (Sole::Database, makes_database)];
+    let kinds: Vec<Sole> = asked
+        .into_iter()
+        .filter(|(_, is_asked)| *is_asked)
+        .map(|(what, _)| what)
+        .collect();
+    if kinds.is_empty() {
+        return Ok(());
+    }
     let namespace = node.namespace().unwrap_or_default();
     let all = context.nodes.state();
     let in_use = |what, holder| Err(ApplyError::InUse(InUse { what, holder }));
-    // Whoever has its StatefulSet has had its database from the start.
-    let kinds = if stored.is_none() {
-        &[Sole::Seed, Sole::Database][..]
-    } else {
-        &[Sole::Seed]
-    };
-    for &what in kinds {
+    for &what in &kinds {
         let rivals = sole_use::rivals(node, what, &all);
-        if let Some(elder) = sole_use::elder(node, what, &rivals) {
+        // Among those whose StatefulSets are there who was a member first tells.
+        let elder = sole_use::elder(node, what, &rivals).filter(|_| what == Sole::Seed || stored.is_none());
+        if let Some(elder) = elder {
             return in_use(what, Holder::Validator(elder.name_any()));
         }
         let stateful_sets: Api<StatefulSet> = Api::namespaced(context.client.clone(), &namespace);
         for rival in &rivals {
-            let stored = deadline(stateful_sets.get_opt(&rival.name_any())).await?;
-            if stored.is_some_and(|stored| what == Sole::Database || runs(&stored)) {
+            let theirs = deadline(stateful_sets.get_opt(&rival.name_any())).await?;
+            let has_it = |theirs: &StatefulSet| match what {
+                Sole::Seed => runs(theirs),
+                Sole::Database => stored.is_none() || was_member(theirs),
+            };
+            if theirs.as_ref().is_some_and(has_it) {
                 return in_use(what, Holder::Validator(rival.name_any()));
             }
         }
     }
-    if let Some(pod) = sole_use::still_running(node, &all, &context.caches.pods(&namespace)) {
+    let pods = context.caches.pods(&namespace);
+    if let Some(pod) = sole_use::still_running(node, &all, &pods).filter(|_| starts) {
         let validator = pod.labels().get(labels::INSTANCE).cloned().unwrap_or_default();
         let pod = pod.name_any();
         return in_use(Sole::Seed, Holder::Pod { validator, pod });
@@ -306,6 +322,11 @@ async fn check_sole_use(node: &StellarNode, stored: Option<&StatefulSet>, contex
         }
     }
     Ok(())
+}
+
+/// Whether a StatefulSet remembers that its validator was a member of its group.
+fn was_member(stored: &StatefulSet) -> bool {
+    stored.annotations().contains_key(labels::MEMBER)
 }
 
 /// Nothing can be built from this spec: what runs goes on, but a suspension is obeyed, for a person must be able to stop

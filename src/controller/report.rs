@@ -249,7 +249,7 @@ impl Subject<'_> {
             Some(_) if self.fails => Finding::new(
                 UpdatePending::NotWritten,
                 true,
-                "its last turn ended with nothing written, and it is tried again: its Events say why",
+                "its last turn ended with nothing written, and it is tried again; what the API server refused is in its Events",
             ),
             Some(_) if self.has_turn => {
                 Finding::new(UpdatePending::Rolling, true, "its new pod template is being rolled out")
