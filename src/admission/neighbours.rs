@@ -1,5 +1,6 @@
 //! What the other validators of the namespace have to do with one: whose seed and database it would use, and whose list it shares.
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::context::Context;
@@ -19,8 +20,7 @@ pub(super) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) 
         .as_str()
         .unwrap_or(labels::DEFAULT_PEERS_CONFIG_MAP);
     let seed = seed_source(config);
-    let database = serde_json::from_value::<SecretKeyRef>(config["database"]["secretKeyRef"].clone()).ok();
-    let own_config = labels::config_map_name(name);
+    let database = read::<SecretKeyRef>(&config["database"]["secretKeyRef"]);
     check_configs(namespace, name, list, context, verdict);
     let mut strangers = Vec::new();
     for other in context.validators(namespace) {
@@ -30,8 +30,8 @@ pub(super) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) 
         if other_name == name || other.metadata.deletion_timestamp.is_some() {
             continue;
         }
-        if config.known_peers_config_map() == own_config {
-            verdict.error(is_a_list(name, &own_config));
+        if is_config_of(name, config.known_peers_config_map()) {
+            verdict.error(is_a_list(name));
         }
         let other_network = Network::parse(&other.spec.network);
         if other_network != network && config.known_peers_config_map() == list {
@@ -76,17 +76,22 @@ fn check_configs(namespace: &str, name: &str, list: &str, context: &dyn Context,
 pub(super) fn check_name(node: &Value, context: &dyn Context, verdict: &mut Verdict) {
     let namespace = node["metadata"]["namespace"].as_str().unwrap_or_default();
     let name = node["metadata"]["name"].as_str().unwrap_or_default();
-    let own = labels::config_map_name(name);
     let is_list = |other: &StellarNode| {
         let config = other.spec.validator_config.as_ref();
-        config.is_some_and(|config| config.known_peers_config_map() == own)
+        config.is_some_and(|config| is_config_of(name, config.known_peers_config_map()))
     };
     if context.validators(namespace).iter().any(is_list) {
-        verdict.error(is_a_list(name, &own));
+        verdict.error(is_a_list(name));
     }
 }
 
-fn is_a_list(name: &str, config_map: &str) -> FieldError {
+/// Whether a ConfigMap is that with the config of this node.
+fn is_config_of(node: &str, config_map: &str) -> bool {
+    config_map.strip_suffix(labels::CONFIG_SUFFIX) == Some(node)
+}
+
+fn is_a_list(name: &str) -> FieldError {
+    let config_map = labels::config_map_name(name);
     FieldError::invalid(
         "metadata.name",
         format!(
@@ -102,8 +107,12 @@ fn seed_source(config: &Value) -> Option<SeedSource> {
         _ => KeySource::Secret,
     };
     let secret = config["seedSecretRef"].as_str().unwrap_or_default();
-    let kms = serde_json::from_value(config["kmsConfig"].clone()).ok();
-    SeedSource::of(source, secret, kms.as_ref())
+    SeedSource::of(source, secret, read(&config["kmsConfig"]).as_ref())
+}
+
+/// A part of the object, where it is there and has the shape that it should have.
+fn read<T: DeserializeOwned>(part: &Value) -> Option<T> {
+    part.is_object().then(|| serde_json::from_value(part.clone()).ok())?
 }
 
 fn seed_in_use(seed: &SeedSource, other: &str) -> FieldError {
