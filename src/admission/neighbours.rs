@@ -23,6 +23,7 @@ pub(super) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) 
     let database = read::<SecretKeyRef>(&config["database"]["secretKeyRef"]);
     check_configs(namespace, name, list, context, verdict);
     let mut strangers = Vec::new();
+    let mut own_config_is_list = false;
     for other in context.validators(namespace) {
         let (Some(other_name), Some(config)) = (&other.metadata.name, &other.spec.validator_config) else {
             continue;
@@ -30,9 +31,7 @@ pub(super) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) 
         if other_name == name || other.metadata.deletion_timestamp.is_some() {
             continue;
         }
-        if is_config_of(name, config.known_peers_config_map()) {
-            verdict.error(is_a_list(name));
-        }
+        own_config_is_list |= is_config_of(name, config.known_peers_config_map());
         let other_network = Network::parse(&other.spec.network);
         if other_network != network && config.known_peers_config_map() == list {
             strangers.push(format!("{other_name} ({})", other_network.display_name()));
@@ -46,6 +45,9 @@ pub(super) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) 
         if let Some(key) = database.as_ref().filter(|key| config.database_key() == Some(key)) {
             verdict.error(database_in_use(key, other_name));
         }
+    }
+    if own_config_is_list {
+        verdict.error(is_a_list(name));
     }
     if !strangers.is_empty() {
         strangers.sort();

@@ -122,4 +122,10 @@ fn no_list_is_the_config_of_a_node() {
     assert_eq!(beside(&validator("v2"), &on("v1", "v2-config")), ["metadata.name"]);
     assert_eq!(beside(&horizon(), &on("v1", "api-config")), ["metadata.name"]);
     assert_eq!(beside(&validator("v3"), &on("v1", "v2-config")), [""; 0]);
+    let two = Known(vec![on("v1", "v2-config"), on("v3", "v2-config")]);
+    assert_eq!(
+        fields(&validate(&validator("v2"), None, &two)),
+        ["metadata.name"],
+        "told once"
+    );
 }

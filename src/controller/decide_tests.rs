@@ -192,20 +192,25 @@ fn a_spec_that_was_changed_back_before_its_pod_was_replaced_ends_its_turn() {
     };
     for (update_revision, turns_left) in [("2", None), ("1", Some(0))] {
         changed(&mut a, update_revision);
-        let mut all = with_list(snapshot(vec![a.clone()]), published(&[("a", "10.0.0.1")]));
-        let lease = TurnLease {
-            readable: true,
-            turns: vec![turn.clone()],
-            ..TurnLease::default()
-        };
-        all.turns.insert(a.network.short_hash(), lease);
-        let plan = decide(&all, &Options::default());
-        let write = plan.turns.into_values().find_map(|turns| turns.write);
-        assert_eq!(write.map(|turns| turns.len()), turns_left, "revision {update_revision}");
+        assert_eq!(turns_written(&a, &turn), turns_left, "revision {update_revision}");
     }
 }
 
-/// The turns of a group of one that was restarted for its spec, as they are to be written; `None` where they stay.
+/// How many turns are to be written for a group of one that holds this turn; `None` where they stay.
+fn turns_written(alone: &Validator, turn: &Turn) -> Option<usize> {
+    let lease = TurnLease {
+        readable: true,
+        turns: vec![turn.clone()],
+        ..TurnLease::default()
+    };
+    let mut all = with_list(snapshot(vec![alone.clone()]), published(&[("a", "10.0.0.1")]));
+    all.turns.insert(alone.network.short_hash(), lease);
+    let plan = decide(&all, &Options::default());
+    let write = plan.turns.into_values().find_map(|turns| turns.write);
+    write.map(|turns| turns.len())
+}
+
+/// The same for one that was restarted for its spec and is as it should be, but for this.
 fn turns_after(change: fn(&mut Validator)) -> Option<usize> {
     let mut a = member("a", "10.0.0.1");
     let turn = Turn {
@@ -222,16 +227,7 @@ fn turns_after(change: fn(&mut Validator)) -> Option<usize> {
     (workload(&mut a).spec_hash, workload(&mut a).update_revision) = (Some("now".to_owned()), Some("2".to_owned()));
     (pod(&mut a).revision, pod(&mut a).voting_since) = (Some("2".to_owned()), Some(at(995)));
     change(&mut a);
-    let lease = TurnLease {
-        readable: true,
-        turns: vec![turn],
-        ..TurnLease::default()
-    };
-    let mut all = with_list(snapshot(vec![a.clone()]), published(&[("a", "10.0.0.1")]));
-    all.turns.insert(a.network.short_hash(), lease);
-    let plan = decide(&all, &Options::default());
-    let mut writes = plan.turns.into_values().filter_map(|turns| turns.write);
-    writes.next().map(|turns| turns.len())
+    turns_written(&a, &turn)
 }
 
 #[test]

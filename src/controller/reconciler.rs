@@ -27,7 +27,7 @@ use super::status;
 use super::survive;
 use super::takeover;
 use super::volume::{self, Maker, is_final};
-use super::workload_step::{Wanted, WorkloadStep, Write, runs};
+use super::workload_step::{Wanted, WorkloadStep, Write};
 use crate::api::{ApiError, deadline};
 use crate::crd::{NodeType, StellarNode};
 use crate::{clock, labels};
@@ -274,15 +274,7 @@ async fn check_sole_use(
     stored: Option<&StatefulSet>,
     context: &Context,
 ) -> Result<(), ApplyError> {
-    let starts = is_to_run && stored.is_none_or(|stored| !runs(stored));
-    // One that was a member once has made its database. One that is created suspended has not, and would when it is resumed.
-    let makes_database = stored.is_none() || starts && stored.is_some_and(|stored| !was_member(stored));
-    let asked = [(Sole::Seed, starts), (Sole::Database, makes_database)];
-    let kinds: Vec<Sole> = asked
-        .into_iter()
-        .filter(|(_, is_asked)| *is_asked)
-        .map(|(what, _)| what)
-        .collect();
+    let kinds = sole_use::taken_into_use(is_to_run, stored);
     if kinds.is_empty() {
         return Ok(());
     }
@@ -291,25 +283,20 @@ async fn check_sole_use(
     let in_use = |what, holder| Err(ApplyError::InUse(InUse { what, holder }));
     for &what in &kinds {
         let rivals = sole_use::rivals(node, what, &all);
-        // Among those whose StatefulSets are there who was a member first tells.
-        let elder = sole_use::elder(node, what, &rivals).filter(|_| what == Sole::Seed || stored.is_none());
-        if let Some(elder) = elder {
+        if let Some(elder) = sole_use::elder(node, what, stored, &rivals) {
             return in_use(what, Holder::Validator(elder.name_any()));
         }
         let stateful_sets: Api<StatefulSet> = Api::namespaced(context.client.clone(), &namespace);
         for rival in &rivals {
             let theirs = deadline(stateful_sets.get_opt(&rival.name_any())).await?;
-            let has_it = |theirs: &StatefulSet| match what {
-                Sole::Seed => runs(theirs),
-                Sole::Database => stored.is_none() || was_member(theirs),
-            };
-            if theirs.as_ref().is_some_and(has_it) {
+            if theirs.is_some_and(|theirs| sole_use::has_it(&theirs, what, stored)) {
                 return in_use(what, Holder::Validator(rival.name_any()));
             }
         }
     }
     let pods = context.caches.pods(&namespace);
-    if let Some(pod) = sole_use::still_running(node, &all, &pods).filter(|_| starts) {
+    let running = sole_use::still_running(node, &all, &pods);
+    if let Some(pod) = running.filter(|_| kinds.contains(&Sole::Seed)) {
         let validator = pod.labels().get(labels::INSTANCE).cloned().unwrap_or_default();
         let pod = pod.name_any();
         return in_use(Sole::Seed, Holder::Pod { validator, pod });
@@ -322,11 +309,6 @@ async fn check_sole_use(
         }
     }
     Ok(())
-}
-
-/// Whether a StatefulSet remembers that its validator was a member of its group.
-fn was_member(stored: &StatefulSet) -> bool {
-    stored.annotations().contains_key(labels::MEMBER)
 }
 
 /// Nothing can be built from this spec: what runs goes on, but a suspension is obeyed, for a person must be able to stop

@@ -10,10 +10,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{EnvVar, Pod};
 use kube::ResourceExt;
 
 use super::objects::GuardedNode;
+use super::workload_step::runs;
 use crate::crd::{Network, NodeType, SecretKeyRef, SeedSource, StellarNode};
 use crate::labels;
 
@@ -92,6 +94,32 @@ fn given(node: &StellarNode, what: Sole) -> Option<Given> {
     })
 }
 
+/// What a validator takes into use with the next write of its StatefulSet, which is `stored` as it is: its seed when it starts; its
+/// database when it is made. One that was a member has made it; one that is created suspended would when it is resumed.
+pub fn taken_into_use(is_to_run: bool, stored: Option<&StatefulSet>) -> Vec<Sole> {
+    let starts = is_to_run && stored.is_none_or(|stored| !runs(stored));
+    let makes_database = stored.is_none_or(|stored| starts && !was_member(stored));
+    let both = [(Sole::Seed, starts), (Sole::Database, makes_database)];
+    both.into_iter()
+        .filter(|(_, is_taken)| *is_taken)
+        .map(|(what, _)| what)
+        .collect()
+}
+
+/// Whether a rival with this StatefulSet has what a validator, whose own is `stored`, was given, too. Of two whose StatefulSets are
+/// there the one that was a member has made their database.
+pub fn has_it(rival: &StatefulSet, what: Sole, stored: Option<&StatefulSet>) -> bool {
+    match what {
+        Sole::Seed => runs(rival),
+        Sole::Database => stored.is_none() || was_member(rival),
+    }
+}
+
+/// Whether a StatefulSet remembers that its validator was a member of its group.
+fn was_member(stored: &StatefulSet) -> bool {
+    stored.annotations().contains_key(labels::MEMBER)
+}
+
 /// The other validators that were given the same, suspended ones too.
 pub fn rivals<'a>(node: &StellarNode, what: Sole, all: &'a [Arc<GuardedNode>]) -> Vec<&'a StellarNode> {
     let Some(mine) = given(node, what) else {
@@ -104,8 +132,16 @@ pub fn rivals<'a>(node: &StellarNode, what: Sole, all: &'a [Arc<GuardedNode>]) -
 }
 
 /// The one among `rivals` that is to have it before `node`: it is older and not on its way out. A seed is of no use to one that is
-/// suspended; a database it keeps.
-pub fn elder<'a>(node: &StellarNode, what: Sole, rivals: &[&'a StellarNode]) -> Option<&'a StellarNode> {
+/// suspended; a database it keeps, and once the StatefulSet of `node` is there, age says nothing of it any more.
+pub fn elder<'a>(
+    node: &StellarNode,
+    what: Sole,
+    stored: Option<&StatefulSet>,
+    rivals: &[&'a StellarNode],
+) -> Option<&'a StellarNode> {
+    if what == Sole::Database && stored.is_some() {
+        return None;
+    }
     let age = |node: &StellarNode| (node.creation_timestamp().map(|time| time.0), node.uid());
     let is_wanted = |rival: &&StellarNode| {
         rival.metadata.deletion_timestamp.is_none() && (what == Sole::Database || !rival.spec.suspended)
@@ -219,7 +255,7 @@ mod tests {
             .collect();
         let node = read(node);
         let rivals = rivals(&node, Sole::Seed, &all);
-        let elder = elder(&node, Sole::Seed, &rivals).map(ResourceExt::name_any);
+        let elder = elder(&node, Sole::Seed, None, &rivals).map(ResourceExt::name_any);
         (rivals.iter().map(|rival| rival.name_any()).collect(), elder)
     }
 
@@ -256,6 +292,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_taken_into_use_and_who_has_it() {
+        let set = |replicas: i32, was_member: bool| {
+            let annotations = if was_member {
+                json!({ labels::MEMBER: "{}" })
+            } else {
+                json!({})
+            };
+            let spec = json!({ "replicas": replicas, "selector": {}, "serviceName": "a", "template": {} });
+            serde_json::from_value::<StatefulSet>(json!({ "metadata": { "annotations": annotations }, "spec": spec }))
+                .unwrap()
+        };
+        let (fresh, once) = (set(0, false), set(0, true));
+        let both = vec![Sole::Seed, Sole::Database];
+        for (is_to_run, stored, expected) in [
+            (true, None, both.clone()),
+            (false, None, vec![Sole::Database]),
+            (true, Some(&fresh), both),
+            (false, Some(&fresh), vec![]),
+            (true, Some(&once), vec![Sole::Seed]),
+            (true, Some(&set(1, false)), vec![]),
+        ] {
+            assert_eq!(taken_into_use(is_to_run, stored), expected, "{is_to_run} {stored:?}");
+        }
+        assert!(has_it(&set(1, false), Sole::Seed, None) && !has_it(&once, Sole::Seed, None));
+        assert!(has_it(&fresh, Sole::Database, None), "it may have made it");
+        assert!(has_it(&once, Sole::Database, Some(&fresh)) && !has_it(&fresh, Sole::Database, Some(&fresh)));
+    }
+
+    #[test]
     fn a_database_is_the_elders_also_while_that_is_suspended_and_whatever_its_network() {
         let with = |name: &str, second: u32, key: &str| {
             let mut node = node(name, second, name);
@@ -271,7 +336,7 @@ mod tests {
         let before = |node: &Value| {
             let node = read(node);
             let rivals = rivals(&node, Sole::Database, &all);
-            let elder = super::elder(&node, Sole::Database, &rivals).map(ResourceExt::name_any);
+            let elder = super::elder(&node, Sole::Database, None, &rivals).map(ResourceExt::name_any);
             let claims = Claims::default();
             rivals.iter().for_each(|rival| {
                 claims.claim(rival, Sole::Database, &[]);

@@ -27,7 +27,8 @@ use crate::crd::StellarNode;
 use crate::labels;
 use crate::peers::View;
 
-pub use objects::{adopt, apply_object, dry_run, ensure, remove_owned, without_type};
+use objects::applied;
+pub use objects::{adopt, apply_object, ensure, remove_owned, without_type};
 pub use status::{raw_node, status, unreadable};
 
 /// Why something was not written.
@@ -289,23 +290,16 @@ pub async fn template(
     let api: Api<StatefulSet> = Api::namespaced(client.clone(), &turn.node.namespace);
     resources::keep_what_never_changes(&mut objects.stateful_set, &deadline(api.get(&workload.name)).await?);
     let seen = Some(workload.resource_version.as_str());
-    dry_run::<StatefulSet>(
-        client,
-        &turn.node.namespace,
-        &objects.stateful_set,
-        labels::MANAGER,
-        seen,
-    )
-    .await?;
+    let write = async |dry_run: bool| {
+        let params = PatchParams {
+            dry_run,
+            ..server_side(labels::MANAGER)
+        };
+        applied::<StatefulSet>(client, &turn.node.namespace, &objects.stateful_set, &params, seen).await
+    };
+    write(true).await?;
     ensure::<ConfigMap>(client, &turn.node.namespace, &objects.config_map).await?;
-    apply_object::<StatefulSet>(
-        client,
-        &turn.node.namespace,
-        &objects.stateful_set,
-        labels::MANAGER,
-        seen,
-    )
-    .await?;
+    write(false).await?;
     Ok(())
 }
 

@@ -39,32 +39,8 @@ where
     applied(client, namespace, object, &server_side(manager), seen).await
 }
 
-/// Asks whether the API server, with all that it asks, would take [`apply_object`]; stores nothing.
-///
-/// # Errors
-/// As that one.
-pub async fn dry_run<K>(
-    client: &Client,
-    namespace: &str,
-    object: &Value,
-    manager: &str,
-    seen: Option<&str>,
-) -> Result<(), ApplyError>
-where
-    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + std::fmt::Debug
-        + serde::de::DeserializeOwned,
-{
-    let params = PatchParams {
-        dry_run: true,
-        ..server_side(manager)
-    };
-    applied::<K>(client, namespace, object, &params, seen).await?;
-    Ok(())
-}
-
-async fn applied<K>(
+/// As [`apply_object`], with these parameters: as a dry run it asks whether the API server would take the object.
+pub(super) async fn applied<K>(
     client: &Client,
     namespace: &str,
     object: &Value,
