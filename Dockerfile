@@ -3,7 +3,7 @@
 #   docker build --build-arg REVISION=$(git rev-parse --short=12 HEAD) --tag stellar-operator:0.1.0 .
 #
 # Reproducible as far as the toolchain is: versions are pinned by Cargo.lock and the tag below, times are fixed by image/root.
-FROM rust:1.95-slim-trixie AS build
+FROM docker.io/library/rust:1.95-slim-trixie AS build
 WORKDIR /build
 COPY . .
 ARG REVISION=

@@ -1,6 +1,6 @@
 # What can be done here. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test image sbom check instructions cluster-tests promises one-by-one oldest bench fuzz faults histories leaders-killed soak scale generate up down
+.PHONY: help demo test image sbom check instructions hostile cluster-tests promises one-by-one oldest real-node real-node-joins real-node-faults bench fuzz faults histories leaders-killed soak scale upgrade generate up down
 
 # Everything is built before a cluster is there, with progress. Always of the whole workspace: cargo would build a part of it
 # with other features of its libraries, and so everything twice.
@@ -14,12 +14,13 @@ demo: ## Show the whole product on a control plane of its own (about 2 minutes, 
 	@tests/cluster/with demo/run
 
 test: check ## Everything that CI runs: rules, simulation, and every promise on a control plane of its own
-	cargo test --workspace --lib --bins --test https --test render_config --test image --test health --test documentation --test simulation --test fuzz
+	cargo test --workspace --lib --bins --test https --test render_config --test image --test health --test history --test documentation --test simulation --test fuzz
 	cargo test --workspace --doc
 	@$(MAKE) --no-print-directory image
 	@$(MAKE) --no-print-directory instructions
 	@$(MAKE) --no-print-directory cluster-tests
 	@$(MAKE) --no-print-directory demo
+	@if tests/node/check; then $(MAKE) --no-print-directory real-node; else code=$$?; [ $$code = 77 ] || exit $$code; fi
 
 check: ## Format, lints, documentation, generated files
 	cargo fmt --all --check
@@ -39,13 +40,15 @@ cluster-tests: ## The tests that need a control plane, alone: on two of them at 
 	@code=0; $(MAKE) --no-print-directory -j 2 promises one-by-one || code=$$?; cat target/one-by-one.log; exit $$code
 	STELLAR_TEST_CALLS=target/calls cargo test --workspace --test rights
 
-# The tests that share a control plane. No more at once than leave a slow machine some air: with six and the other lane, tests in which the
-# API server is away failed on one that was busy with others' work.
+# The tests that share a control plane, and then those on the oldest Kubernetes, for this lane is the shorter one. No more at
+# once than leave a slow machine some air: with six and the other lane, tests in which the API server is away failed on one
+# that was busy with others' work.
 promises:
 	@CLUSTER_AUDIT=1 PATH=$$(tests/tools/build):$$PATH tests/cluster/with sh -c '\
 	  cargo test --workspace --test webhook && \
 	  cargo test --workspace --test promises -- --test-threads 4 --skip two_replicas && \
 	  tests/rights/record target/calls/promises'
+	@$(MAKE) --no-print-directory oldest
 
 # Those that want one for themselves.
 one-by-one:
@@ -53,8 +56,7 @@ one-by-one:
 	  cargo test --workspace --test promises -- --test-threads 1 two_replicas && \
 	  cargo test --workspace --test alone -- --test-threads 1 && \
 	  cargo test --workspace --test manifests -- --test-threads 1 && \
-	  tests/rights/record target/calls/one-by-one' && \
-	  $(MAKE) --no-print-directory oldest; } >target/one-by-one.log 2>&1
+	  tests/rights/record target/calls/one-by-one'; } >target/one-by-one.log 2>&1
 
 oldest: ## The installs and the two scenarios on the oldest Kubernetes that is supported
 	@cargo build --workspace --tests
@@ -62,11 +64,31 @@ oldest: ## The installs and the two scenarios on the oldest Kubernetes that is s
 	@CLUSTER_KUBERNETES=1.34 PATH=$$(tests/tools/build):$$PATH tests/cluster/with sh -c 'kubectl version 2>/dev/null | grep "Server Version: v1.34" && \
 	  cargo test --workspace --test promises -- validator_joins validator_suspended only_ca_bundle && cargo test --workspace --test manifests -- --test-threads 1 accepted lifecycle'
 
+# Two clusters beside each other again, for their scenarios mostly wait.
+real-node: ## Three real nodes: containerd, kubelets, containers; STELLAR_CORE_IMAGE=FILE.tar instead of the stand-in (about 6 minutes, warm)
+	@tests/node/check
+	@$(BUILD)
+	@tests/node/build >/dev/null
+	@tests/tools/build >/dev/null
+	@cd tests/node/standin && go vet ./... && go test -timeout 3m ./...
+	@cd tests/node/ledgers && go test ./...
+	@rm -rf target/node && STELLAR_OPERATOR_BIN=$${STELLAR_OPERATOR_BIN:-target/debug/stellar-operator} tests/node/images target/node
+	@code=0; $(MAKE) --no-print-directory -j 2 real-node-joins real-node-faults || code=$$?; cat target/real-node-faults.log; exit $$code
+
+real-node-joins:
+	@NODE_IMAGES=target/node tests/node/with tests/node/run joins
+
+real-node-faults:
+	@NODE_IMAGES=target/node PATH=$$(tests/tools/build):$$PATH tests/node/with tests/node/run faults >target/real-node-faults.log 2>&1
+
 image: ## The image, with docker, podman or buildah, where one of them runs
 	@image/build
 
 sbom: ## What the program is made of, as CycloneDX: target/stellar-operator.cdx.json
 	@image/sbom target/stellar-operator.cdx.json
+
+hostile: ## Honest reviews, probes and memory while clients mean the webhook harm, under the shipped limit (2 minutes)
+	@cargo bench --workspace --quiet --bench load -- hostile
 
 bench: ## Figures: pure paths, instructions, the webhook under load beside three others (about 6 minutes, once everything is built)
 	@benches/run
@@ -102,6 +124,13 @@ scale: ## Figures with 10, 100 and 1,000 validators, or SCALE_VALIDATORS="10 100
 	@for count in $(SCALE_VALIDATORS); do \
 	  CLUSTER_AUDIT=1 SCALE_VALIDATORS=$$count SCALE_RESULTS=$(CURDIR)/benches/results \
 	    tests/cluster/with cargo test --workspace --release --test scale -- --nocapture figures || exit; done
+
+# A cluster for each way: apart, and with both operators beside each other. Each begins with the old revision.
+FROM ?= 7f32745
+upgrade: ## An upgrade from revision FROM to this one and back, on which no validator may restart (about 7 minutes, once both are built)
+	@$(BUILD)
+	@old=$$(tests/upgrade/build $(FROM)) && for way in apart beside; do \
+	  CLUSTER_KUBELET_ARGS="--program=stellar-operator:old=$$old/stellar-operator" tests/cluster/with tests/upgrade/run "$$old" $$way || exit; done
 
 generate: ## Write the generated files anew
 	@$(BUILD)

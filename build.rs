@@ -1,6 +1,6 @@
-//! Tells a release build which revision it is built from, where that is known: from `STELLAR_OPERATOR_REVISION`, as for an
-//! image whose context has no `.git`, else from git, where these files are the root of a checkout: in somebody else's they have none. A
-//! debug build has none, so that a commit does not rebuild everything.
+//! Tells a release build which revision it is built from, where that is known: from `STELLAR_OPERATOR_REVISION`, as for
+//! an image whose context has no `.git`, else from git, where these files are the root of a checkout: in somebody
+//! else's they have none. A debug build has none, so that a commit does not rebuild everything.
 
 use std::process::Command;
 

@@ -10,11 +10,11 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use stellar_k8s::controller::decide::decide;
-use stellar_k8s::controller::objects::{GuardedNode, Objects};
+use stellar_k8s::controller::discovery::decide::decide;
+use stellar_k8s::controller::observe::assemble::Objects;
 use stellar_k8s::controller::resources::{self, BuildSettings};
 use stellar_k8s::controller::{Options, RestartMode};
-use stellar_k8s::crd::StellarNode;
+use stellar_k8s::crd::{GuardedNode, StellarNode};
 use stellar_k8s::labels;
 use stellar_k8s::peers::{NodeId, PeerList, Report};
 
@@ -59,6 +59,7 @@ fn node(number: usize) -> Value {
 fn stateful_set(node: &StellarNode) -> Value {
     let settings = BuildSettings {
         operator_image: "stellar-operator:test".to_owned(),
+        cluster_domain: "cluster.local".to_owned(),
     };
     let mut object = resources::build(node, &settings).unwrap().stateful_set;
     let name = node.metadata.name.clone().unwrap();

@@ -1,8 +1,10 @@
 //! How many instructions one review takes from its bytes to the bytes of its answer, counted by valgrind.
 //!
-//! A count is the same on a busy machine and on an idle one, so that it can be held to a budget: `benches/budget` has what was
-//! recorded, and more than 5 % above that fails. Each path runs so many times and twice as many times; the difference leaves
-//! out all that happens once. `make instructions` checks, `cargo bench --bench instructions -- write` records anew.
+//! A count is the same on a busy machine and on an idle one, so that it can be held to a budget: `benches/budget` has
+//! what was recorded, and more than 5 % above that fails. Each path runs so many times and twice as many times; the
+//! difference leaves out all that happens once. The dearest reviews that a StellarNode's author may think of
+//! (`bodies/worst.rs`) are counted at two sizes, and held to what twice the size may cost. `make instructions` checks,
+//! `cargo bench --bench instructions -- write` records anew.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -16,16 +18,22 @@ use std::sync::Arc;
 use std::{env, fs, io};
 
 use anyhow::{Context as _, bail, ensure};
+use bodies::worst::{self, WORST};
 use goals::{Goal, Row, grouped};
 use stellar_k8s::admission::context::NoContext;
-use stellar_k8s::admission::reviewer::{Answer, Reviewer as _};
-use stellar_k8s::admission::rules::Rules;
+use stellar_k8s::admission::reviewer::Rules;
+use stellar_k8s::webhook::reviewer::{Answer, Reviewer as _};
 
 const BUDGET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/budget");
 /// Runs of a path; the memory that an allocator keeps settles within the first few.
 const RUNS: u64 = 40;
 /// What a count may be above its budget: another compiler or C library counts a little otherwise.
 const TOLERANCE: f64 = 0.05;
+
+/// What twice as large a review may cost, at most: n log n, and what is not counted alike.
+const MOST_GROWTH: f64 = 2.3;
+/// How the rows of the table of goals begin that are about this.
+const GROWTH: &str = "a review of twice the size costs more,";
 
 /// One path through the rules.
 struct Path {
@@ -77,6 +85,7 @@ fn main() -> ExitCode {
         [] => check(),
         ["write"] => write(),
         ["run", name, times] => run(name, times),
+        ["worst", name, size] => run_worst(name, size),
         _ => Err(anyhow::anyhow!("usage: instructions [write | run PATH TIMES]")),
     };
     match done {
@@ -101,21 +110,34 @@ fn run(name: &str, times: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What is counted of one of the dearest reviews: one of that size, and that it is made.
+fn run_worst(name: &str, size: &str) -> anyhow::Result<()> {
+    let worst = WORST
+        .iter()
+        .find(|worst| worst.name == name)
+        .context("no such review")?;
+    let body = worst::review(&(worst.node)(size.parse()?));
+    let answer = Rules::new(Arc::new(NoContext)).validate(black_box(&body));
+    ensure!(answer.status == 200, "{name} is no review");
+    println!("{} {}", body.len(), answer.body.len());
+    Ok(())
+}
+
 /// Instructions of one review.
 fn count(path: &Path) -> anyhow::Result<u64> {
-    let [once, twice] = [RUNS, 2 * RUNS].map(|times| collected(path.name, times));
+    let [once, twice] = [RUNS, 2 * RUNS].map(|times| collected("run", path.name, times));
     Ok((twice? - once?) / RUNS)
 }
 
 /// Instructions of a whole process.
-fn collected(name: &str, times: u64) -> anyhow::Result<u64> {
+fn collected(what: &str, name: &str, number: u64) -> anyhow::Result<u64> {
     let mut command = Command::new("valgrind");
     // Without the caller's environment, which moves the stack.
     command
         .env_clear()
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(env::current_exe()?)
-        .args(["run", name, &times.to_string()]);
+        .args([what, name, &number.to_string()]);
     if let Some(path) = env::var_os("PATH") {
         command.env("PATH", path);
     }
@@ -164,7 +186,15 @@ fn check() -> anyhow::Result<()> {
         );
     }
     print!("{table}");
+    rows.extend(check_growth()?);
     goals::show(&rows)?;
+    let missed = rows.iter().filter(|row| row.what.starts_with(GROWTH) && !row.is_met());
+    let missed: Vec<&str> = missed.map(|row| row.what.as_str()).collect();
+    ensure!(
+        missed.is_empty(),
+        "{} by more than {MOST_GROWTH} times",
+        missed.join(", ")
+    );
     ensure!(
         beyond.is_empty(),
         "{} takes more than {:.0} % beyond its budget: make it cheaper, or say in the commit why not and record it anew with \
@@ -173,6 +203,35 @@ fn check() -> anyhow::Result<()> {
         TOLERANCE * 100.0
     );
     Ok(())
+}
+
+/// How the dearest reviews grow.
+fn check_growth() -> anyhow::Result<Vec<Row>> {
+    println!(
+        "\n{:18} {:>8} {:>14} {:>14} {:>7}",
+        "dearest", "size", "instructions", "of twice that", "growth"
+    );
+    let mut rows = Vec::new();
+    for worst in &WORST {
+        let [once, twice] = [1, 2].map(|times| collected("worst", worst.name, times * worst.size as u64));
+        let (once, twice) = (once? as f64, twice? as f64);
+        let growth = twice / once;
+        println!(
+            "{:18} {:>8} {:>14} {:>14} {growth:>7.2}",
+            worst.name,
+            worst.size,
+            grouped(once),
+            grouped(twice)
+        );
+        rows.push(Row {
+            what: format!("{GROWTH} {}", worst.name),
+            measured: grouped(twice),
+            compared: grouped(once),
+            ratio: growth,
+            goal: Goal::AtMost(MOST_GROWTH),
+        });
+    }
+    Ok(rows)
 }
 
 fn write() -> anyhow::Result<()> {

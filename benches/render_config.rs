@@ -39,6 +39,7 @@ fn list(count: usize) -> String {
             number % 256
         )),
         since,
+        history: None,
     });
     PeerList::new(since, members.collect()).to_json()
 }
@@ -61,6 +62,7 @@ fn render_config(bencher: Bencher<'_, '_>, validators: usize) {
             peers_as: PeersAs::Known,
             database: Database::OnVolume,
             keys: Keys::Listed,
+            archives: None,
         };
         render(&sources, &seed).unwrap()
     });

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use divan::Bencher;
 use divan::counter::BytesCount;
 use stellar_k8s::admission::context::NoContext;
-use stellar_k8s::admission::reviewer::{Answer, Reviewer};
-use stellar_k8s::admission::rules::Rules;
+use stellar_k8s::admission::reviewer::Rules;
+use stellar_k8s::webhook::reviewer::{Answer, Reviewer};
 
 /// A captured StellarNode, a captured StatefulSet that the operator built, and the two that were made larger.
 const REVIEWS: [&str; 4] = ["node-create", "set-owned", "set-4k", "set-40k"];

@@ -9,16 +9,15 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::admission::check::{CheckArgs, CheckError};
-use crate::core_config::{RenderConfig, RenderError, ShowConfig, ShowError};
+use crate::commands::check::{CheckArgs, CheckError};
+use crate::commands::config::{ShowConfig, ShowError};
+use crate::commands::health::{Health, HealthError};
+use crate::commands::history::{History, HistoryError};
+use crate::commands::peers::{PeersArgs, PeersCommandError};
+use crate::commands::render_config::{RenderConfig, RenderError};
 use crate::crd;
-use crate::health::{Health, HealthError};
-use crate::operator::{self, OperatorArgs, OperatorError};
-use crate::peers_command::{PeersArgs, PeersCommandError};
-use crate::telemetry::{self, LogFormat};
-
-/// The git revision that this program was built from; empty where it is not known, as in a debug build.
-pub const REVISION: &str = env!("STELLAR_OPERATOR_REVISION");
+use crate::run::{self, OperatorArgs, OperatorError};
+use crate::util::telemetry::{self, LogFormat};
 
 /// Connects Stellar validators on Kubernetes.
 #[derive(Debug, Parser)]
@@ -34,8 +33,8 @@ enum Command {
     Run(Box<OperatorArgs>),
     /// Show who knows whom: address, what each validator's pod loaded, whose restart is pending and why
     ///
-    /// It reads with the rights of your kubeconfig, changes nothing, and needs no operator. A copy or link of this program
-    /// called kubectl-stellar_peers makes it `kubectl stellar-peers`.
+    /// It reads with the rights of your kubeconfig, changes nothing, and needs no operator. A copy or link of this
+    /// program called kubectl-stellar_peers makes it `kubectl stellar-peers`.
     Peers(Box<PeersArgs>),
     /// Judge manifests by the rules of the webhook, without a cluster
     ///
@@ -51,6 +50,8 @@ enum Command {
     RenderConfig(RenderConfig),
     /// Tell, over HTTP, whether the stellar-core beside us takes part in consensus.
     Health(Health),
+    /// Serve a history archive over HTTP, read-only, to the other members of a validator's group.
+    History(History),
 }
 
 /// Why what was asked could not be done; which subcommand it was is known to whoever asked.
@@ -80,6 +81,9 @@ pub enum CliError {
     /// `health`
     #[error(transparent)]
     Health(#[from] HealthError),
+    /// `history`
+    #[error(transparent)]
+    History(#[from] HistoryError),
 }
 
 /// What the program is called as a plugin of kubectl, whose name then stands for the subcommand.
@@ -89,8 +93,8 @@ impl Cli {
     /// Reads a command line.
     ///
     /// # Errors
-    /// When the arguments are not a valid command line; printing the error says what is wrong, or is the help that was asked
-    /// for.
+    /// When the arguments are not a valid command line; printing the error says what is wrong, or is the help that was
+    /// asked for.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut arguments: Vec<OsString> = arguments.into_iter().collect();
         let called = arguments.first().and_then(|name| Path::new(name).file_stem());
@@ -108,7 +112,7 @@ impl Cli {
         match self.command {
             Command::Run(args) => {
                 let _log = telemetry::start(args.log_format);
-                Box::pin(operator::run(*args)).await?;
+                Box::pin(run::run(*args)).await?;
                 Ok(ExitCode::SUCCESS)
             }
             Command::Peers(args) => {
@@ -133,6 +137,11 @@ impl Cli {
                 Ok(ExitCode::SUCCESS)
             }
             Command::Health(command) => {
+                command.run().await?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::History(command) => {
+                let _log = telemetry::start(command.log_format);
                 command.run().await?;
                 Ok(ExitCode::SUCCESS)
             }

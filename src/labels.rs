@@ -2,8 +2,8 @@
 //!
 //! Nothing here decides anything; a name that is used in two files is defined here and nowhere else.
 
-use crate::names::LABEL_LIMIT;
-
+/// Longest DNS label, value of a label, and name of a label without its prefix (RFC 1123; "Labels and Selectors").
+pub const LABEL_LIMIT: usize = 63;
 /// API group of the StellarNode resource.
 pub const GROUP: &str = "stellar.org";
 /// `group/version` of the StellarNode resource.
@@ -31,10 +31,11 @@ pub const HORIZON: &str = "horizon";
 pub const SOROBAN_RPC: &str = "sorobanrpc";
 /// Value of [`MANAGED_BY`], and the operator's own [`NAME`].
 pub const OPERATOR: &str = "stellar-operator";
-/// Label of the known-peers ConfigMap: a short hash of the network's passphrase.
+/// Label of the known-peers ConfigMap and of validators' pods: a short hash of the network's passphrase.
 pub const NETWORK: &str = "stellar.org/network";
 
-/// Label of validators' pods and of their group's PodDisruptionBudget: which known-peers ConfigMap, see [`peers_value`].
+/// Label of validators' pods and of their group's PodDisruptionBudget: which known-peers ConfigMap, see
+/// [`peers_value`].
 pub const PEERS: &str = "stellar.org/peers";
 
 /// Annotation of a validator's StatefulSet: the port that other validators dial.
@@ -57,12 +58,17 @@ pub const APPROVE_RESTART: &str = "stellar.org/approve-restart";
 pub const PAUSE_RESTARTS: &str = "stellar.org/pause-restarts";
 /// Annotation of the Lease that holds the turns of a network: who holds one, see `Turn`.
 pub const TURNS: &str = "stellar.org/turns";
+/// Annotation of the same Lease: when each namespace last had a turn, see `TurnLease`.
+pub const TURNS_SERVED: &str = "stellar.org/turns-served";
+/// Annotation of the same Lease: the lists that are joined across namespaces, see `TurnLease`.
+pub const JOINED_LISTS: &str = "stellar.org/joined-lists";
 /// Every annotation of ours that a person may write on a StellarNode or a StatefulSet.
 pub const USER_ANNOTATIONS: [&str; 3] = [PEER_PORT, APPROVE_RESTART, PAUSE_RESTARTS];
 /// Every annotation of ours.
 #[rustfmt::skip]
-pub const ANNOTATIONS: [&str; 10] = [
+pub const ANNOTATIONS: [&str; 12] = [
     PEER_PORT, APPROVE_RESTART, PAUSE_RESTARTS, RESTARTS, SPEC_HASH, MEMBER, LOADED_PEERS, LAST_RESTART, TURN_GIVEN_BACK, TURNS,
+    TURNS_SERVED, JOINED_LISTS,
 ];
 
 /// Selector: what the operator manages.
@@ -105,6 +111,10 @@ pub const CORE_CONTAINER: &str = "stellar-core";
 pub const RENDER_CONTAINER: &str = "render-config";
 /// Name of the init container that creates the database.
 pub const NEW_DB_CONTAINER: &str = "new-db";
+/// Name of the init container that initialises the archives that the validator publishes to.
+pub const NEW_HIST_CONTAINER: &str = "new-hist";
+/// Name of the native sidecar that serves the archive on the validator's volume; of its port, too.
+pub const HISTORY_CONTAINER: &str = "history";
 /// Name of the native sidecar that tells whether the validator votes.
 pub const HEALTH_CONTAINER: &str = "health";
 /// Name of the volume with the database and buckets; of the claim template of a StatefulSet of ours, too.
@@ -127,6 +137,8 @@ pub const PEER_PORT_NAMES: [&str; 2] = [PEER_PORT_NAME, "core-peer"];
 pub const HTTP_PORT: u16 = 11626;
 /// Port of the `health` sidecar.
 pub const HEALTH_PORT: u16 = 11628;
+/// Port of the `history` sidecar.
+pub const HISTORY_PORT: u16 = 11629;
 
 /// Name of the container of a Horizon server.
 pub const HORIZON_CONTAINER: &str = "horizon";
@@ -184,7 +196,7 @@ pub fn peers_value(config_map: &str) -> String {
     // A label value is shorter than a name may be.
     match config_map.len() {
         ..=LABEL_LIMIT => config_map.to_owned(),
-        _ => crate::digest::short_hex(config_map.as_bytes(), 16),
+        _ => crate::util::digest::short_hex(config_map.as_bytes(), 16),
     }
 }
 
@@ -206,8 +218,8 @@ pub fn pod_name(stateful_set: &str) -> String {
     format!("{stateful_set}-0")
 }
 
-/// Name of that pod in the DNS of the cluster, behind its headless Service, without `.svc` and the cluster's domain (Kubernetes
-/// docs, "StatefulSets, Stable Network ID").
+/// Name of that pod in the DNS of the cluster, behind its headless Service, without `.svc` and the cluster's domain
+/// (Kubernetes docs, "StatefulSets, Stable Network ID").
 pub fn pod_host(node: &str, namespace: &str) -> String {
     format!("{}.{}.{namespace}", pod_name(node), headless_service_name(node))
 }

@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use stellar_k8s::cli::Cli;
+use stellar_k8s::util::text::plain;
 
 fn main() -> ExitCode {
     match start() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("stellar-operator: {error:#}");
+            eprintln!("stellar-operator: {}", plain(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

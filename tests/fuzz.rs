@@ -26,7 +26,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use serde_json::Value;
 use stellar_k8s::admission::context::{Context, NoContext};
-use stellar_k8s::admission::rules::Rules;
+use stellar_k8s::admission::reviewer::Rules;
 use stellar_k8s::crd::StellarNode;
 
 /// How many inputs there are where nobody says how many.
@@ -110,11 +110,11 @@ impl Context for Known {
         self.0.iter().find(wanted).cloned()
     }
 
-    fn validators(&self, namespace: &str) -> Vec<StellarNode> {
+    fn each_validator(&self, namespace: &str, tell: &mut dyn FnMut(&StellarNode)) {
         let wanted = |node: &&StellarNode| {
             node.namespace().as_deref() == Some(namespace) && node.spec.validator_config.is_some()
         };
-        self.0.iter().filter(wanted).cloned().collect()
+        self.0.iter().filter(wanted).for_each(tell);
     }
 }
 

@@ -125,7 +125,7 @@ fn catching_up_the_false_synced_voting_and_stuck() {
     }));
     let program = Program::start(stand_in(Arc::clone(&core)));
     let change = |change: fn(&mut Core)| change(&mut core.lock().unwrap());
-    program.says(503, "Catching up");
+    program.says(503, "catching up, ledger 1");
     // Right after a start: it says so, and no ledger has closed.
     change(|core| {
         core.state = "Synced!";
@@ -136,7 +136,7 @@ fn catching_up_the_false_synced_voting_and_stuck() {
     program.says(200, "");
     // Its quorum is gone: the state stays what it was for a while.
     change(|core| (core.step, core.age) = (0, 40));
-    program.says(503, "is 40 s old");
+    program.says(503, "is 40 s old, 24 s is too old");
     change(|core| (core.step, core.age, core.peers) = (1, 2, 0));
     program.says(503, "no peer is connected");
     change(|core| core.peers = 1);

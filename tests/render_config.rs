@@ -59,7 +59,8 @@ impl Pod {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stellar-operator"));
         command
             .env_clear()
-            .args(["render-config", "--node", "stellar/validator-1"]);
+            .args(["render-config", "--node", "stellar/validator-1"])
+            .args(["--history-dir", "/data/history", "--cluster-domain", "cluster.local"]);
         for (option, file) in [
             ("--base", "base.cfg"),
             ("--own-peers", "own-peers"),
@@ -95,6 +96,7 @@ fn list() -> PeerList {
         port: 11625,
         address: Some(format!("10.244.0.{i}:11625")),
         since: "2026-01-01T00:00:00Z".parse().unwrap(),
+        history: None,
     });
     PeerList::new("2026-01-02T00:00:00Z".parse().unwrap(), members.collect())
 }
@@ -157,14 +159,7 @@ fn a_missing_list_is_an_empty_one_and_a_broken_one_is_reported() {
         pod.read("stellar-core.cfg")
             .contains("KNOWN_PEERS=[\"core.example\"]\n")
     );
-    let ipv6 = list().to_json().replace("10.244.0.2:11625", "[fd00::2]:11625");
-    for broken in [
-        "",
-        "{",
-        "[]",
-        &list().to_json().replace("\"format\":1", "\"format\":2"),
-        &ipv6,
-    ] {
+    for broken in ["", "{", "[]", &list().to_json().replace("\"format\":1", "\"format\":2")] {
         pod.write("peers.json", broken);
         let output = pod.render();
         assert!(output.status.success(), "{broken}: {}", said(&output));
@@ -174,6 +169,38 @@ fn a_missing_list_is_an_empty_one_and_a_broken_one_is_reported() {
             pod.read("stellar-core.cfg")
                 .contains("KNOWN_PEERS=[\"core.example\"]\n")
         );
+    }
+}
+
+#[test]
+fn a_bad_entry_of_a_list_costs_no_other_entry() {
+    let bad = [
+        ("10.244.0.2:11625", "x y\\\"]\\nNODE_SEED=1:11625"),
+        ("10.244.0.2:11625", "[fd00::2]:11625"),
+        ("10.244.0.2:11625", "\\u001b[31m:11625"),
+        ("stellar/validator-2", "validator-2"),
+        (
+            "\"port\":11625,\"address\":\"10.244.0.2",
+            "\"port\":70000,\"address\":\"10.244.0.2",
+        ),
+    ];
+    for (from, to) in bad {
+        let pod = Pod::new();
+        let text = list().to_json().replacen(from, to, 1);
+        assert_ne!(text, list().to_json(), "{to}");
+        pod.write("peers.json", &text);
+        let output = pod.render();
+        assert!(output.status.success(), "{to}: {}", said(&output));
+        let said = said(&output);
+        assert!(said.contains("is left out") && !said.contains('\u{1b}'), "{to}: {said}");
+        let config = pod.read("stellar-core.cfg");
+        let good = "KNOWN_PEERS=[\"10.244.0.3:11625\",\"10.244.0.4:11625\",\"core.example\"]\n";
+        assert!(config.contains(good), "{to}: {config}");
+        let Some(Report::Loaded { version, peers, .. }) = pod.report() else {
+            panic!("{to}: {said}")
+        };
+        assert_eq!(version, Some(list().version), "{to}");
+        assert_eq!(peers.map(|peers| peers.len()), Some(2), "{to}");
     }
 }
 
@@ -287,5 +314,29 @@ fn what_cannot_be_done_is_said_in_one_line_and_leaves_nothing() {
             "{message}"
         );
         assert!(!pod.path("stellar-core.cfg.new").exists(), "{message}");
+    }
+}
+
+#[test]
+fn only_the_first_pod_of_a_stateful_set_starts() {
+    for (name, starts) in [
+        (None, true),
+        (Some("validator-1-0"), true),
+        (Some("validator-1-1"), false),
+        (Some("validator-1-10"), false),
+    ] {
+        let pod = Pod::new();
+        let mut command = pod.command();
+        command.env("STELLAR_CORE_SEED", seed());
+        name.map(|name| command.env("POD_NAME", name));
+        let output = command.output().unwrap();
+        assert_eq!(output.status.success(), starts, "{name:?}: {}", said(&output));
+        assert_eq!(pod.path("stellar-core.cfg").exists(), starts, "{name:?}");
+        assert_eq!(
+            said(&output).contains("scale the StatefulSet to 1 replica"),
+            !starts,
+            "{}",
+            said(&output)
+        );
     }
 }

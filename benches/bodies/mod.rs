@@ -1,9 +1,13 @@
 //! The reviews that are measured: captured ones (`tests/reviews`), and two that were made larger.
 //!
-//! What is added is added as text where an API server writes it – in the object, in its `managedFields`, and on an update in
-//! the stored object and in kubectl's `last-applied-configuration` too – so that order and share of each stay as captured.
+//! What is added is added as text where an API server writes it – in the object, in its `managedFields`, and on an
+//! update in the stored object and in kubectl's `last-applied-configuration` too – so that order and share of each stay
+//! as captured.
 
 #![allow(clippy::unwrap_used)]
+
+#[allow(dead_code, reason = "not every bench has each")]
+pub(crate) mod worst;
 
 use std::fs;
 use std::path::Path;
@@ -47,8 +51,8 @@ pub(crate) fn set_4k() -> Vec<u8> {
     text.into_bytes()
 }
 
-/// 40 KB: an update of one with many containers. `set-many-containers-update` with seven more sidecars of eight settings
-/// each; the patch adds an env entry.
+/// 40 KB: an update of one with many containers. `set-many-containers-update` with seven more sidecars of eight
+/// settings each; the patch adds an env entry.
 pub(crate) fn set_40k() -> Vec<u8> {
     let containers: Vec<usize> = (1..=7).collect();
     let settings: Vec<usize> = (1..=8).collect();

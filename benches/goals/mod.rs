@@ -27,7 +27,8 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    fn is_met(&self) -> bool {
+    #[allow(dead_code, reason = "not every bench asks")]
+    pub(crate) fn is_met(&self) -> bool {
         match self.goal {
             Goal::AtLeast(bound) => self.ratio >= bound,
             Goal::AtMost(bound) => self.ratio <= bound,

@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
 use jiff::SignedDuration;
-use stellar_k8s::clock;
 use stellar_k8s::tls::certificate::Pair;
 use stellar_k8s::tls::issue;
+use stellar_k8s::util::clock;
 
 use crate::bodies;
 use crate::client::Trust;
@@ -112,7 +112,7 @@ fn tool(script: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// One certificate for all of them, as the operator makes it; returns its authority.
-fn certificates(directory: &Path) -> anyhow::Result<Pair> {
+pub(crate) fn certificates(directory: &Path) -> anyhow::Result<Pair> {
     let authority = issue::authority(clock::now(), SignedDuration::from_hours(2))?;
     let names = ["127.0.0.1", "webhook.ns.svc"].map(str::to_owned);
     let leaf = issue::leaf(

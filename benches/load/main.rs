@@ -1,9 +1,10 @@
-//! The webhook under load, beside three others in the same run: what TLS and HTTP alone cost, and what the same mutation
-//! costs as it is usually written, in Rust and in Go.
+//! The webhook under load, beside three others in the same run: what TLS and HTTP alone cost, and what the same
+//! mutation costs as it is usually written, in Rust and in Go.
 //!
-//! Every server is a process of its own on one core, the client (oha) is on another; HTTP/1.1 over TLS on loopback, connections
-//! kept alive as API servers do. They take turns, round after round, so that a machine that has a slow minute has it for all;
-//! shown is the median. `LOAD_SECONDS` and `LOAD_ROUNDS` choose how long; nothing runs on once this program ended.
+//! Every server is a process of its own on one core, the client (oha) is on another; HTTP/1.1 over TLS on loopback,
+//! connections kept alive as API servers do. They take turns, round after round, so that a machine that has a slow
+//! minute has it for all; shown is the median. `LOAD_SECONDS` and `LOAD_ROUNDS` choose how long; nothing runs on once
+//! this program ended.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,6 +23,7 @@ mod client;
 mod goals;
 
 mod contest;
+mod hostile;
 mod oha;
 mod plain;
 mod server;
@@ -47,8 +49,18 @@ fn start() -> anyhow::Result<()> {
         ["serve", kind, port, certificates] => {
             let kind = Kind::named(kind)?;
             let address = SocketAddr::from(([127, 0, 0, 1], port.parse()?));
-            servers::serve(kind, address, Path::new(certificates))
+            servers::serve(kind, address, None, Path::new(certificates))
         }
+        ["guarded", port, probes, certificates] => {
+            let address = |port: &str| anyhow::Ok(SocketAddr::from(([127, 0, 0, 1], port.parse()?)));
+            servers::serve(
+                Kind::Ours,
+                address(port)?,
+                Some(address(probes)?),
+                Path::new(certificates),
+            )
+        }
+        ["hostile", ..] => hostile::run(number("HOSTILE_SECONDS", 8)),
         // cargo bench says so; cargo test runs what it builds, too.
         ["--bench"] => {
             let contest = Contest {
@@ -58,7 +70,7 @@ fn start() -> anyhow::Result<()> {
             table::show(&contest.run()?)
         }
         _ => {
-            println!("cargo bench --bench load");
+            println!("cargo bench --bench load [-- hostile]");
             Ok(())
         }
     }

@@ -21,8 +21,8 @@ pub(crate) enum Load {
     FullSpeed,
     /// So many a second, whatever the server does.
     Steady,
-    /// At full speed, with a connection for each request: one that every server answers with 404, so that the connection is
-    /// what is compared.
+    /// At full speed, with a connection for each request: one that every server answers with 404, so that the
+    /// connection is what is compared.
     NewConnections,
 }
 

@@ -1,5 +1,5 @@
-//! The mutation of a validator's StatefulSet as it is usually written in Rust: kube's types of the review, a typed object, and
-//! the difference between before and after as the patch.
+//! The mutation of a validator's StatefulSet as it is usually written in Rust: kube's types of the review, a typed
+//! object, and the difference between before and after as the patch.
 
 use anyhow::Context as _;
 use k8s_openapi::api::apps::v1::StatefulSet;

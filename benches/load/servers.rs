@@ -16,20 +16,22 @@ use axum::routing::post;
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use stellar_k8s::admission::context::NoContext;
-use stellar_k8s::admission::limits::Limits;
-use stellar_k8s::admission::rules::Rules;
-use stellar_k8s::admission::server::HttpsServer;
-use stellar_k8s::probes::Readiness;
-use stellar_k8s::telemetry::{self, LogFormat};
+use stellar_k8s::admission::reviewer::Rules;
+use stellar_k8s::metrics::probes::{Readiness, router};
 use stellar_k8s::tls::serving::Serving;
+use stellar_k8s::util::http::{listen, serve_plain};
+use stellar_k8s::util::telemetry::{self, LogFormat};
+use stellar_k8s::webhook::limits::Limits;
+use stellar_k8s::webhook::server::HttpsServer;
 
 use crate::plain;
 
 /// Who takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The operator's own HTTPS server with its rules, limits, log and metrics, as `run` joins them. What `run` has beside it
-    /// needs a cluster: the caches, which the review of this test does not ask, and what keeps the certificate.
+    /// The operator's own HTTPS server with its rules, limits, log and metrics, as `run` joins them. What `run` has
+    /// beside it needs a cluster: the caches, which the review of this test does not ask, and what keeps the
+    /// certificate.
     Ours,
     /// axum and rustls, sending back what they were sent: what TLS, HTTP and so many bytes cost at least.
     Echo,
@@ -70,16 +72,28 @@ impl Kind {
 }
 
 /// Serves until whoever started this process closes its standard input, or ends.
-pub(crate) fn serve(kind: Kind, address: SocketAddr, certificates: &Path) -> anyhow::Result<()> {
+///
+/// With an address of `probes`, those are answered there, as `run` does.
+pub(crate) fn serve(
+    kind: Kind,
+    address: SocketAddr,
+    probes: Option<SocketAddr>,
+    certificates: &Path,
+) -> anyhow::Result<()> {
     // As src/main.rs does.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let _log = telemetry::start(LogFormat::default());
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
+    let within = runtime.enter();
+    let listener = listen(address)?;
+    drop(within);
     let chain = fs::read_to_string(certificates.join("tls.crt"))?;
     let key = fs::read_to_string(certificates.join("tls.key"))?;
     runtime.block_on(async {
+        if let Some(probes) = probes {
+            let routes = router(Readiness::default());
+            tokio::spawn(serve_plain(listen(probes)?, routes, axum_server::Handle::new()));
+        }
         match kind {
             Kind::Ours => ours(listener, &chain, &key).await,
             Kind::Echo => other(listener, &chain, &key, post(echo)).await,

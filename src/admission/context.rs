@@ -11,8 +11,9 @@ use crate::crd::StellarNode;
 pub trait Context: Send + Sync + 'static {
     /// The StellarNode of that name.
     fn node(&self, namespace: &str, name: &str) -> Option<StellarNode>;
-    /// The StellarNodes with `nodeType: Validator` of a namespace.
-    fn validators(&self, namespace: &str) -> Vec<StellarNode>;
+    /// Tells of each StellarNode with `nodeType: Validator` of a namespace. None is copied: a tenant can have many
+    /// large ones.
+    fn each_validator(&self, namespace: &str, tell: &mut dyn FnMut(&StellarNode));
 }
 
 /// Knows nothing: for manifests that are checked without a cluster, and until the caches are warm.
@@ -24,9 +25,7 @@ impl Context for NoContext {
         None
     }
 
-    fn validators(&self, _namespace: &str) -> Vec<StellarNode> {
-        Vec::new()
-    }
+    fn each_validator(&self, _namespace: &str, _tell: &mut dyn FnMut(&StellarNode)) {}
 }
 
 /// Knows one StellarNode: for what is built from it.
@@ -39,9 +38,7 @@ impl Context for OneNode {
         same.then(|| self.0.clone())
     }
 
-    fn validators(&self, _namespace: &str) -> Vec<StellarNode> {
-        Vec::new()
-    }
+    fn each_validator(&self, _namespace: &str, _tell: &mut dyn FnMut(&StellarNode)) {}
 }
 
 /// Knows nothing until its caches are complete.
@@ -77,10 +74,9 @@ impl<C: Context> Context for OnceComplete<C> {
         self.0.get()?.node(namespace, name)
     }
 
-    fn validators(&self, namespace: &str) -> Vec<StellarNode> {
-        self.0
-            .get()
-            .map(|caches| caches.validators(namespace))
-            .unwrap_or_default()
+    fn each_validator(&self, namespace: &str, tell: &mut dyn FnMut(&StellarNode)) {
+        if let Some(caches) = self.0.get() {
+            caches.each_validator(namespace, tell);
+        }
     }
 }

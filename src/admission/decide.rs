@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::context::Context;
 use super::mutate::{Mutation, mutate};
-use super::response::Response;
-use super::review::{BadReview, Operation, Request, Review};
 use super::validate::validate;
 use crate::labels;
+use crate::webhook::wire::response::Response;
+use crate::webhook::wire::review::{BadReview, Operation, Request, Review};
 
 /// Answers a review sent to `/mutate`.
 ///

@@ -7,7 +7,7 @@ use super::context::Context;
 use crate::crd::StellarNode;
 
 /// How often a property is tried: `PROPTEST_CASES` where that is set, for long runs, else enough for every day.
-pub(super) fn cases() -> ProptestConfig {
+pub(crate) fn cases() -> ProptestConfig {
     if std::env::var_os("PROPTEST_CASES").is_some() {
         ProptestConfig::default()
     } else {
@@ -16,7 +16,7 @@ pub(super) fn cases() -> ProptestConfig {
 }
 
 /// A validator with nothing wrong about it.
-pub(super) fn validator(name: &str) -> Value {
+pub(crate) fn validator(name: &str) -> Value {
     json!({
         "apiVersion": "stellar.org/v1alpha1",
         "kind": "StellarNode",
@@ -31,7 +31,7 @@ pub(super) fn validator(name: &str) -> Value {
 }
 
 /// A Horizon server with nothing wrong about it.
-pub(super) fn horizon() -> Value {
+pub(crate) fn horizon() -> Value {
     json!({
         "apiVersion": "stellar.org/v1alpha1",
         "kind": "StellarNode",
@@ -46,7 +46,7 @@ pub(super) fn horizon() -> Value {
 }
 
 /// A validator's StatefulSet as a person would write it, with these containers.
-pub(super) fn stateful_set(containers: &Value) -> Value {
+pub(crate) fn stateful_set(containers: &Value) -> Value {
     json!({
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
@@ -68,7 +68,7 @@ pub(super) fn stateful_set(containers: &Value) -> Value {
 }
 
 /// The object with something written into it.
-pub(super) fn with(mut object: Value, pointer: &str, value: &Value) -> Value {
+pub(crate) fn with(mut object: Value, pointer: &str, value: &Value) -> Value {
     let mut place = &mut object;
     for token in pointer.split('/').skip(1) {
         place = match token.parse::<usize>() {
@@ -96,9 +96,9 @@ impl Context for Known {
         self.nodes().find(|node| node.metadata.name.as_deref() == Some(name))
     }
 
-    fn validators(&self, _namespace: &str) -> Vec<StellarNode> {
+    fn each_validator(&self, _namespace: &str, tell: &mut dyn FnMut(&StellarNode)) {
         self.nodes()
             .filter(|node| node.spec.validator_config.is_some())
-            .collect()
+            .for_each(|node| tell(&node));
     }
 }

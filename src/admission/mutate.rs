@@ -103,8 +103,8 @@ fn stateful_set(object: &Value, old: Option<&Value>, set: ValidatorSet<'_>, cont
     mutation
 }
 
-/// The new peer port of a StatefulSet whose author changed the port and not the annotation, which said the same: they may not know
-/// of it, since it was added here, and an update keeps it.
+/// The new peer port of a StatefulSet whose author changed the port and not the annotation, which said the same: they
+/// may not know of it, since it was added here, and an update keeps it.
 fn moved_port(set: ValidatorSet<'_>, old: &Value) -> Option<u16> {
     let declared = |set: ValidatorSet<'_>| u16::try_from(set.core()?.peer_port()?.number).ok();
     let old = ValidatorSet::new(old)?;
@@ -143,7 +143,8 @@ impl Mutation {
         }
     }
 
-    /// Appends to a list of a container, or makes the list. One of a form that is no list is the API server's to refuse.
+    /// Appends to a list of a container, or makes the list. One of a form that is no list is the API server's to
+    /// refuse.
     fn append(&mut self, container: Container<'_>, list: &str, value: Value) {
         let index = container.index.to_string();
         let path = ["spec", "template", "spec", "containers", &index, list];

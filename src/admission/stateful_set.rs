@@ -5,8 +5,8 @@
 use serde_json::Value;
 
 use super::context::Context;
-use crate::core_container::{self, Described};
 use crate::crd::ValidatorConfig;
+use crate::kubernetes::core_container::{self, Described};
 use crate::labels;
 
 /// A StatefulSet that carries the labels of a validator.
@@ -90,6 +90,14 @@ impl<'a> ValidatorSet<'a> {
     /// The settings of the StellarNode that it belongs to, if that is known.
     pub fn config(&self, context: &dyn Context) -> Option<ValidatorConfig> {
         context.node(self.namespace(), self.node()?)?.spec.validator_config
+    }
+
+    /// Whether its pods are those of a StellarNode, each with the same seed. Its owner, manager or selector says so.
+    pub fn has_one_seed(&self) -> bool {
+        let selector = &self.object["spec"]["selector"]["matchLabels"];
+        self.owner().is_some()
+            || self.object["metadata"]["labels"][labels::MANAGED_BY] == labels::OPERATOR
+            || selector[labels::NAME] == labels::STELLAR_NODE
     }
 
     /// The annotation `stellar.org/peer-port` as written.

@@ -7,10 +7,12 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::context::Context;
-use super::field_error::FieldError;
+use super::rules::{stellar_node, workload};
 use super::stateful_set::ValidatorSet;
-use super::{stellar_node, workload};
+use crate::kubernetes::field_error::{FieldError, LONGEST};
+use crate::kubernetes::names::distance;
 use crate::labels;
+use crate::util::text::cut;
 
 /// What is wrong with an object, and what is unwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,20 +21,31 @@ pub struct Verdict {
     pub errors: Vec<FieldError>,
     /// Told and let pass; one line each.
     pub warnings: Vec<String>,
+    /// How many errors there are beside these.
+    more: usize,
 }
+
+/// Most errors, and most warnings, that are kept: a short object can have a great many, and each is a sentence.
+const MOST: usize = 1000;
 
 impl Verdict {
     /// Whether the object may be stored.
     pub fn passes(&self) -> bool {
-        self.errors.is_empty()
+        self.errors.is_empty() && self.more == 0
     }
 
     pub(super) fn error(&mut self, error: FieldError) {
-        self.errors.push(error);
+        if self.errors.len() < MOST {
+            self.errors.push(error);
+        } else {
+            self.more += 1;
+        }
     }
 
     pub(super) fn warn(&mut self, warning: impl Into<String>) {
-        self.warnings.push(warning.into());
+        if self.warnings.len() < MOST {
+            self.warnings.push(cut(warning.into(), LONGEST));
+        }
     }
 }
 
@@ -42,7 +55,9 @@ impl Verdict {
 pub fn validate(object: &Value, old: Option<&Value>, context: &dyn Context) -> Verdict {
     let mut verdict = alone(object, context);
     if let Some(old) = old {
-        let known = take_known(&mut verdict.errors, alone(old, context).errors);
+        let before = alone(old, context);
+        verdict.more = verdict.more.saturating_sub(before.more);
+        let known = take_known(&mut verdict.errors, before.errors);
         verdict
             .warnings
             .extend(known.iter().map(|error| format!("as before, {error}")));
@@ -50,11 +65,15 @@ pub fn validate(object: &Value, old: Option<&Value>, context: &dyn Context) -> V
             stellar_node::check_change(object, old, &mut verdict);
         }
     }
+    if verdict.more > 0 {
+        let message = format!("there are {} problems more: mend these first", verdict.more);
+        verdict.errors.push(FieldError::invalid("spec", message));
+    }
     verdict
 }
 
-/// Takes from `errors` those that the stored object already has. Where an element of a list was added or removed, the same
-/// problem has another place; each of them excuses one.
+/// Takes from `errors` those that the stored object already has. Where an element of a list was added or removed, the
+/// same problem has another place; each of them excuses one.
 fn take_known(errors: &mut Vec<FieldError>, before: Vec<FieldError>) -> Vec<FieldError> {
     let mut left: HashMap<FieldError, usize> = HashMap::new();
     for error in before {
@@ -126,11 +145,11 @@ fn check_annotations(object: &Value, verdict: &mut Verdict) {
         }
         let nearest = labels::USER_ANNOTATIONS
             .iter()
-            .map(|candidate| (strsim::levenshtein(name, candidate), candidate))
+            .filter_map(|candidate| Some((distance(name, candidate, 3)?, candidate)))
             .min();
         let advice = match nearest {
-            Some((0..=3, candidate)) => format!("did you mean {candidate}?"),
-            _ => format!("the operator reads {}", labels::USER_ANNOTATIONS.join(", ")),
+            Some((_, candidate)) => format!("did you mean {candidate}?"),
+            None => format!("the operator reads {}", labels::USER_ANNOTATIONS.join(", ")),
         };
         verdict.warn(format!(
             "metadata.annotations: {name} means nothing to the operator; {advice}"

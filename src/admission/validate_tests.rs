@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use super::context::NoContext;
 use super::fixtures::{horizon, stateful_set, validator, with};
 use super::validate::{Verdict, validate};
+use crate::kubernetes::field_error::FieldError;
+use crate::labels;
 
 fn config(field: &str, value: &Value) -> Value {
     with(validator("v1"), &format!("/spec/validatorConfig/{field}"), value)
@@ -89,6 +91,40 @@ fn a_bad_peer_port_is_refused() {
     }
     warned(&config("peerPort", &json!(1023)), "below 1024");
     warned(&annotated(core(&json!([])), "80"), "below 1024");
+}
+
+#[test]
+fn a_stateful_set_with_one_seed_has_one_pod() {
+    let set = stateful_set(&json!([{ "name": "stellar-core" }]));
+    let own = with(
+        set.clone(),
+        "/metadata/labels/app.kubernetes.io~1managed-by",
+        &json!(labels::OPERATOR),
+    );
+    let selector = json!({ "matchLabels": { labels::NAME: labels::STELLAR_NODE, labels::INSTANCE: "a" } });
+    let owner = json!([{ "apiVersion": labels::API_VERSION, "kind": labels::KIND, "name": "a", "uid": "1" }]);
+    for (object, refused) in [
+        (set.clone(), false),
+        (own.clone(), true),
+        (with(set.clone(), "/spec/selector", &selector), true),
+        (with(set, "/metadata/ownerReferences", &owner), true),
+    ] {
+        for (replicas, too_many) in [(json!(0), false), (json!(1), false), (json!(2), true)] {
+            let object = with(object.clone(), "/spec/replicas", &replicas);
+            let verdict = validate(&object, None, &NoContext);
+            assert_eq!(verdict.passes(), !(refused && too_many), "{object} {verdict:?}");
+            assert_eq!(
+                verdict.warnings.is_empty(),
+                refused || !too_many,
+                "{object} {verdict:?}"
+            );
+        }
+    }
+    // One that was let in before is let go on, and goes back.
+    let two = with(own.clone(), "/spec/replicas", &json!(2));
+    assert!(validate(&two, Some(&two), &NoContext).passes());
+    assert!(!validate(&with(own.clone(), "/spec/replicas", &json!(3)), Some(&two), &NoContext).passes());
+    assert!(validate(&own, Some(&two), &NoContext).passes());
 }
 
 #[test]
@@ -209,7 +245,11 @@ fn what_cannot_work_is_refused_with_the_fix() {
             "spec.validatorConfig.kmsConfig.seedPath",
             "from / on",
         ),
-        (config("keySource", &json!("Vault")), "spec.validatorConfig", "Vault"),
+        (
+            config("keySource", &json!("Vault")),
+            "spec.validatorConfig.keySource",
+            "Vault",
+        ),
         (
             spec("resources", json!({ "requests": { "cpu": "two" } })),
             "spec.resources.requests.cpu",
@@ -403,4 +443,15 @@ fn an_older_version_than_before_is_a_warning() {
         let found = verdict.warnings.iter().any(|text| text.starts_with("spec.version:"));
         assert_eq!(found, warned, "{was} to {now}: {verdict:?}");
     }
+}
+
+#[test]
+fn of_very_many_problems_so_many_are_kept_and_the_others_counted() {
+    let mut verdict = Verdict::default();
+    for _ in 0..1_500 {
+        verdict.error(FieldError::invalid("spec", "x"));
+        verdict.warn("x");
+    }
+    assert_eq!((verdict.errors.len(), verdict.warnings.len()), (1_000, 1_000));
+    assert!(!verdict.passes());
 }

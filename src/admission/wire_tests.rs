@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use super::context::NoContext;
 use super::fixtures::{cases, stateful_set, validator, with};
-use super::review;
-use super::reviewer::{Answer, Reviewer as _};
-use super::rules::Rules;
+use super::reviewer::Rules;
+use crate::webhook::reviewer::{Answer, Reviewer as _};
+use crate::webhook::wire::review;
 
 fn rules() -> Rules {
     Rules::new(Arc::new(NoContext))
@@ -105,8 +105,9 @@ fn a_patch_is_base64_and_has_its_type() {
     );
 }
 
-/// The answer as kube's own types read it. Two differences between them and the API server's (`admission/v1/types.go`) are
-/// taken out: they hold a patch as a list of bytes, not base64 (kube-rs/kube#1781), and want a status in every answer.
+/// The answer as kube's own types read it. Two differences between them and the API server's (`admission/v1/types.go`)
+/// are taken out: they hold a patch as a list of bytes, not base64 (kube-rs/kube#1781), and want a status in every
+/// answer.
 fn as_kube_reads_it(answer: &Answer) -> AdmissionResponse {
     let mut review: Value = serde_json::from_slice(&answer.body).expect("JSON");
     if let Some(patch) = review["response"].get_mut("patch") {
@@ -371,4 +372,62 @@ proptest! {
         body.truncate(cut.index(body.len()));
         prop_assert_eq!(rules().mutate(&body).status, 400);
     }
+}
+
+const OBEYED: &str = "a\u{1b}[2J\u{9b}1m\u{202e}\u{7f}b";
+
+/// Whether a text holds nothing that a terminal obeys, and what was meant to be obeyed is told of.
+fn is_told(text: &str) -> bool {
+    text == crate::util::text::plain(text) && text.contains(r"\u{1b}[2J")
+}
+
+#[test]
+fn what_a_terminal_obeys_is_written_as_text_in_every_part_of_an_answer() {
+    let node = with(
+        with(bad_node(), "/metadata/name", &json!(OBEYED)),
+        "/spec/podLabels",
+        &json!({ OBEYED: OBEYED }),
+    );
+    let node = with(
+        node,
+        "/metadata/annotations",
+        &json!({ format!("stellar.org/{OBEYED}"): "x" }),
+    );
+    let answer = rules().validate(request("CREATE", &node, &Value::Null).to_string().as_bytes());
+    let response = decided(&answer);
+    let status = &response["status"];
+    let causes = status["details"]["causes"].as_array().expect("causes");
+    let told = |field: &str| causes.iter().any(|cause| cause[field].as_str().is_some_and(is_told));
+    assert!(told("message") && told("field"), "{causes:?}");
+    assert!(is_told(status["details"]["name"].as_str().expect("a name")), "{status}");
+    let warnings = response["warnings"].as_array().expect("warnings");
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning.as_str().is_some_and(|text| text.contains(r"\u{202e}"))),
+        "{warnings:?}"
+    );
+    let texts = causes
+        .iter()
+        .flat_map(|cause| [&cause["message"], &cause["field"]])
+        .chain(warnings);
+    for text in texts.filter_map(Value::as_str) {
+        assert_eq!(text, crate::util::text::plain(text));
+    }
+    // Most messages quote; one that does not is told so, too.
+    let error = crate::kubernetes::field_error::FieldError::invalid("spec", OBEYED);
+    assert!(is_told(&error.message), "{error}");
+}
+
+#[test]
+fn a_problem_is_told_in_bounded_words() {
+    let node = with(bad_node(), "/spec/podLabels", &json!({ "x".repeat(50_000): "y" }));
+    let answer = rules().validate(request("CREATE", &node, &Value::Null).to_string().as_bytes());
+    assert!(answer.body.len() < 16 << 10, "{} bytes", answer.body.len());
+}
+
+#[test]
+fn a_large_review_is_not_decided_on_the_thread_that_read_it() {
+    assert!(rules().is_quick(&[b' '; 8 << 10]));
+    assert!(!rules().is_quick(&[b' '; (8 << 10) + 1]));
 }

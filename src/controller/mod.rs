@@ -1,100 +1,45 @@
 //! Discovery, rollout and the StellarNode controller.
 //!
-//! Two loops run beside each other and neither blocks the other: [`discovery`], for all validators at once, and [`reconciler`], for one
-//! StellarNode at a time. In both, data flows one way: *observe* → *decide* (pure, without a client) → *apply* → *report*.
+//! Two loops run beside each other and neither blocks the other: [`discovery`], for all validators at once, and
+//! [`reconciler`], for one StellarNode at a time. In both, data flows one way: *observe* → *decide* (pure, without a
+//! client) → *apply* → *report*.
 //!
-//! | observe | |
+//! | room | what it is for |
 //! |---|---|
-//! | [`observe`], [`scope`], `watches`, `trim` | the reflector caches: where they look, what wakes, what they keep of an object |
-//! | `paused` | in which namespaces restarts are paused |
-//! | [`objects`], [`convert`] | objects as the API server gave them → a snapshot |
-//! | [`snapshot`] | what one decision is made from |
-//!
-//! | decide | |
-//! |---|---|
-//! | [`decide`](mod@decide) | one decision: everything that is to be written |
-//! | [`groups`], [`consent`] | who belongs together, also across namespaces, and who is a member |
-//! | [`lists`], [`budgets`] | what the ConfigMap and the PodDisruptionBudget of a group say |
-//! | [`links`] | can the members of a group meet? |
-//! | [`needs`] | does a validator need to be restarted, why, and what does that wait for? |
-//! | [`rollout`], `turns` | who may go down now, and how far the turns that are out have come |
-//! | [`times`] | spans, and how far clocks are to be believed |
-//! | `workload_step` | what a reconcile does to a StatefulSet that is there |
-//! | [`sole_use`] | which one of those with the same seed or database runs |
-//! | [`resources`] | what a StellarNode owns, built from its spec |
-//! | [`options`] | what an administrator can set |
-//!
-//! | apply | |
-//! |---|---|
-//! | [`discovery`], `writes`, `failures` | the loop; what one cycle decided is carried out, and what failed is told once |
-//! | [`reconciler`], `horizon_rpc` | one StellarNode → its objects: a validator's, and those of Horizon and Stellar RPC |
-//! | `volume`, `takeover` | the volume claim; a pod that outlived its StatefulSet |
-//! | [`apply`] | every write, each with a deadline and a precondition |
+//! | [`discovery`] | the loop: what one cycle decides, and how it is carried out |
+//! | [`reconciler`], [`node`] | one StellarNode → its objects: a validator's, and those of Horizon and Stellar RPC |
 //! | [`peer_discovery`] | single questions to peer discovery, for other programs |
+//! | [`status`] | conditions, status and Events: what a StellarNode is told |
+//! | [`rollout`] | who needs a restart, and who may go down now. Pure |
+//! | [`peering`] | who belongs together, and what their list says. Pure |
+//! | [`apply`] | writes that any part makes, each with a deadline and a precondition |
+//! | [`observe`] | the reflector caches, and how objects become a snapshot |
+//! | [`exclusivity`] | which one of those with the same seed or database runs |
+//! | [`resources`] | what a StellarNode owns, built from its spec. Pure |
+//! | [`model`] | the data that decisions are made from |
 //!
-//! | report | |
-//! |---|---|
-//! | [`report`], [`running`], [`serving`], [`node_report`] | what a StellarNode is told: of its peers, its StatefulSet, its Deployment, its spec |
-//! | [`status`], [`status_writer`], [`own_writes`] | conditions and status, written where they differ |
-//! | [`notices`] | Events |
-//! | [`figures`] | the numbers of each group, for metrics |
+//! A room uses only rooms below it in this table.
 
 pub mod apply;
-pub mod budgets;
-pub mod conditions;
-pub mod consent;
-pub mod convert;
-pub mod decide;
-#[cfg(test)]
-mod decide_tests;
 pub mod discovery;
-mod failures;
-pub mod figures;
-pub mod groups;
-#[cfg(test)]
-mod groups_tests;
-mod horizon_rpc;
-pub mod links;
-pub mod lists;
-pub mod needs;
-#[cfg(test)]
-mod needs_tests;
-pub mod node_report;
-pub mod notices;
-pub mod objects;
+pub mod exclusivity;
+pub mod model;
+pub mod node;
 pub mod observe;
-pub mod options;
-pub mod own_writes;
-mod paused;
 pub mod peer_discovery;
+pub mod peering;
 pub mod reconciler;
-pub mod report;
 pub mod resources;
 pub mod rollout;
-pub mod running;
 #[cfg(test)]
 mod samples;
-pub mod scope;
-pub mod serving;
-pub mod snapshot;
-pub mod sole_use;
 pub mod status;
-pub mod status_writer;
-mod takeover;
-pub mod times;
-mod trim;
-mod turns;
-mod volume;
-mod watches;
-mod workload_step;
-mod writes;
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt as _, Stream, StreamExt as _, future};
+use futures::{Stream, StreamExt as _, future};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -107,18 +52,20 @@ use kube::{Client, ResourceExt as _};
 use tokio::task::JoinSet;
 
 pub use discovery::Discovery;
-pub use observe::Caches;
-pub use options::{AddressMode, Options, RestartMode};
+pub use model::options::{AddressMode, Options, RestartMode};
+pub use model::scope::{Scope, ScopePart};
+pub use observe::caches::Caches;
 pub use peer_discovery::{
     PeerDiscoveryResult, discover_peers, ensure_peers_config_map, get_peer_address, trigger_rolling_update, watch_peers,
 };
 pub use resources::BuildSettings;
-pub use scope::{Scope, ScopePart};
 
+use crate::crd::GuardedNode;
+use crate::kubernetes::api;
 use crate::labels;
-use objects::GuardedNode;
-use own_writes::OwnWrites;
-use sole_use::Claims;
+use exclusivity::Claims;
+use status::cache::OwnWrites;
+use status::events::Notices;
 
 /// Image of the init container and the sidecar, unless another is named.
 pub const DEFAULT_OPERATOR_IMAGE: &str = concat!("stellar-operator:", env!("CARGO_PKG_VERSION"));
@@ -136,9 +83,9 @@ pub struct ControllerConfig {
     pub settings: BuildSettings,
 }
 
-/// Runs discovery in the background and the StellarNode controller, on the replica that leads; for ever, or until one of
-/// the two ends, which only a panic can bring about: then the caller begins anew. The caches are complete: every replica has
-/// them, as the webhook asks them too.
+/// Runs discovery in the background and the StellarNode controller, on the replica that leads; for ever, or until one
+/// of the two ends, which only a panic can bring about: then the caller begins anew. The caches are complete: every
+/// replica has them, as the webhook asks them too.
 pub async fn run_controller(client: Client, config: ControllerConfig, caches: Arc<Caches>) {
     let ControllerConfig {
         scope,
@@ -187,11 +134,6 @@ async fn first_to_end(nodes: impl Future<Output = ()>, mut discovery: JoinSet<()
     }
 }
 
-/// The future's result; `None` if it panicked, so that the caller goes on. The panic itself is in the log by then.
-async fn survive<T>(future: impl Future<Output = T>) -> Option<T> {
-    AssertUnwindSafe(future).catch_unwind().await.ok()
-}
-
 /// The volume claims of all nodes, as they come, change and go.
 fn volume_claims(
     part: &ScopePart,
@@ -216,18 +158,21 @@ async fn reconcile_nodes(
     look_again: Duration,
 ) {
     let (reader, writer) = store();
+    let (notices, reporting) = Notices::new(client.clone(), Arc::clone(caches));
+    let _reporting = task(reporting.run());
     let context = Arc::new(reconciler::Context {
         client: client.clone(),
         settings: settings.clone(),
         look_again,
         nodes: reader.clone(),
-        caches: Arc::clone(caches),
+        notices,
         claims: Claims::default(),
         writes: OwnWrites::default(),
     });
-    let owned = Config::default().labels(labels::OURS);
+    let all = Config::default().page_size(api::PART);
+    let owned = all.clone().labels(labels::OURS);
     // Our own status writes wake nobody: they change neither generation nor annotations.
-    let changes = watcher(part.api::<GuardedNode>(client), Config::default())
+    let changes = watcher(part.api::<GuardedNode>(client), all)
         .default_backoff()
         .reflect(writer)
         .applied_objects()
@@ -257,12 +202,6 @@ async fn reconcile_nodes(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn whoever_calls_a_future_that_panics_goes_on() {
-        assert_eq!(survive(async { 1 }).await, Some(1));
-        assert_eq!(survive(async { panic!("a defect") }).await, None::<()>);
-    }
 
     #[tokio::test(start_paused = true)]
     async fn the_work_ends_with_discovery() {

@@ -11,20 +11,22 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::ListParams;
 use kube::{Api, Client};
 
-use super::apply::{self, ApplyError};
-use super::decide::decide;
-use super::discovery::Discovery;
-use super::groups;
-use super::lists::{ListAction, known_peers};
-use super::objects::{GuardedNode, Objects};
-use super::observe::Caches;
-use super::options::Options;
+use super::apply::ApplyError;
+use super::discovery::decide::decide;
+use super::discovery::{Discovery, apply};
+use super::model::options::Options;
+use super::model::scope::Scope;
+use super::model::snapshot::{Cause, Snapshot, Validator};
+use super::observe::assemble::Objects;
+use super::observe::caches::Caches;
+use super::peering::groups;
+use super::peering::lists::{ListAction, known_peers};
 use super::resources::BuildSettings;
-use super::rollout::Step;
-use super::scope::Scope;
-use super::snapshot::{Cause, Snapshot, Validator};
-use crate::api::{ApiError, deadline};
-use crate::{clock, labels};
+use super::rollout::plan::Step;
+use crate::crd::GuardedNode;
+use crate::kubernetes::api::{ApiError, deadline};
+use crate::labels;
+use crate::util::clock;
 
 /// What discovery found in one namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,11 +118,12 @@ pub async fn ensure_peers_config_map(
     Ok(true)
 }
 
-/// Restarts the validators of a namespace whose turn it is – at most one, and only if its peers changed and the others can
-/// spare it – and returns their names.
+/// Restarts the validators of a namespace whose turn it is – at most one, and only if its peers changed and the others
+/// can spare it – and returns their names.
 ///
-/// It takes no turn for a changed spec: only an operator that builds the pods could use it. It keeps its turns in Leases in the namespace
-/// given. Never call it beside an operator in another namespace: that one keeps its turns there, and each would take one down.
+/// It takes no turn for a changed spec: only an operator that builds the pods could use it. It keeps its turns in
+/// Leases in the namespace given. Never call it beside an operator in another namespace: that one keeps its turns
+/// there, and each would take one down.
 ///
 /// # Errors
 /// When the API server does not answer or refuses.
@@ -190,12 +193,14 @@ fn shared<K: Clone>(list: kube::api::ObjectList<K>) -> Vec<Arc<K>> {
 
 /// Runs discovery of one namespace with the default options, for ever unless a defect ends it.
 pub async fn watch_peers(client: Client, namespace: String) {
+    let options = Options::default();
     let settings = BuildSettings {
         operator_image: super::DEFAULT_OPERATOR_IMAGE.to_owned(),
+        cluster_domain: options.cluster_domain.clone(),
     };
     let scope = Scope::Namespaces([namespace.clone()].into());
     let caches = Arc::new(Caches::start(&client, &scope, &namespace));
-    let discovery = Discovery::new(client, Arc::clone(&caches), namespace, Options::default(), settings);
+    let discovery = Discovery::new(client, Arc::clone(&caches), namespace, options, settings);
     tokio::select! {
         () = discovery.run() => {}
         () = caches.broken() => {}

@@ -1,36 +1,41 @@
-//! One StellarNode → its objects: here those of a validator, Service, base config and StatefulSet; those of the other types
-//! are `horizon_rpc`'s.
+//! One StellarNode → its objects: here those of a validator, Service, base config and StatefulSet; those of the other
+//! types are `horizon_rpc`'s.
 //!
-//! It creates what is missing, repairs what somebody changed, scales, and holds a changed pod template back: that goes out
-//! in the validator's turn, which is for `rollout` to give.
+//! It creates what is missing, repairs what somebody changed, scales, and holds a changed pod template back: that goes
+//! out in the validator's turn, which is for `rollout` to give.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::ListParams;
 use kube::runtime::controller::Action;
+use kube::runtime::events::EventType;
 use kube::runtime::reflector::Store;
 use kube::{Api, Client, Resource as _, ResourceExt as _};
+use serde_json::Value;
 
 use super::apply::{self, ApplyError};
-use super::convert::is_ours;
-use super::horizon_rpc;
-use super::node_report::{NodeReport, in_use, invalid, not_ours, owned_by, refused};
-use super::objects::GuardedNode;
-use super::observe::Caches;
-use super::own_writes::OwnWrites;
+use super::exclusivity::seeds::Present;
+use super::exclusivity::{self, Claims, Holder, InUse, Start};
+use super::node::volume::{self, Maker, Retention, is_final};
+use super::node::workload::{Wanted, WorkloadStep, Write, second_pods};
+use super::node::{orphan, server};
 use super::resources::{self, BuildSettings, ValidatorObjects};
-use super::running::{Running, endpoint, ready_replicas};
-use super::sole_use::{self, Claims, Holder, InUse, Sole};
 use super::status;
-use super::survive;
-use super::takeover;
-use super::volume::{self, Maker, is_final};
-use super::workload_step::{Wanted, WorkloadStep, Write};
-use crate::api::{ApiError, deadline};
-use crate::crd::{NodeType, StellarNode};
-use crate::{clock, labels};
+use super::status::cache::OwnWrites;
+use super::status::events::{EventReason, Notices};
+use super::status::node::{NodeReport, in_use, invalid, not_ours, owned_by, refused};
+use super::status::validator::{Running, endpoint, ready_replicas};
+use crate::crd::{GuardedNode, NodeType, StellarNode, StorageStatus};
+use crate::kubernetes::api::{ApiError, deadline, list_in_parts};
+use crate::kubernetes::stored::is_ours;
+use crate::labels;
+use crate::peers::NodeId;
+use crate::util::clock;
+use crate::util::survive::survive;
 
 /// How soon a reconcile that failed is tried again.
 const RETRY: Duration = Duration::from_secs(2);
@@ -45,13 +50,13 @@ pub struct Context {
     pub client: Client,
     /// What the builders take from the operator's own settings.
     pub settings: BuildSettings,
-    /// How soon it is looked again where something outside the StellarNode must change first, of which no watch tells: a
-    /// quota, somebody else's object.
+    /// How soon it is looked again where something outside the StellarNode must change first, of which no watch tells:
+    /// a quota, somebody else's object.
     pub look_again: Duration,
     /// The StellarNodes, as the stream that triggers the reconciles knows them: whoever was created before is there.
     pub nodes: Store<GuardedNode>,
-    /// What discovery sees, the pods among it.
-    pub caches: Arc<Caches>,
+    /// Events on the StellarNodes.
+    pub notices: Notices,
     /// Who was started with what only one may use.
     pub claims: Claims,
     /// What we wrote and the cache may not have yet.
@@ -89,28 +94,51 @@ async fn reconcile_one(node: Arc<GuardedNode>, context: Arc<Context>) -> Result<
                 error = invalid.error,
                 "StellarNode cannot be parsed; its objects stay as they are"
             );
-            if let Some(stored) = apply::raw_node(&context.client, &invalid.metadata).await?
-                && let Some(part) = status::unreadable_part(invalid, &stored.data["status"], clock::now())
-            {
-                apply::unreadable(&context.client, &invalid.metadata, &part).await?;
+            if let Some(stored) = apply::raw_node(&context.client, &invalid.metadata).await? {
+                let storage = retain(&invalid.metadata, &stored.data["spec"], &context.client).await?;
+                let mut before = stored.data["status"].clone();
+                if let (Some(storage), true) = (storage, before.is_object()) {
+                    before["storage"] = serde_json::to_value(storage)?;
+                }
+                if let Some(part) = status::unreadable_part(invalid, &before, clock::now()) {
+                    apply::unreadable(&context.client, &invalid.metadata, &part).await?;
+                }
             }
             return Ok(Action::await_change());
         }
     };
+    // First of all, and of one that is being deleted, too: a volume is lost once, and nothing that fails below may cost
+    // it.
+    let storage = retain(&node.metadata, &serde_json::to_value(&node.spec)?, &context.client).await?;
     if node.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    let (report, next) = match node.spec.node_type {
+    let (mut report, next) = match node.spec.node_type {
         NodeType::Validator => Box::pin(validator(node, &context)).await?,
         NodeType::Horizon | NodeType::SorobanRpc => {
-            Box::pin(horizon_rpc::reconcile(node, &context.client, context.look_again)).await?
+            Box::pin(server::reconcile(node, &context.client, context.look_again)).await?
         }
     };
-    if let Some(part) = status::node_part(&context.writes.freshest(node), &report, clock::now()) {
+    report.storage = storage;
+    let known = context.writes.freshest(node);
+    if let Some(part) = status::node_part(&known, &report, clock::now()) {
         let answer = apply::status(&context.client, node, labels::MANAGER_NODE_STATUS, &part).await?;
         answer.into_iter().for_each(|answer| context.writes.wrote(answer));
+        context.notices.warn_of(&known, &report.conditions);
     }
     Ok(next)
+}
+
+/// Takes the volume of a node that retains it out of the node's ownership; gives back what is in force for it.
+async fn retain(metadata: &ObjectMeta, spec: &Value, client: &Client) -> Result<Option<StorageStatus>, ApplyError> {
+    let (name, namespace) = (metadata.name.as_deref(), metadata.namespace.as_deref());
+    let (Some(name), Some(namespace), Some(uid)) = (name, namespace, metadata.uid.as_deref()) else {
+        return Ok(None);
+    };
+    match Retention::asked(name, spec) {
+        Some(asked) => volume::retain(client, namespace, uid, &asked).await,
+        None => Ok(None),
+    }
 }
 
 /// What follows from a reconcile that failed.
@@ -136,10 +164,7 @@ pub fn on_error(node: Arc<GuardedNode>, error: &ApplyError, _: Arc<Context>) -> 
 async fn validator(node: &StellarNode, context: &Context) -> Result<(NodeReport, Action), ApplyError> {
     let look_again = Action::requeue(context.look_again);
     let (mut report, next) = match resources::build(node, &context.settings) {
-        Err(error) => (
-            leave_running(node, &error, &context.client).await?,
-            Action::await_change(),
-        ),
+        Err(error) => (leave_running(node, &error, context).await?, Action::await_change()),
         Ok(objects) => match Box::pin(apply_objects(node, &objects, context)).await {
             Err(ApplyError::NotOurs(object)) => (not_ours(objects.replicas, &object), look_again),
             Err(ApplyError::Owned { object, owner }) => (owned_by(objects.replicas, &object, &owner), look_again),
@@ -178,10 +203,10 @@ async fn apply_objects(
         && objects.replicas == 0
     {
         // First of all: a person must be able to stop a validator, whatever else cannot be written.
-        scale(node, stored, 0, client).await?;
+        scale(node, stored, 0, context).await?;
     }
     apply::ensure::<Service>(client, &namespace, &objects.service).await?;
-    check_sole_use(node, objects.replicas > 0, stored.as_ref(), context).await?;
+    let _start = check_sole_use(node, objects.replicas > 0, stored.as_ref(), context).await?;
     let Some(stored) = stored else {
         create(node, objects, client).await?;
         return Ok(Running::new(node, objects.replicas, None).report());
@@ -207,7 +232,7 @@ async fn apply_objects(
             let seen = stored.metadata.resource_version.as_deref();
             apply::apply_object::<StatefulSet>(client, &namespace, &desired, labels::MANAGER, seen).await?;
         }
-        Write::Replicas(replicas) => scale(node, &stored, replicas, client).await?,
+        Write::Replicas(replicas) => scale(node, &stored, replicas, context).await?,
         Write::Nothing => {}
     }
     let uid = node.uid().unwrap_or_default();
@@ -251,7 +276,7 @@ async fn stored(node: &StellarNode, client: &Client) -> Result<Option<StatefulSe
 /// Creates the StatefulSet. Where its pod runs already, it gets the template of that, so that nobody goes down for it.
 async fn create(node: &StellarNode, objects: &ValidatorObjects, client: &Client) -> Result<(), ApplyError> {
     let (name, namespace) = (node.name_any(), node.namespace().unwrap_or_default());
-    let orphaned = takeover::template_of_orphan(client, &namespace, &name).await?;
+    let orphaned = orphan::template_of_orphan(client, &namespace, &name).await?;
     let taken_over = orphaned.is_some();
     let mut stateful_set = objects.stateful_set.clone();
     if let Some(template) = orphaned {
@@ -267,57 +292,72 @@ async fn create(node: &StellarNode, objects: &ValidatorObjects, client: &Client)
     Ok(())
 }
 
-/// Whether a validator that does not run may have what only one may use.
-async fn check_sole_use(
+/// Whether a validator that does not run may have what only one may use. The start lasts as long as what is returned.
+async fn check_sole_use<'a>(
     node: &StellarNode,
     is_to_run: bool,
     stored: Option<&StatefulSet>,
-    context: &Context,
-) -> Result<(), ApplyError> {
-    let kinds = sole_use::taken_into_use(is_to_run, stored);
+    context: &'a Context,
+) -> Result<Option<Start<'a>>, ApplyError> {
+    let kinds = exclusivity::taken_into_use(is_to_run, stored);
     if kinds.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
+    let start = context.claims.start(node, &kinds).ok_or(ApplyError::Outdated)?;
     let namespace = node.namespace().unwrap_or_default();
     let all = context.nodes.state();
     let in_use = |what, holder| Err(ApplyError::InUse(InUse { what, holder }));
     for &what in &kinds {
-        let rivals = sole_use::rivals(node, what, &all);
-        if let Some(elder) = sole_use::elder(node, what, stored, &rivals) {
+        let rivals = exclusivity::rivals(node, what, &all);
+        if let Some(elder) = exclusivity::elder(node, what, stored, &rivals) {
             return in_use(what, Holder::Validator(elder.name_any()));
         }
         let stateful_sets: Api<StatefulSet> = Api::namespaced(context.client.clone(), &namespace);
         for rival in &rivals {
             let theirs = deadline(stateful_sets.get_opt(&rival.name_any())).await?;
-            if theirs.is_some_and(|theirs| sole_use::has_it(&theirs, what, stored)) {
+            if theirs.is_some_and(|theirs| exclusivity::has_it(&theirs, what, stored)) {
                 return in_use(what, Holder::Validator(rival.name_any()));
             }
         }
     }
-    let pods = context.caches.pods(&namespace);
-    let running = sole_use::still_running(node, &all, &pods);
-    if let Some(pod) = running.filter(|_| kinds.contains(&Sole::Seed)) {
-        let validator = pod.labels().get(labels::INSTANCE).cloned().unwrap_or_default();
-        let pod = pod.name_any();
-        return in_use(Sole::Seed, Holder::Pod { validator, pod });
+    let present = present(node, &namespace, &context.client).await?;
+    for &what in &kinds {
+        if let Some(holder) = present.holder(node, what, stored, &all) {
+            return in_use(what, holder);
+        }
     }
     // Last, so that nobody claims what it is not started with.
     for &what in kinds.iter().rev() {
-        let rivals = sole_use::rivals(node, what, &all);
+        let rivals = exclusivity::rivals(node, what, &all);
         if let Some(rival) = context.claims.claim(node, what, &rivals) {
             return in_use(what, Holder::Validator(rival.name_any()));
         }
     }
-    Ok(())
+    Ok(Some(start))
 }
 
-/// Nothing can be built from this spec: what runs goes on, but a suspension is obeyed, for a person must be able to stop
-/// a validator whatever rules came later.
+/// The StatefulSets and pods of a namespace that use what this validator was given.
+///
+/// It asks the API server, because a cache may lag behind.
+async fn present(node: &StellarNode, namespace: &str, client: &Client) -> Result<Present, ApplyError> {
+    let mut present = Present::default();
+    let of_nodes = ListParams::default().labels(labels::INSTANCE);
+    let stateful_sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
+    let take = |found| present.add_stateful_sets(found, node);
+    list_in_parts(&stateful_sets, of_nodes.clone(), take).await?;
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    list_in_parts(&pods, of_nodes, |found| present.add_pods(found, node)).await?;
+    Ok(present)
+}
+
+/// Nothing can be built from this spec: what runs goes on, but a suspension is obeyed, for a person must be able to
+/// stop a validator whatever rules came later.
 async fn leave_running(
     node: &StellarNode,
     error: &resources::BuildError,
-    client: &Client,
+    context: &Context,
 ) -> Result<NodeReport, ApplyError> {
+    let client = &context.client;
     let stored = stored(node, client).await?;
     let Some(stored) = stored.filter(|stored| is_ours(stored.labels())) else {
         return Ok(invalid(error, 0, 0));
@@ -327,7 +367,7 @@ async fn leave_running(
         stored => stored?,
     };
     if node.spec.suspended {
-        scale(node, &stored, 0, client).await?;
+        scale(node, &stored, 0, context).await?;
     }
     let replicas = stored.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     Ok(invalid(
@@ -338,14 +378,23 @@ async fn leave_running(
 }
 
 /// Scales a StatefulSet of ours that has another number of replicas.
-async fn scale(node: &StellarNode, stored: &StatefulSet, replicas: i32, client: &Client) -> Result<(), ApplyError> {
+async fn scale(node: &StellarNode, stored: &StatefulSet, replicas: i32, context: &Context) -> Result<(), ApplyError> {
     if stored.spec.as_ref().and_then(|spec| spec.replicas) == Some(replicas) {
         return Ok(());
     }
     let namespace = node.namespace().unwrap_or_default();
     let seen = stored.metadata.resource_version.as_deref();
     let body = resources::scale(&node.name_any(), &namespace, replicas);
-    apply::apply_object::<StatefulSet>(client, &namespace, &body, labels::MANAGER_REPLICAS, seen).await?;
+    let manager = labels::MANAGER_REPLICAS;
+    apply::apply_object::<StatefulSet>(&context.client, &namespace, &body, manager, seen).await?;
     tracing::info!(validator = node.name_any(), namespace, replicas, "StatefulSet scaled");
+    if let Some(note) = second_pods(stored, replicas) {
+        tracing::warn!(validator = node.name_any(), namespace, "{note}");
+        let (id, reason) = (
+            NodeId::new(&namespace, node.name_any()),
+            EventReason::SecondPod.as_str(),
+        );
+        context.notices.tell(&id, EventType::Warning, reason, "Scaled", note);
+    }
     Ok(())
 }

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::lists::data_of;
-use super::snapshot::{ListId, MemberRecord, Pod, PublishedList, Snapshot, Validator, Workload};
+use super::model::snapshot::{ListId, MemberRecord, Pod, PublishedList, Snapshot, Validator, Workload};
+use super::peering::lists::data_of;
 use crate::crd::Network;
 use crate::labels;
 use crate::peers::{NodeId, PeerList, PeerRecord};
@@ -40,6 +40,8 @@ pub(super) fn newcomer(name: &str, ip: &str) -> Validator {
         started: Some(at(0)),
         ready: true,
         voting_since: None,
+        silent_since: None,
+        voted_for: None,
         report: None,
     };
     let workload = Workload {
@@ -52,6 +54,7 @@ pub(super) fn newcomer(name: &str, ip: &str) -> Validator {
         waits_for_person: false,
         convertible: true,
         reports: true,
+        history: None,
         spec_hash: None,
         member: None,
         last_restart: None,
@@ -93,6 +96,7 @@ pub(super) fn record(ip: &str) -> MemberRecord {
         address: format!("{ip}:11625"),
         since: at(0),
         lost: None,
+        never_voted: false,
     }
 }
 
@@ -124,6 +128,7 @@ pub(super) fn published(members: &[(&str, &str)]) -> PublishedList {
         port: 11625,
         address: Some(format!("{ip}:11625")),
         since: at(0),
+        history: None,
     });
     let list = PeerList::new(at(0), records.collect());
     published_as(PeerList {

@@ -57,6 +57,20 @@ pub(super) fn normal_form(address: &str) -> (String, u16) {
     )
 }
 
+/// The same address with a dot behind a host name, so that it is looked up as it is: a pod's resolver asks for a name
+/// that it does not find below each of its search domains, too, and stellar-core waits for that.
+pub(super) fn absolute(address: &str) -> String {
+    let (host, port) = address
+        .split_once(':')
+        .map_or((address, None), |(host, port)| (host, Some(port)));
+    let is_name = host.parse::<std::net::Ipv4Addr>().is_err() && !host.ends_with('.');
+    let dot = if is_name { "." } else { "" };
+    match port {
+        Some(port) => format!("{host}{dot}:{port}"),
+        None => format!("{host}{dot}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +82,8 @@ mod tests {
             "10.244.0.2",
             "core-testnet1.stellar.org",
             "validator-1-0.validator-1-headless.stellar.svc.cluster.local:11625",
+            "validator-1-0.validator-1-headless.stellar.svc.cluster.local.:11625",
+            "core-testnet1.stellar.org.",
             "localhost:1",
             "h:65535",
             "h:00080",
@@ -85,6 +101,7 @@ mod tests {
             "fd00::1",
             "[fd00::1]:11625",
             "10.0.0.300",
+            "10.0.0.7.:11625",
             "10.0.0",
             "a_b",
             "a b",
@@ -101,5 +118,23 @@ mod tests {
     fn two_spellings_of_one_address_are_one() {
         assert_eq!(normal_form("Host.Example."), normal_form("host.example:11625"));
         assert_ne!(normal_form("host.example:11626"), normal_form("host.example"));
+    }
+
+    #[test]
+    fn a_name_is_made_absolute_and_an_address_stays() {
+        for (address, made) in [
+            (
+                "a-0.a-headless.n.svc.cluster.local:11625",
+                "a-0.a-headless.n.svc.cluster.local.:11625",
+            ),
+            ("core.example", "core.example."),
+            ("core.example.:1", "core.example.:1"),
+            ("10.0.0.7:11625", "10.0.0.7:11625"),
+            ("10.0.0.7", "10.0.0.7"),
+        ] {
+            assert_eq!(absolute(address), made);
+            assert_eq!(problem(made), None);
+            assert_eq!(normal_form(address), normal_form(made));
+        }
     }
 }

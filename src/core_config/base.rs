@@ -5,9 +5,11 @@
 use toml::{Table, Value};
 
 use super::check::{check_document, check_validator, set_postgres};
-use super::{ConfigError, Keys, document, pod_paths};
-use crate::crd::{Network, NodeType, StellarNodeSpec, ValidatorConfig};
+use super::problems::Problems;
+use super::{ConfigError, Keys, archives, document, pod_paths};
+use crate::crd::{Network, NodeType, Publish, StellarNodeSpec, ValidatorConfig};
 use crate::labels;
+use crate::peers::NodeId;
 
 /// SDF's three validators of the test network, from stellar-core's `docs/stellar-core_testnet_validator.cfg` (commit
 /// 80f80669). Like that example it is unsafe by stellar-core's rules: a single failure can stop the node.
@@ -55,7 +57,8 @@ pub fn base_config(spec: &StellarNodeSpec) -> Result<String, ConfigError> {
 /// As [`base_config`], of the settings of a validator on this network, for this version of stellar-core.
 ///
 /// # Errors
-/// When it trusts nobody on a network that has no default, or holds what stellar-core would refuse; all problems at once.
+/// When it trusts nobody on a network that has no default, or holds what stellar-core would refuse; all problems at
+/// once.
 pub fn config_of(config: &ValidatorConfig, network: &str, version: &str) -> Result<String, ConfigError> {
     let keys = Keys::of(version);
     let problems = check_validator(config, keys);
@@ -68,7 +71,7 @@ pub fn config_of(config: &ValidatorConfig, network: &str, version: &str) -> Resu
     let network = Network::parse(network);
     let mut base = settings(config, &network);
     let quorum = match &config.quorum_set {
-        Some(text) => document::parse("quorumSet", text)?,
+        Some(text) => document::parse_given("quorumSet", text)?,
         None if network.is_testnet() => testnet_quorum(config, &mut base)?,
         None => {
             return Err(ConfigError::NoQuorumSet {
@@ -77,22 +80,27 @@ pub fn config_of(config: &ValidatorConfig, network: &str, version: &str) -> Resu
         }
     };
     let core = match &config.core_config {
-        Some(text) => document::parse("coreConfig", text)?,
+        Some(text) => document::parse_given("coreConfig", text)?,
         None => Table::new(),
     };
-    let mut problems = Vec::new();
+    let mut problems = Problems::default();
     merge(&mut base, core, &mut problems);
-    merge(&mut base, archives(config), &mut problems);
+    merge(&mut base, archives::of_settings(config, &network), &mut problems);
     merge(&mut base, quorum, &mut problems);
+    archives::add_memory(&mut base, &network, keys);
     let mut whole = base.clone();
+    if archives::publishes(config, &network) == Publish::Volume {
+        archives::add_of_group(&mut whole, archives::IN_POD, &NodeId::new("", ""), None);
+    }
+    problems.extend(archives::none_readable(&whole).map(str::to_owned));
     if config.database.is_some() {
         set_postgres(&mut whole);
     }
-    problems.extend(check_document(&whole, None, keys));
+    problems.extend(check_document(&whole, None, keys).into_vec());
     if problems.is_empty() {
         Ok(document::write(&base))
     } else {
-        Err(ConfigError::Refused(problems))
+        Err(ConfigError::Refused(problems.into_vec()))
     }
 }
 
@@ -119,8 +127,8 @@ fn settings(config: &ValidatorConfig, network: &Network) -> Table {
     base
 }
 
-/// Testnet's own quorum, in which the validator is an organisation of its own. Where it has no home domain it gets one that
-/// nobody else has: stellar-core only groups by it.
+/// Testnet's own quorum, in which the validator is an organisation of its own. Where it has no home domain it gets one
+/// that nobody else has: stellar-core only groups by it.
 fn testnet_quorum(config: &ValidatorConfig, base: &mut Table) -> Result<Table, ConfigError> {
     let mut quorum = document::parse("the default quorum set", TESTNET)?;
     let domain = config.home_domain.clone().unwrap_or_else(|| "self".to_owned());
@@ -139,33 +147,15 @@ fn testnet_quorum(config: &ValidatorConfig, base: &mut Table) -> Result<Table, C
     Ok(quorum)
 }
 
-/// `[HISTORY.h1]` and so on, one an archive.
-fn archives(config: &ValidatorConfig) -> Table {
-    let mut history = Table::new();
-    if config.enable_history_archive {
-        for (number, url) in config.history_archive_urls.iter().enumerate() {
-            let mut archive = Table::new();
-            let get = format!("curl -sf {}/{{0}} -o {{1}}", url.trim_end_matches('/'));
-            archive.insert("get".to_owned(), Value::String(get));
-            history.insert(format!("h{}", number + 1), Value::Table(archive));
-        }
-    }
-    let mut table = Table::new();
-    if !history.is_empty() {
-        table.insert("HISTORY".to_owned(), Value::Table(history));
-    }
-    table
-}
-
 /// Puts `from` into `base`; archives are put beside archives, any other key may be there once.
-fn merge(base: &mut Table, from: Table, problems: &mut Vec<String>) {
+fn merge(base: &mut Table, from: Table, problems: &mut Problems) {
     for (key, value) in from {
         match (base.get_mut(&key), value) {
             (Some(Value::Table(archives)), Value::Table(more)) if key == "HISTORY" => {
                 for (name, archive) in more {
                     if archives.contains_key(&name) {
                         problems.push(format!(
-                            "HISTORY.{name} in coreConfig has the name of an archive of historyArchiveUrls: give it another"
+                            "HISTORY.{name} in coreConfig has the name of an archive that the operator adds: give it another"
                         ));
                     }
                     archives.insert(name, archive);

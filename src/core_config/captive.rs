@@ -1,10 +1,12 @@
 //! The config of a captive core: the stellar-core that Horizon and Stellar RPC run in their own pod.
 //!
-//! Those programs read the text, add what they own and start it; here it is only held to what must be true of it. It goes
-//! into a ConfigMap, so it must hold no secret. The network's passphrase and the archives reach them by another way.
+//! Those programs read the text, add what they own and start it; here it is only held to what must be true of it. It
+//! goes into a ConfigMap, so it must hold no secret. The network's passphrase and the archives reach them by another
+//! way.
 
 use toml::Value;
 
+use super::problems::Problems;
 use super::{ConfigError, Keys, base, document, keys};
 use crate::crd::Network;
 use crate::labels;
@@ -26,7 +28,8 @@ const FUTURENET_ARCHIVES: [&str; 3] = [
     "http://history.stellar.org/dev/core-futurenet/core_futurenet_003",
 ];
 
-/// Keys of `captiveCoreTomlValues` in stellar/go `ingest/ledgerbackend/toml.go` (commit 07eb070f), and the tables beside them.
+/// Keys of `captiveCoreTomlValues` in stellar/go `ingest/ledgerbackend/toml.go` (commit 07eb070f), and the tables
+/// beside them.
 const LISTED: [&str; 21] = [
     "ARTIFICIALLY_ACCELERATE_TIME_FOR_TESTING",
     "DATABASE",
@@ -74,11 +77,11 @@ pub fn captive_core_config(text: Option<&str>, network: &Network) -> Result<Stri
 
 /// What cannot be right about the text of a captive core's config.
 pub fn check_captive_core(text: &str, network: &Network) -> Vec<String> {
-    let table = match document::parse("captiveCoreConfig", text) {
+    let table = match document::parse_given("captiveCoreConfig", text) {
         Ok(table) => table,
         Err(error) => return vec![error.to_string()],
     };
-    let mut problems = Vec::new();
+    let mut problems = Problems::default();
     for (key, value) in &table {
         match (key.as_str(), value) {
             ("NODE_SEED", _) => problems.push(
@@ -114,13 +117,13 @@ pub fn check_captive_core(text: &str, network: &Network) -> Vec<String> {
                 .to_owned(),
         );
     }
-    problems
+    problems.into_vec()
 }
 
-/// Keys with which Horizon or Stellar RPC may end at its start: stellar-core knows them, and the program that starts it has a list of
-/// its own, which grows with its versions.
+/// Keys with which Horizon or Stellar RPC may end at its start: stellar-core knows them, and the program that starts it
+/// has a list of its own, which grows with its versions.
 pub fn unlisted_keys(text: &str) -> Vec<String> {
-    let table = document::parse("captiveCoreConfig", text).unwrap_or_default();
+    let table = document::parse_given("captiveCoreConfig", text).unwrap_or_default();
     let unlisted = table.keys().filter(|key| !LISTED.contains(&key.as_str()));
     unlisted
         .map(|key| {
@@ -129,7 +132,8 @@ pub fn unlisted_keys(text: &str) -> Vec<String> {
                  that does not know it ends at its start"
             )
         })
-        .collect()
+        .collect::<Problems>()
+        .into_vec()
 }
 
 /// The archives of a network of SDF's; none for others.

@@ -1,11 +1,12 @@
-//! Is this config one that stellar-core starts with? Each answer is a list of problems in words: what is wrong, what was
-//! found, what to write instead. An empty list is a yes.
+//! Is this config one that stellar-core starts with? Each answer is a list of problems in words: what is wrong, what
+//! was found, what to write instead. An empty list is a yes.
 
 use toml::{Table, Value};
 
-use super::consensus::{Consensus, examine};
+use super::problems::Problems;
+use super::quorum::{Consensus, examine, kinds_of_domains};
 use super::render::peers_key;
-use super::{Keys, address, base, document, keys};
+use super::{Keys, address, archives, base, document, keys};
 use crate::crd::ValidatorConfig;
 use crate::labels;
 
@@ -21,21 +22,24 @@ pub struct Problem {
 /// Everything that stellar-core would refuse about a validator's settings: the fields together, as one config.
 pub fn check_validator(config: &ValidatorConfig, keys: Keys) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut add = |field, messages: Vec<String>| {
-        problems.extend(messages.into_iter().map(|message| Problem { field, message }));
+    let mut add = |field, messages: Problems| {
+        problems.extend(
+            messages
+                .into_vec()
+                .into_iter()
+                .map(|message| Problem { field, message }),
+        );
     };
-    let peers = config
-        .known_peers
-        .iter()
-        .filter_map(|peer| address::problem(peer))
-        .collect();
-    add("spec.validatorConfig.knownPeers", peers);
-    let urls = config
-        .history_archive_urls
-        .iter()
-        .filter_map(|url| base::url_problem(url))
-        .collect();
-    add("spec.validatorConfig.historyArchiveUrls", urls);
+    let peers = config.known_peers.iter();
+    add(
+        "spec.validatorConfig.knownPeers",
+        peers.filter_map(|peer| address::problem(peer)).collect(),
+    );
+    let urls = config.history_archive_urls.iter();
+    add(
+        "spec.validatorConfig.historyArchiveUrls",
+        urls.filter_map(|url| base::url_problem(url)).collect(),
+    );
     if let Some(text) = &config.core_config {
         let mut messages = core_config_problems(text, keys, config.database.is_some());
         let key = peers_key(config.peers_as());
@@ -49,14 +53,14 @@ pub fn check_validator(config: &ValidatorConfig, keys: Keys) -> Vec<Problem> {
     }
     if let Some(text) = &config.quorum_set {
         let core = core_table(config);
-        let messages = match document::parse("quorumSet", text) {
-            Err(error) => vec![error.to_string()],
+        let messages = match document::parse_given("quorumSet", text) {
+            Err(error) => Problems::from_iter([error.to_string()]),
             Ok(quorum) => {
                 let both = quorum.keys().filter(|key| core.contains_key(*key));
-                let mut messages: Vec<String> = both
+                let mut messages: Problems = both
                     .map(|key| format!("{key} is given in quorumSet and in coreConfig: keep one"))
                     .collect();
-                messages.extend(quorum_problems(quorum, &core, config.home_domain.as_deref()));
+                messages.extend(quorum_problems(quorum, &core, config.home_domain.as_deref()).into_vec());
                 messages
             }
         };
@@ -82,7 +86,7 @@ pub fn trusts_only_itself(config: &ValidatorConfig) -> bool {
     let parsed = config
         .quorum_set
         .as_deref()
-        .map(|text| document::parse("quorumSet", text));
+        .map(|text| document::parse_given("quorumSet", text));
     let Some(Ok(mut quorum)) = parsed else {
         return false;
     };
@@ -91,9 +95,10 @@ pub fn trusts_only_itself(config: &ValidatorConfig) -> bool {
     consensus.problems.is_empty() && consensus.set.is_some_and(|set| set.keys() == ["$self"])
 }
 
-/// How many validators of its `quorumSet` can fail without stopping the one that trusts it; `None` where it is not legal.
+/// How many validators of its `quorumSet` can fail without stopping the one that trusts it; `None` where it is not
+/// legal.
 pub fn failures_tolerated(config: &ValidatorConfig) -> Option<usize> {
-    let mut quorum = document::parse("quorumSet", config.quorum_set.as_deref()?).ok()?;
+    let mut quorum = document::parse_given("quorumSet", config.quorum_set.as_deref()?).ok()?;
     complete(&mut quorum, &core_table(config));
     let consensus = examine_alone(&quorum, config.home_domain.as_deref());
     if consensus.problems.is_empty() {
@@ -104,12 +109,12 @@ pub fn failures_tolerated(config: &ValidatorConfig) -> Option<usize> {
 }
 
 /// What stellar-core would refuse about the text of `coreConfig`, and the keys in it that the operator owns.
-pub(super) fn core_config_problems(toml: &str, known: Keys, has_database: bool) -> Vec<String> {
-    let mut table = match document::parse("coreConfig", toml) {
+pub(super) fn core_config_problems(toml: &str, known: Keys, has_database: bool) -> Problems {
+    let mut table = match document::parse_given("coreConfig", toml) {
         Ok(table) => table,
-        Err(error) => return vec![error.to_string()],
+        Err(error) => return Problems::from_iter([error.to_string()]),
     };
-    let mut problems = Vec::new();
+    let mut problems = Problems::default();
     for (key, value) in &table {
         match keys::owner(key) {
             Some(place) => problems.push(format!("{key} belongs to the operator: {place}")),
@@ -119,23 +124,16 @@ pub(super) fn core_config_problems(toml: &str, known: Keys, has_database: bool) 
     if has_database {
         set_postgres(&mut table);
     }
-    problems.extend(together(&table));
+    problems.extend(together(&table, known));
     problems
 }
 
-/// What is to be said of the keys of a text, `coreConfig` or `captiveCoreConfig`, that only a newer stellar-core than the one
-/// whose keys are listed may know.
-pub fn new_keys(toml: &str) -> Vec<String> {
-    let table = document::parse("the text", toml).unwrap_or_default();
-    let new = table.keys().filter(|key| keys::may_be_new(key));
-    let told = new.map(|key| {
-        format!(
-            "{key} is no key of a stellar-core of protocol {}, and a newer one may know it: look it up, for with one that it \
-             does not know it does not start",
-            keys::PROTOCOL
-        )
-    });
-    told.collect()
+/// What is to be said of the keys of `coreConfig` or `captiveCoreConfig` that are not refused: stellar-core may not
+/// know one, ignores it, or needs a file because of it.
+pub fn key_warnings(toml: &str, known: Keys) -> Vec<String> {
+    let table = document::parse_given("the text", toml).unwrap_or_default();
+    let told = table.iter().filter_map(|(key, value)| keys::warning(key, value, known));
+    told.collect::<Problems>().into_vec()
 }
 
 /// Lets a config speak of the database whose connection string only the pod may read, so that rules can be asked.
@@ -144,18 +142,18 @@ pub(super) fn set_postgres(table: &mut Table) {
 }
 
 /// Everything that stellar-core would refuse about a whole config; `own` is the validator's public key, where known.
-pub(super) fn check_document(table: &Table, own: Option<&str>, known: Keys) -> Vec<String> {
-    let mut problems: Vec<String> = table
+pub(super) fn check_document(table: &Table, own: Option<&str>, known: Keys) -> Problems {
+    let mut problems: Problems = table
         .iter()
         .flat_map(|(key, value)| keys::problems(key, value, known))
         .collect();
-    problems.extend(together(table));
-    problems.extend(examine(table, own).problems);
+    problems.extend(together(table, known));
+    problems.extend(examine(table, own).problems.into_vec());
     problems
 }
 
-pub(super) fn quorum_problems(mut quorum: Table, core: &Table, home_domain: Option<&str>) -> Vec<String> {
-    let mut problems = Vec::new();
+pub(super) fn quorum_problems(mut quorum: Table, core: &Table, home_domain: Option<&str>) -> Problems {
+    let mut problems = Problems::default();
     for (key, value) in &quorum {
         if keys::OF_QUORUM.contains(&key.as_str()) {
             problems.extend(keys::problems(key, value, Keys::Listed));
@@ -175,7 +173,7 @@ pub(super) fn quorum_problems(mut quorum: Table, core: &Table, home_domain: Opti
         return problems;
     }
     complete(&mut quorum, core);
-    problems.extend(examine_alone(&quorum, home_domain).problems);
+    problems.extend(examine_alone(&quorum, home_domain).problems.into_vec());
     problems
 }
 
@@ -191,10 +189,11 @@ fn complete(quorum: &mut Table, core: &Table) {
 /// `coreConfig`; empty where there is none, or none that is TOML.
 fn core_table(config: &ValidatorConfig) -> Table {
     let text = config.core_config.as_deref().unwrap_or_default();
-    document::parse("coreConfig", text).unwrap_or_default()
+    document::parse_given("coreConfig", text).unwrap_or_default()
 }
 
-/// Reads the text of `quorumSet`. Without a home domain, the validator may live in any of those that it lists.
+/// Reads the text of `quorumSet`. Without a home domain, the validator may live in any of those that it lists: the
+/// whole config is refused then, where that matters, and what is said of the rest is said of the one that fits best.
 fn examine_alone(quorum: &Table, home_domain: Option<&str>) -> Consensus {
     let in_domain = |domain: &str| {
         let mut document = quorum.clone();
@@ -204,14 +203,12 @@ fn examine_alone(quorum: &Table, home_domain: Option<&str>) -> Consensus {
     if let Some(domain) = home_domain {
         return in_domain(domain);
     }
-    let domains = quorum
-        .get("HOME_DOMAINS")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
     let mut best: Option<Consensus> = None;
-    for domain in domains.filter_map(|entry| entry.get("HOME_DOMAIN")?.as_str()) {
+    for domain in kinds_of_domains(quorum) {
         let consensus = in_domain(domain);
+        if consensus.problems.is_empty() {
+            return consensus;
+        }
         if best
             .as_ref()
             .is_none_or(|best| consensus.problems.len() < best.problems.len())
@@ -222,69 +219,21 @@ fn examine_alone(quorum: &Table, home_domain: Option<&str>) -> Consensus {
     best.unwrap_or_else(|| examine(quorum, None))
 }
 
-/// What keys mean together (`processConfig`, behind its loop), and `HISTORY`.
-fn together(table: &Table) -> Vec<String> {
-    let int = |key: &str, default: i64| table.get(key).and_then(Value::as_integer).unwrap_or(default);
-    let on = |key: &str| table.get(key).and_then(Value::as_bool).unwrap_or(false);
-    let mut problems = Vec::new();
-    let mut refuse = |when: bool, message: &str| {
-        if when {
-            problems.push(message.to_owned());
-        }
-    };
-    let flood = int("PEER_FLOOD_READING_CAPACITY", 200);
-    refuse(
-        int("FLOW_CONTROL_SEND_MORE_BATCH_SIZE", 40) > flood,
-        "FLOW_CONTROL_SEND_MORE_BATCH_SIZE is greater than PEER_FLOOD_READING_CAPACITY: make it smaller",
-    );
-    refuse(
-        int("PEER_READING_CAPACITY", 201) <= flood,
-        "PEER_READING_CAPACITY is not greater than PEER_FLOOD_READING_CAPACITY: make it greater",
-    );
-    refuse(
-        int("FLOW_CONTROL_SEND_MORE_BATCH_SIZE_BYTES", 0) > int("PEER_FLOOD_READING_CAPACITY_BYTES", 0),
-        "FLOW_CONTROL_SEND_MORE_BATCH_SIZE_BYTES is greater than PEER_FLOOD_READING_CAPACITY_BYTES: make it smaller",
-    );
-    refuse(
-        on("INVARIANT_EXTRA_CHECKS"),
-        "INVARIANT_EXTRA_CHECKS cannot be on in a validator: remove it",
-    );
-    refuse(
-        on("BACKFILL_STELLAR_ASSET_EVENTS") && !on("EMIT_CLASSIC_EVENTS"),
-        "BACKFILL_STELLAR_ASSET_EVENTS needs EMIT_CLASSIC_EVENTS=true",
-    );
-    // Without a DATABASE stellar-core takes one of SQLite in memory.
-    let database = table.get("DATABASE").and_then(Value::as_str);
-    refuse(
-        on("EXPERIMENTAL_PARALLEL_LEDGER_APPLY") && database.is_none_or(|database| database.starts_with("sqlite3:")),
-        "EXPERIMENTAL_PARALLEL_LEDGER_APPLY does not work with SQLite: remove it, or name a database of PostgreSQL in \
-         spec.validatorConfig.database",
-    );
-    let window = int("HISTOGRAM_WINDOW_SIZE", 30);
-    refuse(
-        window > 0 && 300 % window != 0,
-        "HISTOGRAM_WINDOW_SIZE must divide 300 evenly: write 30, 60, 100 or 300",
-    );
-    refuse(
-        (1..=101).contains(&int("MAX_DEX_TX_OPERATIONS_IN_TX_SET", 0)),
-        "MAX_DEX_TX_OPERATIONS_IN_TX_SET is 0 or at least 102",
-    );
-    let query = int("HTTP_QUERY_PORT", 0);
-    refuse(
-        query == i64::from(labels::HTTP_PORT) || query == i64::from(labels::HEALTH_PORT),
-        "HTTP_QUERY_PORT is taken, 11626 by stellar-core's HTTP port and 11628 by the health sidecar: write another",
-    );
+/// What keys mean together, and `HISTORY`.
+fn together(table: &Table, known: Keys) -> Vec<String> {
+    let mut problems: Problems = keys::problems_together(table, known).into_iter().collect();
     if let Some(history) = table.get("HISTORY") {
         problems.extend(history_problems(history));
     }
-    problems
+    problems.extend(archives::problems(table).into_vec());
+    problems.into_vec()
 }
 
 fn history_problems(history: &Value) -> Vec<String> {
     let Some(archives) = history.as_table() else {
         return vec!["HISTORY is not a table: write each archive below [HISTORY.name]".to_owned()];
     };
-    let mut problems = Vec::new();
+    let mut problems = Problems::default();
     for (name, archive) in archives {
         let Some(commands) = archive.as_table() else {
             problems.push(format!(
@@ -306,7 +255,7 @@ fn history_problems(history: &Value) -> Vec<String> {
             }
         }
     }
-    problems
+    problems.into_vec()
 }
 
 #[cfg(test)]

@@ -24,6 +24,54 @@ pub(super) fn parse(what: &'static str, text: &str) -> Result<Table, ConfigError
     })
 }
 
+/// Bytes of a text that somebody writes: a thousand validators, the most that stellar-core takes, are half of it.
+const MOST_BYTES: usize = 512 << 10;
+/// Signs of a text between which its lines, keys and values stand. Each may become an entry of a table, which takes a
+/// hundred times as much as the sign.
+const MOST_SIGNS: usize = 30_000;
+/// Keys of the top level; all releases of stellar-core together know some 240.
+const MOST_KEYS: usize = 500;
+/// Characters of the names of a table and of those around it: with them begins each table that is written.
+const LONGEST_PATH: usize = 512;
+
+/// As [`parse`], of what somebody writes into a StellarNode. What is larger than any config that stellar-core is given
+/// is refused before it costs anything.
+pub(super) fn parse_given(what: &'static str, text: &str) -> Result<Table, ConfigError> {
+    let too_large = |reason: String| Err(ConfigError::TooLarge { what, reason });
+    if text.len() > MOST_BYTES {
+        return too_large(format!("it has {} bytes: write at most {MOST_BYTES}", text.len()));
+    }
+    let is_sign = |byte: &&u8| matches!(byte, b'=' | b',' | b'[' | b'{' | b'\n');
+    if text.as_bytes().iter().filter(is_sign).count() > MOST_SIGNS {
+        return too_large(format!("it has more than {MOST_SIGNS} lines and values: write fewer"));
+    }
+    let table = parse(what, text)?;
+    if table.len() > MOST_KEYS {
+        return too_large(format!("it has {} keys: write at most {MOST_KEYS}", table.len()));
+    }
+    if has_longer_path(&table, LONGEST_PATH) {
+        return too_large(format!(
+            "a key and the names of the tables around it have more than {LONGEST_PATH} characters: write shorter names"
+        ));
+    }
+    Ok(table)
+}
+
+fn has_longer_path(table: &Table, left: usize) -> bool {
+    table.iter().any(|(key, value)| match left.checked_sub(key.len()) {
+        None => true,
+        Some(left) => inside(value, left),
+    })
+}
+
+fn inside(value: &Value, left: usize) -> bool {
+    match value {
+        Value::Table(table) => has_longer_path(table, left),
+        Value::Array(items) => items.iter().any(|item| inside(item, left)),
+        Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => false,
+    }
+}
+
 /// Writes a document.
 pub(super) fn write(document: &Table) -> String {
     let mut out = String::new();

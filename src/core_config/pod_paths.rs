@@ -1,10 +1,11 @@
 //! Where things lie inside a validator's pod, and how `render-config` is called there.
 //!
-//! The controller mounts by these names and `render-config` is started with them: one place, so that the two cannot drift
-//! apart. The program itself reads no path from here; every path comes to it as an argument.
+//! The controller mounts by these names and `render-config` is started with them: one place, so that the two cannot
+//! drift apart. The program itself reads no path from here; every path comes to it as an argument.
 
 use std::path::Path;
 
+use super::archives::GroupArchives;
 use crate::crd::PeersAs;
 use crate::labels;
 use crate::peers::NodeId;
@@ -35,8 +36,16 @@ pub const BUCKET_DIR: &str = "/data/buckets";
 pub const NEW_DB_MARKER: &str = "/data/.database-created";
 /// The file that `new-db` leaves behind before it begins: a database beside it may be half made.
 pub const NEW_DB_BEGUN: &str = "/data/.database-begun";
+/// The archive on that volume.
+pub const HISTORY_DIR: &str = "/data/history";
+/// The same directory, seen from the volume.
+pub const HISTORY_SUBDIR: &str = "history";
+/// What an archive has once `new-hist` has initialised it (stellar-core `HistoryArchiveState::baseName`).
+pub const HISTORY_STATE: &str = "/data/history/.well-known/stellar-history.json";
+/// The file that `new-hist` leaves behind before it begins with that archive: what is in it may be half written.
+pub const NEW_HIST_BEGUN: &str = "/data/.history-begun";
 /// Path of the `health` sidecar that answers 200 while the validator votes.
-pub const VOTING_PATH: &str = crate::health::VOTING_PATH;
+pub const VOTING_PATH: &str = "/voting";
 /// Where Kubernetes reads a container's termination message by default.
 pub const REPORT_FILE: &str = "/dev/termination-log";
 /// What is mounted beside the seed's file in the container that reads it.
@@ -45,8 +54,13 @@ const MOUNTED: [&str; 3] = [BASE_DIR, PEERS_DIR, CONFIG_DIR];
 pub const SEED_ENV: &str = "STELLAR_CORE_SEED";
 /// Env in which `render-config` gets stellar-core's `DATABASE`, where that is not the one on the volume.
 pub const DATABASE_ENV: &str = "STELLAR_CORE_DATABASE";
+/// The argument before the path of the seed's file, where that is not in the env.
+pub const SEED_FILE_FLAG: &str = "--seed-file";
 /// Env in which `render-config` gets the pod's own IP (`status.podIP`), so that it never lists itself.
 pub const POD_IP_ENV: &str = "POD_IP";
+
+/// Env in which `render-config` gets the pod's own name (`metadata.name`): only the first of a StatefulSet starts.
+pub const POD_NAME_ENV: &str = "POD_NAME";
 
 /// The directory of the seed's file, where a volume is mounted; or why none can be.
 ///
@@ -73,9 +87,15 @@ pub fn seed_dir(file: &str) -> Result<&str, String> {
 
 /// The arguments with which a pod of this validator starts the binary to write its config.
 ///
-/// `seed_file` is where the seed lies when it is not in the env [`SEED_ENV`] (`keySource: KMS`); `version` is that of its
-/// stellar-core.
-pub fn render_config_args(node: &NodeId, seed_file: Option<&str>, peers_as: PeersAs, version: &str) -> Vec<String> {
+/// `seed_file` is where the seed lies when it is not in the env [`SEED_ENV`] (`keySource: KMS`); `version` is that of
+/// its stellar-core. With `group` it has the archives of its group, its own among them.
+pub fn render_config_args(
+    node: &NodeId,
+    seed_file: Option<&str>,
+    peers_as: PeersAs,
+    version: &str,
+    group: Option<GroupArchives<'_>>,
+) -> Vec<String> {
     let node = node.to_string();
     let mut args = vec!["render-config"];
     args.extend(["--node", &node]);
@@ -83,20 +103,23 @@ pub fn render_config_args(node: &NodeId, seed_file: Option<&str>, peers_as: Peer
     args.extend(["--own-peers", OWN_PEERS_FILE]);
     args.extend(["--peers", PEERS_FILE]);
     if let Some(file) = seed_file {
-        args.extend(["--seed-file", file]);
+        args.extend([SEED_FILE_FLAG, file]);
     }
     // The default is left out: pods that were started without it have it.
     if peers_as == PeersAs::Preferred {
         args.extend(["--peers-as", "Preferred"]);
     }
     args.extend(["--core-version", version]);
+    if let Some(GroupArchives { dir, cluster_domain }) = group {
+        args.extend(["--history-dir", dir, "--cluster-domain", cluster_domain]);
+    }
     args.extend(["--out", CONFIG_FILE]);
     args.extend(["--report", REPORT_FILE]);
     args.into_iter().map(str::to_owned).collect()
 }
 
-/// The arguments with which a pod starts the sidecar that tells whether it votes. A validator whose quorum is itself votes
-/// alone.
+/// The arguments with which a pod starts the sidecar that tells whether it votes. A validator whose quorum is itself
+/// votes alone.
 pub fn health_args(alone: bool) -> Vec<String> {
     let mut args = vec![
         "health".to_owned(),
@@ -111,9 +134,23 @@ pub fn health_args(alone: bool) -> Vec<String> {
     args
 }
 
+/// The arguments with which a pod starts the sidecar that serves the archive on its volume.
+pub fn history_args() -> Vec<String> {
+    [
+        "history",
+        "--listen",
+        &format!("0.0.0.0:{}", labels::HISTORY_PORT),
+        "--dir",
+        HISTORY_DIR,
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core_config::archives::IN_POD;
 
     #[test]
     fn the_files_are_the_keys_of_the_config_maps() {
@@ -127,7 +164,16 @@ mod tests {
         assert_eq!(SEED_ENV, labels::SEED_KEY);
         assert!(CONFIG_FILE.starts_with(CONFIG_DIR));
         assert_eq!(DATABASE, format!("sqlite3://{DATABASE_FILE}"));
-        for file in [BUCKET_DIR, DATABASE_FILE, NEW_DB_MARKER, NEW_DB_BEGUN] {
+        assert!(HISTORY_STATE.starts_with(HISTORY_DIR));
+        assert_eq!(HISTORY_DIR, format!("{DATA_DIR}/{HISTORY_SUBDIR}"));
+        for file in [
+            BUCKET_DIR,
+            DATABASE_FILE,
+            NEW_DB_MARKER,
+            NEW_DB_BEGUN,
+            HISTORY_DIR,
+            NEW_HIST_BEGUN,
+        ] {
             assert!(file.starts_with(DATA_DIR), "{file}");
         }
     }
@@ -158,9 +204,9 @@ mod tests {
         use clap::Parser as _;
         let node = NodeId::new("stellar", "validator-1");
         for args in [
-            render_config_args(&node, None, PeersAs::Known, "26.0.1"),
-            render_config_args(&node, None, PeersAs::Preferred, "26.0.1"),
-            render_config_args(&node, Some("/seed/file"), PeersAs::Known, "26.0.1"),
+            render_config_args(&node, None, PeersAs::Known, "26.0.1", None),
+            render_config_args(&node, None, PeersAs::Preferred, "26.0.1", Some(IN_POD)),
+            render_config_args(&node, Some("/seed/file"), PeersAs::Known, "26.0.1", None),
             health_args(false),
             health_args(true),
         ] {

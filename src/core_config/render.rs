@@ -8,10 +8,10 @@ use std::net::Ipv4Addr;
 
 use toml::{Table, Value};
 
-use super::address::{self, normal_form};
+use super::address::{self, absolute, normal_form};
 use super::check::{check_document, set_postgres};
-use super::consensus::{drop_own_entry, mentions};
-use super::{ConfigError, Keys, Seed, document};
+use super::quorum::{drop_own_entry, mentions};
+use super::{ConfigError, GroupArchives, Keys, Seed, archives, document};
 use crate::crd::PeersAs;
 use crate::labels;
 use crate::peers::{NodeId, PeerList};
@@ -57,6 +57,8 @@ pub struct Sources<'a> {
     pub database: Database<'a>,
     /// The keys that its stellar-core knows.
     pub keys: Keys,
+    /// The archives of its group, where it takes part in them.
+    pub archives: Option<GroupArchives<'a>>,
 }
 
 /// The finished config of a validator.
@@ -116,13 +118,16 @@ fn compose(sources: &Sources<'_>, own: Option<&str>) -> Result<Table, ConfigErro
         .map(|key| format!("the base config holds {key}, which render-config adds itself: remove it there"))
         .collect();
     let peers = known_peers(sources);
-    problems.extend(peers.iter().filter_map(|peer| address::problem(peer)));
+    problems.extend(sources.own_peers.iter().filter_map(|peer| address::problem(peer)));
     if let Database::Given(database) = sources.database {
         problems.extend(database_problem(database));
         config.insert("DATABASE".to_owned(), Value::String(database.to_owned()));
     }
     if !problems.is_empty() {
         return Err(ConfigError::Refused(problems));
+    }
+    if let Some(group) = sources.archives {
+        archives::add_of_group(&mut config, group, sources.node, sources.list);
     }
     if !peers.is_empty() {
         let peers = peers.into_iter().map(Value::String).collect();
@@ -138,7 +143,8 @@ fn compose(sources: &Sources<'_>, own: Option<&str>) -> Result<Table, ConfigErro
 }
 
 fn checked(config: &Table, own: Option<&str>, keys: Keys) -> Result<(), ConfigError> {
-    let problems = check_document(config, own, keys);
+    let mut problems = check_document(config, own, keys).into_vec();
+    problems.extend(archives::none_readable(config).map(str::to_owned));
     if problems.is_empty() {
         Ok(())
     } else {
@@ -190,16 +196,21 @@ fn known_peers(sources: &Sources<'_>) -> Vec<String> {
     let discovered = list
         .into_iter()
         .flat_map(|list| list.others(node))
-        .filter_map(|member| member.address.as_ref());
+        .filter_map(|member| member.address.as_ref())
+        // One that stellar-core cannot read would cost all others.
+        .filter(|address| address::problem(address).is_none())
+        .map(|address| absolute(address));
     let mut peers: Vec<String> = sources
         .own_peers
         .iter()
+        .cloned()
         .chain(discovered)
         .filter(|address| !is_own(address))
-        .cloned()
         .collect();
+    // IP addresses sort before names, whose lookup takes time.
     peers.sort();
-    peers.dedup_by(|a, b| normal_form(a) == normal_form(b));
+    let mut seen = BTreeSet::new();
+    peers.retain(|peer| seen.insert(normal_form(peer)));
     peers
 }
 

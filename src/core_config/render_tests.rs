@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::render::{Database, Sources, preview};
 use super::rules_tests::{THREE, domains, flat, keys_in, me, seed, seed_text, spec};
-use super::*;
+use crate::core_config::*;
 use crate::crd::PeersAs;
 use crate::peers::{NodeId, PeerList, PeerRecord};
 
@@ -19,6 +19,14 @@ pub(super) fn sources<'a>(base: &'a str, node: &'a NodeId) -> Sources<'a> {
         peers_as: PeersAs::Known,
         database: Database::OnVolume,
         keys: Keys::Listed,
+        archives: Some(archives::IN_POD),
+    }
+}
+
+impl<'a> Sources<'a> {
+    /// The same with these archives.
+    pub(super) fn with(self, archives: Option<GroupArchives<'a>>) -> Self {
+        Self { archives, ..self }
     }
 }
 
@@ -28,6 +36,7 @@ fn list(members: usize) -> PeerList {
         port: 11625,
         address: Some(format!("10.244.0.{i}:11625")),
         since: jiff::Timestamp::UNIX_EPOCH,
+        history: None,
     });
     PeerList::new(jiff::Timestamp::UNIX_EPOCH, members.collect())
 }
@@ -94,6 +103,44 @@ fn a_config_has_the_others_and_not_itself() {
     .unwrap_err()
     .to_string();
     assert!(error.contains("a b") && !error.contains(&seed_text(1)));
+}
+
+#[test]
+fn discovered_names_are_absolute_and_a_users_own_stay() {
+    let name = |number: usize| format!("validator-{number}-0.validator-{number}-headless.stellar.svc.cluster.local");
+    let mut list = list(4);
+    for (place, member) in list.members.iter_mut().enumerate().take(3) {
+        member.address = Some(format!("{}:11625", name(place + 1)));
+    }
+    let own = [
+        "core.example".to_owned(),
+        // Relative to the pod's search domains: a dot would lead elsewhere.
+        "core-1.other:11625".to_owned(),
+        // Another spelling of one that was discovered.
+        format!("{}:11625", name(2).to_uppercase()),
+        "10.9.9.9:11625".to_owned(),
+    ];
+    let base = base_config(&spec(Some(flat(4, "")))).unwrap();
+    let node = me();
+    let sources = Sources {
+        own_peers: &own,
+        list: Some(&list),
+        ..sources(&base, &node)
+    };
+    let config = render(&sources, &seed(1)).unwrap();
+    let validator_2 = format!("{}:11625", name(2).to_uppercase());
+    let validator_3 = format!("{}.:11625", name(3));
+    assert_eq!(
+        peers_of(&config),
+        [
+            "10.244.0.4:11625",
+            "10.9.9.9:11625",
+            &validator_2,
+            "core-1.other:11625",
+            "core.example",
+            &validator_3,
+        ]
+    );
 }
 
 #[test]
@@ -230,7 +277,7 @@ fn the_database_may_be_another_and_is_never_quoted() {
     let config: toml::Table = with(database).unwrap().parse().unwrap();
     assert_eq!(config["DATABASE"].as_str(), Some(database));
     for wrong in ["", "hunter2", "mysql://hunter2", "postgresql://a\nhunter2"] {
-        let error = crate::causes::on_one_line(&with(wrong).unwrap_err());
+        let error = crate::util::causes::on_one_line(&with(wrong).unwrap_err());
         assert!(error.contains("Secret") && !error.contains("hunter2"), "{error}");
     }
 }

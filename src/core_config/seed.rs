@@ -7,8 +7,8 @@ use stellar_strkey::ed25519::{PrivateKey, PublicKey};
 
 use super::ConfigError;
 
-/// A secret seed (`S…`) and the public key (`G…`) that follows from it. `Debug` shows the public key alone, and there is
-/// no `Display`.
+/// A secret seed (`S…`) and the public key (`G…`) that follows from it. `Debug` shows the public key alone, and there
+/// is no `Display`.
 #[derive(Clone)]
 pub struct Seed {
     text: String,

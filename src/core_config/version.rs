@@ -1,26 +1,109 @@
 //! What the version of a stellar-core says of the keys that it knows.
 
+use std::fmt;
+
 use super::keys;
 
 /// Which keys a stellar-core knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keys {
-    /// Those that are listed here, and no others.
+    /// Those of any listed release: no version was given, as in a pod of an older operator, whose stellar-core runs.
     #[default]
     Listed,
-    /// Others, too, perhaps: it is newer than the list, or of a version that says nothing.
+    /// Others, too, perhaps: the version says nothing, as `latest` does.
     PerhapsMore,
+    /// Those of this release, or of the one listed before it. One that is newer than the list may know others, too.
+    Of {
+        /// The release.
+        release: Release,
+        /// Whether it is a build for tests, which knows more keys.
+        tests: bool,
+    },
 }
 
 impl Keys {
     /// Those of the stellar-core with this image tag.
     pub fn of(version: &str) -> Self {
-        // The first number is the newest protocol that it knows.
-        let protocol = release(version).and_then(|numbers| numbers.first().copied());
-        match protocol {
-            Some(protocol) if protocol <= keys::PROTOCOL => Self::Listed,
-            Some(_) | None => Self::PerhapsMore,
+        match Release::of(version) {
+            None => Self::PerhapsMore,
+            Some(release) if keys::releases().first().is_some_and(|first| release < *first) => Self::Listed,
+            Some(release) => Self::Of {
+                release,
+                // The suffixes of stellar-core's docker/setup.
+                tests: version.contains("buildtests") || version.contains("perftests"),
+            },
         }
+    }
+
+    /// Whether a stellar-core of this version knows the key; `None` where that cannot be said.
+    pub fn knows(self, key: &str) -> Option<bool> {
+        match (self, keys::judge(key, self)) {
+            (Self::Listed | Self::PerhapsMore, _) => None,
+            (_, keys::Judgement::Known(_)) => Some(true),
+            (_, keys::Judgement::Gone(_)) => Some(false),
+            (_, _) => self.are_listed().then_some(false),
+        }
+    }
+
+    /// Whether a key that is not listed for this version is certainly unknown to it. It is not where the release is
+    /// newer than all that are listed, or than all of its series.
+    pub(super) fn are_listed(self) -> bool {
+        match self {
+            Self::Listed => true,
+            Self::PerhapsMore => false,
+            Self::Of { release, .. } => keys::releases()
+                .iter()
+                .any(|listed| listed.major() == release.major() && release <= *listed),
+        }
+    }
+
+    /// Whether it is known to be of a release before this one.
+    pub(super) fn are_before(self, release: Release) -> bool {
+        matches!(self, Self::Of { release: own, .. } if own < release)
+    }
+}
+
+impl fmt::Display for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listed | Self::PerhapsMore => f.write_str("stellar-core"),
+            Self::Of { release, tests: false } => write!(f, "stellar-core {release}"),
+            Self::Of { release, tests: true } => write!(f, "stellar-core {release}, built for tests,"),
+        }
+    }
+}
+
+/// A release of stellar-core by its three numbers. One of which less is given is the newest that begins so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Release([u32; 3]);
+
+impl Release {
+    /// The release with these numbers.
+    pub(super) const fn new(major: u32, minor: u32, patch: u32) -> Self {
+        Self([major, minor, patch])
+    }
+
+    /// The release of an image tag.
+    pub(super) fn of(tag: &str) -> Option<Self> {
+        let mut numbers = [u32::MAX; 3];
+        for (number, given) in numbers.iter_mut().zip(release(tag)?) {
+            *number = given;
+        }
+        Some(Self(numbers))
+    }
+
+    /// The newest protocol that it knows.
+    fn major(self) -> u32 {
+        let [major, ..] = self.0;
+        major
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let given = self.0.iter().filter(|number| **number != u32::MAX);
+        let given: Vec<String> = given.map(u32::to_string).collect();
+        f.write_str(&given.join("."))
     }
 }
 
@@ -35,14 +118,59 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_newer_stellar_core_may_know_more() {
-        for (version, expected) in [
-            ("24.1.0", Keys::Listed),
-            ("v22.0.0", Keys::Listed),
-            ("26.0.1-3109.e78c97ed0.jammy", Keys::PerhapsMore),
-            ("latest", Keys::PerhapsMore),
+    fn a_version_says_which_keys_are_known() {
+        const PARALLEL: &str = "PARALLEL_LEDGER_APPLY";
+        const EXPERIMENTAL: &str = "EXPERIMENTAL_PARALLEL_LEDGER_APPLY";
+        let (yes, no) = (Some(true), Some(false));
+        for (version, key, expected) in [
+            ("22.1.0", PARALLEL, no),
+            ("22.1.0", EXPERIMENTAL, no),
+            ("22.2.0", EXPERIMENTAL, yes),
+            ("24.1.0", PARALLEL, no),
+            ("24.1.0", EXPERIMENTAL, yes),
+            ("25.0.1", PARALLEL, no),
+            ("25.1.0", PARALLEL, yes),
+            // A patch release that is not listed is as the one before it.
+            ("25.1.2", PARALLEL, yes),
+            ("v25.2.0", PARALLEL, yes),
+            ("26.0.1-3109.e78c97ed0.jammy", PARALLEL, yes),
+            ("26", PARALLEL, yes),
+            // One that is newer than the list knows what the newest does, and perhaps more, and none that went before.
+            ("99.0.0", PARALLEL, yes),
+            ("99.0.0", "KEY_OF_TOMORROW", None),
+            ("99.0.0", "EXPERIMENTAL_BUCKETLIST_DB", no),
+            ("26.0.1", "KEY_OF_TOMORROW", no),
+            ("26.9.0", "NTP_DRIFT_CHECK_SERVER", None),
+            ("26.1.0", "NTP_DRIFT_CHECK_SERVER", no),
+            ("27.1.0", "NTP_DRIFT_CHECK_SERVER", yes),
+            ("26.1.0", "IGNORE_MESSAGE_LIMITS_FOR_TESTING", no),
+            (
+                "26.1.0-3315.a1b2c3d4e.noble-buildtests",
+                "IGNORE_MESSAGE_LIMITS_FOR_TESTING",
+                yes,
+            ),
+            ("latest", PARALLEL, None),
+            ("18.5.0", PARALLEL, None),
         ] {
-            assert_eq!(Keys::of(version), expected, "{version}");
+            assert_eq!(Keys::of(version).knows(key), expected, "{version} {key}");
         }
+        assert_eq!(Keys::Listed.knows(PARALLEL), None);
+    }
+
+    #[test]
+    fn a_release_is_written_as_it_was_given() {
+        for (tag, text) in [
+            ("v26.0.1-3109.e78c97ed0.jammy", "26.0.1"),
+            ("26", "26"),
+            ("26.1", "26.1"),
+        ] {
+            assert_eq!(Release::of(tag).unwrap().to_string(), text);
+        }
+        assert!(
+            ["", "latest", "26.x", "4294967296.0.0"]
+                .iter()
+                .all(|tag| Release::of(tag).is_none())
+        );
+        assert!(Release::of("26") > Release::of("26.9.9"));
     }
 }

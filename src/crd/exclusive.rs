@@ -1,5 +1,6 @@
 //! What one validator at a time may use: a seed and a database, told apart without reading a Secret.
 
+use k8s_openapi::api::core::v1::CSIVolumeSource;
 use serde_json::json;
 
 use super::{KeySource, KmsConfig, SecretKeyRef, ValidatorConfig};
@@ -27,13 +28,18 @@ impl SeedSource {
             KeySource::Kms => {
                 let kms = kms?;
                 let csi = kms.csi.as_ref()?;
-                let credentials = csi.node_publish_secret_ref.as_ref().map(|secret| &secret.name);
-                let volume = json!([csi.driver, csi.volume_attributes, credentials]);
-                Some(Self::Driver {
-                    volume: volume.to_string(),
-                    path: kms.seed_path.clone(),
-                })
+                Some(Self::of_driver(csi, &kms.seed_path))
             }
+        }
+    }
+
+    /// This file of a CSI driver's volume.
+    pub fn of_driver(csi: &CSIVolumeSource, path: &str) -> Self {
+        let credentials = csi.node_publish_secret_ref.as_ref().map(|secret| &secret.name);
+        let volume = json!([csi.driver, csi.volume_attributes, credentials]);
+        Self::Driver {
+            volume: volume.to_string(),
+            path: path.to_owned(),
         }
     }
 }

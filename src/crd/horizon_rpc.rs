@@ -1,7 +1,7 @@
 //! The blocks of a StellarNode that serves an API: Horizon and Stellar RPC.
 //!
-//! Fields that the programs of today have no counterpart for stay readable, so that older manifests do; the rules of the
-//! webhook say that they mean nothing. What is absent is decided here and nowhere else.
+//! Fields that the programs of today have no counterpart for stay readable, so that older manifests do; the rules of
+//! the webhook say that they mean nothing. What is absent is decided here and nowhere else.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 //!
 //! Networks are compared by passphrase, never by the way they are written.
 
-use crate::digest;
+use crate::util::digest;
 
 /// A Stellar network, known by its passphrase.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,6 +49,11 @@ impl Network {
     /// Whether this is the public network.
     pub fn is_public(&self) -> bool {
         self.passphrase == PUBLIC
+    }
+
+    /// Whether this is none of SDF's networks.
+    pub fn is_private(&self) -> bool {
+        !(self.is_public() || self.is_testnet() || self.is_futurenet())
     }
 
     /// A short hash of the passphrase, fit for a label and for an object's name.

@@ -1,7 +1,7 @@
 //! What a StellarNode of any type may say of its pods: where they run, as whom, with what beside the main container.
 //!
-//! All of it is optional. What is absent leaves the pods as the operator builds them; what is given is handed to the pods
-//! as it is written.
+//! All of it is optional. What is absent leaves the pods as the operator builds them; what is given is handed to the
+//! pods as it is written.
 
 use k8s_openapi::api::core::v1::{EnvVar, LocalObjectReference, Probe, Toleration, TopologySpreadConstraint};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -41,6 +41,10 @@ pub struct PodSettings {
     /// ServiceAccount of the pods; its token is not mounted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account_name: Option<String>,
+    /// Seconds that the main container has to stop before it is killed. Default: 90 for a validator, 60 for the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 86400))]
+    pub termination_grace_period_seconds: Option<i64>,
     /// Further environment of the main container; names that the operator sets are refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<EnvVar>,

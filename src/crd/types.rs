@@ -4,16 +4,17 @@
 //! uses them, not here.
 
 use k8s_openapi::api::core::v1::{CSIVolumeSource, ResourceRequirements};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 use super::core::{DatabaseConfig, PeersAs};
+use super::history::HistoryConfig;
 use super::horizon_rpc::{HorizonConfig, SorobanConfig};
 use super::pod::PodSettings;
+use super::status::StellarNodeStatus;
+use super::storage::StorageConfig;
 
 /// A node of a Stellar network: a validator, a Horizon API server or a Stellar RPC server.
 #[derive(CustomResource, Clone, Debug, Deserialize, Serialize, KubeSchema, PartialEq)]
@@ -114,70 +115,6 @@ pub enum NodeType {
     SorobanRpc,
 }
 
-/// The volume of a node.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct StorageConfig {
-    /// Storage class of the volume; the cluster's default if absent. It never changes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub storage_class: Option<String>,
-    /// Size of the volume, for example 100Gi. It can grow and never shrinks.
-    #[serde(default = "default_storage_size")]
-    pub size: String,
-    /// What happens to the volume when the StellarNode is deleted: Delete or Retain. A Horizon server's goes with its pod.
-    #[serde(default)]
-    pub retention_policy: RetentionPolicy,
-    /// PersistentVolume (default), or EmptyDir: a directory of the machine's that is lost with the pod, for which size and class mean nothing. A validator's never changes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mode: Option<StorageMode>,
-    /// Annotations of the volume claim.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub annotations: Option<BTreeMap<String, String>>,
-}
-
-impl StorageConfig {
-    /// Where the data is kept.
-    pub fn mode(&self) -> StorageMode {
-        self.mode.unwrap_or_default()
-    }
-}
-
-fn default_storage_size() -> String {
-    "100Gi".to_owned()
-}
-
-impl Default for StorageConfig {
-    fn default() -> Self {
-        Self {
-            storage_class: None,
-            size: default_storage_size(),
-            retention_policy: RetentionPolicy::default(),
-            mode: None,
-            annotations: None,
-        }
-    }
-}
-
-/// Where a node keeps its data.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
-pub enum StorageMode {
-    /// On a volume of its own.
-    #[default]
-    PersistentVolume,
-    /// In a directory of the machine's, lost with the pod.
-    EmptyDir,
-}
-
-/// What happens to a volume when its StellarNode is deleted.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
-pub enum RetentionPolicy {
-    /// The volume claim is deleted with the StellarNode.
-    #[default]
-    Delete,
-    /// The volume claim stays.
-    Retain,
-}
-
 /// Settings of a validator.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -217,6 +154,9 @@ pub struct ValidatorConfig {
     /// Home domain of this validator, written to stellar-core as NODE_HOME_DOMAIN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home_domain: Option<String>,
+    /// Where this validator publishes history. Default: on its own volume if its network is a private one and no archive is named to read from, else nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<HistoryConfig>,
     /// Whether stellar-core fetches history from the archives in historyArchiveUrls.
     #[serde(default)]
     pub enable_history_archive: bool,
@@ -310,85 +250,4 @@ fn default_peers_config_map() -> String {
 
 fn default_peers_key() -> String {
     crate::labels::KNOWN_PEERS.to_owned()
-}
-
-/// What the operator last saw and did.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct StellarNodeStatus {
-    /// Conditions: Ready, Progressing, Joined, Voting, UpdatePending, PeersReady and others, each with a reason and a message.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
-    pub conditions: Vec<Condition>,
-    /// Generation of the spec that the controller last acted on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-    /// Number of pods wanted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replicas: Option<i32>,
-    /// Number of pods ready.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ready_replicas: Option<i32>,
-    /// Where it is reached inside the cluster: the URL of a Horizon or SorobanRpc, name and peer port of a validator's pod.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<String>,
-    /// What this validator knows of its peers, and whether a restart is pending.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub peers: Option<PeersStatus>,
-}
-
-/// A validator's peers as the operator sees them.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct PeersStatus {
-    /// The address at which the others dial this validator.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
-    /// Where it was last dialled, while it has no running pod and no StatefulSet of the operator's own remembers this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lost: Option<LostAddress>,
-    /// Number of other members of its group.
-    #[serde(default)]
-    pub known: i32,
-    /// Number of other members that its running pod loaded at its start; absent where the pod does not report it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loaded: Option<i32>,
-    /// Why a restart is pending: PeersChanged, NotLinked or SpecChanged.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pending_restart: Option<String>,
-    /// Hash of the pending change, the value that the annotation stellar.org/approve-restart must have with --restart manual.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pending_hash: Option<String>,
-}
-
-/// An address that nobody answers at.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct LostAddress {
-    /// The address, with the port.
-    pub address: String,
-    /// Since when; the others are told the address for a grace period from then.
-    pub since: Time,
-}
-
-/// One condition of a StellarNode (Kubernetes API conventions, "Typical status properties").
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Condition {
-    /// What the condition is about.
-    pub r#type: String,
-    /// True, False or Unknown.
-    pub status: String,
-    /// One word that says why.
-    #[serde(default)]
-    pub reason: String,
-    /// One sentence that says why, for people.
-    #[serde(default)]
-    pub message: String,
-    /// When the status last changed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_transition_time: Option<Time>,
-    /// Generation of the spec that the condition was computed from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
 }

@@ -134,7 +134,8 @@ fn outcome(code: u16) -> &'static str {
 /// What Kubernetes calls a request (Kubernetes docs, "Authorization", "Determine the request verb").
 fn verb_and_resource(method: &Method, uri: &Uri) -> (&'static str, &'static str) {
     let parts: Vec<&str> = uri.path().trim_matches('/').split('/').collect();
-    // /api/v1/… and /apis/{group}/{version}/…, then namespaces/{namespace}/… where there is more than the namespace itself.
+    // /api/v1/… and /apis/{group}/{version}/…, then namespaces/{namespace}/… where there is more than the namespace
+    // itself.
     let rest = match parts.as_slice() {
         ["api", _, rest @ ..] | ["apis", _, _, rest @ ..] => rest,
         _ => &[],

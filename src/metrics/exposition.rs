@@ -41,8 +41,8 @@ impl Format {
     }
 }
 
-/// In the older format a counter's family has the name of its samples, an info is a gauge, and there are neither units nor
-/// an end.
+/// In the older format a counter's family has the name of its samples, an info is a gauge, and there are neither units
+/// nor an end.
 fn older(open_metrics: &str) -> String {
     let suffixes: Vec<(&str, &str)> = open_metrics
         .lines()

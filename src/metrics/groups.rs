@@ -9,14 +9,55 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::controller::figures::GroupFigures;
-use crate::controller::snapshot::Cause;
+use crate::util::text::plain;
+
+/// One group in numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupFigures {
+    /// Namespace of its ConfigMap.
+    pub namespace: String,
+    /// Name of its ConfigMap.
+    pub config_map: String,
+    /// Addresses in its list.
+    pub peers: usize,
+    /// Validators that name its ConfigMap and are to run, members or not.
+    pub validators: usize,
+    /// Members that read its ConfigMap.
+    pub members: usize,
+    /// Those of them that vote.
+    pub voting: usize,
+    /// Members of the whole group, those included that read its other ConfigMaps.
+    pub group_members: usize,
+    /// Those of them that vote.
+    pub group_voting: usize,
+    /// Validators that name its ConfigMap and whose pod reports the public key of another pod, see `shared_keys`.
+    pub shared_seeds: usize,
+    /// Whether its ConfigMap is somebody else's.
+    pub not_ours: bool,
+    /// Whether its members can all reach each other by what they loaded.
+    pub connected: bool,
+    /// Whether a restart is not done within its deadline, or who may restart cannot be read.
+    pub stalled: bool,
+    /// Validators with a reason to be restarted, by the first of their reasons.
+    pub pending: BTreeMap<&'static str, usize>,
+    /// Every cause for which one can be restarted.
+    pub causes: Vec<&'static str>,
+}
 
 /// A peer group, by its ConfigMap.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct Group {
     namespace: String,
     configmap: String,
+}
+
+impl Group {
+    fn new(namespace: &str, config_map: &str) -> Self {
+        Self {
+            namespace: plain(namespace),
+            configmap: plain(config_map),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -42,6 +83,7 @@ pub(super) struct Groups {
     voting: Family<Group, Gauge>,
     group_members: Family<Group, Gauge>,
     group_voting: Family<Group, Gauge>,
+    shared_seeds: Family<Group, Gauge>,
     not_ours: Family<Group, Gauge>,
     connected: Family<Group, Gauge>,
     stalled: Family<Group, Gauge>,
@@ -86,6 +128,11 @@ impl Groups {
                 &groups.group_members,
             ),
             ("group_voting_members", "Those of them that vote", &groups.group_voting),
+            (
+                "shared_seeds",
+                "Validators that name a group's list and whose running pod reports the public key of another running pod",
+                &groups.shared_seeds,
+            ),
             (
                 "list_not_ours",
                 "1 while a ConfigMap of the list's name is somebody else's, which is never written, else 0",
@@ -141,20 +188,14 @@ impl Groups {
 
     /// Counts a restart of a validator of this group.
     pub(super) fn restarted(&self, namespace: &str, config_map: &str, cause: &'static str) {
-        let group = Group {
-            namespace: namespace.to_owned(),
-            configmap: config_map.to_owned(),
-        };
+        let group = Group::new(namespace, config_map);
         self.restarts.get_or_create(&restart(&group, cause)).inc();
     }
 
     fn replace(&self, shown: &mut Shown, figures: &[GroupFigures], turns: usize) {
         let mut before = std::mem::take(&mut shown.groups);
         for figures in figures {
-            let group = Group {
-                namespace: figures.namespace.clone(),
-                configmap: figures.config_map.clone(),
-            };
+            let group = Group::new(&figures.namespace, &figures.config_map);
             let set = |family: &Family<Group, Gauge>, value: usize| {
                 family
                     .get_or_create(&group)
@@ -166,11 +207,12 @@ impl Groups {
             set(&self.voting, figures.voting);
             set(&self.group_members, figures.group_members);
             set(&self.group_voting, figures.group_voting);
+            set(&self.shared_seeds, figures.shared_seeds);
             set(&self.not_ours, usize::from(figures.not_ours));
             set(&self.connected, usize::from(figures.connected));
             set(&self.stalled, usize::from(figures.stalled));
             // From the start, so that the first is seen as a change. They stay when the group goes: they are counters.
-            for cause in Cause::ALL.map(Cause::as_str) {
+            for cause in &figures.causes {
                 let _ = self.restarts.get_or_create(&restart(&group, cause));
             }
             for (cause, count) in &figures.pending {
@@ -193,6 +235,7 @@ impl Groups {
                 &self.voting,
                 &self.group_members,
                 &self.group_voting,
+                &self.shared_seeds,
                 &self.not_ours,
                 &self.connected,
                 &self.stalled,
@@ -239,11 +282,22 @@ mod tests {
             voting: 3,
             group_members: 8,
             group_voting: 6,
+            shared_seeds: 2,
             not_ours: false,
             connected: true,
             stalled: false,
             pending: pending.iter().copied().collect(),
+            causes: vec!["NotLinked", "PeersChanged", "SpecChanged"],
         }
+    }
+
+    #[test]
+    fn a_label_holds_nothing_that_a_terminal_obeys() {
+        let group = Group::new("a\u{1b}[2J\nb", "c\u{1b}[2J\nd");
+        assert_eq!(
+            (&*group.namespace, &*group.configmap),
+            (r"a\u{1b}[2J\nb", r"c\u{1b}[2J\nd")
+        );
     }
 
     #[test]
@@ -265,6 +319,7 @@ mod tests {
             r#"voting_members{namespace="stellar",configmap="b"} 3"#,
             r#"pending_restarts{namespace="stellar",configmap="a",cause="PeersChanged"} 2"#,
             r#"group_connected{namespace="stellar",configmap="a"} 1"#,
+            r#"shared_seeds{namespace="stellar",configmap="a"} 2"#,
             r#"group_voting_members{namespace="stellar",configmap="b"} 6"#,
             r#"restarts_total{namespace="stellar",configmap="b",cause="NotLinked"} 1"#,
             r#"restarts_total{namespace="stellar",configmap="a",cause="SpecChanged"} 0"#,

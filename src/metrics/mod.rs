@@ -5,6 +5,7 @@
 mod calls;
 mod exposition;
 mod groups;
+pub mod probes;
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -20,10 +21,10 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::controller::figures::GroupFigures;
 use calls::Call;
 pub use calls::CountCalls;
 pub use exposition::Format;
+pub use groups::GroupFigures;
 use groups::Groups;
 
 /// What became of a review.
@@ -180,7 +181,7 @@ impl Metrics {
             "The running version",
             Info::new(vec![
                 ("version", env!("CARGO_PKG_VERSION")),
-                ("revision", crate::cli::REVISION),
+                ("revision", crate::REVISION),
             ]),
         );
         Self {
@@ -297,10 +298,12 @@ mod tests {
             voting: 3,
             group_members: 4,
             group_voting: 3,
+            shared_seeds: 0,
             not_ours: false,
             connected: true,
             stalled: false,
             pending,
+            causes: vec!["PeersChanged"],
         };
         metrics.groups(&[group], 1);
         metrics

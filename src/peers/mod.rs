@@ -1,8 +1,8 @@
 //! The list of known peers, the views that validators take of it, and what a pod reports to have loaded.
 //!
 //! The controller writes the list and reads the reports; `render-config`, inside the validators' pods, reads the list
-//! and writes the reports. Both sides live here so that they cannot drift apart. Old init images live for months: fields
-//! are only ever added to either format.
+//! and writes the reports. Both sides live here so that they cannot drift apart. Old init images live for months:
+//! fields are only ever added to either format.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,10 +10,13 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+mod address;
 mod report;
 mod view;
 
+pub use address::port_of_address;
 pub use report::{REPORT_LIMIT, Report, peer_hash, reported_public_key};
 use view::Sum;
 pub use view::View;
@@ -99,11 +102,35 @@ pub struct PeerRecord {
     pub address: Option<String>,
     /// Since when it is dialled there.
     pub since: Timestamp,
+    /// The port at which its pod serves its history archive; absent where it serves none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<u16>,
 }
 
-/// The content of `peers.json`: the members of a peer group, sorted.
+impl PeerRecord {
+    /// Whether the operator could have written it.
+    fn is_sound(&self) -> bool {
+        self.port != 0 && self.history != Some(0) && self.address.as_ref().is_none_or(|address| self.is_at(address))
+    }
+
+    fn is_at(&self, address: &str) -> bool {
+        port_of_address(&self.node, address) == Some(self.port)
+    }
+
+    /// The record without what the operator cannot have written. A member stays one whatever its address is.
+    fn believed(self) -> Self {
+        Self {
+            address: self.address.clone().filter(|address| self.is_at(address)),
+            history: self.history.filter(|port| *port != 0),
+            ..self
+        }
+    }
+}
+
+/// The content of `peers.json`: the members of a peer group, sorted, each with an address that the operator could have
+/// written, or with none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeerList {
+pub struct PeerList<M = PeerRecord> {
     /// Format of the document, 1.
     pub format: u32,
     /// When this content was first written; it grows with each change and changes with nothing else.
@@ -112,13 +139,16 @@ pub struct PeerList {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
     /// The members, sorted by node.
-    pub members: Vec<PeerRecord>,
+    pub members: Vec<M>,
 }
 
 impl PeerList {
-    /// The list of these members, sorted, without a network.
-    pub fn new(version: Timestamp, mut members: Vec<PeerRecord>) -> Self {
+    /// The list of these members, sorted, each once, without a network. An address of another form than ours is left
+    /// out.
+    pub fn new(version: Timestamp, members: Vec<PeerRecord>) -> Self {
+        let mut members: Vec<PeerRecord> = members.into_iter().map(PeerRecord::believed).collect();
         members.sort_by(|a, b| a.node.cmp(&b.node));
+        members.dedup_by(|a, b| a.node == b.node);
         Self {
             format: LIST_FORMAT,
             version,
@@ -127,22 +157,58 @@ impl PeerList {
         }
     }
 
-    /// The network of this list, if it names one and that is not `passphrase`: then it is no list for a validator there.
+    /// The network of this list, if it names one and that is not `passphrase`: then it is no list for a validator
+    /// there.
     pub fn other_network(&self, passphrase: &str) -> Option<&str> {
         self.network.as_deref().filter(|network| *network != passphrase)
     }
 
-    /// Reads `peers.json`.
+    /// Reads `peers.json`, without what of it the operator cannot have written.
     ///
     /// # Errors
     /// When it is not JSON of that shape, or of a format that this program does not know.
     pub fn parse(json: &str) -> Result<Self, PeersError> {
-        let list: Self = serde_json::from_str(json)?;
-        if list.format == LIST_FORMAT {
-            Ok(list)
-        } else {
-            Err(PeersError::Format(list.format))
+        Ok(Self::parse_noting(json)?.0)
+    }
+
+    /// As [`parse`](Self::parse), with a sentence for each thing that was left out.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_noting(json: &str) -> Result<(Self, Vec<String>), PeersError> {
+        let list = match serde_json::from_str::<Self>(json) {
+            Ok(list) if list.format != LIST_FORMAT => return Err(PeersError::Format(list.format)),
+            Ok(list) if list.is_sound() => return Ok((list, Vec::new())),
+            // One bad entry costs no other.
+            Ok(_) | Err(_) => serde_json::from_str::<PeerList<Value>>(json)?,
+        };
+        if list.format != LIST_FORMAT {
+            return Err(PeersError::Format(list.format));
         }
+        let (mut members, mut left_out) = (Vec::new(), Vec::new());
+        for entry in list.members {
+            let record = serde_json::from_value(entry.clone()).ok();
+            match record.filter(|record: &PeerRecord| record.port != 0) {
+                Some(record) => {
+                    if !record.is_sound() {
+                        left_out.push(format!("the address of the entry {}", shown(&entry)));
+                    }
+                    members.push(record);
+                }
+                None => left_out.push(format!("the entry {}", shown(&entry))),
+            }
+        }
+        let network = list.network;
+        let list = Self {
+            network,
+            ..Self::new(list.version, members)
+        };
+        Ok((list, left_out))
+    }
+
+    fn is_sound(&self) -> bool {
+        let is_sorted = self.members.is_sorted_by(|a, b| a.node < b.node);
+        is_sorted && self.members.iter().all(PeerRecord::is_sound)
     }
 
     /// The text of `peers.json`: the same bytes for the same list.
@@ -189,6 +255,17 @@ impl PeerList {
     }
 }
 
+/// An entry on one line of bounded length: JSON escapes what a terminal would obey.
+fn shown(entry: &Value) -> String {
+    const LONGEST: usize = 120;
+    let text: String = entry.to_string().chars().take(LONGEST).collect();
+    text.escape_debug().to_string().replace("\\\"", "\"")
+}
+
+#[cfg(test)]
+#[path = "list_tests.rs"]
+mod list_tests;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,6 +278,7 @@ mod tests {
                 port: 11625,
                 address: Some(format!("10.244.{}.{}:11625", i / 250, i % 250)),
                 since,
+                history: None,
             })
             .collect();
         PeerList::new(since, members)

@@ -3,14 +3,20 @@
 use jiff::Timestamp;
 
 use super::{NodeId, PeerList, View};
-use crate::digest;
+use crate::util::digest;
 
 /// First word of a report in the one format there is.
 const REPORT_FORMAT: &str = "1";
 /// The kubelet shares 12,288 bytes among all containers of a pod and cuts the tail silently; this much always fits.
 pub const REPORT_LIMIT: usize = 1024;
+/// The kubelet keeps no longer message of one container (`MaxContainerTerminationMessageLength`).
+const MESSAGE_LIMIT: usize = 4096;
 /// Hexadecimal characters of one peer in a report.
 const PEER_HASH_LENGTH: usize = 8;
+/// Hexadecimal characters of a view.
+const VIEW_LENGTH: usize = 64;
+/// Characters of a public key (SEP-23).
+const KEY_LENGTH: usize = 56;
 
 /// A short hash of one peer and the address at which it is dialled.
 pub fn peer_hash(node: &NodeId, address: &str) -> String {
@@ -56,8 +62,8 @@ impl Report {
         }
     }
 
-    /// The termination message, with the validator's public key: at most [`REPORT_LIMIT`] bytes; the peers are left out where
-    /// they do not fit.
+    /// The termination message, with the validator's public key: at most [`REPORT_LIMIT`] bytes; the peers are left out
+    /// where they do not fit.
     pub fn to_message(&self, public_key: &str) -> String {
         let (view, version, peers) = match self {
             Self::Unreadable => ("-".to_owned(), "-".to_owned(), "-".to_owned()),
@@ -77,8 +83,8 @@ impl Report {
         }
     }
 
-    /// Reads a termination message. `None` when it was cut off or is of a format that this program does not know: such a
-    /// report restarts nobody.
+    /// Reads a termination message. `None` when it was cut off or is of a format that this program does not know: such
+    /// a report restarts nobody.
     pub fn parse(message: &str) -> Option<Self> {
         let [view, version, peers, ..] = words(message)?[..] else {
             return None;
@@ -86,13 +92,17 @@ impl Report {
         if view == "-" {
             return Some(Self::Unreadable);
         }
+        // A pod writes what it likes: no other text is a view.
+        if view.len() != VIEW_LENGTH || !is_hex(view) {
+            return None;
+        }
         let version = match version {
             "-" => None,
             text => Some(text.parse().ok()?),
         };
         let peers = match peers.strip_prefix('=') {
             None => None,
-            Some(text) if text.is_ascii() && text.len().is_multiple_of(PEER_HASH_LENGTH) => Some(
+            Some(text) if is_hex(text) && text.len().is_multiple_of(PEER_HASH_LENGTH) => Some(
                 text.as_bytes()
                     .chunks(PEER_HASH_LENGTH)
                     .map(|hash| String::from_utf8_lossy(hash).into_owned())
@@ -110,11 +120,24 @@ impl Report {
 
 /// The public key in a termination message; `None` where it was cut off, or written before keys were reported.
 pub fn reported_public_key(message: &str) -> Option<&str> {
-    words(message)?.get(3).copied()
+    let key = words(message)?.get(3).copied()?;
+    let is_key = key.len() == KEY_LENGTH
+        && key
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    is_key.then_some(key)
+}
+
+fn is_hex(text: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.bytes().all(is_digit)
 }
 
 /// The words after format and length, of a message that was not cut off. Later programs may add words at the end.
 fn words(message: &str) -> Option<Vec<&str>> {
+    if message.len() > MESSAGE_LIMIT {
+        return None;
+    }
     let mut words = message.split(' ');
     let whole = words.next() == Some(REPORT_FORMAT) && words.next()?.parse() == Ok(message.len());
     whole.then(|| words.collect())
@@ -164,6 +187,18 @@ mod tests {
         let later = framed(&format!("- - - {KEY} more"));
         assert_eq!(Report::parse(&later), Some(Report::Unreadable));
         assert_eq!(reported_public_key(&later), Some(KEY));
+    }
+
+    #[test]
+    fn what_is_no_view_or_no_key_is_none() {
+        let view = "0".repeat(VIEW_LENGTH);
+        assert!(Report::parse(&framed(&format!("{view} - - {KEY}"))).is_some());
+        for forged in ["x".repeat(VIEW_LENGTH), "0".repeat(VIEW_LENGTH - 1), "0".repeat(2_000)] {
+            assert_eq!(Report::parse(&framed(&format!("{forged} - - {KEY}"))), None);
+        }
+        for forged in ["", "G", &KEY.to_lowercase(), "\u{1b}[2J", &KEY.repeat(2)] {
+            assert_eq!(reported_public_key(&framed(&format!("- - - {forged}"))), None);
+        }
     }
 
     #[test]

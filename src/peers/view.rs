@@ -1,12 +1,12 @@
 //! The view that a validator has of its group: who the others are, as one hash.
 //!
-//! A group of n has n views, so that a view is made from the sum of the hashes of all members without one of them, not from
-//! the text of the others: that would be n texts of n lines.
+//! A group of n has n views, so that a view is made from the sum of the hashes of all members without one of them, not
+//! from the text of the others: that would be n texts of n lines.
 
 use serde::{Deserialize, Serialize};
 
 use super::NodeId;
-use crate::digest;
+use crate::util::digest;
 
 /// Prefix of the text that is hashed; to be changed whenever what a view covers changes.
 const FORMAT: &str = "view 1";
@@ -35,8 +35,8 @@ impl View {
     }
 }
 
-/// How many members there are, and the sum of their hashes modulo 2²⁵⁶: the same in any order, and one member can be taken
-/// out.
+/// How many members there are, and the sum of their hashes modulo 2²⁵⁶: the same in any order, and one member can be
+/// taken out.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sum {
     count: usize,

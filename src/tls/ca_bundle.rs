@@ -11,7 +11,7 @@ use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 use tracing::info;
 
-use crate::api::{ApiError, deadline};
+use crate::kubernetes::api::{ApiError, deadline};
 use crate::labels;
 
 /// What a look at both configurations found.
@@ -84,8 +84,8 @@ impl Configurations {
 
     /// Puts `bundle` into both where it is not, and tells what it found before.
     ///
-    /// A configuration that somebody changed in between is left for the next time; one that cannot be written keeps the other
-    /// from nothing.
+    /// A configuration that somebody changed in between is left for the next time; one that cannot be written keeps the
+    /// other from nothing.
     ///
     /// # Errors
     /// When the API server does not answer or refuses.

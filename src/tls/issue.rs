@@ -10,7 +10,7 @@ use rcgen::{
 };
 
 use super::certificate::{BACKDATE, CertificateError, Pair};
-use crate::digest;
+use crate::util::digest;
 
 /// Why no certificate could be made.
 #[derive(Debug, thiserror::Error)]

@@ -14,14 +14,15 @@
 //! # How an authority is replaced without a failed call
 //!
 //! A replica may serve a leaf for as long as that leaf is good, however late it reads the Secret. So an authority is
-//! trusted *before* it signs and *until* it expires: at two thirds of the old one's life the next is made and put in the
-//! bundle beside it; only when the API server has had that bundle for a while does it sign; the old one, which no longer
-//! signs (its key is thrown away), stays in the bundle until it expires. No leaf outlives its authority.
+//! trusted *before* it signs and *until* it expires: at two thirds of the old one's life the next is made and put in
+//! the bundle beside it; only when the API server has had that bundle for a while does it sign; the old one, which no
+//! longer signs (its key is thrown away), stays in the bundle until it expires. No leaf outlives its authority.
 
 pub mod ca_bundle;
 pub mod certificate;
 pub mod issue;
 pub mod material;
+mod pace;
 pub mod plan;
 pub mod serving;
 pub mod store;

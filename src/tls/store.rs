@@ -14,8 +14,9 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
 use super::material::{Material, MaterialError};
-use crate::api::{ApiError, deadline};
-use crate::{clock, digest, labels};
+use crate::kubernetes::api::{ApiError, deadline};
+use crate::labels;
+use crate::util::{clock, digest};
 
 /// Why the Secret cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -61,8 +62,8 @@ pub struct Stored {
 pub struct Store {
     api: Api<Secret>,
     name: String,
-    /// Under which it creates: another one for each replica, for each life of one, and for each keeper in it. That is what makes two
-    /// creations a conflict: an apply by the same manager would replace what the first one made.
+    /// Under which it creates: another one for each replica, for each life of one, and for each keeper in it. That is
+    /// what makes two creations a conflict: an apply by the same manager would replace what the first one made.
     manager: String,
 }
 

@@ -1,29 +1,29 @@
 //! The loops that keep the certificate: [`Follower`] on every replica, [`Keeper`] on one of them.
 //!
 //! The follower serves what the Secret or the files hold, and says whether this replica is ready. The keeper makes and
-//! rotates what the Secret holds and keeps `caBundle` right. A replica that is not trusted yet keeps, too: the leader may have
-//! been started with other settings – another webhook configuration, a certificate from elsewhere –, and goes on leading until
-//! this replica is ready. Two keepers at once are harmless: every write has a precondition, and the one that comes second
-//! reads again.
+//! rotates what the Secret holds and keeps `caBundle` right. A replica that is not trusted yet keeps, too: the leader
+//! may have been started with other settings – another webhook configuration, a certificate from elsewhere –, and goes
+//! on leading until this replica is ready. Two keepers at once are harmless: every write has a precondition, and the
+//! one that comes second reads again.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::ca_bundle::{Configurations, Found};
 use super::certificate::{Certificate, CertificateError};
 use super::issue::IssueError;
 use super::material::{Material, MaterialError};
+use super::pace::Pace;
 use super::plan::{self, Policy, Step};
 use super::serving::{Serving, ServingError};
 use super::store::{Store, StoreError};
-use crate::api::ApiError;
-use crate::causes;
-use crate::clock;
+use crate::kubernetes::api::ApiError;
 use crate::metrics;
-use crate::probes::Readiness;
+use crate::metrics::probes::Readiness;
+use crate::util::{causes, clock};
 
 /// Condition of readiness: there is a certificate to serve.
 pub const CERTIFICATE: &str = "certificate";
@@ -31,9 +31,6 @@ pub const CERTIFICATE: &str = "certificate";
 pub const CA_BUNDLE: &str = "caBundle";
 /// How often to look, at most, while this replica waits to become ready.
 const FIRST_INTERVAL: Duration = Duration::from_millis(250);
-/// The longest wait after errors.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
-
 /// Where the certificate comes from.
 #[derive(Clone, Debug)]
 pub enum Source {
@@ -129,8 +126,8 @@ impl Source {
 /// Serves what the source holds, on every replica.
 #[derive(Debug)]
 pub struct Follower {
-    /// Says where the certificate comes from, where it has to be trusted and how often to look, and sees to it until it is
-    /// trusted.
+    /// Says where the certificate comes from, where it has to be trusted and how often to look, and sees to it until it
+    /// is trusted.
     pub keeper: Keeper,
     /// Where the certificate goes.
     pub serving: Serving,
@@ -327,50 +324,6 @@ impl Memory {
     }
 }
 
-/// The pauses between rounds, longer after errors; and each error logged once.
-struct Pace {
-    interval: Duration,
-    failures: u32,
-    last: Option<String>,
-}
-
-impl Pace {
-    fn new(interval: Duration) -> Self {
-        Self {
-            interval,
-            failures: 0,
-            last: None,
-        }
-    }
-
-    async fn wait(&mut self, doing: &str, result: Result<(), UpkeepError>) {
-        match result {
-            Ok(()) => {
-                if self.last.take().is_some() {
-                    info!("{doing}: works again");
-                }
-                self.failures = 0;
-            }
-            Err(error) => {
-                let text = causes::on_one_line(&error);
-                if self.last.as_ref() != Some(&text) {
-                    error!("{doing}: {text}");
-                }
-                self.last = Some(text);
-                metrics::get().certificate_failed();
-                self.failures = self.failures.saturating_add(1);
-            }
-        }
-        let factor = 2_u32.saturating_pow(self.failures.min(10));
-        tokio::time::sleep(
-            self.interval
-                .saturating_mul(factor)
-                .min(LONGEST_WAIT.max(self.interval)),
-        )
-        .await;
-    }
-}
-
 /// The authority of a bundle that signed `leaf`: while one is rotated the bundle holds others, too.
 fn signer(leaf: &Certificate, bundle: &str) -> Option<Certificate> {
     let authorities = Certificate::parse_all(bundle).ok()?;
@@ -401,29 +354,5 @@ async fn read_bundle(path: &PathBuf) -> Result<String, UpkeepError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use jiff::SignedDuration;
-
-    use super::super::plan::{Policy, Step, after};
-    use super::*;
-
-    #[test]
-    fn the_authority_that_is_watched_is_the_one_that_signed() {
-        let policy = Policy {
-            names: ["webhook.ns.svc".to_owned()].into(),
-            leaf_lifetime: SignedDuration::from_hours(24),
-            ca_lifetime: SignedDuration::from_hours(240),
-            settle: SignedDuration::ZERO,
-        };
-        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let later = now + SignedDuration::from_hours(1);
-        let first = after(Step::CreateAll, None, &policy, now).unwrap().unwrap();
-        let second = after(Step::CreateAll, None, &policy, later).unwrap().unwrap();
-        let both = format!("{}{}", first.bundle(), second.bundle());
-        for material in [&first, &second] {
-            let found = signer(&material.leaf.certificate, &both);
-            assert_eq!(found.as_ref(), Some(&material.ca.certificate));
-        }
-        assert_eq!(signer(&first.leaf.certificate, &second.bundle()), None);
-    }
-}
+#[path = "upkeep_tests.rs"]
+mod tests;

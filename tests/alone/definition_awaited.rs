@@ -1,5 +1,5 @@
-//! Until the CustomResourceDefinition is installed and established the operator waits: it runs, is not ready, and its log names
-//! the command that installs it. Then it starts by itself.
+//! Until the CustomResourceDefinition is installed and established the operator waits: it runs, is not ready, and its
+//! log names the command that installs it. Then it starts by itself.
 
 use std::time::Duration;
 

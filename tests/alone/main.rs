@@ -1,4 +1,5 @@
-//! What is promised too, and can only be tried while no other test uses the cluster: its CustomResourceDefinition is changed.
+//! What is promised too, and can only be tried while no other test uses the cluster: its CustomResourceDefinition is
+//! changed.
 
 #![allow(
     clippy::unwrap_used,

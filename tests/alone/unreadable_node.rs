@@ -1,5 +1,5 @@
-//! A StellarNode that cannot be parsed, as an older CustomResourceDefinition lets one be stored, is told so, keeps its place
-//! in the list, and stops nothing else.
+//! A StellarNode that cannot be parsed, as an older CustomResourceDefinition lets one be stored, is told so, keeps its
+//! place in the list, and stops nothing else.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! What the documentation says is so: each command is run by a test, each reason that the code can give is explained and no other,
-//! rights and values are those of the manifests, and what is said to be refused is refused. No cluster is needed here.
+//! What the documentation says is so: each command is run by a test, each reason that the code can give is explained
+//! and no other, rights and values are those of the manifests, and what is said to be refused is refused. No cluster is
+//! needed here.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +14,7 @@ mod commands;
 mod reasons;
 mod refused;
 mod rights;
+mod rooms;
 mod run_by;
 mod values;
 

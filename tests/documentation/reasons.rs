@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use stellar_k8s::controller::conditions::{ConditionType, Reason};
-use stellar_k8s::controller::notices::EventReason;
+use stellar_k8s::controller::model::conditions::{ConditionType, Reason};
+use stellar_k8s::controller::status::events::EventReason;
 use strum::VariantArray as _;
 
 use crate::{code, read, rows, section};

@@ -1,4 +1,5 @@
-//! The webhook's certificates run out while nobody renews them: both are made anew, and trusted, as soon as somebody does.
+//! The webhook's certificates run out while nobody renews them: both are made anew, and trusted, as soon as somebody
+//! does.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -7,7 +8,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use stellar_k8s::{clock, labels};
+use stellar_k8s::labels;
+use stellar_k8s::util::clock;
 use x509_parser::pem::parse_x509_pem;
 
 use crate::common::{Options, TestEnv, wait_for};

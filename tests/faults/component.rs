@@ -9,8 +9,9 @@ use std::time::Duration;
 
 /// How often the end of a process is looked for.
 const LOOK: Duration = Duration::from_millis(20);
-/// Those that end themselves when what they remember cannot be true: kube-scheduler does, now and then, when the API server
-/// went away in the middle of a binding (`Scheduler cache is corrupted`, updatePod in pkg/scheduler/backend/cache/cache.go).
+/// Those that end themselves when what they remember cannot be true: kube-scheduler does, now and then, when the API
+/// server went away in the middle of a binding (`Scheduler cache is corrupted`, updatePod in
+/// pkg/scheduler/backend/cache/cache.go).
 const ENDING: [&str; 2] = ["kube-scheduler", "kube-controller-manager"];
 
 /// From now on, starts again what ends itself, as the kubelet of a control plane does.
@@ -36,9 +37,10 @@ pub(crate) fn supervise() {
 #[derive(Debug)]
 pub(crate) struct Component {
     name: &'static str,
+    file: PathBuf,
     pid: String,
     started_as: StartedAs,
-    /// The one that we started in place of the first; killed with this value, when the cluster goes anyway.
+    /// The one that we started in place of the first.
     anew: Option<Child>,
 }
 
@@ -69,11 +71,20 @@ impl StartedAs {
 
 impl Component {
     pub(crate) fn of_cluster(name: &'static str) -> Self {
-        let file = pids().join(format!("{name}.pid"));
+        Self::of_file(name, pids().join(format!("{name}.pid")))
+    }
+
+    /// What plays the kubelets, beside kwok.
+    pub(crate) fn of_kubelet() -> Self {
+        Self::of_file("kubelet", cluster().join("kubelet.pid"))
+    }
+
+    fn of_file(name: &'static str, file: PathBuf) -> Self {
         let pid = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let pid = pid.trim().to_owned();
         Self {
             name,
+            file,
             started_as: StartedAs::of_process(&proc_of(&pid)),
             pid,
             anew: None,
@@ -92,15 +103,26 @@ impl Component {
 
     /// Kills it and starts it again with the same arguments.
     pub(crate) fn kill_and_start(&mut self) {
+        self.kill();
+        self.start();
+    }
+
+    /// Kills it, and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
         self.signal("-KILL");
         while !self.has_ended() {
             std::thread::sleep(LOOK);
         }
-        self.start();
     }
 
-    /// Whether the process is at its end: no thread but the first is left, and that one has let go of files and sockets, or
-    /// somebody has heard of its end already.
+    /// The value of an argument such as `--data-dir=`.
+    pub(crate) fn argument(&self, name: &str) -> Option<&str> {
+        let mut arguments = self.started_as.arguments.iter();
+        arguments.find_map(|argument| argument.strip_prefix(name))
+    }
+
+    /// Whether the process is at its end: no thread but the first is left, and that one has let go of files and
+    /// sockets, or somebody has heard of its end already.
     fn has_ended(&mut self) -> bool {
         if let Some(child) = &mut self.anew {
             return child.try_wait().expect("our own child").is_some();
@@ -111,7 +133,8 @@ impl Component {
         threads <= 1 && (status.is_empty() || status.contains("State:\tZ"))
     }
 
-    fn start(&mut self) {
+    /// Starts it with the arguments that it had.
+    pub(crate) fn start(&mut self) {
         let log = directory_of("logs").join(format!("{}-anew.log", self.name));
         let log = File::create(log).expect("a file of the cluster");
         let mut command = Command::new(&self.started_as.program);
@@ -129,7 +152,7 @@ impl Component {
         let child = command.spawn().expect("it starts");
         self.pid = child.id().to_string();
         // Whoever looks for it by its file finds it.
-        std::fs::write(pids().join(format!("{}.pid", self.name)), &self.pid).expect("its pid file");
+        std::fs::write(&self.file, &self.pid).expect("its pid file");
         self.anew = Some(child);
     }
 
@@ -155,6 +178,9 @@ fn pids() -> PathBuf {
 }
 
 fn directory_of(what: &str) -> PathBuf {
-    let directory = std::env::var_os("STELLAR_TEST_CLUSTER_DIR").expect("a cluster made by tests/cluster");
-    Path::new(&directory).join("kwok/clusters/test").join(what)
+    cluster().join("kwok/clusters/test").join(what)
+}
+
+fn cluster() -> PathBuf {
+    PathBuf::from(std::env::var_os("STELLAR_TEST_CLUSTER_DIR").expect("a cluster made by tests/cluster"))
 }

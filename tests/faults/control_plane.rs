@@ -1,4 +1,5 @@
-//! The control plane hangs, or dies and comes back: nothing is removed, nobody is restarted, and what came meanwhile is done.
+//! The control plane hangs, or dies and comes back: nothing is removed, nobody is restarted, and what came meanwhile is
+//! done.
 
 use std::time::Duration;
 
@@ -11,9 +12,9 @@ use crate::four::{FOUR, SOON, a_fifth_joins, assert_lives, at_rest, lose};
 const A_MINUTE: Duration = Duration::from_secs(60);
 const LEASES_OF_NODES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
 
-/// The API server answers, and the simulated kubelets have reached it: they renew the Leases of their nodes each 50 s, and a node
-/// that could not for 200 s is taken for lost, as it would be after the faults of several tests.
-async fn answers(env: &TestEnv) {
+/// The API server answers, and the simulated kubelets have reached it: they renew the Leases of their nodes each 50 s,
+/// and a node that could not for 200 s is taken for lost, as it would be after the faults of several tests.
+pub(crate) async fn answers(env: &TestEnv) {
     wait_for("the API server to answer", SOON, async || {
         env.kubectl(&["get", "--raw", "/readyz", "--request-timeout=2s"])
             .success

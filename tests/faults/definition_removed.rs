@@ -1,5 +1,5 @@
-//! The CustomResourceDefinition is deleted, and Kubernetes takes every StellarNode and StatefulSet with it: the operator does
-//! not crash, writes no empty list, and the storage that is to be retained is there when both come back.
+//! The CustomResourceDefinition is deleted, and Kubernetes takes every StellarNode and StatefulSet with it: the
+//! operator does not crash, writes no empty list, and the storage that is to be retained is there when both come back.
 
 use serde_json::json;
 
@@ -8,8 +8,8 @@ use crate::four::{FOUR, SOON, at_rest, logged};
 
 const CRD: &str = "crd/stellarnodes.stellar.org";
 
-/// Waits until Kubernetes takes what a StellarNode leaves: its garbage collector looks for new kinds every half minute, and
-/// what belonged to a kind that came and went in between it never learns to be ownerless.
+/// Waits until Kubernetes takes what a StellarNode leaves: its garbage collector looks for new kinds every half minute,
+/// and what belonged to a kind that came and went in between it never learns to be ownerless.
 async fn collected(env: &TestEnv, validators: &Validators) {
     let mut fifth = validators.node(5);
     fifth["spec"]["suspended"] = json!(true);
@@ -28,12 +28,17 @@ async fn and_put_back() {
     let mut operator = env.ready_replica(&Options::default()).await;
     let (validators, _) = at_rest(&env).await;
     collected(&env, &validators).await;
-    // To delete the definition is to delete every StellarNode: that of the fourth takes its storage with it, as it always would.
+    // To delete the definition is to delete every StellarNode: that of the fourth takes its storage with it, as it asks
+    // for.
     let (kept, goes) = FOUR.split_at(3);
-    for name in kept {
-        let retain = r#"{"spec":{"storage":{"retentionPolicy":"Retain"}}}"#;
+    let asked = kept
+        .iter()
+        .map(|name| (name, "Retain"))
+        .chain(goes.iter().map(|name| (name, "Delete")));
+    for (name, policy) in asked {
+        let change = json!({ "spec": { "storage": { "retentionPolicy": policy } } }).to_string();
         let node = format!("stellarnode/{name}");
-        env.kubectl(&["patch", &node, "--type=merge", "-p", retain]).ok(name);
+        env.kubectl(&["patch", &node, "--type=merge", "-p", &change]).ok(name);
     }
     let volume = |name: &str| {
         let claim = env.get(&format!("persistentvolumeclaim/data-{name}-0"))?;

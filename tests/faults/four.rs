@@ -55,7 +55,8 @@ pub(crate) async fn assert_lives(env: &TestEnv, lives: &Lives) {
     assert!(down.len() <= 1, "down at once: {down:?}\n{history}");
 }
 
-/// Waits until a create passes the webhook: the validating one refuses whatever nobody whom the API server trusts answers for.
+/// Waits until a create passes the webhook: the validating one refuses whatever nobody whom the API server trusts
+/// answers for.
 pub(crate) async fn is_reviewed(env: &TestEnv, validators: &Validators) {
     let fifth = validators.manifests([5]);
     wait_for("a review", SOON, async || {

@@ -1,4 +1,5 @@
-//! The operator is told to end, or stopped for longer than its Lease, in the middle of a rollout: another goes on where it was.
+//! The operator is told to end, or stopped for longer than its Lease, in the middle of a rollout: another goes on where
+//! it was.
 
 use std::process::Command;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! What happens to pods without anybody's doing: readiness that comes and goes, a node that is gone, an address that somebody
-//! else has now.
+//! What happens to pods without anybody's doing: readiness that comes and goes, a node that is gone, an address that
+//! somebody else has now.
 
 use std::time::Duration;
 

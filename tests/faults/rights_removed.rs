@@ -1,4 +1,5 @@
-//! A right is taken away while the operator runs: what it cannot do it says, what it can it goes on doing, and nobody pays.
+//! A right is taken away while the operator runs: what it cannot do it says, what it can it goes on doing, and nobody
+//! pays.
 
 use serde_json::{Value, json};
 

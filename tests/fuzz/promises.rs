@@ -10,9 +10,9 @@ use proptest::test_runner::TestCaseError;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
-use stellar_k8s::admission::reviewer::{Answer, Reviewer};
-use stellar_k8s::admission::rules::Rules;
+use stellar_k8s::admission::reviewer::Rules;
 use stellar_k8s::labels;
+use stellar_k8s::webhook::reviewer::{Answer, Reviewer};
 
 /// Where the annotation with the peer port is.
 const PEER_PORT: &str = "/metadata/annotations/stellar.org~1peer-port";

@@ -1,5 +1,5 @@
-//! Random histories on a real control plane: what the simulation proves of many, seen of a few. `make histories`, some 90 s
-//! for each; HISTORIES says how many, SEED which.
+//! Random histories on a real control plane: what the simulation proves of many, seen of a few. `make histories`, some
+//! 90 s for each; HISTORIES says how many, SEED which.
 
 #![allow(
     clippy::unwrap_used,

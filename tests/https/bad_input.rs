@@ -1,6 +1,6 @@
 //! Whatever a client sends, it gets a status that says what is wrong, and the next client is served.
 
-use stellar_k8s::admission::limits::Limits;
+use stellar_k8s::webhook::limits::Limits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -149,8 +149,8 @@ async fn a_panic_ends_one_review_and_not_its_connection() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_breaks_off_leaves_the_server_as_it_was() {
     let limits = Limits {
-        reviews: 1,
-        bodies: 100,
+        small_reviews: 1,
+        small_bodies: 100,
         ..Limits::default()
     };
     let server = Server::start(limits);

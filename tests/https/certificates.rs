@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use stellar_k8s::admission::limits::Limits;
+use stellar_k8s::webhook::limits::Limits;
 
 use crate::client::{Client, Trust};
 use crate::server::Server;

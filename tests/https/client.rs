@@ -60,7 +60,11 @@ impl Trust {
 
 impl Client {
     pub(crate) async fn connect(address: SocketAddr, trust: &Trust) -> io::Result<Self> {
-        let tcp = TcpStream::connect(address).await?;
+        Self::over(TcpStream::connect(address).await?, trust).await
+    }
+
+    /// Over a connection that is there.
+    pub(crate) async fn over(tcp: TcpStream, trust: &Trust) -> io::Result<Self> {
         tcp.set_nodelay(true)?;
         let name = ServerName::try_from("webhook.ns.svc").unwrap();
         let connecting = TlsConnector::from(Arc::clone(&trust.0)).connect(name, tcp);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stellar_k8s::admission::limits::Limits;
+use stellar_k8s::webhook::limits::Limits;
 use tokio::time::{Instant, timeout};
 
 use crate::client::{Client, post};

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use stellar_k8s::admission::limits::Limits;
-use stellar_k8s::probes::Readiness;
+use stellar_k8s::metrics::probes::Readiness;
 use stellar_k8s::tls::ca_bundle::Configurations;
 use stellar_k8s::tls::certificate::Pair;
 use stellar_k8s::tls::plan::Policy;
 use stellar_k8s::tls::upkeep::{Follower, Keeper, Source};
+use stellar_k8s::webhook::limits::Limits;
 
 use crate::certificates::shown;
 use crate::client::Client;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use stellar_k8s::admission::limits::Limits;
+use stellar_k8s::webhook::limits::Limits;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use crate::client::{Client, post};
+use crate::client::post;
 use crate::server::Server;
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -66,40 +66,77 @@ async fn an_idle_connection_is_closed_and_a_used_one_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crowd_of_idle_connections_is_bounded_and_passes() {
-    let limits = Limits {
+async fn a_crowd_of_idle_connections_keeps_nobody_out() {
+    let server = Server::start(Limits {
         connections: 20,
-        first_request: Duration::from_secs(2),
+        each: 20,
         ..Limits::default()
-    };
-    let server = Server::start(limits);
+    });
     let mut crowd = Vec::new();
-    for _ in 0..20 {
-        crowd.push(server.connect().await);
+    for _ in 0..60 {
+        let mut idle = server.connect().await;
+        assert_eq!(idle.post("/mutate", b"{}").await.unwrap().status, 200);
+        crowd.push(idle);
+        server.assert_serves().await;
     }
-    assert!(
-        Client::connect(server.address, &server.trust()).await.is_err(),
-        "one too many is refused at once"
-    );
-    for idle in &mut crowd {
+    for idle in &mut crowd[..40] {
         idle.closed().await;
     }
-    // A place is free as soon as its connection's task has ended, a moment after the client sees the close.
-    let served = async {
-        while Client::connect(server.address, &server.trust()).await.is_err() {
-            tokio::task::yield_now().await;
+}
+
+/// Large bodies that never end, as many as there is memory for, and the reviews of others beside them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_that_do_not_end_keep_nobody_out() {
+    let server = Server::start(Limits {
+        small: 1000,
+        small_bodies: 10_000,
+        bodies: 100_000,
+        body_time: Duration::from_secs(60),
+        ..Limits::default()
+    });
+    let mut held = Vec::new();
+    for (count, bytes) in [(20, 50_000), (40, 900)] {
+        let whole = post("/mutate", &vec![b' '; bytes]);
+        for _ in 0..count {
+            let mut client = server.connect().await;
+            client.send(&whole[..whole.len() - 1]).await.unwrap();
+            held.push(client);
+            for size in [2, 900, 30_000] {
+                let answer = server.connect().await.post("/mutate", &vec![b' '; size]).await;
+                assert_eq!(answer.unwrap().status, 200, "{size} bytes beside {count} of {bytes}");
+            }
         }
-    };
-    timeout(Duration::from_secs(20), served)
-        .await
-        .expect("places come free");
+    }
+}
+
+/// The reviews that a crowd sends take turns; small ones wait for no large one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_review_waits_for_no_large_one() {
+    let server = Server::start(Limits {
+        small: 10,
+        reviews: 1,
+        queue: Duration::from_secs(60),
+        ..Limits::default()
+    });
+    let large = [b"wait".to_vec(), vec![b' '; 100]].concat();
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        let mut client = server.connect().await;
+        client.send(&post("/mutate", &large)).await.unwrap();
+        held.push(client);
+    }
+    server.gate.holds(1).await;
     server.assert_serves().await;
+    server.gate.open();
+    for mut client in held {
+        assert_eq!(client.response().await.unwrap().status, 200);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_many_reviews_at_once_are_refused_quickly() {
     let server = Server::start(Limits {
-        reviews: 2,
+        small_reviews: 2,
         queue: SHORT,
         ..Limits::default()
     });
@@ -124,7 +161,7 @@ async fn too_many_reviews_at_once_are_refused_quickly() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_bodies_together_have_so_much_room() {
     let server = Server::start(Limits {
-        bodies: 1000,
+        small_bodies: 1000,
         body_time: Duration::from_secs(60),
         ..Limits::default()
     });

@@ -1,4 +1,5 @@
-//! The webhook's HTTPS server over real TLS on loopback: bad input, too much of it, certificates that change, and the end.
+//! The webhook's HTTPS server over real TLS on loopback: bad input, too much of it, certificates that change, and the
+//! end.
 
 #![allow(
     clippy::unwrap_used,

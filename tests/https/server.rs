@@ -6,14 +6,14 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use stellar_k8s::admission::limits::Limits;
-use stellar_k8s::admission::reviewer::{Answer, Reviewer};
-use stellar_k8s::admission::server::{HttpsServer, ServerError};
-use stellar_k8s::clock;
-use stellar_k8s::probes::Readiness;
+use stellar_k8s::metrics::probes::Readiness;
 use stellar_k8s::tls::certificate::Pair;
 use stellar_k8s::tls::issue;
 use stellar_k8s::tls::serving::Serving;
+use stellar_k8s::util::clock;
+use stellar_k8s::webhook::limits::Limits;
+use stellar_k8s::webhook::reviewer::{Answer, Reviewer};
+use stellar_k8s::webhook::server::{HttpsServer, ServerError};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -140,7 +140,7 @@ struct Obedient(Gate);
 
 impl Obedient {
     fn answer(&self, path: &str, body: &[u8]) -> Answer {
-        match body {
+        match body.trim_ascii_end() {
             b"panic" | b"panic at once" => panic!("the body said so"),
             b"wait" => self.0.wait(),
             b"refuse" => {

@@ -29,7 +29,7 @@ fn build(builders: &Path) -> Output {
 fn programs(builders: &Path) -> std::path::PathBuf {
     let directory = builders.join("others");
     std::fs::create_dir_all(&directory).expect("a directory");
-    for name in ["bash", "env", "dirname", "timeout", "sh", "git"] {
+    for name in ["bash", "env", "dirname", "timeout", "sh", "git", "sed"] {
         let found = std::env::var("PATH").expect("a path");
         let mut found = found.split(':').map(|place| Path::new(place).join(name));
         let found = found
@@ -55,6 +55,32 @@ fn a_client_without_an_engine_is_no_builder() {
 }
 
 #[test]
+fn a_base_that_cannot_be_pulled_is_told_and_is_no_failure() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let script = |pulled: bool| {
+        format!(
+            "case \"$1\" in info) ;; pull) echo one >&2; echo 'no route to host' >&2; exit 1 ;; image) exit {} ;; run) echo '(abc)' ;; esac",
+            i32::from(!pulled)
+        )
+    };
+    program(directory.path(), "docker", &script(false));
+    let output = build(directory.path());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(
+        said.contains("docker cannot pull docker.io/library/rust") && said.contains("(no route to host)"),
+        "{said}"
+    );
+
+    // One that was pulled before will do.
+    program(directory.path(), "docker", &script(true));
+    let output = build(directory.path());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("building"), "{said}");
+}
+
+#[test]
 fn where_there_is_one_the_image_is_built_and_run() {
     let directory = tempfile::tempdir().expect("a directory");
     program(directory.path(), "docker", "exit 1");
@@ -71,6 +97,7 @@ fn where_there_is_one_the_image_is_built_and_run() {
     let asked_for = std::fs::read_to_string(&asked).expect("it was asked");
     let expected = [
         "info",
+        "pull --quiet docker.io/library/rust:1.95-slim-trixie",
         "build --build-arg REVISION=abc --tag stellar-operator:ci .",
         "run --rm --read-only stellar-operator:ci --version",
     ];

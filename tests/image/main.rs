@@ -1,4 +1,5 @@
-//! The image: what is in it, which revision it says it is, what it is made of, and that it is built where that is possible.
+//! The image: what is in it, which revision it says it is, what it is made of, and that it is built where that is
+//! possible.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,6 +10,7 @@
 
 mod builder;
 mod content;
+mod packed;
 mod parts;
 mod revision;
 

@@ -1,5 +1,5 @@
-//! What the program is made of, as the image says it: each crate that cargo builds it from, none that only tests need, and the same
-//! bytes each time.
+//! What the program is made of, as the image says it: each crate that cargo builds it from, none that only tests need,
+//! and the same bytes each time.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -101,7 +101,7 @@ fn a_release_says_its_revision_where_it_is_known_and_none_where_it_is_not() {
 #[test]
 fn the_program_says_what_it_was_told() {
     let said = done(Command::new(env!("CARGO_BIN_EXE_stellar-operator")).arg("--version"));
-    let revision = stellar_k8s::cli::REVISION;
+    let revision = stellar_k8s::REVISION;
     let version = env!("CARGO_PKG_VERSION");
     let expected = match revision {
         "" => format!("stellar-operator {version}"),

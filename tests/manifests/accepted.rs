@@ -1,5 +1,6 @@
-//! A real API server takes every install, without a warning, and what its policy says; its pods are let into a namespace that is held to the restricted Pod
-//! Security Standard; and applying it again leaves caBundle, which is the operator's, alone.
+//! A real API server takes every install, without a warning, and what its policy says; its pods are let into a
+//! namespace that is held to the restricted Pod Security Standard; and applying it again leaves caBundle, which is the
+//! operator's, alone.
 
 use serde_json::json;
 
@@ -22,7 +23,7 @@ fn assert_accepted(manifests: &str) {
     apply(&["--dry-run=server", "--force-conflicts"]);
     apply(&["--force-conflicts"]);
     alone.rolled_out();
-    alone.policy_is_understood();
+    alone.policies_are_understood();
 
     let bundle = bundle();
     let all = alone.cluster_scoped();

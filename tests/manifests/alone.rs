@@ -1,7 +1,7 @@
 //! The cluster, for one test at a time: installs for the whole cluster are called for in every namespace.
 //!
-//! They are only applied, looked at and deleted. No StellarNode is created meanwhile: there is nobody behind the Service that the
-//! API server would call.
+//! They are only applied, looked at and deleted. No StellarNode is created meanwhile: there is nobody behind the
+//! Service that the API server would call.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -69,20 +69,23 @@ impl Alone {
         self.kubectl(&rollout, "").ok("the rollout");
     }
 
-    /// Waits until Kubernetes has read the policy over webhook configurations: it may not wonder about an expression.
-    pub(crate) fn policy_is_understood(&self) {
+    /// Waits until Kubernetes has read the policies: it may not wonder about an expression.
+    pub(crate) fn policies_are_understood(&self) {
         let all = self.cluster_scoped();
-        let policy = all.iter().find(|name| name.starts_with("validatingadmissionpolicy."));
-        let policy = policy.expect("there is a policy").as_str();
-        let read = [
-            "wait",
-            "--for=jsonpath={.status.observedGeneration}=1",
-            policy,
-            "--timeout=30s",
-        ];
-        self.kubectl(&read, "").ok("the policy is read");
-        let warnings = &self.get(policy)["status"]["typeChecking"]["expressionWarnings"];
-        assert!(warnings.is_null(), "{warnings}");
+        let policies = all.iter().filter(|name| name.starts_with("validatingadmissionpolicy."));
+        let policies: Vec<&String> = policies.collect();
+        assert_eq!(policies.len(), 2, "{all:?}");
+        for policy in policies {
+            let read = [
+                "wait",
+                "--for=jsonpath={.status.observedGeneration}=1",
+                policy,
+                "--timeout=30s",
+            ];
+            self.kubectl(&read, "").ok("the policy is read");
+            let warnings = &self.get(policy)["status"]["typeChecking"]["expressionWarnings"];
+            assert!(warnings.is_null(), "{warnings}");
+        }
     }
 
     /// Puts an authority into the webhooks of a configuration, as the operator does.

@@ -1,8 +1,8 @@
-//! The shipped Deployment, run: two replicas as the manifests have them, reached by the API server through their Service,
-//! looked at with the commands of the original guide, as they stand.
+//! The shipped Deployment, run: two replicas as the manifests have them, reached by the API server through their
+//! Service, looked at with the commands of the original guide, as they stand.
 //!
-//! What differs from a real cluster: the pods' processes are on loopback (`tests/cluster/README.md`), so their Service is an
-//! `ExternalName` for `localhost`. It is that before anything is applied: no object leads to another address.
+//! What differs from a real cluster: the pods' processes are on loopback (`tests/cluster/README.md`), so their Service
+//! is an `ExternalName` for `localhost`. It is that before anything is applied: no object leads to another address.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};

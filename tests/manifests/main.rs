@@ -1,4 +1,5 @@
-//! What is shipped to install the operator with: that the chart and the overlays are one, and that a real API server takes them.
+//! What is shipped to install the operator with: that the chart and the overlays are one, and that a real API server
+//! takes them.
 //!
 //! helm and kubectl are those of `tests/tools` and `tests/cluster`, found in `PATH`.
 

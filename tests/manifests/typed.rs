@@ -1,8 +1,9 @@
-//! The commands of the documentation, typed as they stand: each way to install, the first validator, looking at it, moving from
-//! another loop, uninstalling. `tests/documentation` holds this file to have them all.
+//! The commands of the documentation, typed as they stand: each way to install, the first validator, looking at it,
+//! moving from another loop, uninstalling. `tests/documentation` holds this file to have them all.
 //!
-//! Installs as they are shipped are only applied, looked at and removed: no StellarNode is created meanwhile, for their Service leads
-//! to an address that nobody has. Where there are validators, the operator runs on loopback (`deployed.rs`).
+//! Installs as they are shipped are only applied, looked at and removed: no StellarNode is created meanwhile, for their
+//! Service leads to an address that nobody has. Where there are validators, the operator runs on loopback
+//! (`deployed.rs`).
 
 use std::process::Command;
 use std::time::Duration;
@@ -170,7 +171,7 @@ fn from_all_namespaces_to_one_no_right_in_others_is_left() {
     types("kubectl apply --server-side -k manifests/overlays/namespace");
     for line in [
         "kubectl delete validatingwebhookconfigurations,mutatingwebhookconfigurations stellar-operator",
-        "kubectl delete validatingadmissionpolicies,validatingadmissionpolicybindings stellar-operator",
+        "kubectl delete validatingadmissionpolicies,validatingadmissionpolicybindings stellar-operator stellar-operator-one-pod",
         "kubectl delete clusterrolebindings,clusterroles stellar-operator stellar-operator-nodes stellar-operator-view --ignore-not-found",
     ] {
         types(line);

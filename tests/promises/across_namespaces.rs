@@ -24,22 +24,17 @@ fn manifests(validators: &Validators, numbers: [usize; 2], other: Option<&str>) 
 
 /// The StellarNodes of both namespaces.
 fn nodes(env: &TestEnv, second: &Second) -> Vec<Value> {
-    let get = ["get", "stellarnodes", "-o", "json"];
-    [env.kubectl(&get).ok("nodes"), second.kubectl(&get, "")]
+    [env.namespace(), second.namespace()]
         .iter()
-        .flat_map(|text| {
-            let list: Value = serde_json::from_str(text).expect("JSON");
+        .flat_map(|namespace| {
+            let list = env.get_in(namespace, "stellarnodes").unwrap_or_default();
             list["items"].as_array().cloned().unwrap_or_default()
         })
         .collect()
 }
 
 fn lists(env: &TestEnv, second: &Second) -> Option<[BTreeSet<String>; 2]> {
-    let text = second.kubectl(
-        &["get", "configmap/stellar-peers", "--ignore-not-found", "-o", "json"],
-        "",
-    );
-    let list: Value = serde_json::from_str(&text).ok()?;
+    let list = env.get_in(second.namespace(), "configmap/stellar-peers")?;
     let theirs = list["data"]["KNOWN_PEERS"].as_str()?;
     Some([env.peers(), theirs.lines().map(str::to_owned).collect()])
 }

@@ -1,5 +1,5 @@
-//! A validator that ran in a StatefulSet of somebody else's is taken over: at once whom it belongs to, its pod template in its
-//! turn and not before.
+//! A validator that ran in a StatefulSet of somebody else's is taken over: at once whom it belongs to, its pod template
+//! in its turn and not before.
 
 use std::time::Duration;
 

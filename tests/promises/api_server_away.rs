@@ -1,5 +1,5 @@
-//! An API server that does not answer, or answers with errors, removes no peer and restarts nobody; afterwards the list is
-//! right again by itself.
+//! An API server that does not answer, or answers with errors, removes no peer and restarts nobody; afterwards the list
+//! is right again by itself.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Nodes of all types at rest cost nothing: nothing is written, nothing is asked, and what we write into a status wakes nobody;
-//! what others change of them is looked at, and writes nothing either.
+//! Nodes of all types at rest cost nothing: nothing is written, nothing is asked, and what we write into a status wakes
+//! nobody; what others change of them is looked at, and writes nothing either.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::common::{Options, TestEnv, Validators, wait_for};
 
 const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
+const OTHERS: [&str; 2] = ["validator-5", "validator-6"];
 
 fn patch_all(env: &TestEnv, annotations: &serde_json::Value) {
     let patch = json!({ "spec": { "podAnnotations": annotations } }).to_string();
@@ -66,7 +67,7 @@ async fn it_stops_at_the_first_and_taking_it_back_heals_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_heals_beside_one_that_is_down_for_good_and_holds_up_no_other_group() {
+async fn it_heals_beside_one_that_is_down_for_good_and_no_voting_validator_goes_down_meanwhile() {
     let env = TestEnv::start("bad-version-alone", Options::default().with("--rollout-deadline", "5s")).await;
     let validators = Validators::new(6);
     let mut items: Vec<serde_json::Value> = (1..=6)
@@ -105,32 +106,47 @@ async fn it_heals_beside_one_that_is_down_for_good_and_holds_up_no_other_group()
     })
     .await;
 
-    // The other group goes its way.
-    for name in ["validator-5", "validator-6"] {
+    // The other group is of the same network, which cannot spare a third.
+    for name in OTHERS {
         let version = r#"{"spec":{"version":"27.0.0"}}"#;
         env.kubectl(&["patch", &format!("stellarnode/{name}"), "--type=merge", "-p", version])
             .ok("patch");
     }
     wait_for(
-        "the other group to have its new version",
+        "the other group to say whom it waits for",
         Duration::from_secs(60),
         async || {
-            let has_it = |name: &str| {
-                let pod = env.get(&format!("pod/{name}-0"))?;
-                pod["spec"]["containers"][0]["image"]
-                    .as_str()?
-                    .ends_with(":27.0.0")
+            let waits = |name: &str| {
+                let node = env.get(&format!("stellarnode/{name}"))?;
+                let conditions = node["status"]["conditions"].as_array()?;
+                let pending = conditions.iter().find(|one| one["type"] == "UpdatePending")?;
+                let message = pending["message"].as_str()?;
+                (message.contains(&format!("/{first}")) && message.contains("has not ended within its deadline"))
                     .then_some(())
             };
-            has_it("validator-5")?;
-            has_it("validator-6")
+            OTHERS.iter().all(|name| waits(name).is_some()).then_some(())
         },
     )
     .await;
+    let history = env.recorder().history();
+    assert!(OTHERS.iter().all(|name| history.voting().contains(*name)), "{history}");
 
     patch_all(&env, &json!({ "test.stellar.org/voting-after": null }));
     wait_for("the first to vote again", Duration::from_secs(60), async || {
         env.recorder().history().voting().contains(first).then_some(())
     })
+    .await;
+    wait_for(
+        "the other group to have its new version",
+        Duration::from_secs(120),
+        async || {
+            let has_it = |name: &str| {
+                let pod = env.get(&format!("pod/{name}-0"))?;
+                let image = pod["spec"]["containers"][0]["image"].as_str()?;
+                image.ends_with(":27.0.0").then_some(())
+            };
+            OTHERS.iter().all(|name| has_it(name).is_some()).then_some(())
+        },
+    )
     .await;
 }

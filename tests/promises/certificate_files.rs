@@ -1,5 +1,5 @@
-//! With a certificate that somebody else provides as files, as cert-manager does, the operator has no right to any Secret nor to
-//! webhook configurations, and needs none.
+//! With a certificate that somebody else provides as files, as cert-manager does, the operator has no right to any
+//! Secret nor to webhook configurations, and needs none.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use stellar_k8s::clock;
 use stellar_k8s::tls::issue;
+use stellar_k8s::util::clock;
 
 use crate::common::{Options, TestEnv, Validators, wait_for};
 

@@ -1,4 +1,5 @@
-//! Horizon and Stellar RPC: a Deployment that serves behind a Service, what it needs, and nothing that it does not need.
+//! Horizon and Stellar RPC: a Deployment that serves behind a Service, what it needs, and nothing that it does not
+//! need.
 
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ const SOON: Duration = Duration::from_secs(60);
 const HORIZON: &str = include_str!("../../manifests/samples/horizon.yaml");
 const RPC: &str = include_str!("../../manifests/samples/soroban-rpc.yaml");
 
-/// The reasons of Ready, Progressing and Degraded, in this order, if they are those of the present spec. One look at it: a second
-/// may find another spec, or what is said of it.
+/// The reasons of Ready, Progressing and Degraded, in this order, if they are those of the present spec. One look at
+/// it: a second may find another spec, or what is said of it.
 fn reasons(env: &TestEnv, node: &str) -> Option<[String; 3]> {
     let node = env.get(&format!("stellarnode/{node}"))?;
     let reason = |condition| reason_of(&node, condition);

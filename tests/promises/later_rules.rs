@@ -1,4 +1,5 @@
-//! A stored StellarNode that breaks a rule runs on, says so, and can still be suspended; what stands in its way is not touched.
+//! A stored StellarNode that breaks a rule runs on, says so, and can still be suspended; what stands in its way is not
+//! touched.
 
 use std::time::Duration;
 

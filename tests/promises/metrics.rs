@@ -103,7 +103,7 @@ async fn what_happened_is_counted() {
         assert!(samples.sum(name, &[labels]) > Some(0.0), "{name} {labels}\n{text}");
     }
     #[allow(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
-    let now = stellar_k8s::clock::now().as_second() as f64;
+    let now = stellar_k8s::util::clock::now().as_second() as f64;
     for certificate in ["leaf", "ca"] {
         let label = format!(r#"certificate="{certificate}""#);
         let expiry = samples.sum("certificate_expiry_timestamp_seconds", &[&label]);

@@ -8,8 +8,8 @@ const TWO: [&str; 2] = ["validator-1", "validator-2"];
 const THREE: [&str; 3] = ["validator-1", "validator-2", "validator-3"];
 const SOON: Duration = Duration::from_secs(90);
 
-/// Looks after both. One of them is named twice: were it watched twice, each of its validators would be there twice, and none ever
-/// have loaded what it should.
+/// Looks after both. One of them is named twice: were it watched twice, each of its validators would be there twice,
+/// and none ever have loaded what it should.
 fn options(env: &TestEnv, second: &Second) -> Options {
     let (first, second) = (env.namespace(), second.namespace());
     let namespaces = format!("{first},{second},{first}");

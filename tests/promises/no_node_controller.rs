@@ -1,5 +1,5 @@
-//! With `--no-node-controller` StellarNodes belong to another operator: lists and restarts for peers go on, and nothing is
-//! built or changed.
+//! With `--no-node-controller` StellarNodes belong to another operator: lists and restarts for peers go on, and nothing
+//! is built or changed.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The API server asks the operator about nothing that it does not look at, so that nothing else ever waits for it, and an
-//! older StatefulSet is scaled, annotated and relabelled without its pod template changing by a byte.
+//! The API server asks the operator about nothing that it does not look at, so that nothing else ever waits for it, and
+//! an older StatefulSet is scaled, annotated and relabelled without its pod template changing by a byte.
 
 use std::time::Duration;
 

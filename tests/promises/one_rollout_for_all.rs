@@ -1,5 +1,5 @@
-//! What changes together costs each validator one restart, one validator after the other: a new version and a newcomer, or
-//! several newcomers at once.
+//! What changes together costs each validator one restart, one validator after the other: a new version and a newcomer,
+//! or several newcomers at once.
 
 use std::collections::BTreeMap;
 

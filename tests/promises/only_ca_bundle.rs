@@ -1,5 +1,5 @@
-//! Of webhook configurations the operator's account may change `caBundle` and nothing else, whatever its rights say: who can
-//! redirect a webhook is near cluster-admin.
+//! Of webhook configurations the operator's account may change `caBundle` and nothing else, whatever its rights say:
+//! who can redirect a webhook is near cluster-admin.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Under `OrderedReady`, the default of StatefulSets that others made, Kubernetes never replaces a pod that is not Ready. Where such
-//! a validator has its turn, the operator deletes that pod itself, and says so in an Event.
+//! Under `OrderedReady`, the default of StatefulSets that others made, Kubernetes never replaces a pod that is not
+//! Ready. Where such a validator has its turn, the operator deletes that pod itself, and says so in an Event.
 
 use std::time::Duration;
 

@@ -1,12 +1,12 @@
-//! `stellar-operator peers` with the rights that people have: the ClusterRole `view` is enough, and what an account with less
-//! cannot be told is said.
+//! `stellar-operator peers` with the rights that people have: the ClusterRole `view` is enough, and what an account
+//! with less cannot be told is said.
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stellar_k8s::controller::snapshot::{Cause, ListId, Turn};
+use stellar_k8s::controller::model::snapshot::{Cause, ListId, Turn};
 use stellar_k8s::labels;
 use stellar_k8s::peers::NodeId;
 
@@ -107,7 +107,8 @@ async fn turns_are_read_where_the_operator_keeps_them() {
             namespace: env.namespace().to_owned(),
             name: labels::DEFAULT_PEERS_CONFIG_MAP.to_owned(),
         },
-        since: stellar_k8s::clock::now(),
+        since: stellar_k8s::util::clock::now(),
+        began: None,
         cause: Cause::PeersChanged,
         spec_hash: None,
         pod_uid: None,

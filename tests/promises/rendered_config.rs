@@ -13,7 +13,8 @@ use crate::common::{Options, TestEnv, Validators};
 
 const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
 
-/// What stellar-core reads in each table (`Config.cpp`: `loadQset`, `parseHomeDomains`, `parseValidators`, `processConfig`).
+/// What stellar-core reads in each table (`Config.cpp`: `loadQset`, `parseHomeDomains`, `parseValidators`,
+/// `processConfig`).
 const TABLES: [(&str, &[&str]); 4] = [
     ("QUORUM_SET", &["THRESHOLD_PERCENT", "VALIDATORS"]),
     ("HOME_DOMAINS", &["HOME_DOMAIN", "QUALITY"]),
@@ -77,6 +78,7 @@ fn hold_to_the_rules(file: &Path, seed: &str) {
         peers_as: PeersAs::Known,
         database: Database::OnVolume,
         keys: Keys::Listed,
+        archives: None,
     };
     let again = render(&sources, &Seed::parse(seed).expect("a seed")).expect("stellar-core takes it");
     let lines = |text: &str| -> BTreeSet<String> {

@@ -1,5 +1,5 @@
-//! With keySource KMS the seed is in a file that a CSI driver puts into the pod: no Secret of the cluster holds it under the
-//! name that the operator knows, and only the program that writes the config sees it.
+//! With keySource KMS the seed is in a file that a CSI driver puts into the pod: no Secret of the cluster holds it
+//! under the name that the operator knows, and only the program that writes the config sees it.
 
 use std::time::Duration;
 

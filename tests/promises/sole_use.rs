@@ -108,37 +108,49 @@ async fn a_pod_that_is_left_of_a_deleted_one_keeps_it_too() {
     assert_eq!(history.most_alive_at_once(), 1, "{history}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_seed_that_moves_is_used_by_the_next_once_the_pod_with_it_is_gone() {
-    let env = TestEnv::start("seed-moves", Options::default()).await;
-    let validators = Validators::new(4);
+fn patch_first(env: &TestEnv, patch: &Value) {
+    let patch = patch.to_string();
+    env.kubectl(&["patch", "stellarnode/validator-1", "--type=merge", "-p", &patch])
+        .ok("the first is changed");
+}
+
+/// The first runs, is to have another seed, and waits with it.
+async fn first_is_to_have_another_seed(env: &TestEnv, validators: &Validators) {
     env.apply(&validators.manifests([1]));
     env.apply(&validators.secret(2).to_string());
-    runs(&env, "validator-1").await;
-    // The first is to have another seed, and waits with it.
+    runs(env, "validator-1").await;
     let other = json!({
         "metadata": { "annotations": { labels::PAUSE_RESTARTS: "true" } },
         "spec": { "validatorConfig": { "seedSecretRef": "validator-2-seed" } },
     });
-    let patch = ["patch", "stellarnode/validator-1", "--type=merge", "-p"];
-    env.kubectl(&[&patch[..], &[&other.to_string()]].concat())
-        .ok("another seed");
+    patch_first(env, &other);
+}
+
+/// The second is given the seed of the first, and is not started; gives back the StellarNode that says why.
+async fn second_is_held_back(env: &TestEnv, validators: &Validators) -> String {
     let mut second = validators.node(2);
     second["spec"]["validatorConfig"]["seedSecretRef"] = json!("validator-1-seed");
     env.apply(&second.to_string());
     wait_for("the second to be held back", SOON, async || {
-        is_held(&env, "validator-2").then_some(())
+        is_held(env, "validator-2").then_some(())
     })
     .await;
-    let held = env.get("stellarnode/validator-2").expect("it is there").to_string();
+    env.get("stellarnode/validator-2").expect("it is there").to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seed_that_moves_is_used_by_the_next_once_the_pod_with_it_is_gone() {
+    let env = TestEnv::start("seed-moves", Options::default()).await;
+    let validators = Validators::new(4);
+    first_is_to_have_another_seed(&env, &validators).await;
+    let held = second_is_held_back(&env, &validators).await;
     assert!(
         held.contains("pod validator-1-0 of validator validator-1, which has not ended, has the same"),
         "{held}"
     );
 
     let goes_on = json!({ "metadata": { "annotations": { labels::PAUSE_RESTARTS: null } } });
-    env.kubectl(&[&patch[..], &[&goes_on.to_string()]].concat())
-        .ok("no pause");
+    patch_first(&env, &goes_on);
     runs(&env, "validator-2").await;
     let seeds = |pod: &str| env.get(pod).expect("its pod")["spec"]["initContainers"][0]["env"].to_string();
     assert!(seeds("pod/validator-2-0").contains("validator-1-seed"));
@@ -147,6 +159,72 @@ async fn a_seed_that_moves_is_used_by_the_next_once_the_pod_with_it_is_gone() {
         "it had to go first"
     );
     assert_eq!(env.restarts(&["validator-2"]).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seed_that_moves_is_used_by_the_next_once_no_stored_template_has_it() {
+    let env = TestEnv::start("seed-stored", Options::default()).await;
+    let validators = Validators::new(4);
+    first_is_to_have_another_seed(&env, &validators).await;
+    // Its pod is away, and none comes: as while a controller manager pauses.
+    let full = json!({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": "full" }, "spec": { "hard": { "pods": "0" } },
+    });
+    env.apply(&full.to_string());
+    wait_for("no pod to come", SOON, async || {
+        let quota = env.get("resourcequota/full")?;
+        (quota["status"]["hard"]["pods"] == "0").then_some(())
+    })
+    .await;
+    env.kubectl(&["delete", "pod/validator-1-0", "--wait=false"])
+        .ok("a pod goes");
+    wait_for("its pod to be gone", SOON, async || {
+        env.get("pod/validator-1-0").is_none().then_some(())
+    })
+    .await;
+    let held = second_is_held_back(&env, &validators).await;
+    assert!(
+        held.contains("the pod template of StatefulSet validator-1, which has replicas, has the same"),
+        "{held}"
+    );
+    assert!(env.get("statefulset/validator-2").is_none());
+    // A stop is a person's right, and takes the seed out of the template.
+    suspend(&env, "validator-1", true);
+    env.kubectl(&["delete", "resourcequota/full"]).ok("room");
+    runs(&env, "validator-2").await;
+    let history = env.recorder().history();
+    assert_eq!(history.most_alive_at_once(), 1, "{history}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_seed_in_two_secrets_is_told_to_both_until_one_stops() {
+    let env = TestEnv::start("one-key", Options::default()).await;
+    let validators = Validators::new(4);
+    env.apply(&validators.manifests([1, 3]));
+    runs(&env, "validator-1").await;
+    let mut copy = validators.secret(2);
+    copy["stringData"] = validators.secret(1)["stringData"].clone();
+    let items = [copy, validators.node(2)];
+    env.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string());
+    wait_for("both to be told", SOON, async || {
+        let told = TWO.iter().filter(|name| env.reason(name, "SeedInUse").is_some());
+        (told.count() == 2).then_some(())
+    })
+    .await;
+    for (name, other) in [(TWO[0], "validator-2-0"), (TWO[1], "validator-1-0")] {
+        let note = wait_for("an Event", SOON, async || env.events(name, "SeedInUse").pop()).await;
+        assert!(note.contains(other), "{note}");
+        assert!(
+            env.get(&format!("pod/{name}-0")).is_some(),
+            "nobody is stopped for a claim"
+        );
+    }
+    assert_eq!(env.reason("validator-3", "SeedInUse"), None);
+    suspend(&env, "validator-2", true);
+    wait_for("nothing to be told any more", SOON, async || {
+        env.reason("validator-1", "SeedInUse").is_none().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
-//! A validator that something outside of it stands in the way of is told so, and starts when that is gone; nobody has to touch
-//! the StellarNode.
+//! A validator that something outside of it stands in the way of is told so, and starts when that is gone; nobody has
+//! to touch the StellarNode.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -41,6 +41,15 @@ async fn owned(env: &TestEnv, validator: &str, wanted: bool) {
     .await;
 }
 
+async fn in_force(env: &TestEnv, validator: &str, policy: &str) {
+    let what = format!("the status of {validator} to say {policy}");
+    wait_for(&what, SOON, async || {
+        let status = env.get(&format!("stellarnode/{validator}"))?["status"]["storage"].clone();
+        (status["retentionPolicy"] == *policy).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_goes_with_its_validator_or_stays_as_asked() {
     let mut env = TestEnv::start("storage", Options::default()).await;
@@ -49,8 +58,9 @@ async fn it_goes_with_its_validator_or_stays_as_asked() {
     let items: Vec<Value> = (1..=3)
         .flat_map(|number| {
             let mut node = validators.node(number);
-            if number > 1 {
-                node["spec"]["storage"]["retentionPolicy"] = json!("Retain");
+            // Retain is the default.
+            if number == 1 {
+                node["spec"]["storage"]["retentionPolicy"] = json!("Delete");
             }
             [validators.secret(number), node]
         })
@@ -66,12 +76,22 @@ async fn it_goes_with_its_validator_or_stays_as_asked() {
         &json!({ "storage": { "retentionPolicy": "Delete" } }),
     );
     owned(&env, "validator-3", true).await;
+    in_force(&env, "validator-3", "Delete").await;
+    // And whatever state the node is in.
+    env.kubectl(&[
+        "label",
+        "service/validator-3-headless",
+        "app.kubernetes.io/managed-by=somebody",
+        "--overwrite",
+    ])
+    .ok("label");
     patch(
         &env,
         "validator-3",
         &json!({ "storage": { "retentionPolicy": "Retain" } }),
     );
     owned(&env, "validator-3", false).await;
+    in_force(&env, "validator-3", "Retain").await;
 
     // A StatefulSet that goes takes no claim with it, whatever the policy.
     let before = claim(&env, "validator-1").expect("a claim")["metadata"]["uid"].clone();

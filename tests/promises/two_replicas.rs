@@ -1,5 +1,5 @@
-//! Two replicas serve the webhook and one of them leads: they come, go, crash and renew their certificate, and no object
-//! waits or fails for it.
+//! Two replicas serve the webhook and one of them leads: they come, go, crash and renew their certificate, and no
+//! object waits or fails for it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

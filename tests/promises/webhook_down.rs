@@ -1,5 +1,5 @@
-//! With the operator down nothing but new StellarNodes and changes of their specs has to wait; what was stored meanwhile
-//! gets from the controller what the webhook would have given it.
+//! With the operator down nothing but new StellarNodes and changes of their specs has to wait; what was stored
+//! meanwhile gets from the controller what the webhook would have given it.
 
 use std::time::Duration;
 

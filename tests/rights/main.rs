@@ -1,7 +1,7 @@
 //! The rights that are shipped are exactly those that the operator uses: no fewer, or it would fail, and no more.
 //!
-//! It reads what `tests/rights/record` took from the audit logs of the API servers, and so it comes after the other tests there
-//! (`make cluster-tests`).
+//! It reads what `tests/rights/record` took from the audit logs of the API servers, and so it comes after the other
+//! tests there (`make cluster-tests`).
 
 #![allow(
     clippy::unwrap_used,

@@ -1,8 +1,8 @@
 //! Many validators on one control plane: how long a change takes to the ConfigMap, what rest costs, memory and CPU.
 //!
-//! `make scale` prints the figures and keeps them with a plot of each; nothing asserts a time. That every validator is in
-//! the list, and that nothing is listed or written at rest, is asserted. `SCALE_VALIDATORS` (10) and `SCALE_CHANGES` (100)
-//! choose the size, `SCALE_RESULTS` the directory that gets the figures.
+//! `make scale` prints the figures and keeps them with a plot of each; nothing asserts a time. That every validator is
+//! in the list, and that nothing is listed or written at rest, is asserted. `SCALE_VALIDATORS` (10) and `SCALE_CHANGES`
+//! (100) choose the size, `SCALE_RESULTS` the directory that gets the figures.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,11 +1,12 @@
 //! The figures of every size that was measured, kept in a file, and a plot of each against the number of validators.
 //!
-//! A size that is measured again replaces its line, so that sizes can be measured one at a time; each line has its date.
+//! A size that is measured again replaces its line, so that sizes can be measured one at a time; each line has its
+//! date.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use stellar_k8s::clock;
+use stellar_k8s::util::clock;
 
 use crate::plot::{Line, Plot};
 

@@ -1,5 +1,5 @@
-//! Ten validators and an eleventh, with the waits that are shipped: from its readiness to the list, to the first restart, to
-//! the first validator that has loaded it.
+//! Ten validators and an eleventh, with the waits that are shipped: from its readiness to the list, to the first
+//! restart, to the first validator that has loaded it.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

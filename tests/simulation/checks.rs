@@ -1,13 +1,13 @@
 //! What holds for every single decision, and at the end of every history.
 
-use stellar_k8s::controller::decide::{Plan, decide};
-use stellar_k8s::controller::groups::{self, Group};
-use stellar_k8s::controller::links;
-use stellar_k8s::controller::needs::loaded_view;
-use stellar_k8s::controller::options::{Options, RestartMode};
-use stellar_k8s::controller::rollout::Step;
-use stellar_k8s::controller::snapshot::{Cause, Snapshot, Turn, Validator};
-use stellar_k8s::controller::times;
+use stellar_k8s::controller::discovery::decide::{Plan, decide};
+use stellar_k8s::controller::model::options::{Options, RestartMode};
+use stellar_k8s::controller::model::snapshot::{Cause, Snapshot, Turn, Validator};
+use stellar_k8s::controller::model::times;
+use stellar_k8s::controller::peering::groups::{self, Group, Member};
+use stellar_k8s::controller::peering::links;
+use stellar_k8s::controller::rollout::needs::loaded_view;
+use stellar_k8s::controller::rollout::plan::Step;
 use stellar_k8s::labels;
 use stellar_k8s::peers::{NodeId, PeerList, View};
 
@@ -72,8 +72,8 @@ fn taken_down<'a>(snapshot: &'a Snapshot, plan: &'a Plan) -> Vec<(&'a Turn, &'a 
         .collect()
 }
 
-/// R3: a voting validator goes down by us only while the other members of its group vote, and nobody goes down for a merely
-/// changed view while they do not; nobody who is paused goes down at all.
+/// R3: a voting validator goes down by us only while the other members of its group vote, and nobody goes down for a
+/// merely changed view while they do not; nobody who is paused goes down at all.
 fn the_others_can_spare_whoever_goes_down(snapshot: &Snapshot, plan: &Plan, groups: &[Group<'_>], options: &Options) {
     for (turn, holder) in taken_down(snapshot, plan) {
         let paused = holder.paused || snapshot.paused_namespaces.contains(&holder.id.namespace);
@@ -89,7 +89,9 @@ fn the_others_can_spare_whoever_goes_down(snapshot: &Snapshot, plan: &Plan, grou
             other.uid != holder.uid && !overdue
         });
         let others: Vec<&str> = others.map(|other| other.uid.as_str()).collect();
-        let silent = group.members.iter().map(|member| member.validator);
+        // One that has not voted since it joined is waited for a while only.
+        let is_awaited = |member: &&Member<'_>| !member.is_given_up(options.join_wait, snapshot.now);
+        let silent = group.members.iter().filter(is_awaited).map(|member| member.validator);
         let silent: Vec<&NodeId> = silent
             .filter(|other| other.uid != holder.uid && !other.is_voting() && !others.contains(&other.uid.as_str()))
             .map(|other| &other.id)
@@ -100,8 +102,8 @@ fn the_others_can_spare_whoever_goes_down(snapshot: &Snapshot, plan: &Plan, grou
     }
 }
 
-/// R3, by what is true at this moment and not by what was seen: the members that have had their place for long vote, but for as many
-/// as may be down, when somebody that votes goes down.
+/// R3, by what is true at this moment and not by what was seen: the members that have had their place for long vote,
+/// but for as many as may be down, when somebody that votes goes down.
 pub(crate) fn assert_that_the_others_vote(world: &World, turn: &Turn) {
     let truth = world.snapshot();
     let groups = groups::form(&truth, &world.options);
@@ -116,7 +118,8 @@ pub(crate) fn assert_that_the_others_vote(world: &World, turn: &Turn) {
             .workload
             .as_ref()
             .and_then(|workload| workload.member.as_ref());
-        validator.is_wanted() && member.is_some_and(|member| member.joined < turn.since)
+        // One that never voted costs the others no vote; how long it is waited for is a matter of the operator's clock.
+        validator.is_wanted() && member.is_some_and(|member| member.joined < turn.since && !member.never_voted)
     };
     let settled = group.members.iter().map(|member| member.validator);
     let silent: Vec<&NodeId> = settled
@@ -163,8 +166,8 @@ fn peers_are_not_the_quorum(plan: &Plan) {
     }
 }
 
-/// The end of a history that went well: the list is right, everybody loaded it where that is wanted, and nothing is left to
-/// do.
+/// The end of a history that went well: the list is right, everybody loaded it where that is wanted, and nothing is
+/// left to do.
 pub(crate) fn assert_converged(world: &World) {
     let snapshot = world.snapshot();
     let plan = decide(&snapshot, &world.options);
@@ -219,8 +222,8 @@ fn assert_group_converged(world: &World, group: &Group<'_>) {
         if restart == RestartMode::Changed {
             assert_eq!(loaded_view(validator), view, "{}", validator.id);
         }
-        // What is noted of a pod that cannot tell is true, where kubelets read at once. An empty view is noted where nothing
-        // is known.
+        // What is noted of a pod that cannot tell is true, where kubelets read at once. An empty view is noted where
+        // nothing is known.
         let noted = loaded_view(validator).filter(|noted| node.kind == Kind::Silent && **noted != View::empty());
         let noted = noted.filter(|_| world.late == 0);
         let loaded = node.pod.as_ref().and_then(|pod| pod.loaded.as_ref());

@@ -1,7 +1,7 @@
 //! Named situations: a clock is wrong.
 
 use jiff::SignedDuration;
-use stellar_k8s::controller::options::RestartMode;
+use stellar_k8s::controller::model::options::RestartMode;
 use stellar_k8s::labels;
 
 use crate::checks::assert_converged;

@@ -1,7 +1,7 @@
 //! What happens in a history, and how everything is put right at its end.
 
 use proptest::prelude::*;
-use stellar_k8s::controller::snapshot::PublishedList;
+use stellar_k8s::controller::model::snapshot::PublishedList;
 use stellar_k8s::crd::Network;
 use stellar_k8s::labels;
 

@@ -1,10 +1,10 @@
-//! Arbitrary histories: whatever happens, whatever fails and however late anything is seen, the rules hold at every step,
-//! and in the end everything is as it should be and at rest.
+//! Arbitrary histories: whatever happens, whatever fails and however late anything is seen, the rules hold at every
+//! step, and in the end everything is as it should be and at rest.
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use stellar_k8s::controller::decide::decide;
-use stellar_k8s::controller::options::{Options, RestartMode};
+use stellar_k8s::controller::discovery::decide::decide;
+use stellar_k8s::controller::model::options::{Options, RestartMode};
 
 use crate::checks::{assert_converged, check, check_that_it_is_a_function};
 use crate::happenings::{Cast, Happening, SecondNetwork, happening};

@@ -1,7 +1,9 @@
-//! What Kubernetes does with the StatefulSets: their controller, the kubelets – which may read a ConfigMap late – and the
-//! part of the StellarNode controller that takes nobody down.
+//! What Kubernetes does with the StatefulSets: their controller, the kubelets – which may read a ConfigMap late – and
+//! the part of the StellarNode controller that takes nobody down.
 
-use stellar_k8s::peers::{Report, peer_hash};
+use std::collections::BTreeSet;
+
+use stellar_k8s::peers::{PeerList, Report};
 
 use crate::world::{Kind, Millis, SimNode, SimPod, World};
 
@@ -28,6 +30,9 @@ impl World {
             self.reconcile(index);
             self.replace(index);
             self.render(index);
+        }
+        self.vote();
+        for index in 0..self.nodes.len() {
             let back = match self.nodes[index].down_by_us {
                 Some(voted) => self.is_back(&self.nodes[index], voted),
                 None => false,
@@ -106,7 +111,8 @@ impl World {
 
     fn new_pod(&mut self, index: usize) -> SimPod {
         let uid = self.next();
-        let ip = match self.reuse.pop().filter(|_| self.reuse_addresses) {
+        let freed = (self.reuse_addresses && !self.reuse.is_empty()).then(|| self.reuse.remove(0));
+        let ip = match freed {
             Some(ip) => ip,
             None => format!("10.{}.{}.{}", uid / 65_536, uid / 256 % 256, uid % 256),
         };
@@ -120,6 +126,7 @@ impl World {
             config: None,
             report: None,
             loaded: None,
+            dials: BTreeSet::new(),
             dying: None,
         }
     }
@@ -141,6 +148,10 @@ impl World {
             .rev()
             .find(|(written, of, _)| *written <= read && *of == node.list);
         let report = list.map_or_else(Report::of_nothing, |(_, _, list)| Report::of_list(list, &node.id));
+        let of_its_network = |list: &&PeerList| list.other_network(node.network.passphrase()).is_none();
+        let listed = list.map(|(_, _, list)| list).filter(of_its_network);
+        let mut dials: BTreeSet<String> = listed.into_iter().flat_map(PeerList::addresses).collect();
+        dials.extend(node.database.values().cloned());
         // On its way through the API the report is text.
         let report = Report::parse(&report.to_message("G")).unwrap();
         let Report::Loaded { view, .. } = report.clone() else {
@@ -151,6 +162,7 @@ impl World {
         if let Some(pod) = node.pod.as_mut() {
             pod.config = Some(config);
             pod.loaded = Some(view);
+            pod.dials = dials;
             pod.report = (node.kind == Kind::Ours).then_some(report);
         }
     }
@@ -185,39 +197,79 @@ impl World {
     }
 
     pub(crate) fn is_voting(&self, node: &SimNode) -> bool {
-        let bad = |pod: &SimPod| self.bad_versions.contains(&pod.spec.version);
-        let bad = node.broken || node.pod.as_ref().is_some_and(bad);
-        self.is_ready(node) && self.has_run(node, VOTES) && !bad && (!self.votes_when_linked || self.is_linked(node))
+        node.voting_since.is_some() && self.can_vote(node)
     }
 
-    /// Whether a validator is joined with most of the others by links, over those that serve.
-    fn is_linked(&self, node: &SimNode) -> bool {
-        let knows = |a: &SimNode, b: &SimNode| {
-            let address = b.pod.as_ref().map(|pod| format!("{}:{}", pod.ip, pod.spec.port));
-            let hash = address.map(|address| peer_hash(&b.id, &address));
-            let report = a.pod.as_ref().and_then(|pod| pod.report.as_ref());
-            match (report, hash) {
-                (Some(Report::Loaded { peers: Some(peers), .. }), Some(hash)) => peers.contains(&hash),
-                _ => false,
-            }
+    /// Whether a validator votes where it is connected to a quorum.
+    fn can_vote(&self, node: &SimNode) -> bool {
+        let bad = |pod: &SimPod| self.bad_versions.contains(&pod.spec.version);
+        let bad = node.broken || node.pod.as_ref().is_some_and(bad);
+        self.is_ready(node) && self.has_run(node, VOTES) && !bad
+    }
+
+    /// Connects those that dial each other, and judges who votes: whoever reaches most of its quorum set over those
+    /// that serve. That holds those of its group that voted before, or, where nobody did, all that serve.
+    pub(crate) fn vote(&mut self) {
+        let parts = self.connect();
+        let together = |one: &SimNode, other: &SimNode| {
+            let same_list = one.list == other.list || (self.two_namespaces && one.list.name == other.list.name);
+            one.network == other.network && same_list
         };
-        let mut reached = vec![node];
-        let mut next = 0;
-        while let Some(from) = reached.get(next).copied() {
-            next += 1;
-            for other in &self.nodes {
-                let is_new = reached.iter().all(|one| one.id != other.id);
-                if is_new && self.is_ready(other) && (knows(from, other) || knows(other, from)) {
-                    reached.push(other);
+        let votes: Vec<bool> = (0..self.nodes.len())
+            .map(|index| {
+                let node = &self.nodes[index];
+                // We did not build it: its Ready condition says no more than that it serves.
+                if node.kind != Kind::Ours {
+                    return self.can_vote(node);
+                }
+                let of_group = |other: &&usize| self.nodes[**other].is_wanted() && together(node, &self.nodes[**other]);
+                let all: Vec<usize> = (0..self.nodes.len()).collect();
+                let mut quorum_set: Vec<&usize> = all.iter().filter(of_group).collect();
+                if quorum_set.iter().any(|other| self.nodes[**other].has_voted) {
+                    quorum_set.retain(|other| self.nodes[**other].has_voted);
+                } else {
+                    quorum_set.retain(|other| self.is_ready(&self.nodes[**other]));
+                }
+                let reached = quorum_set
+                    .iter()
+                    .filter(|other| parts[***other] == parts[index])
+                    .count();
+                self.can_vote(node) && 2 * reached > quorum_set.len()
+            })
+            .collect();
+        let now = self.now;
+        for (node, votes) in self.nodes.iter_mut().zip(votes) {
+            node.voting_since = votes.then(|| node.voting_since.unwrap_or(now));
+            node.has_voted |= votes;
+        }
+    }
+
+    /// The part of the network that each belongs to. A node that serves is connected to each that it dials or is
+    /// dialled by, as long as both pods live; both remember where they met.
+    fn connect(&mut self) -> Vec<usize> {
+        let mut parts: Vec<usize> = (0..self.nodes.len()).collect();
+        let mut met = Vec::new();
+        for one in 0..self.nodes.len() {
+            for other in one + 1..self.nodes.len() {
+                let (a, b) = (&self.nodes[one], &self.nodes[other]);
+                let (Some(from), Some(to)) = (&a.pod, &b.pod) else {
+                    continue;
+                };
+                let dials = from.dials.contains(&to.address()) || to.dials.contains(&from.address());
+                if dials && a.network == b.network && self.is_ready(a) && self.is_ready(b) {
+                    met.push((one, b.id.clone(), to.address()));
+                    met.push((other, a.id.clone(), from.address()));
+                    let (was, is) = (parts[other], parts[one]);
+                    parts
+                        .iter_mut()
+                        .filter(|part| **part == was)
+                        .for_each(|part| *part = is);
                 }
             }
         }
-        2 * reached.len() > self.nodes.len()
-    }
-
-    /// Since when a validator that votes does.
-    pub(crate) fn votes_since(&self, node: &SimNode) -> Option<Millis> {
-        let started = self.started(node).filter(|_| self.is_voting(node))?;
-        Some((started + VOTES - STARTS).max(node.flapping_until))
+        for (index, id, address) in met {
+            self.nodes[index].database.insert(id, address);
+        }
+        parts
     }
 }

@@ -14,5 +14,6 @@ mod members;
 mod operator;
 mod power_cuts;
 mod rollouts;
+mod tenants;
 mod view;
 mod world;

@@ -1,6 +1,6 @@
 //! Named situations: validators come and go.
 
-use stellar_k8s::controller::options::{Options, RestartMode};
+use stellar_k8s::controller::model::options::{Options, RestartMode};
 
 use crate::checks::assert_converged;
 use crate::world::{World, minutes, network_of, options};

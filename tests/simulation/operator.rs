@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use stellar_k8s::controller::conditions::ConditionType;
-use stellar_k8s::controller::convert::mirrored;
-use stellar_k8s::controller::decide::{Plan, decide};
-use stellar_k8s::controller::rollout::Step;
-use stellar_k8s::controller::snapshot::{LastRestart, ListId, PublishedList, Snapshot, Turn, TurnLease};
+use stellar_k8s::controller::discovery::decide::{Plan, decide};
+use stellar_k8s::controller::model::conditions::ConditionType;
+use stellar_k8s::controller::model::snapshot::{LastRestart, ListId, PublishedList, Snapshot, Turn, TurnLease};
+use stellar_k8s::controller::observe::convert::mirrored;
+use stellar_k8s::controller::rollout::plan::{PlannedTurns, Step};
 use stellar_k8s::crd::Network;
 use stellar_k8s::labels;
 use stellar_k8s::peers::{NodeId, PeerList, View};
 
 use crate::checks::assert_that_the_others_vote;
-use crate::world::{Kind, SimNode, Spec, World};
+use crate::world::{Kind, SimNode, Spec, World, time};
 
 /// What goes wrong with one cycle of the operator.
 #[derive(Clone, Copy, Debug, Default)]
@@ -127,14 +127,18 @@ impl World {
         self.lists.insert(id.clone(), published);
     }
 
-    fn write_lease(&mut self, snapshot: &Snapshot, network: &str, turns: &[Turn]) {
+    fn write_lease(&mut self, snapshot: &Snapshot, network: &str, planned: &PlannedTurns) {
         let version = |lease: Option<&TurnLease>| lease.and_then(|lease| lease.resource_version.clone());
         if version(snapshot.turns.get(network)) == version(self.leases.get(network)) {
             let version = self.next();
+            let before = self.leases.get(network).and_then(|lease| lease.created);
             let lease = TurnLease {
+                created: before.or(Some(time(self.now))),
                 resource_version: Some(version.to_string()),
                 readable: true,
-                turns: turns.to_vec(),
+                turns: planned.turns.clone(),
+                served: planned.served.clone(),
+                joined: planned.joined.clone(),
             };
             self.leases.insert(network.to_owned(), lease);
         }
@@ -150,7 +154,7 @@ impl World {
                 .iter()
                 .any(|finding| finding.condition() == ConditionType::Joined && finding.status);
             node.joined = joined.then(|| node.joined.unwrap_or(now));
-            node.mirror = node.joined.and_then(|joined| mirrored(&report.peers, joined));
+            node.mirror = node.joined.and_then(|joined| mirrored(&node.id, &report.peers, joined));
         }
     }
 
@@ -188,7 +192,8 @@ impl World {
                 let view: View = plan.views.get(&turn.node).cloned().unwrap_or_else(View::empty);
                 let at = turn.since;
                 self.take_down(snapshot, turn, turn.cause.as_str(), |node| {
-                    node.last_restart = Some(LastRestart { at, view });
+                    let pod_uid = turn.pod_uid.clone();
+                    node.last_restart = Some(LastRestart { at, view, pod_uid });
                 });
             }
             Step::ApplyTemplate(turn) if is_of_its_spec(snapshot, turn) => {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use stellar_k8s::controller::decide::decide;
-use stellar_k8s::controller::options::{Options, RestartMode};
-use stellar_k8s::controller::snapshot::Snapshot;
+use stellar_k8s::controller::discovery::decide::decide;
+use stellar_k8s::controller::model::options::{Options, RestartMode};
+use stellar_k8s::controller::model::snapshot::Snapshot;
 use stellar_k8s::crd::Network;
 
 use crate::checks::assert_converged;
@@ -53,7 +53,7 @@ fn a_newcomer_that_never_comes_up_holds_a_new_version_back_for_a_while_only() {
     for node in &mut world.nodes[..4] {
         node.spec.version = 2;
     }
-    world.run(minutes(4));
+    world.run(minutes(9));
     assert!(world.nodes[..4].iter().all(|node| node.template.version == 1));
     world.run(minutes(16));
     assert!(world.nodes[..4].iter().all(|node| node.template.version == 2));
@@ -116,7 +116,7 @@ fn a_template_that_is_refused_takes_no_turn_from_those_that_vote() {
     world.join("a-newcomer");
     world.nodes[4].flapping_until = i64::MAX;
     world.nodes[4].refused = true;
-    world.run(minutes(6));
+    world.run(minutes(11));
     for node in &mut world.nodes {
         node.spec.version = 2;
     }
@@ -142,6 +142,48 @@ fn nobody_is_restarted_for_peers_while_another_is_down_for_good() {
     );
     let list = world.lists.values().next().unwrap();
     assert!(list.data["KNOWN_PEERS"].lines().count() == 5);
+}
+
+/// As seen on real nodes: the fifth is in nobody's quorum set and does not vote, and the change that would put it there
+/// is the others'.
+#[test]
+fn a_newcomer_that_never_votes_holds_the_others_up_for_a_while_only_and_is_named() {
+    let mut world = network_of(4, RestartMode::Changed);
+    let before = world.restarts_of_each();
+    world.join("validator-4");
+    world.nodes[4].broken = true;
+    world.run(minutes(2));
+    for node in &mut world.nodes[..4] {
+        node.spec.version = 2;
+    }
+    let versions = |world: &World| -> Vec<u32> { world.nodes[..4].iter().map(|node| node.template.version).collect() };
+    world.run(minutes(7));
+    assert_eq!(versions(&world), [1; 4]);
+    let plan = decide(&world.snapshot(), &world.options);
+    let waiting = plan.turns.values().flat_map(|turns| turns.waiting.values());
+    let waiting: Vec<&String> = waiting.collect();
+    assert_eq!(waiting.len(), 4, "{waiting:?}");
+    let names_it =
+        |wait: &&String| wait.starts_with("it waits for stellar/validator-4, which joined and has not voted yet");
+    assert!(waiting.iter().all(names_it), "{waiting:?}");
+
+    world.run(minutes(10));
+    assert_eq!((versions(&world), world.voting()), (vec![2; 4], 4));
+    let after = world.restarts_of_each();
+    let once: Vec<usize> = before.iter().map(|count| count + 1).collect();
+    assert_eq!(after[..4], once, "one restart each, for the newcomer and the version");
+    assert_eq!(world.most_down, 1);
+    // It votes once, and from then on it is one that the others miss.
+    world.nodes[4].broken = false;
+    world.run(minutes(5));
+    assert_eq!(world.voting(), 5);
+    assert_converged(&world);
+    world.nodes[4].broken = true;
+    for node in &mut world.nodes[..4] {
+        node.spec.version = 3;
+    }
+    world.run(minutes(60));
+    assert_eq!(versions(&world), [2; 4]);
 }
 
 #[test]
@@ -173,7 +215,7 @@ fn a_validator_left_out_of_a_group_still_gets_its_new_version() {
         .get(&world.nodes[3].network.short_hash())
         .and_then(|turns| turns.write.clone());
     assert_eq!(
-        turns.map(|turns| turns[0].node.clone()),
+        turns.map(|write| write.turns[0].node.clone()),
         Some(world.nodes[3].id.clone())
     );
 }

@@ -1,9 +1,9 @@
 //! What the API server holds, and how an operator sees it: each kind by a watch of its own, which may be late.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use stellar_k8s::controller::snapshot::{Pod, Snapshot, Validator, Workload};
+use stellar_k8s::controller::model::snapshot::{Pod, Snapshot, Validator, Workload};
 use stellar_k8s::crd::PeerGroup;
 
 use crate::kubelet::{RENDERS, STARTS};
@@ -11,10 +11,11 @@ use crate::world::{Kind, Millis, NAMESPACES, SimNode, SimPod, World, time};
 
 impl World {
     pub(crate) fn snapshot(&self) -> Snapshot {
+        let readable = self.nodes.iter().filter(|node| !self.unreadable.contains(&node.id));
         Snapshot {
             now: time(self.now),
-            validators: self.nodes.iter().map(|node| self.validator(node)).collect(),
-            unreadable: BTreeSet::new(),
+            validators: readable.map(|node| self.validator(node)).collect(),
+            unreadable: self.unreadable.clone(),
             lists: self.lists.clone(),
             budgets: BTreeMap::new(),
             turns: self.leases.clone(),
@@ -52,7 +53,7 @@ impl World {
         let started = self.started(node);
         let reports = node.kind == Kind::Ours;
         let rendered = pod.born + RENDERS;
-        let voting_since = self.votes_since(node);
+        let voting_since = node.voting_since.filter(|_| self.is_voting(node));
         Pod {
             resource_version: self.pod_version(node).unwrap_or_default(),
             uid: pod.uid.to_string(),
@@ -71,6 +72,8 @@ impl World {
                 Kind::Silent | Kind::Foreign => voting_since.is_some(),
             },
             voting_since: voting_since.map(whole_second),
+            silent_since: None,
+            voted_for: None,
             report: pod.report.clone(),
         }
     }
@@ -96,6 +99,7 @@ fn workload(node: &SimNode) -> Workload {
         waits_for_person: node.left_to_a_person,
         convertible: true,
         reports: node.kind == Kind::Ours,
+        history: None,
         spec_hash: ours.then(|| node.template.hash()),
         member: node.member.clone(),
         last_restart: node.last_restart.clone(),

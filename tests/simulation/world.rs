@@ -1,14 +1,15 @@
-//! What the simulated cluster holds: StellarNodes, their StatefulSets and pods, lists and turns. No I/O; time is a number.
+//! What the simulated cluster holds: StellarNodes, their StatefulSets and pods, lists and turns. No I/O; time is a
+//! number.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use stellar_k8s::controller::options::{Options, RestartMode};
-use stellar_k8s::controller::rollout::TurnPlan;
-use stellar_k8s::controller::snapshot::{
+use stellar_k8s::controller::model::options::{Options, RestartMode};
+use stellar_k8s::controller::model::snapshot::{
     AssumedLoad, LastRestart, ListId, MemberRecord, PublishedList, Snapshot, TurnLease,
 };
+use stellar_k8s::controller::rollout::plan::TurnPlan;
 use stellar_k8s::crd::Network;
 use stellar_k8s::labels;
 use stellar_k8s::peers::{NodeId, PeerList, Report, View};
@@ -84,6 +85,9 @@ pub(crate) struct SimPod {
     pub(crate) report: Option<Report>,
     /// What it loaded.
     pub(crate) loaded: Option<View>,
+    /// The addresses that its stellar-core dials: those of its config and those of its peer database, as they were when
+    /// it started.
+    pub(crate) dials: BTreeSet<String>,
     pub(crate) dying: Option<Millis>,
 }
 
@@ -131,12 +135,24 @@ pub(crate) struct SimNode {
     pub(crate) joined: Option<Timestamp>,
     pub(crate) mirror: Option<MemberRecord>,
     pub(crate) pod: Option<SimPod>,
+    /// Its peer database, on its volume: where it last met each of the others.
+    pub(crate) database: BTreeMap<NodeId, String>,
+    /// Since when it votes.
+    pub(crate) voting_since: Option<Millis>,
+    /// Whether it ever did: then the others have it in their quorum sets.
+    pub(crate) has_voted: bool,
     /// Restarts by the operator, with the time.
     pub(crate) restarts: Vec<(Millis, &'static str)>,
     /// How often the world gave it a reason to be restarted.
     pub(crate) reasons: u32,
     /// Taken down by the operator and not back yet; whether it voted then.
     pub(crate) down_by_us: Option<bool>,
+}
+
+impl SimPod {
+    pub(crate) fn address(&self) -> String {
+        format!("{}:{}", self.ip, self.spec.port)
+    }
 }
 
 impl SimNode {
@@ -157,13 +173,13 @@ pub(crate) struct World {
     /// The turns, by the network's short hash.
     pub(crate) leases: BTreeMap<String, TurnLease>,
     pub(crate) paused_namespaces: BTreeSet<String>,
+    /// StellarNodes that cannot be parsed.
+    pub(crate) unreadable: BTreeSet<NodeId>,
     pub(crate) options: Options,
     /// How late kubelets read.
     pub(crate) late: Millis,
     /// Versions that never vote.
     pub(crate) bad_versions: BTreeSet<u32>,
-    /// Whether a validator votes only while it is joined with most of the others by links.
-    pub(crate) votes_when_linked: bool,
     /// How long the StatefulSet controller takes to see a new template.
     pub(crate) controller_late: Millis,
     /// From Kubernetes 1.37 a pod that is not Ready is not replaced.
@@ -187,10 +203,10 @@ impl World {
             two_namespaces: false,
             leases: BTreeMap::new(),
             paused_namespaces: BTreeSet::new(),
+            unreadable: BTreeSet::new(),
             options,
             late: 0,
             bad_versions: BTreeSet::new(),
-            votes_when_linked: false,
             controller_late: 0,
             keeps_unready: false,
             serial: 0,
@@ -251,6 +267,9 @@ impl World {
             joined: None,
             mirror: None,
             pod: None,
+            database: BTreeMap::new(),
+            voting_since: None,
+            has_voted: false,
             restarts: Vec::new(),
             reasons: 1,
             down_by_us: None,
@@ -298,7 +317,8 @@ impl World {
         self.history.extend(read);
     }
 
-    /// Lets time pass with a faultless operator, which decides when it sees a change, when it said so, and every so often.
+    /// Lets time pass with a faultless operator, which decides when it sees a change, when it said so, and every so
+    /// often.
     pub(crate) fn run(&mut self, span: Duration) {
         let start = self.now;
         let end = start + i64::try_from(span.as_millis()).unwrap();

@@ -1,5 +1,5 @@
-//! Twenty nodes of all types at rest for a minute: nothing is written, nothing is reconciled, and a status that we write
-//! wakes nobody.
+//! Twenty nodes of all types at rest for a minute: nothing is written, nothing is reconciled, and a status that we
+//! write wakes nobody.
 
 use std::time::Duration;
 

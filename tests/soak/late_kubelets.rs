@@ -1,5 +1,5 @@
-//! All pods of six validators are lost at once, with the propagation time that is shipped and kubelets that read ConfigMaps
-//! late: three restarts at most, one at a time, and then rest.
+//! All pods of six validators are lost at once, with the propagation time that is shipped and kubelets that read
+//! ConfigMaps late: three restarts at most, one at a time, and then rest.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! What only time shows, with the waits that are shipped: `make soak`, some eight minutes on a control plane of its own.
+//! What only time shows, with the waits that are shipped: `make soak`, some eight minutes on a control plane of its
+//! own.
 
 #![allow(
     clippy::unwrap_used,

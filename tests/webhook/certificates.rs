@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use jiff::SignedDuration;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
+use stellar_k8s::labels;
 use stellar_k8s::tls::plan::{self, Policy, Step};
 use stellar_k8s::tls::store::{Store, StoreError};
-use stellar_k8s::{clock, labels};
+use stellar_k8s::util::clock;
 
 use crate::cluster::{Cluster, eventually};
 use crate::replica::Replica;

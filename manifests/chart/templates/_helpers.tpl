@@ -11,6 +11,10 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 stellar-operator{{ if not .Values.watch.allNamespaces }}-{{ .Release.Namespace }}{{ end }}
 {{- end }}
 
+{{- define "stellar-operator.onePodName" -}}
+stellar-operator-one-pod{{ if not .Values.watch.allNamespaces }}-{{ .Release.Namespace }}{{ end }}
+{{- end }}
+
 {{- define "stellar-operator.viewName" -}}
 stellar-operator-view{{ if not .Values.watch.allNamespaces }}-{{ .Release.Namespace }}{{ end }}
 {{- end }}

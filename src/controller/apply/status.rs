@@ -6,12 +6,12 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use super::{ApplyError, server_side};
-use crate::api::deadline;
-use crate::controller::objects::GuardedNode;
-use crate::crd::StellarNode;
+use crate::crd::{GuardedNode, StellarNode};
+use crate::kubernetes::api::deadline;
 use crate::labels;
 
-/// Part of a StellarNode's status, by the manager that owns that part; gives back the node as it is now, if it can be read.
+/// Part of a StellarNode's status, by the manager that owns that part; gives back the node as it is now, if it can be
+/// read.
 ///
 /// # Errors
 /// When the API server refuses.

@@ -1,15 +1,15 @@
 //! The volume claim of a node: `data-{name}-0` of a validator, `{name}-data` of a SorobanRpc that has storage.
 //!
-//! It outlives its StatefulSet or Deployment in any case. The StellarNode owns it only with `retentionPolicy: Delete`, so
-//! that whoever deletes a node that retains its volume deletes nothing else. It grows and never shrinks.
+//! It outlives its StatefulSet or Deployment in any case. The StellarNode owns it only with `retentionPolicy: Delete`,
+//! so that whoever deletes a node that retains its volume deletes nothing else. It grows and never shrinks.
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
 use super::holds;
-use crate::admission::quantity::Quantity;
 use crate::crd::{RetentionPolicy, StorageConfig};
+use crate::kubernetes::quantity::Quantity;
 
 /// Where a claim keeps the size that is asked for.
 const SIZE: &str = "/spec/resources/requests/storage";

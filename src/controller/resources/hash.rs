@@ -9,7 +9,8 @@ use crate::crd::{
     HorizonConfig, KeySource, KnownPeersRef, Network, NodeType, PeersAs, RetentionPolicy, SorobanConfig,
     StellarNodeSpec, StorageConfig, StorageMode, ValidatorConfig,
 };
-use crate::{digest, labels};
+use crate::labels;
+use crate::util::digest;
 
 /// Hash of the part of a spec that pods are built from.
 ///
@@ -31,16 +32,16 @@ pub fn spec_hash(spec: &StellarNodeSpec) -> String {
     spec.storage = match spec.node_type {
         NodeType::Validator => in_pod.then(|| StorageConfig {
             mode: Some(StorageMode::EmptyDir),
-            ..StorageConfig::default()
+            ..unmentioned()
         }),
         // Its pods have a volume each.
         NodeType::Horizon => kept.map(|storage| StorageConfig {
-            retention_policy: RetentionPolicy::default(),
+            retention_policy: unmentioned().retention_policy,
             mode: None,
             ..storage
         }),
         // Its pod has the claim, or none.
-        NodeType::SorobanRpc => kept.map(|_| StorageConfig::default()),
+        NodeType::SorobanRpc => kept.map(|_| unmentioned()),
     };
     // However they are written.
     spec.network = Network::parse(&spec.network).passphrase().to_owned();
@@ -117,6 +118,15 @@ fn canonical(value: Value) -> Option<Value> {
         Value::Array(items) if items.is_empty() => None,
         Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(canonical).collect())),
         Value::Bool(true) | Value::Number(_) | Value::String(_) => Some(value),
+    }
+}
+
+/// Storage of which nothing is told, with the policy that was the default when hashes were first stored: another text
+/// would restart whoever has it so.
+fn unmentioned() -> StorageConfig {
+    StorageConfig {
+        retention_policy: RetentionPolicy::Delete,
+        ..StorageConfig::default()
     }
 }
 

@@ -1,4 +1,5 @@
-//! What a StellarNode owns, built from its spec: base config, Service, StatefulSet of a validator; [`horizon_rpc`] of others.
+//! What a StellarNode owns, built from its spec: base config, Service, StatefulSet of a validator; [`horizon_rpc`] of
+//! others.
 //!
 //! Pure: spec in, JSON for server-side apply out, of exactly the fields that we set.
 
@@ -7,6 +8,8 @@ mod config_map;
 mod hash;
 pub mod horizon_rpc;
 mod new_db;
+mod new_hist;
+mod ownership;
 mod pod_settings;
 mod service;
 mod stateful_set;
@@ -14,14 +17,14 @@ mod stateful_set;
 pub use claim::ClaimStep;
 pub use hash::spec_hash;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::PodTemplateSpec;
 use kube::{Resource as _, ResourceExt as _};
+pub use ownership::{OtherOwner, belonging, is_convertible};
 use serde_json::{Value, json};
 
 use crate::admission::context::{NoContext, OneNode};
 use crate::admission::{mutate, validate};
 use crate::core_config::{self, ConfigError};
-use crate::crd::{NodeType, StellarNode, StellarNodeSpec, ValidatorConfig};
+use crate::crd::{Network, NodeType, Publish, StellarNode, StellarNodeSpec, ValidatorConfig};
 use crate::labels;
 use crate::peers::NodeId;
 
@@ -59,6 +62,8 @@ pub enum BuildError {
 pub struct BuildSettings {
     /// Image of the init container and the sidecar that run this program.
     pub operator_image: String,
+    /// The cluster's domain, under which the pods of a group find each other's archives.
+    pub cluster_domain: String,
 }
 
 /// The objects of one validator, for server-side apply.
@@ -137,8 +142,8 @@ pub fn build(node: &StellarNode, settings: &BuildSettings) -> Result<ValidatorOb
     })
 }
 
-/// Takes over what can never change of a StatefulSet that is there: its volume claim template stays as it was, however much
-/// its claim has grown (Kubernetes docs, "StatefulSets", and `ValidateStatefulSetUpdate`).
+/// Takes over what can never change of a StatefulSet that is there: its volume claim template stays as it was, however
+/// much its claim has grown (Kubernetes docs, "StatefulSets", and `ValidateStatefulSetUpdate`).
 pub fn keep_what_never_changes(desired: &mut Value, stored: &StatefulSet) {
     let stored = json!(stored.spec);
     for field in ["selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"] {
@@ -167,44 +172,6 @@ pub fn disruption_budget(list: &str, max_unavailable: u32) -> Value {
     })
 }
 
-/// Another owner that controls an object.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{kind} {name}")]
-pub struct OtherOwner {
-    /// Its kind.
-    pub kind: String,
-    /// Its name.
-    pub name: String,
-}
-
-/// The labels and the owner reference that a StatefulSet still lacks to belong to its StellarNode; `None` where it lacks none. Only
-/// these are written of one that was handed over: its pod template changes in the validator's turn.
-///
-/// # Errors
-/// When somebody else controls it.
-pub fn belonging(stored: &StatefulSet, node: &StellarNode) -> Result<Option<Value>, OtherOwner> {
-    let Some(own) = node.controller_owner_ref(&()) else {
-        return Ok(None);
-    };
-    let owners = stored.owner_references();
-    let rival = owners
-        .iter()
-        .find(|owner| owner.controller == Some(true) && owner.uid != own.uid);
-    if let Some(rival) = rival {
-        return Err(OtherOwner {
-            kind: rival.kind.clone(),
-            name: rival.name.clone(),
-        });
-    }
-    let labels = object_labels(&node.name_any(), labels::VALIDATOR);
-    if owners.contains(&own) && holds(&json!(stored.labels()), &labels) {
-        return Ok(None);
-    }
-    let others = owners.iter().filter(|owner| owner.uid != own.uid);
-    let owners: Vec<_> = others.chain([&own]).collect();
-    Ok(Some(json!({ "labels": labels, "ownerReferences": owners })))
-}
-
 /// A StatefulSet's `replicas` alone, for the field manager that scales.
 pub fn scale(name: &str, namespace: &str, replicas: i32) -> Value {
     json!({
@@ -215,36 +182,9 @@ pub fn scale(name: &str, namespace: &str, replicas: i32) -> Value {
     })
 }
 
-/// Whether Kubernetes lets a stored StatefulSet become what is built for this validator, but for what is taken over by
-/// [`keep_what_never_changes`]: its selector has to select our pods, and its claims have to have the volume that these mount.
-/// And whether it becomes nothing else, for what others set stays: a second stellar-core, in a container of another name.
-pub fn is_convertible(stored: &StatefulSet, node: &StellarNode) -> bool {
-    let Some(spec) = &stored.spec else { return false };
-    let containers = spec.template.spec.iter().flat_map(|pod| &pod.containers);
-    let mut others = containers.filter(|container| container.name != labels::CORE_CONTAINER);
-    if others.any(|container| labels::CORE_CONTAINERS.contains(&container.name.as_str()))
-        || belonging(stored, node).is_err()
-    {
-        return false;
-    }
-    let labels = object_labels(&node.name_any(), labels::VALIDATOR);
-    let selects = |(name, value): (&String, &String)| labels[name] == *value;
-    let mut claims = spec.volume_claim_templates.iter().flatten();
-    spec.selector.match_expressions.iter().flatten().next().is_none()
-        && spec.selector.match_labels.iter().flatten().all(selects)
-        && (!stateful_set::keeps_data(&node.spec)
-            || claims.any(|claim| claim.metadata.name.as_deref() == Some(labels::DATA_VOLUME)))
-}
-
 /// Hash of the spec that a pod template was built from.
 pub fn built_from(template: &Value) -> Option<&str> {
     template["metadata"]["annotations"][labels::SPEC_HASH].as_str()
-}
-
-/// The same of a template that is stored.
-pub fn stored_from(template: &PodTemplateSpec) -> Option<&str> {
-    let annotations = template.metadata.as_ref()?.annotations.as_ref()?;
-    annotations.get(labels::SPEC_HASH).map(String::as_str)
 }
 
 /// Whether an object holds all that we would set, beside what others set and the API server defaulted.
@@ -263,6 +203,14 @@ pub fn holds(actual: &Value, desired: &Value) -> bool {
 impl Subject<'_> {
     fn node(&self) -> NodeId {
         NodeId::new(&self.namespace, &self.name)
+    }
+
+    fn network(&self) -> Network {
+        Network::parse(&self.spec.network)
+    }
+
+    fn publishes(&self) -> Publish {
+        core_config::publishes(self.config, &self.network())
     }
 
     fn labels(&self) -> Value {
@@ -308,8 +256,8 @@ fn container_security() -> Value {
     })
 }
 
-/// The resources of this program in a pod beside stellar-core. Both are given, and equal: a quota of either refuses a pod with a container
-/// that lacks it, and a validator whose resources are guaranteed stays one.
+/// The resources of this program in a pod beside stellar-core. Both are given, and equal: a quota of either refuses a
+/// pod with a container that lacks it, and a validator whose resources are guaranteed stays one.
 fn operator_resources() -> Value {
     let amount = json!({ "cpu": "50m", "memory": "64Mi" });
     json!({ "requests": amount, "limits": amount })

@@ -1,8 +1,8 @@
 //! The init container `new-db`, which makes a validator's database, once.
 //!
-//! stellar-core's `new-db` starts from genesis: run on a database that holds something, it drops all of it, and the buckets
-//! too. So it runs only where nobody made one before. What tells them apart are two markers on the validator's volume: one
-//! written before it begins, one after it ended well.
+//! stellar-core's `new-db` starts from genesis: run on a database that holds something, it drops all of it, and the
+//! buckets too. So it runs only where nobody made one before. What tells them apart are two markers on the validator's
+//! volume: one written before it begins, one after it ended well.
 
 use serde_json::{Value, json};
 
@@ -29,16 +29,31 @@ pub(super) fn build(subject: &Subject<'_>) -> Value {
 
 /// What the container runs, in the shell of stellar-core's image.
 ///
-/// Where neither marker is there and a database is, somebody else made it: it is kept. Whether one that is elsewhere than on
-/// the volume was used before cannot be seen; but then the volume holds stellar-core's buckets, and is not empty.
+/// Where neither marker is there and a database is, somebody else made it: it is kept. Whether one that is elsewhere
+/// than on the volume was used before cannot be seen; but then the volume holds stellar-core's buckets, and is not
+/// empty.
+///
+/// What `new-db` left half made is removed: nobody has run with it, and `new-db` fails for ever on a broken one (seen
+/// with stellar-core 26.1.0).
 fn script(elsewhere: bool) -> String {
     let found = if elsewhere {
         format!("ls {} | grep -qvxF lost+found", pod_paths::DATA_DIR)
     } else {
         format!("test -s {}", pod_paths::DATABASE_FILE)
     };
+    let half_made = if elsewhere {
+        String::new()
+    } else {
+        // With the files that SQLite has beside it.
+        format!(
+            "test -e {} && rm -f {file} {file}-*\n",
+            pod_paths::NEW_DB_BEGUN,
+            file = pod_paths::DATABASE_FILE
+        )
+    };
     format!(
         "test -e {made} && exit\n\
+         {half_made}\
          if test ! -e {begun} && {found}; then\n\
          echo 'a database is there that this operator did not make: it is kept'\n\
          else\n\
@@ -68,6 +83,7 @@ mod tests {
     /// Counts its calls, ends as `$EXIT` says, and leaves a new database where it does so well.
     const STELLAR_CORE: &str = "#!/bin/sh\n\
         echo \"$*\" >> calls\n\
+        grep -qs broken stellar.db && exit 3\n\
         mkdir -p buckets && echo half > stellar.db && test \"$EXIT\" = 0 && echo new > stellar.db\n\
         exit \"$EXIT\"\n";
 
@@ -142,6 +158,7 @@ mod tests {
         .unwrap();
         let settings = BuildSettings {
             operator_image: "stellar-operator:1".to_owned(),
+            cluster_domain: "cluster.local".to_owned(),
         };
         let set = build(&node, &settings).unwrap().stateful_set;
         let containers = set["spec"]["template"]["spec"]["initContainers"].clone();
@@ -194,6 +211,22 @@ mod tests {
             assert!(volume.start(0));
             assert_eq!((volume.calls(), volume.read("stellar.db").as_str()), (3, "new\n"));
         }
+    }
+
+    #[test]
+    fn one_that_was_left_broken_is_made_again() {
+        let volume = Volume::new(None);
+        volume.put(".database-begun", "");
+        volume.put("stellar.db", "broken");
+        volume.put("stellar.db-wal", "broken");
+        assert!(volume.start(0));
+        assert_eq!(
+            (
+                volume.read("stellar.db").as_str(),
+                volume.read("stellar.db-wal").as_str()
+            ),
+            ("new\n", "")
+        );
     }
 
     #[test]

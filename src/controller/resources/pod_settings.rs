@@ -38,6 +38,10 @@ fn fields(pod: &PodSettings) -> impl Iterator<Item = (&'static str, Value)> {
         ("nodeSelector", pod.node_selector.as_ref().map(|labels| json!(labels))),
         ("tolerations", list(&pod.tolerations)),
         ("affinity", pod.affinity.clone()),
+        (
+            "terminationGracePeriodSeconds",
+            pod.termination_grace_period_seconds.map(|seconds| json!(seconds)),
+        ),
         ("topologySpreadConstraints", list(&pod.topology_spread_constraints)),
         (
             "priorityClassName",
@@ -85,8 +89,8 @@ fn merge_probes(main: &mut Value, probes: Option<&Probes>) {
 
 /// The settings as they count in the hash of a spec: each that is given as one text.
 ///
-/// Here what is false or empty is no default: an empty affinity switches the operator's own off, and a container that must
-/// not escalate privileges is another than one that may.
+/// Here what is false or empty is no default: an empty affinity switches the operator's own off, and a container that
+/// must not escalate privileges is another than one that may.
 pub(super) fn fingerprint(pod: &PodSettings) -> Map<String, Value> {
     let Ok(Value::Object(mut given)) = serde_json::to_value(pod) else {
         return Map::new();

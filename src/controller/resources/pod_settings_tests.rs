@@ -1,6 +1,6 @@
 //! What the settings of the pods make of the objects of each type of node.
 
-use super::*;
+use crate::controller::resources::pod_settings::*;
 use crate::controller::resources::{BuildSettings, ClaimStep, build, horizon_rpc, spec_hash};
 use crate::crd::StellarNode;
 
@@ -27,6 +27,7 @@ fn workload(node_type: &str, more: &Value) -> Value {
     if node_type == "Validator" {
         let settings = BuildSettings {
             operator_image: "operator:1".to_owned(),
+            cluster_domain: "cluster.local".to_owned(),
         };
         build(&node, &settings).unwrap().stateful_set
     } else {
@@ -263,4 +264,17 @@ fn every_variable_that_the_operator_sets_is_refused_to_the_user() {
             assert_eq!(verdict.errors[0].field, "spec.env[0].name");
         }
     }
+}
+
+#[test]
+fn render_config_is_told_the_name_of_its_pod() {
+    let built = workload("Validator", &json!({}));
+    let init = built["spec"]["template"]["spec"]["initContainers"].as_array().unwrap();
+    let render = init
+        .iter()
+        .find(|one| one["name"] == crate::labels::RENDER_CONTAINER)
+        .unwrap();
+    let env = render["env"].as_array().unwrap();
+    let name = env.iter().find(|one| one["name"] == "POD_NAME").unwrap();
+    assert_eq!(name["valueFrom"]["fieldRef"]["fieldPath"], "metadata.name");
 }

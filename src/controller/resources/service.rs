@@ -3,10 +3,18 @@
 use serde_json::{Value, json};
 
 use super::{Subject, selector};
+use crate::crd::Publish;
 use crate::labels;
 
 pub(super) fn build(subject: &Subject<'_>) -> Value {
     let port = subject.config.peer_port();
+    let mut ports = vec![
+        json!({ "name": labels::PEER_PORT_NAME, "port": port, "targetPort": labels::PEER_PORT_NAME, "protocol": "TCP" }),
+    ];
+    if subject.publishes() == Publish::Volume {
+        let name = labels::HISTORY_CONTAINER;
+        ports.push(json!({ "name": name, "port": labels::HISTORY_PORT, "targetPort": name, "protocol": "TCP" }));
+    }
     json!({
         "apiVersion": "v1",
         "kind": "Service",
@@ -19,7 +27,7 @@ pub(super) fn build(subject: &Subject<'_>) -> Value {
             // A validator needs to be dialled before it votes: nobody votes before there are peers.
             "publishNotReadyAddresses": true,
             "selector": selector(&subject.name),
-            "ports": [{ "name": labels::PEER_PORT_NAME, "port": port, "targetPort": labels::PEER_PORT_NAME, "protocol": "TCP" }],
+            "ports": ports,
         },
     })
 }

@@ -2,15 +2,21 @@
 
 use serde_json::{Value, json};
 
-use super::{Subject, container_security, new_db, operator_resources, pod_security, pod_settings, selector, spec_hash};
-use crate::core_config::{self, pod_paths};
-use crate::crd::{KeySource, StellarNodeSpec, StorageConfig, StorageMode};
+use super::{
+    Subject, container_security, new_db, new_hist, operator_resources, pod_security, pod_settings, selector, spec_hash,
+};
+use crate::core_config::{self, GroupArchives, pod_paths};
+use crate::crd::{KeySource, Publish, StellarNodeSpec, StorageConfig, StorageMode};
 use crate::labels::{self, BASE_VOLUME, CONFIG_VOLUME, DATA_VOLUME, PEERS_VOLUME, SEED_VOLUME, TMP_VOLUME};
 
 /// stellar-core's official image, without a tag.
 pub(super) const CORE_IMAGE: &str = "stellar/stellar-core";
-/// How long stellar-core may take to close its ledger and its database.
-const TERMINATION_GRACE_SECONDS: i64 = 60;
+/// How long stellar-core may take to close its ledger and its database: what systemd gives it in SDF's own packages,
+/// which name no other time (stellar/packages, `stellar-core.service`; systemd's `DefaultTimeoutStopSec`).
+const TERMINATION_GRACE_SECONDS: i64 = 90;
+/// Room for `stellar-core.cfg`, twice while it is replaced: some 100,000 peers. Without a limit it is the machine's
+/// memory.
+const CONFIG_LIMIT: &str = "16Mi";
 
 /// Builds the StatefulSet.
 pub(super) fn build(subject: &Subject<'_>) -> Value {
@@ -58,7 +64,7 @@ fn template(subject: &Subject<'_>) -> Value {
         json!({ "name": PEERS_VOLUME,
                 "configMap": { "name": subject.config.known_peers_config_map(), "optional": true } }),
         // The seed is in this file: it stays in memory.
-        json!({ "name": CONFIG_VOLUME, "emptyDir": { "medium": "Memory" } }),
+        json!({ "name": CONFIG_VOLUME, "emptyDir": { "medium": "Memory", "sizeLimit": CONFIG_LIMIT } }),
         json!({ "name": TMP_VOLUME, "emptyDir": {} }),
     ];
     if !keeps_data(subject.spec) {
@@ -73,7 +79,7 @@ fn template(subject: &Subject<'_>) -> Value {
             "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
             "securityContext": pod_security(),
             "affinity": anti_affinity(subject),
-            "initContainers": [render_config(subject), new_db::build(subject), health(subject)],
+            "initContainers": init_containers(subject),
             "containers": [core(subject)],
             "volumes": volumes,
         },
@@ -82,9 +88,21 @@ fn template(subject: &Subject<'_>) -> Value {
     template
 }
 
+/// What runs before stellar-core, in this order, and the native sidecars beside it.
+fn init_containers(subject: &Subject<'_>) -> Vec<Value> {
+    let mut containers = vec![render_config(subject), new_db::build(subject)];
+    containers.extend(new_hist::build(subject));
+    containers.push(health(subject));
+    if subject.publishes() == Publish::Volume {
+        containers.push(history(subject));
+    }
+    containers
+}
+
 fn pod_labels(subject: &Subject<'_>) -> Value {
     let mut labels = subject.labels();
     labels[labels::PEERS] = json!(labels::peers_value(subject.config.known_peers_config_map()));
+    labels[labels::NETWORK] = json!(subject.network().short_hash());
     labels
 }
 
@@ -123,6 +141,10 @@ fn render_config(subject: &Subject<'_>) -> Value {
             seed_file(subject),
             subject.config.peers_as(),
             &subject.spec.version,
+            (subject.publishes() == Publish::Volume).then_some(GroupArchives {
+                dir: pod_paths::HISTORY_DIR,
+                cluster_domain: &subject.settings.cluster_domain,
+            }),
         ),
         "volumeMounts": [
             { "name": BASE_VOLUME, "mountPath": pod_paths::BASE_DIR, "readOnly": true },
@@ -132,10 +154,11 @@ fn render_config(subject: &Subject<'_>) -> Value {
         "resources": operator_resources(),
         "securityContext": container_security(),
     });
-    let mut env = vec![json!({
-        "name": pod_paths::POD_IP_ENV,
-        "valueFrom": { "fieldRef": { "fieldPath": "status.podIP" } },
-    })];
+    let of_pod = |name: &str, field: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": field } } });
+    let mut env = vec![
+        of_pod(pod_paths::POD_IP_ENV, "status.podIP"),
+        of_pod(pod_paths::POD_NAME_ENV, "metadata.name"),
+    ];
     if subject.config.key_source == KeySource::Secret {
         env.push(json!({
             "name": pod_paths::SEED_ENV,
@@ -198,6 +221,24 @@ fn health(subject: &Subject<'_>) -> Value {
     })
 }
 
+/// A native sidecar that serves the archive on the validator's volume to the others of its group. It sees that
+/// directory alone, and no probe asks it: whether the archive can be read says nothing of the validator's vote.
+fn history(subject: &Subject<'_>) -> Value {
+    json!({
+        "name": labels::HISTORY_CONTAINER,
+        "image": subject.settings.operator_image,
+        "restartPolicy": "Always",
+        "command": ["stellar-operator"],
+        "args": pod_paths::history_args(),
+        "ports": [{ "name": labels::HISTORY_CONTAINER, "containerPort": labels::HISTORY_PORT, "protocol": "TCP" }],
+        "volumeMounts": [{
+            "name": DATA_VOLUME, "mountPath": pod_paths::HISTORY_DIR, "subPath": pod_paths::HISTORY_SUBDIR, "readOnly": true,
+        }],
+        "resources": operator_resources(),
+        "securityContext": container_security(),
+    })
+}
+
 fn core(subject: &Subject<'_>) -> Value {
     let port = subject.config.peer_port();
     let mut container = json!({
@@ -212,6 +253,9 @@ fn core(subject: &Subject<'_>) -> Value {
         "volumeMounts": core_mounts(),
         "securityContext": container_security(),
     });
+    if let Some(credentials) = new_hist::credentials(subject.config) {
+        container["envFrom"] = credentials;
+    }
     if let Some(resources) = &subject.spec.resources {
         container["resources"] = json!(resources);
     }
@@ -270,6 +314,7 @@ mod tests {
         let node: StellarNode = serde_json::from_value(node).unwrap();
         let settings = BuildSettings {
             operator_image: "stellar-operator:1".to_owned(),
+            cluster_domain: "cluster.local".to_owned(),
         };
         build(&node, &settings).unwrap().stateful_set["spec"]["template"]["spec"].take()
     }

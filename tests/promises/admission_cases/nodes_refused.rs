@@ -245,6 +245,16 @@ fn settings_of_core() -> Vec<Case> {
         )
         .invalid(CORE_CONFIG, "knows no key \"KEY_OF_TOMORROW\""),
         Case::create(
+            "a setting that went with an older stellar-core",
+            core("core-gone", "EXPERIMENTAL_BUCKETLIST_DB=true\n"),
+        )
+        .invalid(CORE_CONFIG, "which went with 23.0.0"),
+        Case::create(
+            "a setting that a validator cannot have",
+            core("core-stream", "METADATA_OUTPUT_STREAM=\"fd:3\"\n"),
+        )
+        .invalid(CORE_CONFIG, "streams from no validator"),
+        Case::create(
             "a quorum set of organisations, for a validator that is of none",
             quorum("quorum-homeless", &organisations(4)),
         )

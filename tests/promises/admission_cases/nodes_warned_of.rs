@@ -44,9 +44,20 @@ fn cases() -> Vec<Case> {
         .warns("this quorum set stands no failure"),
         Case::create(
             "a setting that only a newer stellar-core may know",
-            configured("tomorrow", json!({ "coreConfig": "KEY_OF_TOMORROW=1\n" })),
+            with(
+                configured("tomorrow", json!({ "coreConfig": "KEY_OF_TOMORROW=1\n" })),
+                json!({ "spec": { "version": "99.0.0" } }),
+            ),
         )
-        .warns("KEY_OF_TOMORROW is no key of a stellar-core of protocol 24"),
+        .warns("KEY_OF_TOMORROW is no key of stellar-core 27.1.0 or before"),
+        Case::create(
+            "a setting that this stellar-core ignores",
+            configured(
+                "ignored",
+                json!({ "coreConfig": "EXPERIMENTAL_PARALLEL_LEDGER_APPLY=true\n" }),
+            ),
+        )
+        .warns("ignores EXPERIMENTAL_PARALLEL_LEDGER_APPLY: write PARALLEL_LEDGER_APPLY"),
         Case::create(
             "a quorum set of four needs no warning",
             private("four", json!({ "quorumSet": quorum_set(4) })),

@@ -1,4 +1,5 @@
-//! A StellarNode that was stored before a rule came can be changed: what was wrong before is told, what is new is refused.
+//! A StellarNode that was stored before a rule came can be changed: what was wrong before is told, what is new is
+//! refused.
 
 use std::time::Duration;
 

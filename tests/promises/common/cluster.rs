@@ -43,8 +43,8 @@ impl Cluster {
         Client::try_from(self.config().await).expect("a client")
     }
 
-    /// An object as the API server returns it, `None` if there is none, without a process for each look; an error for a kind
-    /// that is not known here.
+    /// An object as the API server returns it, `None` if there is none, without a process for each look; an error for a
+    /// kind that is not known here.
     pub(crate) async fn look(client: &Client, namespace: &str, object: &str) -> Result<Option<Value>, String> {
         let path = path(namespace, object).ok_or_else(|| format!("{object} is of no kind that is known here"))?;
         let request = Request::get(path).body(Vec::new()).expect("a request");
@@ -78,9 +78,17 @@ impl Cluster {
     }
 }
 
-/// Where the API server has an object that is named as kubectl has it, such as `pod/validator-1-0`.
+/// Where the API server has an object that is named as kubectl has it, such as `pod/validator-1-0`; or all of a kind.
 fn path(namespace: &str, object: &str) -> Option<String> {
-    let (kind, name) = object.split_once('/')?;
+    let Some((kind, name)) = object.split_once('/') else {
+        let (api, kinds) = match object {
+            "events.events.k8s.io" => ("events.k8s.io/v1", "events"),
+            "leases" => ("coordination.k8s.io/v1", "leases"),
+            "stellarnodes" => (labels::API_VERSION, "stellarnodes"),
+            _ => return None,
+        };
+        return Some(format!("/apis/{api}/namespaces/{namespace}/{kinds}"));
+    };
     let api = match kind {
         "configmap" | "persistentvolumeclaim" | "pod" | "secret" | "service" => "api/v1",
         "deployment" | "statefulset" => "apis/apps/v1",

@@ -49,7 +49,8 @@ impl Options {
 impl Default for Options {
     /// Shorter times than an administrator would choose.
     fn default() -> Self {
-        let arguments = "--settle 100ms --quiet 1s --propagation 2s --min-ready 1s --join-wait 30s --drain-time 1s";
+        let arguments =
+            "--settle 100ms --quiet 1s --propagation 2s --min-ready 1s --join-wait 30s --catch-up 5s --drain-time 1s";
         Self {
             arguments: arguments.split(' ').map(str::to_owned).collect(),
             ..Self::as_shipped()
@@ -91,8 +92,8 @@ pub(crate) enum Running {
     Killed(#[allow(dead_code, reason = "it is held, and dropped")] Pair),
 }
 
-/// A namespace of its own with an operator for it. Dropped, it takes all of that away, also when the test fails; then the
-/// operator's log is printed.
+/// A namespace of its own with an operator for it. Dropped, it takes all of that away, also when the test fails; then
+/// the operator's log is printed.
 pub(crate) struct TestEnv {
     cluster: Cluster,
     client: Client,
@@ -264,17 +265,29 @@ impl TestEnv {
         self.kubectl_with(&["apply", "-f", "-"], manifests).ok("apply");
     }
 
-    /// An object as the API server returns it; `None` if there is none.
+    /// An object as the API server returns it, or all of a kind; `None` if there is none.
     pub(crate) fn get(&self, object: &str) -> Option<Value> {
+        self.get_in(&self.namespace, object)
+    }
+
+    /// The same, of another namespace.
+    pub(crate) fn get_in(&self, namespace: &str, object: &str) -> Option<Value> {
         // Tests look again and again: a process for each look would cost more than all else that they do.
-        let look = Cluster::look(&self.client, &self.namespace, object);
+        let look = Cluster::look(&self.client, namespace, object);
         let looked = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(look));
         if let Ok(found) = looked {
             return found;
         }
-        let text = self
-            .kubectl(&["get", object, "-o", "json", "--ignore-not-found"])
-            .ok(object);
+        let get = [
+            "get",
+            object,
+            "--namespace",
+            namespace,
+            "-o",
+            "json",
+            "--ignore-not-found",
+        ];
+        let text = self.cluster.kubectl(&get, "").ok(object);
         (!text.is_empty()).then(|| serde_json::from_str(&text).expect("JSON"))
     }
 
@@ -299,7 +312,8 @@ impl TestEnv {
         validators.iter().map(address).collect()
     }
 
-    /// Waits until these validators vote, the list is made of their present addresses, and each has loaded all the others.
+    /// Waits until these validators vote, the list is made of their present addresses, and each has loaded all the
+    /// others.
     pub(crate) async fn settled(&self, validators: &[&str]) {
         self.settled_within(validators, SETTLE).await;
     }
@@ -355,19 +369,6 @@ impl TestEnv {
             .ok("delete");
     }
 
-    /// How many of the others each validator can meet.
-    pub(crate) fn links(&self, validators: &[&str]) -> BTreeMap<String, usize> {
-        let strangers = self.strangers(validators);
-        let count = |name: &str| {
-            strangers
-                .iter()
-                .filter(|(one, other)| one == name || other == name)
-                .count()
-        };
-        let links = |name: &&str| ((*name).to_owned(), validators.len() - 1 - count(name));
-        validators.iter().map(links).collect()
-    }
-
     /// When the operator last restarted each of these validators for its peers.
     pub(crate) fn restarts(&self, validators: &[&str]) -> BTreeMap<String, Option<Value>> {
         let last = |name: &&str| {
@@ -402,8 +403,8 @@ impl TestEnv {
         .await;
     }
 
-    /// Lets a time pass in which nothing is to happen: that is what is promised, and there is nothing to wait for. The operator still
-    /// decides afterwards, so it could have done something: it puts a list right that somebody changes.
+    /// Lets a time pass in which nothing is to happen: that is what is promised, and there is nothing to wait for. The
+    /// operator still decides afterwards, so it could have done something: it puts a list right that somebody changes.
     pub(crate) async fn stays_quiet(&self, span: Duration) {
         tokio::time::sleep(span).await;
         let wrong = r#"{"data":{"KNOWN_PEERS":"wrong"}}"#;
@@ -424,10 +425,11 @@ impl TestEnv {
     /// The same, with another patience.
     pub(crate) async fn without_turns_within(&self, patience: Duration) {
         wait_for("all turns to be over", patience, async || {
-            let of_networks = ["get", "leases", "-l", labels::NETWORK, "-o", "json"];
-            let leases: Value = serde_json::from_str(&self.kubectl(&of_networks).ok("leases")).expect("JSON");
+            let leases = self.get("leases")?;
+            let is_of_a_network = |lease: &&Value| lease["metadata"]["labels"][labels::NETWORK].is_string();
             let over = |lease: &Value| lease["metadata"]["annotations"][labels::TURNS] == "[]";
-            leases["items"].as_array()?.iter().all(over).then_some(())
+            let mut of_networks = leases["items"].as_array()?.iter().filter(is_of_a_network);
+            of_networks.all(over).then_some(())
         })
         .await;
     }

@@ -127,6 +127,11 @@ pub(crate) fn remove(cluster: &Cluster, namespace: &str) {
     for kind in CLUSTER_SCOPED {
         cluster.kubectl(&["delete", kind, &name, "--ignore-not-found", "--wait=false"], "");
     }
+    let one_pod = format!("stellar-operator-one-pod-{namespace}");
+    let policies = ["validatingadmissionpolicybinding", "validatingadmissionpolicy"];
+    for kind in policies {
+        cluster.kubectl(&["delete", kind, &one_pod, "--ignore-not-found", "--wait=false"], "");
+    }
     let view = format!("stellar-operator-view-{namespace}");
     cluster.kubectl(
         &["delete", "clusterrole", &view, "--ignore-not-found", "--wait=false"],

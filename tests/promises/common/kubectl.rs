@@ -22,8 +22,8 @@ impl Output {
     }
 }
 
-/// Runs kubectl with this kubeconfig. Where leaders are killed all the time, a request under way at one fails, as it may: a person
-/// would send it once more.
+/// Runs kubectl with this kubeconfig. Where leaders are killed all the time, a request under way at one fails, as it
+/// may: a person would send it once more.
 pub(crate) fn kubectl(kubeconfig: &Path, arguments: &[&str], stdin: &str) -> Output {
     let output = kubectl_once(kubeconfig, arguments, stdin);
     let is_cut = ["EOF", "broken pipe", "connection reset"]

@@ -33,9 +33,9 @@ pub(crate) struct Counts {
 impl Load {
     /// Begins in this namespace.
     ///
-    /// A validator is created with dry-run, which passes the same webhooks, and must come back with its default port: the
-    /// API server passes over a mutating webhook that does not answer. A Horizon server is created for real, on a network that
-    /// has no defaults, so that nothing is started for it.
+    /// A validator is created with dry-run, which passes the same webhooks, and must come back with its default port:
+    /// the API server passes over a mutating webhook that does not answer. A Horizon server is created for real, on a
+    /// network that has no defaults, so that nothing is started for it.
     pub(crate) async fn begin(cluster: &Cluster, namespace: &str) -> Self {
         let api: Api<StellarNode> = Api::namespaced(cluster.client().await, namespace);
         let done = Arc::new(AtomicBool::new(false));

@@ -15,8 +15,6 @@ const SIX: [&str; 6] = [
     "validator-5",
     "validator-6",
 ];
-/// Each validator needs links to so many others.
-const ENOUGH: usize = 3;
 
 /// What is lost, and with what patience.
 #[derive(Debug)]
@@ -37,10 +35,11 @@ impl Loss {
     pub(crate) async fn costs(&self, name: &str, options: Options, allowed: RangeInclusive<usize>) {
         let env = TestEnv::start(name, options).await;
         env.apply(&self.manifests());
+        // A pod votes only once it is connected.
         let connected = async || {
-            let links = env.links(&SIX);
+            let voting = env.recorder().history().voting();
             let addresses = env.addresses(&SIX)?;
-            (env.peers() == addresses && links.values().all(|links| *links >= ENOUGH)).then_some(())
+            (env.peers() == addresses && SIX.iter().all(|name| voting.contains(*name))).then_some(())
         };
         wait_for("six validators to be connected", self.patience, connected).await;
         env.without_turns_within(self.patience).await;

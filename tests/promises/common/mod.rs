@@ -30,10 +30,11 @@ pub(crate) use validators::Validators;
 
 use std::time::{Duration, Instant};
 
-/// What a wait may take on a machine of its own, so many times: machines are shared, and one that is busy otherwise fails nothing.
+/// What a wait may take on a machine of its own, so many times: machines are shared, and one that is busy otherwise
+/// fails nothing.
 const PATIENCE: u32 = 3;
 /// How often a condition is looked at.
-const POLL: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(200);
 
 /// Waits until `probe` finds something, and gives it back; fails the test when that takes far longer than `timeout`.
 pub(crate) async fn wait_for<T>(what: &str, timeout: Duration, mut probe: impl AsyncFnMut() -> Option<T>) -> T {

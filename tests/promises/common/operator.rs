@@ -19,7 +19,8 @@ const END: Duration = Duration::from_secs(30);
 /// How long a probe may take.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Where operators listen: below the ports that the kernel gives to clients (32768 and more) and those of `tests/cluster/up`.
+/// Where operators listen: below the ports that the kernel gives to clients (32768 and more) and those of
+/// `tests/cluster/up`.
 const PORTS: Range<u16> = 10_000..20_000;
 
 /// What begins the answer of one that is ready.
@@ -187,8 +188,8 @@ impl Drop for Operator {
     }
 }
 
-/// A port of the loopback interface that nobody listens on, and that nobody else gets while its process is killed and started
-/// anew.
+/// A port of the loopback interface that nobody listens on, and that nobody else gets while its process is killed and
+/// started anew.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let (first, count) = (PORTS.start, PORTS.end - PORTS.start);

@@ -1,4 +1,5 @@
-//! Two replicas in the place of one, of which whichever leads is killed again and again, as a crash does, and started anew.
+//! Two replicas in the place of one, of which whichever leads is killed again and again, as a crash does, and started
+//! anew.
 //!
 //! For whole runs of the tests (`make leaders-killed`): what they promise holds all the same.
 

@@ -1,5 +1,5 @@
-//! What stands between one operator and the API server, and can come between them: plain HTTP on loopback, forwarded with
-//! the operator's own token. So a fault hits one operator, at one request, and no other test.
+//! What stands between one operator and the API server, and can come between them: plain HTTP on loopback, forwarded
+//! with the operator's own token. So a fault hits one operator, at one request, and no other test.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -48,7 +48,8 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Whether it changes something; the leader's Lease and Events do not count, nor does a question whether a write would pass.
+    /// Whether it changes something; the leader's Lease and Events do not count, nor does a question whether a write
+    /// would pass.
     pub(crate) fn is_write(&self) -> bool {
         let names_leader = self.path.contains(labels::LEADER_LEASE) || self.body.contains(labels::LEADER_LEASE);
         let asks = self.path.contains("dryRun=All");

@@ -76,8 +76,8 @@ impl History {
         lives
     }
 
-    /// How often each validator went down: voted, and then did not. Kubernetes may make a pod with the old template and replace
-    /// it at once, so that one change of a template can take more than one pod.
+    /// How often each validator went down: voted, and then did not. Kubernetes may make a pod with the old template and
+    /// replace it at once, so that one change of a template can take more than one pod.
     pub(crate) fn downs(&self) -> BTreeMap<String, usize> {
         let mut downs = BTreeMap::new();
         let mut voting = BTreeSet::new();
@@ -119,8 +119,8 @@ impl History {
         seen.map(|seen| (seen.validator.as_str(), seen.state == State::Ready))
     }
 
-    /// The most validators that were down at one moment, leaving out those that were meant to go down. Down is who voted
-    /// before and does not now.
+    /// The most validators that were down at one moment, leaving out those that were meant to go down. Down is who
+    /// voted before and does not now.
     pub(crate) fn down_at_once(&self, leaving: &[&str]) -> BTreeSet<String> {
         let mut down = BTreeSet::new();
         let mut most = BTreeSet::new();
@@ -204,8 +204,8 @@ impl Recorder {
         }
     }
 
-    /// From here on the API server may go away. A pod is known by its uid, so that who was restarted is still seen; who was down
-    /// at once may not be.
+    /// From here on the API server may go away. A pod is known by its uid, so that who was restarted is still seen; who
+    /// was down at once may not be.
     #[allow(dead_code, reason = "only the faults need it")]
     pub(crate) fn may_break_off(&self) {
         self.may_break_off.store(true, Ordering::Relaxed);

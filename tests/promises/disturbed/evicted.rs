@@ -1,5 +1,5 @@
-//! Pods that Kubernetes takes away, by the eviction API or because the kubelet failed them, come back elsewhere: the list
-//! follows them, and nobody is restarted.
+//! Pods that Kubernetes takes away, by the eviction API or because the kubelet failed them, come back elsewhere: the
+//! list follows them, and nobody is restarted.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! StatefulSets that we did not build: one without our label is left alone, one that was handed over by the label but can
-//! never become what we build waits for a person. Both are told of, and hold nobody else up.
+//! StatefulSets that we did not build: one without our label is left alone, one that was handed over by the label but
+//! can never become what we build waits for a person. Both are told of, and hold nobody else up.
 
 use serde_json::{Value, json};
 

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use crate::common::TestEnv;
 
-/// A finalizer on a validator's pod, by which the pod hangs once it is deleted; taken away with this value, also when the
-/// test fails, or its namespace would never go.
+/// A finalizer on a validator's pod, by which the pod hangs once it is deleted; taken away with this value, also when
+/// the test fails, or its namespace would never go.
 #[derive(Debug)]
 pub(super) struct HeldPod<'a> {
     env: &'a TestEnv,

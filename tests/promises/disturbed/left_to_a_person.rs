@@ -1,4 +1,5 @@
-//! A StatefulSet with `updateStrategy: OnDelete` or a partition waits for a person, and says so; the others get their turns.
+//! A StatefulSet with `updateStrategy: OnDelete` or a partition waits for a person, and says so; the others get their
+//! turns.
 
 use serde_json::json;
 

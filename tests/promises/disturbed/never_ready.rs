@@ -1,6 +1,6 @@
-//! Validators that do not come up. One that was never ready is no member and keeps nobody waiting, until its own change makes
-//! it the one whose turn does not end: then it is named. One that is down for good keeps the others from being taken down
-//! beside it, and they say why; it gets its own change itself.
+//! Validators that do not come up. One that was never ready is no member and keeps nobody waiting, until its own change
+//! makes it the one whose turn does not end: then it is named. One that is down for good keeps the others from being
+//! taken down beside it, and they say why; it gets its own change itself.
 
 use serde_json::json;
 
@@ -104,7 +104,7 @@ async fn beside_one_that_is_down_for_good_nobody_goes_down_and_each_says_why() {
             name,
             "UpdatePending",
             "WaitsForTurn",
-            "/validator-2 does not vote",
+            "/validator-2, which does not vote",
         )
         .await;
     }

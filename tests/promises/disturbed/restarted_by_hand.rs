@@ -1,5 +1,5 @@
-//! `kubectl rollout restart` of one of our StatefulSets in the middle of a rollout of ours: what a person restarts is theirs,
-//! we still take down one at a time, and who read the list anew that way is not restarted for it again.
+//! `kubectl rollout restart` of one of our StatefulSets in the middle of a rollout of ours: what a person restarts is
+//! theirs, we still take down one at a time, and who read the list anew that way is not restarted for it again.
 
 use super::peers_list::PeersList;
 use super::{FOUR, Rollout, SOON, all_have_new_version, assert_one_at_a_time, four_at_rest, holder, with_more};

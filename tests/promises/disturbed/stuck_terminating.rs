@@ -1,5 +1,5 @@
-//! A pod that hangs while it ends keeps its turn: nobody else of its group goes down beside it, after the deadline it is
-//! named, and another group on the same network goes its way.
+//! A pod that hangs while it ends keeps its turn: nobody else of its group goes down beside it, after the deadline it
+//! is named, and another network goes its way.
 
 use serde_json::json;
 
@@ -13,14 +13,16 @@ use crate::common::{TestEnv, Validators, wait_for};
 
 const OTHERS: [&str; 2] = ["validator-5", "validator-6"];
 
-/// Four in one group, and two of another on the same network.
-fn two_groups() -> String {
+/// Four in one group, and two of another network.
+fn two_networks() -> String {
     let validators = Validators::new(6);
     let mut items = Vec::new();
     for number in 1..=6 {
         let mut node = validators.node(number);
         if number > 4 {
             node["spec"]["validatorConfig"]["knownPeersRef"] = json!({ "name": "other-peers" });
+            let passphrase = node["spec"]["network"].as_str().expect("a passphrase");
+            node["spec"]["network"] = json!(format!("{passphrase}, apart"));
         }
         items.extend([validators.secret(number), node]);
     }
@@ -28,11 +30,11 @@ fn two_groups() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_keeps_its_turn_and_is_named_and_another_group_goes_on() {
+async fn it_keeps_its_turn_and_is_named_and_another_network_goes_on() {
     let env = TestEnv::start("stuck-terminating", unlinked().with("--rollout-deadline", "5s")).await;
-    env.apply(&two_groups());
+    env.apply(&two_networks());
     linked(&env).await;
-    wait_for("the other group", SOON, async || {
+    wait_for("the other network", SOON, async || {
         let voting = env.recorder().history().voting();
         OTHERS.iter().all(|name| voting.contains(*name)).then_some(())
     })
@@ -58,7 +60,7 @@ async fn it_keeps_its_turn_and_is_named_and_another_group_goes_on() {
         .await;
     }
     ask_for_new_version(&env, &OTHERS);
-    wait_for("the other group to have its new version", SOON, async || {
+    wait_for("the other network to have its new version", SOON, async || {
         let voting = env.recorder().history().voting();
         let there = |name: &&str| voting.contains(*name) && has_new_version(&env, name);
         OTHERS.iter().all(there).then_some(())
@@ -68,7 +70,7 @@ async fn it_keeps_its_turn_and_is_named_and_another_group_goes_on() {
         assert_eq!(
             condition(&env, name, "RolloutStalled"),
             None,
-            "{name} is of another group"
+            "{name} is of another network"
         );
     }
     let history = env.recorder().history();

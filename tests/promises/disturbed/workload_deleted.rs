@@ -1,5 +1,5 @@
-//! A StatefulSet that somebody deletes comes back, and with it nothing else is restarted. With `--cascade=orphan` the pod
-//! runs on and is taken over as it is: a template that changed meanwhile goes out in the validator's turn.
+//! A StatefulSet that somebody deletes comes back, and with it nothing else is restarted. With `--cascade=orphan` the
+//! pod runs on and is taken over as it is: a template that changed meanwhile goes out in the validator's turn.
 
 use serde_json::Value;
 
@@ -15,8 +15,8 @@ fn uid(env: &TestEnv, name: &str) -> Option<Value> {
     Some(env.get(&format!("statefulset/{name}"))?["metadata"]["uid"].clone())
 }
 
-/// Waits until each of these has another StatefulSet than before, its pod belongs to that and is what that wants: nothing
-/// is left to be replaced.
+/// Waits until each of these has another StatefulSet than before, its pod belongs to that and is what that wants:
+/// nothing is left to be replaced.
 async fn taken_over(env: &TestEnv, before: &[(&str, Option<Value>)]) {
     wait_for("new StatefulSets with their pods", SOON, async || {
         before.iter().try_for_each(|(name, old)| {

@@ -1,7 +1,7 @@
 //! The Deployment of a Horizon or a SorobanRpc.
 //!
-//! Its pods are built from the spec alone, whose hash they carry: it is applied whole where that changed, and a new version
-//! of the operator rolls nothing. In between only what [`kept`] names is put right.
+//! Its pods are built from the spec alone, whose hash they carry: it is applied whole where that changed, and a new
+//! version of the operator rolls nothing. In between only what [`kept`] names is put right.
 
 use serde_json::{Value, json};
 

@@ -6,8 +6,8 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
-use super::*;
 use crate::controller::resources::ClaimStep;
+use crate::controller::resources::horizon_rpc::*;
 
 fn node(spec: &Value) -> StellarNode {
     serde_json::from_value(json!({
@@ -192,7 +192,7 @@ fn a_budget_only_where_one_is_asked_for() {
 
 #[test]
 fn storage() {
-    let storage = json!({ "storage": { "size": "10Gi", "storageClass": "fast" } });
+    let storage = json!({ "storage": { "size": "10Gi", "storageClass": "fast", "retentionPolicy": "Delete" } });
     let none = build(&rpc(&json!({}))).unwrap();
     assert_eq!(none.claim, None);
     assert_eq!(pod(&none)["volumes"][0], json!({ "name": "data", "emptyDir": {} }));
@@ -206,7 +206,7 @@ fn storage() {
     assert_eq!(claim["metadata"]["ownerReferences"][0]["uid"], "uid-1");
     assert_eq!(claim["spec"]["storageClassName"], "fast");
 
-    let retained = json!({ "storage": { "size": "10Gi", "retentionPolicy": "Retain" } });
+    let retained = json!({ "storage": { "size": "10Gi" } });
     let claim = build(&rpc(&retained)).unwrap().claim.unwrap();
     assert_eq!(claim["metadata"]["ownerReferences"], json!([]));
     assert!(claim["spec"].get("storageClassName").is_none(), "the cluster's default");
@@ -277,7 +277,7 @@ fn pods_have_no_rights_that_they_do_not_need() {
 
 #[test]
 fn every_object_has_the_shape_of_its_kind_the_labels_and_the_owner() {
-    let more = json!({ "minAvailable": 1, "storage": { "size": "1Gi" } });
+    let more = json!({ "minAvailable": 1, "storage": { "size": "1Gi", "retentionPolicy": "Delete" } });
     for (node, component) in [(horizon(&more), "horizon"), (rpc(&more), "sorobanrpc")] {
         let objects = build(&node).unwrap();
         let shape = |value: &Value, kind: &str| {

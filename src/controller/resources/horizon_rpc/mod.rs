@@ -91,8 +91,8 @@ pub fn endpoint(name: &str, namespace: &str) -> String {
     format!("http://{name}.{namespace}.svc:{}", labels::API_PORT)
 }
 
-/// The part of the Deployment that is put right at any time – labels, owner, replicas, not the pod template –, even where
-/// nothing else can be built from the spec.
+/// The part of the Deployment that is put right at any time – labels, owner, replicas, not the pod template –, even
+/// where nothing else can be built from the spec.
 ///
 /// # Errors
 /// When the object does not come from an API server.
@@ -193,8 +193,8 @@ impl Server<'_> {
         storage.filter(|storage| storage.mode() == StorageMode::PersistentVolume)
     }
 
-    /// The storage that has a claim of its own. Horizon keeps nothing that it could not fetch again, so its pods have each a
-    /// volume that goes with them, however many there are.
+    /// The storage that has a claim of its own. Horizon keeps nothing that it could not fetch again, so its pods have
+    /// each a volume that goes with them, however many there are.
     fn claimed(&self) -> Option<&StorageConfig> {
         match self.kind {
             Kind::Horizon(_) => None,

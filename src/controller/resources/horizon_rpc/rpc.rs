@@ -1,5 +1,5 @@
-//! What Stellar RPC is told: its environment (stellar-rpc `cmd/stellar-rpc/internal/config/options.go`) and how it tells its
-//! health.
+//! What Stellar RPC is told: its environment (stellar-rpc `cmd/stellar-rpc/internal/config/options.go`) and how it
+//! tells its health.
 
 use serde_json::{Value, json};
 
@@ -47,8 +47,8 @@ fn friendbot<'a>(config: &'a SorobanConfig, network: &Network) -> Option<&'a str
     }
 }
 
-/// Ready while it calls itself healthy: it has a ledger, and that is recent. Its health is a method of JSON-RPC, which takes
-/// a POST, so that no `httpGet` can ask for it; curl is in the official images.
+/// Ready while it calls itself healthy: it has a ledger, and that is recent. Its health is a method of JSON-RPC, which
+/// takes a POST, so that no `httpGet` can ask for it; curl is in the official images.
 pub(super) fn readiness() -> Value {
     let question = r#"{"jsonrpc":"2.0","id":1,"method":"getHealth"}"#;
     let script = format!(

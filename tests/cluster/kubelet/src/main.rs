@@ -4,8 +4,10 @@
 //! operator's own pods where they ask for it, and serves logs. Everything else in a pod's life is written by kwok
 //! (`tests/cluster/stages`). Nothing here may write outside `--root`.
 
+mod address;
 mod env;
 mod keypair;
+mod links;
 mod logs;
 mod message;
 mod paths;
@@ -18,11 +20,12 @@ mod sources;
 mod status;
 mod volumes;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use k8s_openapi::api::core::v1::Container;
 use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -50,12 +53,31 @@ struct Arguments {
     /// The program that plays the image's entry point.
     #[arg(long)]
     operator_binary: PathBuf,
+    /// The program that plays the entry point of one image, as `IMAGE=PATH`; can be repeated.
+    #[arg(long = "program", value_parser = program)]
+    programs: Vec<(String, PathBuf)>,
     /// Read ConfigMaps as they were that many seconds ago.
     #[arg(long, default_value = "0", value_parser = seconds)]
     read_late: Duration,
     /// Port of loopback at which `kubectl logs` finds the logs.
     #[arg(long)]
     port: u16,
+}
+
+impl Arguments {
+    /// What plays the entry point of a container's image.
+    fn program_of(&self, container: &Container) -> &Path {
+        let named = self
+            .programs
+            .iter()
+            .find(|(image, _)| container.image.as_ref() == Some(image));
+        named.map_or(&self.operator_binary, |(_, program)| program)
+    }
+}
+
+fn program(text: &str) -> Result<(String, PathBuf), String> {
+    let (image, path) = text.split_once('=').ok_or("write IMAGE=PATH")?;
+    Ok((image.to_owned(), PathBuf::from(path)))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

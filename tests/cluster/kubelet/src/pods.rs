@@ -11,6 +11,8 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use tokio::task::JoinHandle;
 
+use crate::address::Addresses;
+use crate::links::Links;
 use crate::run::{self, Unready};
 use crate::served;
 use crate::services::Services;
@@ -29,15 +31,25 @@ pub(crate) async fn watch(client: Client, arguments: Arguments, history: History
     let mut events = pin!(watcher(Api::<Pod>::all(client.clone()), watcher::Config::default()).default_backoff());
     let mut running: HashMap<String, JoinHandle<()>> = HashMap::new();
     let services = Services::default();
+    let links = Links::default();
+    let mut addresses = Addresses::default();
     let mut listed = Vec::new();
     while let Some(event) = events.next().await {
         match event {
-            Ok(watcher::Event::Apply(pod)) => start(&client, &arguments, &history, &services, &mut running, pod),
+            Ok(watcher::Event::Apply(pod)) => {
+                links.see(&client, &pod, &directory(&arguments.root, &pod));
+                addresses.see(&client, &pod);
+                start(&client, &arguments, &history, &services, &mut running, pod);
+            }
             Ok(watcher::Event::InitApply(pod)) => {
                 listed.extend(pod.uid());
+                links.see(&client, &pod, &directory(&arguments.root, &pod));
+                addresses.see(&client, &pod);
                 start(&client, &arguments, &history, &services, &mut running, pod);
             }
             Ok(watcher::Event::Delete(pod)) => {
+                links.forget(&pod);
+                addresses.forget(&pod);
                 if let Some(task) = pod.uid().and_then(|uid| running.remove(&uid)) {
                     task.abort();
                 }
@@ -184,7 +196,7 @@ async fn until_success(
                 continue;
             }
         };
-        let prepared = match run::prepare(&pod, container, &sources, directory, &arguments.operator_binary) {
+        let prepared = match run::prepare(&pod, container, &sources, directory, arguments.program_of(container)) {
             Ok(prepared) => prepared,
             Err(reason) => {
                 pod = wait(api, pod, name, restarts, reason).await?;

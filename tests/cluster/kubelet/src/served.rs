@@ -82,7 +82,7 @@ async fn begin(
     directory: &Path,
 ) -> anyhow::Result<Running> {
     let sources = Sources::read(client, pod, history, arguments.read_late).await?;
-    let mut prepared = run::prepare(pod, container, &sources, directory, &arguments.operator_binary)
+    let mut prepared = run::prepare(pod, container, &sources, directory, arguments.program_of(container))
         .map_err(|reason| anyhow::anyhow!("{reason:?}"))?;
     let kubeconfig = directory.join("kubeconfig");
     std::fs::write(&kubeconfig, identity(client, pod).await?)?;

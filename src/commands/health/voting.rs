@@ -1,0 +1,301 @@
+//! Is a validator voting, from what its stellar-core says of itself?
+//!
+//! `info.state == "Synced!"` alone is not health: stellar-core forces SCP when it starts as a validator and says so for
+//! up to 35 s having heard nobody (`CONSENSUS_STUCK_TIMEOUT_SECONDS`). So a validator begins to vote when it is synced
+//! and connected, a ledger has closed since stellar-core started, and that ledger is [`YOUNG`]. It votes until it says
+//! otherwise or its last ledger is [`OLD`]; then it needs a new ledger to begin again. Between the two ages nothing
+//! changes, so that a slow network does not flap.
+//!
+//! A main thread that resolves names answers nobody for seconds: silence alone changes nothing, and the last ledger
+//! ages on.
+//!
+//! Pure: it asks nobody and reads no clock. A time is a span since any one moment, the same for all calls.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// A validator whose last ledger is this old has lost its quorum. With one of four dead a ledger takes up to 10 s, and
+/// the age, which counts from the beginning of nomination, reaches 15 s. The kubelet takes 10 s more (two probes) and
+/// the next answer 1 s: the pod is not ready after 35 s, when stellar-core gives up too.
+const OLD: Duration = Duration::from_secs(24);
+/// A ledger younger than this shows that its network closes ledgers. At a steady pace a ledger is half as old when it
+/// closes as when the next one does: half of [`OLD`], so that a steady pace does not flap.
+const YOUNG: Duration = Duration::from_secs(12);
+/// Longest part of a text of stellar-core that is repeated.
+const LONGEST_TEXT: usize = 160;
+
+/// Whether a validator votes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It does, with this ledger; without a further answer the verdict ends at `until`.
+    Voting {
+        /// Its last ledger.
+        ledger: u64,
+        /// When that ledger is too old.
+        until: Duration,
+    },
+    /// It does not, for this reason.
+    NotVoting(String),
+}
+
+impl Verdict {
+    /// The ledger with which it votes at this time.
+    ///
+    /// # Errors
+    /// The reason why it does not vote, for a person.
+    pub fn at(&self, now: Duration) -> Result<u64, String> {
+        match self {
+            Self::Voting { ledger, until } if now < *until => Ok(*ledger),
+            Self::Voting { ledger, .. } => Err(format!(
+                "stellar-core does not answer, and ledger {ledger} is {} s old by now",
+                OLD.as_secs()
+            )),
+            Self::NotVoting(reason) => Err(reason.clone()),
+        }
+    }
+}
+
+/// Why there is no answer of `/info`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// Nothing listens on its port, or something else does: stellar-core does not run.
+    Gone(String),
+    /// It said nothing in time: its main thread may be busy.
+    Unanswered(String),
+}
+
+impl Silence {
+    /// For a person.
+    #[cfg(test)]
+    pub(crate) fn reason(&self) -> &str {
+        match self {
+            Self::Gone(reason) | Self::Unanswered(reason) => reason,
+        }
+    }
+}
+
+/// Decides from one answer of `/info` after the other.
+#[derive(Clone, Debug)]
+pub struct VotingJudge {
+    alone: bool,
+    process: Option<Process>,
+}
+
+/// What is known of one process of stellar-core.
+#[derive(Clone, Debug)]
+struct Process {
+    /// When it started, as it says.
+    started_on: Option<String>,
+    voting: bool,
+    /// It begins to vote with a later ledger than this: the first one seen, or the last one with which it voted.
+    baseline: u64,
+    last: Ledger,
+}
+
+/// The last ledger that was seen.
+#[derive(Clone, Copy, Debug)]
+struct Ledger {
+    number: u64,
+    seen: Duration,
+    age: Duration,
+}
+
+impl Ledger {
+    fn age(self, now: Duration) -> Duration {
+        self.age + now.saturating_sub(self.seen)
+    }
+
+    /// The last ledger after this answer. One that is seen again ages by our clock at least: stellar-core's may be set
+    /// back.
+    fn next(self, now: Duration, info: &Info<'_>) -> Self {
+        let least = if self.number == info.ledger {
+            self.age(now)
+        } else {
+            Duration::ZERO
+        };
+        Self {
+            number: info.ledger,
+            seen: now,
+            age: info.age.max(least),
+        }
+    }
+}
+
+/// What counts of an answer.
+struct Info<'a> {
+    state: &'a str,
+    started_on: Option<&'a str>,
+    /// What it waits for, where it says so.
+    status: Option<&'a str>,
+    ledger: u64,
+    age: Duration,
+    peers: u64,
+}
+
+impl<'a> Info<'a> {
+    fn read(answer: &'a Value) -> Result<Self, &'static str> {
+        let info = answer
+            .get("info")
+            .ok_or("stellar-core is booting: /info holds no info yet")?;
+        let text = |path: &str| info.pointer(path).and_then(Value::as_str);
+        let number = |path: &str| info.pointer(path).and_then(Value::as_u64);
+        let incomplete = "stellar-core's /info lacks state, ledger.num or ledger.age";
+        Ok(Self {
+            state: text("/state").ok_or(incomplete)?,
+            started_on: text("/startedOn"),
+            status: text("/status/0"),
+            ledger: number("/ledger/num").ok_or(incomplete)?,
+            age: number("/ledger/age").map(Duration::from_secs).ok_or(incomplete)?,
+            // Older versions have no block `peers`.
+            peers: number("/peers/authenticated_count").unwrap_or(0),
+        })
+    }
+
+    /// Why nobody with this state votes.
+    fn unsynced(&self) -> Option<String> {
+        let ledger = self.ledger;
+        match (self.state, self.status) {
+            ("Synced!", _) => None,
+            ("Catching up", None) => Some(format!("catching up, ledger {ledger}")),
+            ("Catching up", Some(status)) => Some(format!("catching up, ledger {ledger}: {}", clipped(status))),
+            (state, _) => Some(format!(
+                "stellar-core's state is \"{}\", ledger {ledger}",
+                clipped(state)
+            )),
+        }
+    }
+}
+
+/// The beginning of a text, on one line.
+fn clipped(text: &str) -> String {
+    let printable = text.chars().filter(|letter| !letter.is_control());
+    printable.take(LONGEST_TEXT).collect()
+}
+
+impl Process {
+    fn new(now: Duration, info: &Info<'_>) -> Self {
+        Self {
+            started_on: info.started_on.map(str::to_owned),
+            voting: false,
+            baseline: info.ledger,
+            last: Ledger {
+                number: info.ledger,
+                seen: now,
+                age: info.age,
+            },
+        }
+    }
+
+    /// Why it does not vote at this time, after this answer.
+    fn obstacle(&self, now: Duration, info: &Info<'_>, alone: bool) -> Option<String> {
+        let (number, age) = (self.last.number, self.last.age(now));
+        let limit = if self.voting || age >= OLD { OLD } else { YOUNG };
+        if let Some(reason) = info.unsynced() {
+            return Some(reason);
+        }
+        if age >= limit {
+            let (age, limit) = (age.as_secs(), limit.as_secs());
+            return Some(format!("ledger {number} is {age} s old, {limit} s is too old"));
+        }
+        if info.peers == 0 && !alone {
+            return Some("no peer is connected".to_owned());
+        }
+        (!self.voting && number <= self.baseline).then(|| {
+            let baseline = self.baseline;
+            format!(
+                "no ledger has closed yet since stellar-core was first seen or stopped voting, at ledger {baseline}"
+            )
+        })
+    }
+
+    /// Ends what the passing of time has ended.
+    fn lapse(&mut self, now: Duration) {
+        if self.last.age(now) >= OLD {
+            self.stop();
+        }
+    }
+
+    fn stop(&mut self) {
+        if std::mem::take(&mut self.voting) {
+            self.baseline = self.last.number;
+        }
+    }
+
+    fn settle(&mut self, obstacle: Option<String>) -> Verdict {
+        if let Some(reason) = obstacle {
+            self.stop();
+            return Verdict::NotVoting(reason);
+        }
+        self.voting = true;
+        self.verdict()
+    }
+
+    fn verdict(&self) -> Verdict {
+        Verdict::Voting {
+            ledger: self.last.number,
+            until: self.last.seen + OLD.saturating_sub(self.last.age),
+        }
+    }
+}
+
+impl VotingJudge {
+    /// Nothing seen yet. `alone`: the validator's quorum is itself, it needs no peer.
+    pub fn new(alone: bool) -> Self {
+        Self { alone, process: None }
+    }
+
+    /// What to say after this answer.
+    pub fn answer(&mut self, now: Duration, json: &str) -> Verdict {
+        let Ok(answer) = serde_json::from_str::<Value>(json) else {
+            return self.not_an_answer("stellar-core's /info is not JSON");
+        };
+        let info = match Info::read(&answer) {
+            Ok(info) => info,
+            Err(reason) => return self.not_an_answer(reason),
+        };
+        let known = self.process.take();
+        let same = known.filter(|known| known.started_on.as_deref() == info.started_on);
+        let mut process = same.unwrap_or_else(|| Process::new(now, &info));
+        process.lapse(now);
+        process.last = process.last.next(now, &info);
+        let obstacle = process.obstacle(now, &info, self.alone);
+        let verdict = process.settle(obstacle);
+        self.process = Some(process);
+        verdict
+    }
+
+    /// What to say when there was no answer.
+    pub fn silence(&mut self, now: Duration, silence: Silence) -> Verdict {
+        let reason = match silence {
+            Silence::Gone(reason) => return self.not_an_answer(reason),
+            Silence::Unanswered(reason) => reason,
+        };
+        if let Some(process) = self.dated() {
+            process.lapse(now);
+            if process.voting {
+                return process.verdict();
+            }
+        }
+        Verdict::NotVoting(reason)
+    }
+
+    /// What to say when stellar-core does not run, or cannot say how it is.
+    fn not_an_answer(&mut self, reason: impl Into<String>) -> Verdict {
+        if let Some(process) = self.dated() {
+            process.stop();
+        }
+        Verdict::NotVoting(reason.into())
+    }
+
+    /// The process, if it is the same one as long as it gives the same date. One without a date is forgotten: it may
+    /// have been another one meanwhile.
+    fn dated(&mut self) -> Option<&mut Process> {
+        self.process.take_if(|process| process.started_on.is_none());
+        self.process.as_mut()
+    }
+}
+
+#[cfg(test)]
+#[path = "voting_tests.rs"]
+pub(crate) mod tests;

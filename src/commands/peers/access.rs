@@ -1,0 +1,126 @@
+//! What the account that asks may read: told at once and by name, and done without where that is possible.
+
+use std::fmt::Debug;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::ListParams;
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+
+use super::PeersCommandError;
+use crate::controller::observe::caches::OptionalKind;
+use crate::controller::{Scope, ScopePart};
+use crate::crd::StellarNode;
+use crate::kubernetes::api::{ApiError, deadline};
+
+/// The answer that says that the account lacks a right.
+const FORBIDDEN: u16 = 403;
+/// The answer for a kind that nobody defined.
+const UNKNOWN: u16 = 404;
+
+/// Asks for one object of each kind, and tells what has to be done without.
+///
+/// What else goes wrong is left to the watches, which try again.
+///
+/// # Errors
+/// When something may not be read without which nothing can be shown.
+pub(crate) async fn missing(
+    client: &Client,
+    scope: &Scope,
+    turns_in: &str,
+) -> Result<Vec<OptionalKind>, PeersCommandError> {
+    let mut refused = Vec::new();
+    let mut without = Vec::new();
+    for part in scope.parts() {
+        let nodes = ask::<StellarNode>(client, &part).await;
+        if nodes == Some(UNKNOWN) {
+            return Err(PeersCommandError::NotInstalled);
+        }
+        let needed = [
+            ("stellarnodes", nodes),
+            ("statefulsets", ask::<StatefulSet>(client, &part).await),
+            ("pods", ask::<Pod>(client, &part).await),
+            ("configmaps", ask::<ConfigMap>(client, &part).await),
+        ];
+        refused.extend(needed.into_iter().filter(|(_, answer)| *answer == Some(FORBIDDEN)));
+        let budgets = ask::<PodDisruptionBudget>(client, &part).await;
+        if budgets == Some(FORBIDDEN) && !without.contains(&OptionalKind::Budgets) {
+            without.push(OptionalKind::Budgets);
+        }
+    }
+    if !refused.is_empty() {
+        let kinds: Vec<&str> = refused.into_iter().map(|(kind, _)| kind).collect();
+        let place = match scope {
+            Scope::All => "in all namespaces".to_owned(),
+            Scope::Namespaces(names) => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                format!("in namespace {}", names.join(", "))
+            }
+        };
+        return Err(PeersCommandError::Forbidden {
+            kinds: kinds.join(", "),
+            place,
+        });
+    }
+    let leases: Api<Lease> = Api::namespaced(client.clone(), turns_in);
+    let turns = code(deadline(leases.list_metadata(&one())).await);
+    without.extend((turns == Some(FORBIDDEN)).then_some(OptionalKind::Turns));
+    let namespaces = namespaces(client, scope).await;
+    without.extend((namespaces == Some(FORBIDDEN)).then_some(OptionalKind::Namespaces));
+    Ok(without)
+}
+
+fn one() -> ListParams {
+    ListParams::default().limit(1)
+}
+
+/// How the API server answers who lists this kind there; `None` where it does.
+async fn ask<K>(client: &Client, part: &ScopePart) -> Option<u16>
+where
+    K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    K::DynamicType: Default,
+{
+    let api: Api<K> = part.api(client);
+    code(deadline(api.list_metadata(&one())).await)
+}
+
+/// The same for Namespaces: all are listed, some are asked for one by one.
+async fn namespaces(client: &Client, scope: &Scope) -> Option<u16> {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let Scope::Namespaces(names) = scope else {
+        return code(deadline(api.list_metadata(&one())).await);
+    };
+    for name in names {
+        let answer = code(deadline(api.get_metadata_opt(name)).await);
+        if answer.is_some() {
+            return answer;
+        }
+    }
+    None
+}
+
+fn code<T>(answer: Result<T, ApiError>) -> Option<u16> {
+    answer.err().and_then(|error| error.code())
+}
+
+/// What is not told for want of it.
+pub(crate) fn left_out(what: OptionalKind, turns_in: &str) -> String {
+    match what {
+        OptionalKind::Turns => format!(
+            "your account may not list leases in namespace {turns_in}, where --operator-namespace says that the turns are: who \
+             has a turn is not shown, and what comes next is told as if nobody had one"
+        ),
+        OptionalKind::Budgets => {
+            "your account may not list poddisruptionbudgets: what comes next is told as if there were none".to_owned()
+        }
+        OptionalKind::Namespaces => {
+            "your account may not read the namespaces themselves: one whose restarts are paused by its annotation \
+             stellar.org/pause-restarts is shown as if they were not"
+                .to_owned()
+        }
+    }
+}

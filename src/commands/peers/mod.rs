@@ -1,0 +1,203 @@
+//! `stellar-operator peers`: who knows whom, and what would be done next, as the operator itself would decide it.
+//!
+//! It watches what the operator watches and decides as the operator does, with the rights of who calls it. It writes
+//! nothing, asks for no Secret, and needs no operator to run. An account with the ClusterRole `view` can do everything
+//! here; what one with less cannot be told is said.
+
+mod access;
+mod dot;
+mod next;
+mod rows;
+mod table;
+
+use std::convert::Infallible;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use tokio::time::{sleep, timeout};
+
+use crate::controller::discovery::decide::decide;
+use crate::controller::observe::caches::OptionalKind;
+use crate::controller::{Caches, Options, Scope};
+use crate::kubernetes::connection::{Connection, ConnectionError};
+use crate::util::clock;
+use rows::{Row, rows};
+
+/// How long everything may take to be read.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long changes are collected before they are shown.
+const SETTLE: Duration = Duration::from_millis(250);
+/// What waits for a time changes without an event.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Arguments of `peers`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct PeersArgs {
+    /// The validators of all namespaces
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// How to print them; dot draws who has loaded whom, for Graphviz
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+    /// Go on, and print what changes
+    #[arg(short, long)]
+    watch: bool,
+    /// Print what an operator with the options below would write next, and why the rest waits
+    #[arg(long, conflicts_with_all = ["watch", "output"])]
+    dry_run: bool,
+    /// The operator's namespace, where it keeps the turns; without it the one that is looked at, or stellar for all
+    #[arg(long)]
+    operator_namespace: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// A table
+    #[default]
+    Table,
+    /// A table with every column
+    Wide,
+    /// A JSON list
+    Json,
+    /// A YAML list
+    Yaml,
+    /// A graph for Graphviz
+    Dot,
+}
+
+/// Why nothing can be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum PeersCommandError {
+    /// There is no connection.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// The account may not read what there is to show.
+    #[error(
+        "your account may not list {kinds} {place}: the ClusterRole view, with what the operator's manifests add to it, has these \
+         rights; --namespace looks at one namespace only"
+    )]
+    Forbidden {
+        /// What it may not list.
+        kinds: String,
+        /// Where.
+        place: String,
+    },
+    /// There are no StellarNodes in this cluster.
+    #[error(
+        "the CustomResourceDefinition {} is not installed in this cluster",
+        crate::labels::CRD_NAME
+    )]
+    NotInstalled,
+    /// Not everything could be read in time; the warnings before it say what.
+    #[error("not everything could be read within {} s: the warnings above say what", PATIENCE.as_secs())]
+    Incomplete,
+    /// What was found cannot be written as JSON: a defect of this program.
+    #[error("the validators cannot be written as JSON")]
+    Json(#[from] serde_json::Error),
+    /// What was found cannot be written as YAML: a defect of this program.
+    #[error("the validators cannot be written as YAML")]
+    Yaml(#[from] serde_saphyr::SerializeError),
+    /// The result cannot be written.
+    #[error("the result cannot be written")]
+    Write(#[from] io::Error),
+}
+
+impl PeersArgs {
+    /// Prints to `out`; with `--watch` until `out` is closed.
+    ///
+    /// # Errors
+    /// When the cluster cannot be read, or the result cannot be written.
+    pub async fn run(&self, out: &mut dyn Write) -> Result<(), PeersCommandError> {
+        let (client, namespace) = self.connection.open().await?;
+        let (scope, turns_in) = if self.all_namespaces {
+            (Scope::All, "stellar".to_owned())
+        } else {
+            (Scope::Namespaces([namespace.clone()].into()), namespace)
+        };
+        let turns_in = self.operator_namespace.as_ref().unwrap_or(&turns_in);
+        let caches = timeout(PATIENCE, async {
+            let without = access::missing(&client, &scope, turns_in).await?;
+            for what in &without {
+                // Only what would be written next depends on budgets.
+                if self.dry_run || *what != OptionalKind::Budgets {
+                    tracing::warn!("{}", access::left_out(*what, turns_in));
+                }
+            }
+            let caches = Caches::start_without(&client, &scope, turns_in, &without);
+            caches.wait_until_complete().await;
+            Ok(caches)
+        })
+        .await
+        .unwrap_or(Err(PeersCommandError::Incomplete))?;
+        self.show(&caches, turns_in, out).await
+    }
+
+    async fn show(&self, caches: &Caches, turns_in: &str, out: &mut dyn Write) -> Result<(), PeersCommandError> {
+        let snapshot = caches.snapshot(clock::now());
+        if self.dry_run {
+            if self.operator_namespace.is_none() && snapshot.turns.is_empty() && !snapshot.validators.is_empty() {
+                tracing::warn!(
+                    "no turns are kept in namespace {turns_in}: if the operator is in another one, name it with \
+                     --operator-namespace, or what comes next is told as if nobody had a turn"
+                );
+            }
+            out.write_all(next::text(&snapshot, &decide(&snapshot, &self.options)).as_bytes())?;
+            return Ok(());
+        }
+        if self.output == Output::Dot {
+            if self.watch {
+                tracing::warn!("-o dot draws one moment: --watch is left out");
+            }
+            out.write_all(dot::graph(&snapshot, &self.options).as_bytes())?;
+            return Ok(());
+        }
+        let rows = rows(&snapshot, &decide(&snapshot, &self.options));
+        self.print(&rows, true, out)?;
+        if self.watch {
+            self.follow(caches, rows, out).await?;
+        }
+        Ok(())
+    }
+
+    /// Prints what changes, for as long as somebody reads it.
+    async fn follow(
+        &self,
+        caches: &Caches,
+        mut shown: Vec<Row>,
+        out: &mut dyn Write,
+    ) -> Result<Infallible, PeersCommandError> {
+        loop {
+            tokio::select! {
+                () = caches.changed() => sleep(SETTLE).await,
+                () = sleep(LOOK_AGAIN) => {}
+            }
+            let snapshot = caches.snapshot(clock::now());
+            let present = rows(&snapshot, &decide(&snapshot, &self.options));
+            let changed = rows::changes(&shown, &present);
+            if !changed.is_empty() {
+                self.print(&changed, false, out)?;
+            }
+            shown = present;
+        }
+    }
+
+    fn print(&self, rows: &[Row], first: bool, out: &mut dyn Write) -> Result<(), PeersCommandError> {
+        let now = clock::now();
+        match self.output {
+            Output::Table | Output::Dot => out.write_all(table::table(rows, first, false, now).as_bytes())?,
+            Output::Wide => out.write_all(table::table(rows, first, true, now).as_bytes())?,
+            Output::Json => {
+                serde_json::to_writer_pretty(&mut *out, rows)?;
+                writeln!(out)?;
+            }
+            Output::Yaml => write!(out, "---\n{}", serde_saphyr::to_string(&rows)?)?,
+        }
+        out.flush()?;
+        Ok(())
+    }
+}

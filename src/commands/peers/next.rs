@@ -1,0 +1,100 @@
+//! A decision in words: what an operator would write next, and what the rest waits for. Pure.
+
+use std::collections::BTreeSet;
+
+use crate::controller::discovery::decide::{ListWrite, Plan};
+use crate::controller::model::snapshot::{Snapshot, Turn};
+use crate::controller::peering::budgets::BudgetStep;
+use crate::controller::rollout::plan::{Step, TurnPlan};
+use crate::labels;
+use crate::util::text::plain;
+
+/// One line for each write, and one for each validator whose restart waits.
+pub(crate) fn text(snapshot: &Snapshot, plan: &Plan) -> String {
+    let mut lines = Vec::new();
+    for record in &plan.records {
+        let what = match &record.member {
+            Some(member) => format!("{} is a member at {}", record.node, member.address),
+            None => format!("{} is no member any more", record.node),
+        };
+        lines.push(format!("remember on StatefulSet {}: {what}", record.workload));
+    }
+    lines.extend(plan.lists.iter().map(|write| list(snapshot, write)));
+    for removal in &plan.removals {
+        let id = &removal.id;
+        lines.push(format!(
+            "remove ConfigMap {}/{}: no validator refers to it",
+            id.namespace, id.name
+        ));
+    }
+    lines.extend(plan.budgets.iter().map(budget));
+    for (network, turns) in &plan.turns {
+        lines.extend(of_turns(snapshot, network, turns));
+    }
+    if lines.is_empty() {
+        lines.push("nothing to write, and nobody waits".to_owned());
+    }
+    let lines: Vec<String> = lines.iter().map(|line| plain(line)).collect();
+    lines.join("\n") + "\n"
+}
+
+fn list(snapshot: &Snapshot, write: &ListWrite) -> String {
+    let peers = |data: Option<&String>| -> BTreeSet<String> {
+        let lines = data.map(String::as_str).unwrap_or_default().lines();
+        lines.map(str::to_owned).collect()
+    };
+    let seen = snapshot.lists.get(&write.id);
+    let before = peers(seen.and_then(|list| list.data.get(labels::KNOWN_PEERS)));
+    let after = peers(write.data.get(labels::KNOWN_PEERS));
+    let mut text = format!(
+        "write ConfigMap {}/{}: {} peers",
+        write.id.namespace, write.id.name, write.peers
+    );
+    for (sign, more, less) in [('+', &after, &before), ('-', &before, &after)] {
+        for peer in more.difference(less) {
+            text.push_str(&format!(" {sign}{peer}"));
+        }
+    }
+    text
+}
+
+fn budget(step: &BudgetStep) -> String {
+    match step {
+        BudgetStep::Write {
+            id, max_unavailable, ..
+        } => format!(
+            "write PodDisruptionBudget {}/{}: maxUnavailable {max_unavailable}",
+            id.namespace, id.name
+        ),
+        BudgetStep::Remove { id, .. } => format!("remove PodDisruptionBudget {}/{}", id.namespace, id.name),
+    }
+}
+
+fn of_turns(snapshot: &Snapshot, network: &str, turns: &TurnPlan) -> Vec<String> {
+    let held: &[Turn] = snapshot.turns.get(network).map_or(&[], |lease| &lease.turns);
+    let mut lines = Vec::new();
+    if let Some(next) = turns.write.as_ref().map(|write| &write.turns) {
+        let is_in = |turn: &Turn, all: &[Turn]| all.iter().any(|other| other.uid == turn.uid);
+        let given = next.iter().filter(|turn| !is_in(turn, held));
+        lines.extend(given.map(|turn| format!("give {} its turn: {}", turn.node, turn.cause.as_str())));
+        let ended = held.iter().filter(|turn| !is_in(turn, next));
+        lines.extend(ended.map(|turn| format!("end the turn of {}", turn.node)));
+    }
+    lines.extend(turns.steps.iter().map(|step| match step {
+        Step::ApplyTemplate(turn) => format!("restart {}: its spec changed", turn.node),
+        Step::Restart(turn) => format!("restart {}: {}", turn.node, turn.cause.as_str()),
+        Step::GiveBack(turn) => format!(
+            "{} gives its turn back: the reason or the leave for it is gone",
+            turn.node
+        ),
+        Step::DeletePod { node, name, .. } => format!("delete pod {name} of {node}, which is not Ready"),
+    }));
+    let stalled = turns.stalled.iter();
+    lines.extend(stalled.map(|(group, holder)| {
+        let (namespace, name) = (&group.namespace, &group.name);
+        format!("stalled: the restart of {holder} is not done, and nobody of {namespace}/{name} goes down before")
+    }));
+    let waiting = turns.waiting.iter();
+    lines.extend(waiting.map(|(node, why)| format!("{node} waits for its restart: {why}")));
+    lines
+}

@@ -1,0 +1,329 @@
+//! The writes of discovery, each with a deadline and a precondition: lists, turns, what is remembered, restarts.
+//!
+//! Nothing is decided here. Annotations, lists and turns are written by merge patches of exactly our fields with a
+//! resourceVersion: a server-side apply of one annotation would give up whatever else its manager set before.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::decide::{ListRemoval, ListWrite, Plan, RecordWrite};
+use crate::controller::apply::{ApplyError, applied, created_by, ensure, merge, only_uid, server_side};
+use crate::controller::model::snapshot::{LastRestart, PublishedList, Snapshot, Turn, TurnLease, Workload};
+use crate::controller::peering::budgets::BudgetStep;
+use crate::controller::resources::{self, BuildSettings};
+use crate::controller::rollout::plan::PlannedTurns;
+use crate::crd::StellarNode;
+use crate::kubernetes::api::deadline;
+use crate::labels;
+use crate::peers::View;
+
+/// JSON in an annotation; `null` clears it.
+fn annotation<T: Serialize>(value: Option<&T>) -> Result<Value, serde_json::Error> {
+    value.map_or(Ok(Value::Null), |value| serde_json::to_string(value).map(Value::String))
+}
+
+/// Writes what is to be remembered of a validator.
+///
+/// # Errors
+/// When the API server refuses; a conflict means that the StatefulSet changed meanwhile.
+pub async fn record(client: &Client, write: &RecordWrite) -> Result<(), ApplyError> {
+    let api: Api<StatefulSet> = Api::namespaced(client.clone(), &write.node.namespace);
+    let patch = json!({ "metadata": {
+        "resourceVersion": write.resource_version,
+        "annotations": {
+            labels::MEMBER: annotation(write.member.as_ref())?,
+            labels::LOADED_PEERS: annotation(write.assumed.as_ref())?,
+        },
+    } });
+    deadline(api.patch_metadata(&write.workload, &merge(labels::MANAGER_ROLLOUT), &Patch::Merge(&patch))).await?;
+    Ok(())
+}
+
+/// Writes a list: creates its ConfigMap, or changes the one that was seen.
+///
+/// # Errors
+/// When the API server refuses; a conflict means that somebody else wrote or created it meanwhile.
+pub async fn list(client: &Client, write: &ListWrite, seen: Option<&PublishedList>) -> Result<(), ApplyError> {
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), &write.id.namespace);
+    let labels = json!({
+        labels::NAME: labels::STELLAR_NODE,
+        labels::MANAGED_BY: labels::OPERATOR,
+        labels::NETWORK: write.network.short_hash(),
+    });
+    let Some(seen) = seen else {
+        // Not an apply: that would write into somebody else's ConfigMap of this name.
+        let object: ConfigMap = serde_json::from_value(json!({
+            "metadata": { "name": write.id.name, "labels": labels },
+            "data": write.data,
+        }))?;
+        deadline(api.create(&created_by(labels::MANAGER), &object)).await?;
+        return Ok(());
+    };
+    if seen.list.is_none() && seen.data.is_empty() {
+        return whole_list(&api, write, seen, &labels).await;
+    }
+    let gone = seen
+        .data
+        .keys()
+        .filter(|key| !write.data.contains_key(*key))
+        .map(|key| (key.clone(), Value::Null));
+    let kept = write
+        .data
+        .iter()
+        .map(|(key, text)| (key.clone(), Value::String(text.clone())));
+    let data: BTreeMap<String, Value> = gone.chain(kept).collect();
+    let patch = json!({
+        "metadata": { "resourceVersion": seen.resource_version, "labels": labels },
+        "data": data,
+        "binaryData": null,
+    });
+    deadline(api.patch(&write.id.name, &merge(labels::MANAGER), &Patch::Merge(&patch))).await?;
+    Ok(())
+}
+
+/// Replaces all of a list's data: what there is is not known, and may be too large to be.
+async fn whole_list(
+    api: &Api<ConfigMap>,
+    write: &ListWrite,
+    seen: &PublishedList,
+    own: &Value,
+) -> Result<(), ApplyError> {
+    let label = |(name, value): (&String, &Value)| json!({ "op": "add", "path": format!("/metadata/labels/{}", name.replace('/', "~1")), "value": value });
+    let mut steps = vec![
+        // No test: that would be no conflict where it fails.
+        json!({ "op": "replace", "path": "/metadata/resourceVersion", "value": seen.resource_version }),
+        json!({ "op": "add", "path": "/data", "value": write.data }),
+        json!({ "op": "add", "path": "/binaryData", "value": null }),
+    ];
+    steps.extend(own.as_object().into_iter().flatten().map(label));
+    let patch: Patch<()> = Patch::Json(serde_json::from_value(Value::Array(steps))?);
+    deadline(api.patch(&write.id.name, &merge(labels::MANAGER), &patch)).await?;
+    Ok(())
+}
+
+/// Removes the list of a group that is gone.
+///
+/// # Errors
+/// When the API server refuses.
+pub async fn remove_list(client: &Client, removal: &ListRemoval) -> Result<(), ApplyError> {
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), &removal.id.namespace);
+    deadline(api.delete(&removal.id.name, &only_uid(&removal.uid))).await?;
+    Ok(())
+}
+
+/// Does what a group's PodDisruptionBudget needs.
+///
+/// # Errors
+/// When the API server refuses; a conflict means that somebody else wrote it meanwhile, or has one of this name.
+pub async fn budget(client: &Client, step: &BudgetStep) -> Result<(), ApplyError> {
+    match step {
+        BudgetStep::Write {
+            id,
+            max_unavailable,
+            seen,
+        } => {
+            let api: Api<PodDisruptionBudget> = Api::namespaced(client.clone(), &id.namespace);
+            let mut body = resources::disruption_budget(&id.name, *max_unavailable);
+            if let Some(version) = seen {
+                body["metadata"]["resourceVersion"] = json!(version);
+                // One that somebody edited may have it, and the two exclude each other.
+                body["spec"]["minAvailable"] = Value::Null;
+                deadline(api.patch(&id.name, &merge(labels::MANAGER), &Patch::Merge(&body))).await?;
+            } else {
+                let object = serde_json::from_value(body)?;
+                deadline(api.create(&created_by(labels::MANAGER), &object)).await?;
+            }
+        }
+        BudgetStep::Remove { id, uid } => {
+            let api: Api<PodDisruptionBudget> = Api::namespaced(client.clone(), &id.namespace);
+            deadline(api.delete(&id.name, &only_uid(uid))).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the turns of a network, and what is remembered with them, into its Lease.
+///
+/// # Errors
+/// When the API server refuses; a conflict means that somebody else wrote it meanwhile, so that two leaders for a
+/// moment never give two turns.
+pub async fn turns(
+    client: &Client,
+    own_namespace: &str,
+    network: &str,
+    seen: Option<&TurnLease>,
+    planned: &PlannedTurns,
+) -> Result<(), ApplyError> {
+    let PlannedTurns { turns, served, joined } = planned;
+    let api: Api<Lease> = Api::namespaced(client.clone(), own_namespace);
+    let name = labels::turns_lease_name(network);
+    let holders: Vec<String> = turns.iter().map(|turn| turn.node.to_string()).collect();
+    let remembered = [
+        (
+            labels::TURNS_SERVED,
+            annotation(Some(served).filter(|served| !served.is_empty()))?,
+        ),
+        (
+            labels::JOINED_LISTS,
+            annotation(Some(joined).filter(|joined| !joined.is_empty()))?,
+        ),
+    ];
+    // A null clears what is there, and nothing is there where the Lease is created.
+    let remembered = remembered
+        .into_iter()
+        .filter(|(_, value)| seen.is_some() || !value.is_null());
+    let mut body = json!({
+        "metadata": {
+            "name": name,
+            "resourceVersion": seen.and_then(|lease| lease.resource_version.clone()),
+            "labels": { labels::MANAGED_BY: labels::OPERATOR, labels::NETWORK: network },
+            "annotations": { labels::TURNS: serde_json::to_string(turns)? },
+        },
+        "spec": { "holderIdentity": if holders.is_empty() { Value::Null } else { holders.join(",").into() } },
+    });
+    for (name, value) in remembered {
+        body["metadata"]["annotations"][name] = value;
+    }
+    if seen.is_some() {
+        deadline(api.patch(&name, &merge(labels::MANAGER_ROLLOUT), &Patch::Merge(&body))).await?;
+    } else {
+        let object: Lease = serde_json::from_value(body)?;
+        deadline(api.create(&created_by(labels::MANAGER_ROLLOUT), &object)).await?;
+    }
+    Ok(())
+}
+
+/// Restarts a validator with the template that it has: one write.
+///
+/// # Errors
+/// When the API server refuses; a conflict means that the StatefulSet changed meanwhile.
+pub async fn restart(client: &Client, turn: &Turn, workload: &Workload, view: &View) -> Result<(), ApplyError> {
+    let api: Api<StatefulSet> = Api::namespaced(client.clone(), &turn.node.namespace);
+    let last = LastRestart {
+        at: turn.since,
+        view: view.clone(),
+        pod_uid: turn.pod_uid.clone(),
+    };
+    let patch = json!({
+        "metadata": {
+            "resourceVersion": workload.resource_version,
+            "annotations": { labels::LAST_RESTART: annotation(Some(&last))? },
+        },
+        "spec": { "template": { "metadata": { "annotations": { labels::RESTARTS: turn.since.to_string() } } } },
+    });
+    deadline(api.patch(&workload.name, &merge(labels::MANAGER_ROLLOUT), &Patch::Merge(&patch))).await?;
+    Ok(())
+}
+
+/// Marks a turn as given back unused, so that nobody who still sees it can use it.
+///
+/// # Errors
+/// When the API server refuses; a conflict means that the StatefulSet changed meanwhile.
+pub async fn give_back(client: &Client, turn: &Turn, workload: &Workload) -> Result<(), ApplyError> {
+    let api: Api<StatefulSet> = Api::namespaced(client.clone(), &turn.node.namespace);
+    let patch = json!({ "metadata": {
+        "resourceVersion": workload.resource_version,
+        "annotations": { labels::TURN_GIVEN_BACK: turn.since.to_string() },
+    } });
+    deadline(api.patch_metadata(&workload.name, &merge(labels::MANAGER_ROLLOUT), &Patch::Merge(&patch))).await?;
+    Ok(())
+}
+
+/// Applies a changed template: that is the restart. The base config that belongs to it goes first, once it is known
+/// that the API server takes the template: a pod of the old one that is made anew meanwhile would start with the new
+/// config.
+///
+/// # Errors
+/// When the objects cannot be built, the API server refuses, or the spec or the StatefulSet changed meanwhile.
+pub async fn template(
+    client: &Client,
+    turn: &Turn,
+    workload: &Workload,
+    node: &StellarNode,
+    settings: &BuildSettings,
+) -> Result<(), ApplyError> {
+    if turn.spec_hash.as_deref() != Some(resources::spec_hash(&node.spec).as_str()) {
+        return Err(ApplyError::Outdated);
+    }
+    let mut objects = resources::build(node, settings)?;
+    let api: Api<StatefulSet> = Api::namespaced(client.clone(), &turn.node.namespace);
+    resources::keep_what_never_changes(&mut objects.stateful_set, &deadline(api.get(&workload.name)).await?);
+    let seen = Some(workload.resource_version.as_str());
+    let write = async |dry_run: bool| {
+        let params = PatchParams {
+            dry_run,
+            ..server_side(labels::MANAGER)
+        };
+        applied::<StatefulSet>(client, &turn.node.namespace, &objects.stateful_set, &params, seen).await
+    };
+    write(true).await?;
+    ensure::<ConfigMap>(client, &turn.node.namespace, &objects.config_map).await?;
+    write(false).await?;
+    Ok(())
+}
+
+/// Deletes a pod that Kubernetes would not replace: normal grace, never forced.
+///
+/// # Errors
+/// When the API server refuses; a conflict means that there is another pod by now, or that it changed.
+pub async fn delete_pod(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    uid: &str,
+    resource_version: &str,
+) -> Result<(), ApplyError> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let mut params = only_uid(uid);
+    if let Some(preconditions) = &mut params.preconditions {
+        preconditions.resource_version = Some(resource_version.to_owned());
+    }
+    deadline(api.delete(name, &params)).await?;
+    Ok(())
+}
+
+/// Marks a turn as given back, on the StatefulSet that its holder was seen to have.
+///
+/// # Errors
+/// As [`give_back`]; also when the holder has none.
+pub async fn planned_give_back(client: &Client, snapshot: &Snapshot, turn: &Turn) -> Result<(), ApplyError> {
+    give_back(client, turn, workload_of(snapshot, turn)?).await
+}
+
+/// Applies the present template for a turn, to the StatefulSet that its holder was seen to have.
+///
+/// # Errors
+/// As [`template`]; also when the holder has no StatefulSet.
+pub async fn planned_template(
+    client: &Client,
+    snapshot: &Snapshot,
+    turn: &Turn,
+    node: &StellarNode,
+    settings: &BuildSettings,
+) -> Result<(), ApplyError> {
+    template(client, turn, workload_of(snapshot, turn)?, node, settings).await
+}
+
+fn workload_of<'a>(snapshot: &'a Snapshot, turn: &Turn) -> Result<&'a Workload, ApplyError> {
+    let validator = snapshot.validators.iter().find(|validator| validator.uid == turn.uid);
+    validator
+        .and_then(|validator| validator.workload.as_ref())
+        .ok_or(ApplyError::Outdated)
+}
+
+/// Restarts the holder of a turn as a plan says.
+///
+/// # Errors
+/// As [`restart`]; also when the plan is not of that snapshot.
+pub async fn planned_restart(client: &Client, snapshot: &Snapshot, plan: &Plan, turn: &Turn) -> Result<(), ApplyError> {
+    let view = plan.views.get(&turn.node).ok_or(ApplyError::Outdated)?;
+    restart(client, turn, workload_of(snapshot, turn)?, view).await
+}

@@ -1,0 +1,37 @@
+//! What a decision adds where one seed runs twice: each validator is told, and each list counts its own. Pure.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::controller::exclusivity::shared_keys::SharedKey;
+use crate::controller::model::snapshot::Snapshot;
+use crate::controller::status::peers::PeersReport;
+use crate::metrics::GroupFigures;
+use crate::peers::NodeId;
+
+/// Tells validators that their seed runs twice, and counts them for each list.
+pub(crate) fn tell(
+    shared: &BTreeMap<NodeId, SharedKey>,
+    snapshot: &Snapshot,
+    reports: &mut BTreeMap<NodeId, PeersReport>,
+    figures: &mut [GroupFigures],
+) {
+    for (id, found) in shared {
+        if let Some(report) = reports.get_mut(id) {
+            report.conditions.push(found.finding());
+        }
+    }
+    let mut of_lists = HashMap::<_, usize>::new();
+    for validator in snapshot
+        .validators
+        .iter()
+        .filter(|validator| shared.contains_key(&validator.id))
+    {
+        *of_lists
+            .entry((&validator.list.namespace, &validator.list.name))
+            .or_default() += 1;
+    }
+    for figures in figures {
+        let count = of_lists.get(&(&figures.namespace, &figures.config_map)).copied();
+        figures.shared_seeds += count.unwrap_or_default();
+    }
+}

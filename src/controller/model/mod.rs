@@ -1,0 +1,7 @@
+//! The data that decisions are made from: [`snapshot`], [`options`], [`times`], [`scope`], and conditions. Pure.
+
+pub mod conditions;
+pub mod options;
+pub mod scope;
+pub mod snapshot;
+pub mod times;

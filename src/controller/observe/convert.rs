@@ -1,0 +1,362 @@
+//! Kubernetes objects → the plain data that decisions are made from.
+//!
+//! Pure. A field that is missing or of a form that we do not know is taken as absent, never as a reason to drop a peer.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Container, ContainerPort, ContainerStatus, Pod as KubePod, PodSpec};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::ResourceExt as _;
+use serde::de::DeserializeOwned;
+
+use super::namespaces::pauses;
+use crate::controller::model::conditions::ConditionType;
+use crate::controller::model::snapshot::{
+    ListId, MemberRecord, Pod, PublishedBudget, PublishedList, TurnLease, Validator, Workload,
+};
+use crate::controller::resources;
+use crate::crd::{Network, NodeType, PeersStatus, StellarNode, ValidatorConfig};
+use crate::kubernetes::core_container::{self, Described};
+use crate::kubernetes::stored::{self, is_ours};
+use crate::labels;
+use crate::peers::{NodeId, PeerList, Report, port_of_address};
+
+/// A StellarNode with its StatefulSet and pod; `None` if it is no validator. `hash` is that of its spec.
+pub fn validator(
+    node: &StellarNode,
+    hash: String,
+    workload: Option<&StatefulSet>,
+    pod: Option<&KubePod>,
+) -> Option<Validator> {
+    if node.spec.node_type != NodeType::Validator {
+        return None;
+    }
+    let namespace = node.namespace()?;
+    let config = node.spec.validator_config.as_ref();
+    let annotation = |name: &str| node.annotations().get(name).cloned();
+    let spec_port = config.map_or_else(crate::crd::default_peer_port, ValidatorConfig::peer_port);
+    let id = NodeId::new(namespace.clone(), node.name_any());
+    let workload = workload.map(|object| Workload {
+        convertible: resources::is_convertible(object, node),
+        ..convert_workload(object, &id)
+    });
+    Some(Validator {
+        uid: node.uid()?,
+        created: node
+            .metadata
+            .creation_timestamp
+            .as_ref()
+            .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+        network: Network::parse(&node.spec.network),
+        list: ListId {
+            namespace,
+            name: config
+                .map_or(labels::DEFAULT_PEERS_CONFIG_MAP, |config| {
+                    config.known_peers_config_map()
+                })
+                .to_owned(),
+        },
+        peer_group: config.and_then(|config| config.peer_group.clone()),
+        spec_port,
+        suspended: node.spec.suspended,
+        deleting: node.metadata.deletion_timestamp.is_some(),
+        paused: pauses(annotation(labels::PAUSE_RESTARTS).as_ref()),
+        approved: annotation(labels::APPROVE_RESTART),
+        changed: changed(node),
+        spec_hash: wanted_hash(node, hash, workload.as_ref()),
+        seed_held_by: None,
+        mirror: mirror(node, &id),
+        workload,
+        pod: pod.map(|pod| convert_pod(pod, spec_port)),
+        id,
+    })
+}
+
+/// When a field manager last changed something other than the status (Kubernetes docs, "Server-Side Apply",
+/// managedFields).
+fn changed(node: &StellarNode) -> Option<Timestamp> {
+    let managers = node.metadata.managed_fields.iter().flatten();
+    managers
+        .filter(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty())
+        .filter_map(|entry| entry.time.as_ref().map(|time| time.0))
+        .max()
+}
+
+/// Hash of the spec that a validator's pods are to be built from; `None` for a spec that nothing can be built from, so
+/// that it takes no turn and what runs goes on.
+fn wanted_hash(node: &StellarNode, hash: String, workload: Option<&Workload>) -> Option<String> {
+    let built = workload.is_some_and(|workload| workload.spec_hash.as_ref() == Some(&hash));
+    (built || resources::check(node).is_ok()).then_some(hash)
+}
+
+/// What the status of a StellarNode says of its membership.
+fn mirror(node: &StellarNode, id: &NodeId) -> Option<MemberRecord> {
+    let status = node.status.as_ref()?;
+    let joined = status
+        .conditions
+        .iter()
+        .find(|condition| condition.r#type == ConditionType::Joined.as_str() && condition.status == "True")?;
+    mirrored(id, status.peers.as_ref()?, joined.last_transition_time.as_ref()?.0)
+}
+
+/// The membership that a status tells of, for a validator that it says has joined then; `None` where it has an address
+/// that the operator cannot have written.
+pub fn mirrored(id: &NodeId, peers: &PeersStatus, joined: Timestamp) -> Option<MemberRecord> {
+    let address = peers
+        .lost
+        .as_ref()
+        .map(|lost| &lost.address)
+        .or(peers.address.as_ref())?;
+    Some(MemberRecord {
+        joined,
+        port: port_of_address(id, address)?,
+        address: address.clone(),
+        since: joined,
+        lost: peers.lost.as_ref().map(|lost| lost.since.0),
+        // A status does not tell.
+        never_voted: false,
+    })
+}
+
+/// Longest annotation that the operator writes as JSON.
+const LONGEST_RECORD: usize = 1024;
+
+/// Reads an annotation that holds JSON; one that somebody broke counts as absent, and so does one that is longer than
+/// we write.
+fn json_annotation<T: DeserializeOwned>(annotations: &BTreeMap<String, String>, name: &str) -> Option<T> {
+    let text = annotations.get(name).filter(|text| text.len() <= LONGEST_RECORD)?;
+    serde_json::from_str(text).ok()
+}
+
+/// The membership in a StatefulSet's annotation. Whoever may write StatefulSets can write it, and its address goes into
+/// the lists of other namespaces: one that the operator cannot have written is not believed, nor is the record around
+/// it.
+fn member(annotations: &BTreeMap<String, String>, id: &NodeId) -> Option<MemberRecord> {
+    let record: MemberRecord = json_annotation(annotations, labels::MEMBER)?;
+    (port_of_address(id, &record.address) == Some(record.port)).then_some(record)
+}
+
+fn convert_workload(object: &StatefulSet, id: &NodeId) -> Workload {
+    let annotations = object.annotations();
+    let spec = object.spec.as_ref();
+    let status = object.status.as_ref();
+    let template = spec.map(|spec| &spec.template);
+    Workload {
+        name: object.name_any(),
+        resource_version: object.resource_version().unwrap_or_default(),
+        ours: is_ours(object.labels()),
+        replicas: spec.and_then(|spec| spec.replicas).unwrap_or(1),
+        observed: status.and_then(|status| status.observed_generation) == object.metadata.generation,
+        update_revision: status.and_then(|status| status.update_revision.clone()),
+        waits_for_person: leaves_updates_to_a_person(object),
+        convertible: false,
+        reports: template
+            .and_then(|template| template.spec.as_ref())
+            .is_some_and(renders),
+        history: template.and_then(|template| served_history(template.spec.as_ref()?)),
+        spec_hash: template.and_then(stored::template_from).map(str::to_owned),
+        member: member(annotations, id),
+        last_restart: json_annotation(annotations, labels::LAST_RESTART),
+        given_back: annotations
+            .get(labels::TURN_GIVEN_BACK)
+            .and_then(|time| time.parse().ok()),
+        assumed: json_annotation(annotations, labels::LOADED_PEERS),
+    }
+}
+
+/// Whether a StatefulSet's update strategy leaves it to a person when its pod is replaced.
+pub fn leaves_updates_to_a_person(object: &StatefulSet) -> bool {
+    let strategy = object.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref());
+    let partition = strategy.and_then(|strategy| strategy.rolling_update.as_ref()?.partition);
+    partition.unwrap_or(0) > 0 || strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("OnDelete"))
+}
+
+/// Whether a pod tells what it loaded: it has our `render-config`.
+fn renders(pod: &PodSpec) -> bool {
+    let all = pod.init_containers.as_deref().unwrap_or_default();
+    all.iter().any(|one| one.name == labels::RENDER_CONTAINER)
+}
+
+/// Whether the pods of a StatefulSet serve a history archive.
+pub fn serves_history(object: &StatefulSet) -> bool {
+    let pod = object.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    pod.and_then(served_history).is_some()
+}
+
+/// The port of a pod's `history` sidecar.
+fn served_history(pod: &PodSpec) -> Option<u16> {
+    let all = pod.init_containers.as_deref().unwrap_or_default();
+    let sidecar = all.iter().find(|one| one.name == labels::HISTORY_CONTAINER)?;
+    let port = tcp_ports(sidecar).find(|port| port.name.as_deref() == Some(labels::HISTORY_CONTAINER))?;
+    u16::try_from(port.container_port).ok()
+}
+
+/// `dialled`: the port that others are to dial, by which the core container of a foreign pod may have to be known.
+fn convert_pod(object: &KubePod, dialled: u16) -> Pod {
+    let spec = object.spec.as_ref();
+    let status = object.status.as_ref();
+    let deleting = object.metadata.deletion_timestamp.is_some();
+    let containers = spec.map(|spec| spec.containers.iter()).unwrap_or_default();
+    let core = core_container::find(&containers, || dialled);
+    let statuses = status
+        .and_then(|status| status.container_statuses.as_deref())
+        .unwrap_or_default();
+    let core_status = core.and_then(|core| statuses.iter().find(|status| status.name == core.name));
+    let ready_condition = status.and_then(|status| {
+        status
+            .conditions
+            .as_ref()?
+            .iter()
+            .find(|condition| condition.type_ == "Ready")
+    });
+    let silent_since = ready_condition
+        .filter(|condition| condition.status != "True")
+        .and_then(|condition| Some(condition.last_transition_time.as_ref()?.0));
+    let ready_condition = ready_condition.filter(|condition| condition.status == "True" && !deleting);
+    let started = core_status
+        .and_then(|status| status.state.as_ref()?.running.as_ref()?.started_at.as_ref())
+        .map(|time| time.0);
+    let (report, rendered) = status
+        .and_then(|status| loaded(status.init_container_statuses.as_deref()?, started))
+        .map_or((None, None), |(report, rendered)| (report, Some(rendered)));
+    // Where we did not build the pod, its Ready condition stands for both.
+    let ready = match core_status.filter(|_| spec.is_some_and(renders)) {
+        Some(status) => status.ready && !deleting,
+        None => ready_condition.is_some(),
+    };
+    Pod {
+        uid: object.uid().unwrap_or_default(),
+        resource_version: object.resource_version().unwrap_or_default(),
+        name: object.name_any(),
+        deleting,
+        running: status.and_then(|status| status.phase.as_deref()) == Some("Running"),
+        ip: status.and_then(ipv4),
+        port: core.and_then(peer_port),
+        revision: object.labels().get(labels::REVISION).cloned(),
+        list: object.labels().get(labels::PEERS).cloned(),
+        rendered,
+        started,
+        ready,
+        voting_since: ready_condition.map(|condition| {
+            condition
+                .last_transition_time
+                .as_ref()
+                .map_or(Timestamp::UNIX_EPOCH, |time| time.0)
+        }),
+        silent_since,
+        voted_for: None,
+        report,
+    }
+}
+
+/// stellar-core parses no IPv6 literal: a dual-stack pod contributes its IPv4 address.
+fn ipv4(status: &k8s_openapi::api::core::v1::PodStatus) -> Option<String> {
+    let others = status.pod_ips.iter().flatten().map(|entry| entry.ip.as_str());
+    let is_ipv4 = |ip: &&str| ip.parse::<std::net::Ipv4Addr>().is_ok();
+    status
+        .pod_ip
+        .as_deref()
+        .into_iter()
+        .chain(others)
+        .find(is_ipv4)
+        .map(str::to_owned)
+}
+
+impl Described for &Container {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn has_peer_port(&self) -> bool {
+        peer_port(self).is_some()
+    }
+
+    fn has_port(&self, number: u16) -> bool {
+        tcp_ports(self).any(|port| port.container_port == i32::from(number))
+    }
+}
+
+fn tcp_ports(container: &Container) -> impl Iterator<Item = &ContainerPort> {
+    let ports = container.ports.as_deref().unwrap_or_default().iter();
+    ports.filter(|port| port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP"))
+}
+
+fn peer_port(container: &Container) -> Option<u16> {
+    let is_named = |port: &&ContainerPort| labels::PEER_PORT_NAMES.contains(&port.name.as_deref().unwrap_or_default());
+    let port = tcp_ports(container).find(is_named)?;
+    u16::try_from(port.container_port).ok()
+}
+
+/// What `render-config` reported, and when. A report counts only with exit code 0 and finished before the core
+/// container started: after a new sandbox the status can show a new IP beside the old message. `None` while there is
+/// none.
+fn loaded(statuses: &[ContainerStatus], core_started: Option<Timestamp>) -> Option<(Option<Report>, Timestamp)> {
+    let status = statuses.iter().find(|status| status.name == labels::RENDER_CONTAINER)?;
+    let ended = status.state.as_ref()?.terminated.as_ref()?;
+    let finished = ended.finished_at.as_ref()?.0;
+    if ended.exit_code != 0 || core_started.is_some_and(|started| finished > started) {
+        return None;
+    }
+    Some((Report::parse(ended.message.as_deref().unwrap_or_default()), finished))
+}
+
+/// A known-peers ConfigMap.
+pub fn published_list(object: &ConfigMap) -> PublishedList {
+    let data = object.data.clone().unwrap_or_default();
+    PublishedList {
+        uid: object.uid().unwrap_or_default(),
+        resource_version: object.resource_version().unwrap_or_default(),
+        ours: is_ours(object.labels()),
+        network: object.labels().get(labels::NETWORK).cloned(),
+        list: data.get(labels::PEERS_JSON).and_then(|json| PeerList::parse(json).ok()),
+        data,
+    }
+}
+
+/// A PodDisruptionBudget of ours, held against what we would write.
+pub fn published_budget(object: &PodDisruptionBudget) -> PublishedBudget {
+    let most = object.spec.as_ref().and_then(|spec| match &spec.max_unavailable {
+        Some(IntOrString::Int(most)) => u32::try_from(*most).ok(),
+        _ => None,
+    });
+    let list = object.name_any();
+    let desired = |most| resources::disruption_budget(&list, most)["spec"].clone();
+    let is_ours = |most: &u32| resources::holds(&serde_json::json!(object.spec), &desired(*most));
+    PublishedBudget {
+        uid: object.uid().unwrap_or_default(),
+        resource_version: object.resource_version().unwrap_or_default(),
+        max_unavailable: most.filter(is_ours),
+    }
+}
+
+/// Reads an annotation that only we write. It grows with the number of namespaces, so that no length is too long.
+fn own_json<T: DeserializeOwned + Default>(annotations: &BTreeMap<String, String>, name: &str) -> T {
+    let text = annotations.get(name);
+    text.and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default()
+}
+
+/// The Lease that holds the turns of a network. A Lease that somebody broke gives nobody a turn until it is deleted.
+pub fn turn_lease(object: &Lease) -> TurnLease {
+    let annotations = object.annotations();
+    let turns = match annotations.get(labels::TURNS) {
+        None => Some(Vec::new()),
+        Some(json) => serde_json::from_str(json).ok(),
+    };
+    TurnLease {
+        resource_version: object.resource_version(),
+        readable: turns.is_some() && is_ours(object.labels()),
+        created: object.creation_timestamp().map(|time| time.0),
+        turns: turns.unwrap_or_default(),
+        served: own_json(annotations, labels::TURNS_SERVED),
+        joined: own_json(annotations, labels::JOINED_LISTS),
+    }
+}
+
+#[cfg(test)]
+#[path = "convert_tests.rs"]
+mod tests;

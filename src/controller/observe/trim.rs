@@ -1,0 +1,331 @@
+//! What the caches keep of an object, and which events wake discovery.
+//!
+//! `app.kubernetes.io/instance` is a label that every Helm chart sets, so that the caches hold the StatefulSets and
+//! pods of the whole cluster, and of every ConfigMap its metadata; and whoever has rights in one namespace can make as
+//! many objects with our labels, as large, as they like. Whatever no code reads goes before it is stored, and of what
+//! is read no more stays than we would write; nothing that is sent back to the API server comes from a cache. Whoever
+//! reads more than is kept here must keep it: the tests compare what is decided from with and without.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{
+    ConfigMap, ContainerState, ContainerStatus, Namespace, PersistentVolumeClaim, Pod, PodStatus,
+};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
+    LabelSelector, LabelSelectorRequirement, ManagedFieldsEntry, ObjectMeta,
+};
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Resource, ResourceExt as _};
+
+use super::trim_template::{most, only_containers, trimmed_template};
+use crate::crd::GuardedNode;
+use crate::labels;
+
+/// Longest annotation that is kept: the longest that we write on a StatefulSet is a third of it.
+pub(crate) const LONGEST_ANNOTATION: usize = 1024;
+/// Most containers that are kept of a pod beside those of the names that are looked for, and most ports and seeds of
+/// one.
+pub(crate) const MOST: usize = 64;
+/// Labels that are read.
+#[rustfmt::skip]
+const LABELS: [&str; 7] = [
+    labels::INSTANCE, labels::NAME, labels::COMPONENT, labels::MANAGED_BY, labels::NETWORK, labels::PEERS, labels::REVISION,
+];
+/// Most bytes of a list that says nothing of any member, and of what it says of one, in all its forms: names of 63 and
+/// 52 characters, three times an address of 260.
+const LIST_BYTES: (usize, usize) = (64 << 10, 2 << 10);
+/// Longest reason for which a StellarNode cannot be read: it quotes the node.
+const LONGEST_REASON: usize = 1024;
+
+/// A kind that is kept in a cache.
+pub(crate) trait Cached: Resource<DynamicType = ()> {
+    /// Whether what is kept depends on the StellarNodes, so that these have to be known first.
+    const AFTER_NODES: bool = false;
+
+    /// Drops what nobody reads.
+    fn trim(&mut self);
+
+    /// Drops what nobody reads while there are these nodes.
+    fn trim_beside(&mut self, _nodes: &[Store<GuardedNode>]) {
+        self.trim();
+    }
+
+    /// Whether a change of this object can change a decision about these nodes.
+    fn concerns(&self, _nodes: &[Store<GuardedNode>]) -> bool {
+        true
+    }
+}
+
+/// `managedFields` and the annotation with what `kubectl apply` last applied are most of an object, and nothing reads
+/// them.
+fn trim_metadata(metadata: &mut ObjectMeta) {
+    trim_annotations(metadata);
+    shorten_annotations(metadata);
+    if let Some(all) = &mut metadata.labels {
+        all.retain(|name, _| LABELS.contains(&name.as_str()));
+    }
+    if let Some(owners) = &mut metadata.owner_references {
+        owners.retain(|owner| owner.controller == Some(true));
+    }
+}
+
+fn trim_annotations(metadata: &mut ObjectMeta) {
+    metadata.managed_fields = None;
+    metadata.finalizers = None;
+    if let Some(all) = &mut metadata.annotations {
+        all.retain(|name, _| is_ours(name));
+    }
+}
+
+/// What is longer than we write is no record of ours, and some annotations count whatever their value is.
+fn shorten_annotations(metadata: &mut ObjectMeta) {
+    for value in metadata.annotations.iter_mut().flat_map(BTreeMap::values_mut) {
+        if value.len() > LONGEST_ANNOTATION {
+            *value = value.chars().take(LONGEST_ANNOTATION).collect();
+        }
+    }
+}
+
+fn is_ours(annotation: &str) -> bool {
+    labels::ANNOTATIONS.contains(&annotation)
+}
+
+/// Whether there is a StellarNode that this object belongs to by its label. One that comes later is an event of its
+/// own.
+fn is_of_a_node(object: &impl Resource, nodes: &[Store<GuardedNode>]) -> bool {
+    let instance = object.labels().get(labels::INSTANCE);
+    let Some((instance, namespace)) = instance.zip(object.namespace()) else {
+        return false;
+    };
+    let reference = ObjectRef::new(instance).within(&namespace);
+    nodes.iter().any(|store| store.get(&reference).is_some())
+}
+
+impl Cached for GuardedNode {
+    /// When somebody last wrote anything but the status is read, and the whole spec.
+    fn trim(&mut self) {
+        if let Err(invalid) = &mut self.0 {
+            invalid.error = invalid.error.chars().take(LONGEST_REASON).collect();
+        }
+        let metadata = self.meta_mut();
+        let managers = metadata.managed_fields.take();
+        trim_annotations(metadata);
+        shorten_annotations(metadata);
+        let of_object = |manager: &ManagedFieldsEntry| manager.subresource.as_deref().unwrap_or_default().is_empty();
+        let latest = managers
+            .into_iter()
+            .flatten()
+            .filter(of_object)
+            .max_by_key(|manager| manager.time.clone().map(|time| time.0));
+        metadata.managed_fields = latest.map(|manager| {
+            vec![ManagedFieldsEntry {
+                time: manager.time,
+                ..ManagedFieldsEntry::default()
+            }]
+        });
+    }
+}
+
+impl Cached for StatefulSet {
+    fn trim(&mut self) {
+        trim_metadata(&mut self.metadata);
+        self.spec = self.spec.take().map(|spec| StatefulSetSpec {
+            replicas: spec.replicas,
+            selector: trimmed_selector(spec.selector),
+            template: trimmed_template(spec.template),
+            update_strategy: spec.update_strategy,
+            volume_claim_templates: spec.volume_claim_templates.map(|claims| {
+                claims
+                    .into_iter()
+                    .map(only_name_of_claim)
+                    .filter(is_data)
+                    .take(1)
+                    .collect()
+            }),
+            ..StatefulSetSpec::default()
+        });
+        self.status = self.status.take().map(|status| StatefulSetStatus {
+            observed_generation: status.observed_generation,
+            update_revision: status.update_revision,
+            ..StatefulSetStatus::default()
+        });
+    }
+
+    fn concerns(&self, nodes: &[Store<GuardedNode>]) -> bool {
+        is_of_a_node(self, nodes)
+    }
+}
+
+/// What is compared of a selector; one of more labels than ours is another one whatever they are.
+fn trimmed_selector(mut selector: LabelSelector) -> LabelSelector {
+    if let Some(expressions) = &mut selector.match_expressions {
+        expressions.truncate(1);
+        if let Some(one) = expressions.first_mut() {
+            *one = LabelSelectorRequirement::default();
+        }
+    }
+    if let Some(all) = &mut selector.match_labels {
+        let others: Vec<String> = all
+            .keys()
+            .filter(|name| !LABELS.contains(&name.as_str()))
+            .skip(1)
+            .cloned()
+            .collect();
+        for name in &others {
+            all.remove(name);
+        }
+    }
+    selector
+}
+
+fn is_data(claim: &PersistentVolumeClaim) -> bool {
+    claim.metadata.name.as_deref() == Some(labels::DATA_VOLUME)
+}
+
+fn only_name_of_claim(claim: PersistentVolumeClaim) -> PersistentVolumeClaim {
+    PersistentVolumeClaim {
+        metadata: ObjectMeta {
+            name: claim.metadata.name,
+            ..ObjectMeta::default()
+        },
+        ..PersistentVolumeClaim::default()
+    }
+}
+
+impl Cached for Pod {
+    fn trim(&mut self) {
+        trim_metadata(&mut self.metadata);
+        self.spec = self.spec.take().map(only_containers);
+        self.status = self.status.take().map(|status| PodStatus {
+            phase: status.phase,
+            pod_ip: status.pod_ip,
+            pod_ips: status.pod_ips,
+            conditions: status
+                .conditions
+                .map(|all| all.into_iter().filter(|one| one.type_ == "Ready").collect()),
+            container_statuses: status
+                .container_statuses
+                .map(|all| most(all, |one| labels::CORE_CONTAINERS.contains(&one.name.as_str())))
+                .map(|all| all.into_iter().map(only_start).collect()),
+            init_container_statuses: status.init_container_statuses.map(|all| {
+                let render = |one: &ContainerStatus| one.name == labels::RENDER_CONTAINER;
+                all.into_iter().filter(render).map(only_state).collect()
+            }),
+            ..PodStatus::default()
+        });
+    }
+
+    fn concerns(&self, nodes: &[Store<GuardedNode>]) -> bool {
+        is_of_a_node(self, nodes)
+    }
+}
+
+/// Since when it runs, without what a container that ended or cannot start tells of that.
+fn only_start(status: ContainerStatus) -> ContainerStatus {
+    let running = status.state.and_then(|state| state.running);
+    ContainerStatus {
+        name: status.name,
+        ready: status.ready,
+        state: running.map(|running| ContainerState {
+            running: Some(running),
+            ..ContainerState::default()
+        }),
+        ..ContainerStatus::default()
+    }
+}
+
+fn only_state(status: ContainerStatus) -> ContainerStatus {
+    ContainerStatus {
+        name: status.name,
+        ready: status.ready,
+        state: status.state,
+        ..ContainerStatus::default()
+    }
+}
+
+/// The lists of peers. The data of one that no node refers to, or that is larger than we would write for the nodes that
+/// there are, is dropped: then it is no list that can be read, and it is put right like one that somebody edited.
+impl Cached for ConfigMap {
+    const AFTER_NODES: bool = true;
+
+    fn trim(&mut self) {
+        trim_metadata(&mut self.metadata);
+        self.metadata.owner_references = None;
+        self.binary_data = None;
+    }
+
+    fn trim_beside(&mut self, nodes: &[Store<GuardedNode>]) {
+        self.trim();
+        let size =
+            |data: &BTreeMap<String, String>| data.iter().map(|(key, text)| key.len() + text.len()).sum::<usize>();
+        let known: usize = nodes.iter().map(Store::len).sum();
+        let largest = LIST_BYTES.0 + known * LIST_BYTES.1;
+        let fits = self.data.as_ref().is_some_and(|data| size(data) <= largest);
+        if !fits || !is_list_of_any(self, nodes) {
+            self.data = None;
+        }
+    }
+}
+
+/// Whether some node gives this name to its list.
+fn is_list_of_any(config_map: &impl Resource, nodes: &[Store<GuardedNode>]) -> bool {
+    let namespace = config_map.namespace();
+    let name = config_map.name_any();
+    let is_list_of = |node: &GuardedNode| {
+        let config = node
+            .0
+            .as_ref()
+            .ok()
+            .and_then(|node| node.spec.validator_config.as_ref());
+        node.namespace() == namespace && config.is_some_and(|config| config.known_peers_config_map() == name)
+    };
+    nodes.iter().flat_map(Store::state).any(|node| is_list_of(&node))
+}
+
+/// All ConfigMaps.
+impl Cached for PartialObjectMeta<ConfigMap> {
+    fn trim(&mut self) {
+        trim_metadata(&mut self.metadata);
+        let labels = self.metadata.labels.iter_mut();
+        labels.for_each(|all| all.retain(|name, _| [labels::MANAGED_BY, labels::NETWORK].contains(&name.as_str())));
+        self.metadata.owner_references = None;
+    }
+
+    /// Only those whose name some node gives to its list.
+    fn concerns(&self, nodes: &[Store<GuardedNode>]) -> bool {
+        is_list_of_any(self, nodes)
+    }
+}
+
+impl Cached for PartialObjectMeta<Namespace> {
+    fn trim(&mut self) {
+        trim_metadata(&mut self.metadata);
+        self.metadata.labels = None;
+    }
+}
+
+impl Cached for PodDisruptionBudget {
+    fn trim(&mut self) {
+        trim_metadata(&mut self.metadata);
+        self.metadata.owner_references = None;
+        self.status = None;
+        if let Some(spec) = &mut self.spec {
+            spec.selector = spec.selector.take().map(trimmed_selector);
+        }
+    }
+}
+
+/// In the operator's own namespace.
+impl Cached for Lease {
+    fn trim(&mut self) {
+        trim_annotations(&mut self.metadata);
+    }
+}
+
+#[cfg(test)]
+#[path = "trim_tests.rs"]
+mod tests;

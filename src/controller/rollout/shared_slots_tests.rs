@@ -1,0 +1,335 @@
+//! Several namespaces share the turns of one network: none keeps the others waiting, and no more are down than may be.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::plan::{PlannedTurns, TurnPlan};
+use crate::controller::discovery::decide::decide;
+use crate::controller::model::options::Options;
+use crate::controller::model::snapshot::{Cause, Snapshot, Turn, TurnLease, Validator};
+use crate::controller::samples::{at, list_id, member, pod, snapshot, workload};
+use crate::crd::PeerGroup;
+use crate::peers::NodeId;
+
+/// A validator of this namespace that votes and is to have another spec.
+fn changes(namespace: &str, name: &str) -> Validator {
+    let mut validator = member(name, "10.0.0.1");
+    validator.id = NodeId::new(namespace, name);
+    validator.uid = format!("{namespace}-{name}");
+    validator.list = list_id(namespace);
+    validator.spec_hash = Some("new".to_owned());
+    workload(&mut validator).spec_hash = Some("old".to_owned());
+    pod(&mut validator).uid = format!("{namespace}-{name}-pod");
+    pod(&mut validator).voting_since = Some(at(10));
+    validator
+}
+
+/// The same, with a pod of its new spec that does not vote.
+fn down(namespace: &str, name: &str) -> Validator {
+    let mut validator = changes(namespace, name);
+    workload(&mut validator).spec_hash = Some("new".to_owned());
+    workload(&mut validator).update_revision = Some("2".to_owned());
+    pod(&mut validator).revision = Some("2".to_owned());
+    pod(&mut validator).uid.push_str("-2");
+    pod(&mut validator).voting_since = None;
+    validator
+}
+
+fn turn(validator: &Validator, since: i64, voting: bool) -> Turn {
+    Turn {
+        node: validator.id.clone(),
+        uid: validator.uid.clone(),
+        group: validator.list.clone(),
+        since: at(since),
+        began: None,
+        cause: Cause::SpecChanged,
+        spec_hash: Some("new".to_owned()),
+        pod_uid: Some("the pod before".to_owned()),
+        voting,
+    }
+}
+
+fn options() -> Options {
+    Options {
+        rollout_deadline: Duration::from_secs(600),
+        ..Options::default()
+    }
+}
+
+fn seen(validators: Vec<Validator>, lease: TurnLease) -> Snapshot {
+    let network = validators[0].network.short_hash();
+    let mut snapshot = snapshot(validators);
+    snapshot.turns.insert(
+        network,
+        TurnLease {
+            readable: true,
+            ..lease
+        },
+    );
+    snapshot
+}
+
+fn plan(snapshot: &Snapshot) -> TurnPlan {
+    decide(snapshot, &options()).turns.into_values().next().unwrap()
+}
+
+fn with_turns(validators: Vec<Validator>, turns: Vec<Turn>) -> TurnPlan {
+    let lease = TurnLease {
+        turns,
+        ..TurnLease::default()
+    };
+    plan(&seen(validators, lease))
+}
+
+fn holders(write: Option<&PlannedTurns>) -> Vec<String> {
+    let turns = write.iter().flat_map(|write| &write.turns);
+    turns.map(|turn| turn.node.to_string()).collect()
+}
+
+#[test]
+fn a_spec_that_is_changed_again_and_again_does_not_begin_its_deadline_anew() {
+    let mut again = down("b", "v");
+    again.spec_hash = Some("newer".to_owned());
+    // It is second 1000, and its turn began at 500.
+    let plan = with_turns(vec![again.clone()], vec![turn(&again, 500, true)]);
+    let renewed = &plan.write.unwrap().turns[0];
+    assert_eq!((renewed.since, renewed.began()), (at(1000), at(500)));
+    assert_eq!(renewed.spec_hash.as_deref(), Some("newer"));
+    // At 1100 it is out, however young the present part of it is.
+    let renewed = renewed.clone();
+    let lease = TurnLease {
+        turns: vec![renewed],
+        ..TurnLease::default()
+    };
+    let mut later = seen(vec![again, changes("a", "v")], lease);
+    later.now = at(1101);
+    assert_eq!(self::plan(&later).stalled.len(), 1);
+}
+
+#[test]
+fn of_several_namespaces_the_one_goes_first_that_had_no_turn_for_the_longest_time() {
+    // Those that do not vote go first, but not time and again before those of another namespace.
+    let silent = |namespace: &str| {
+        let mut validator = changes(namespace, "v");
+        pod(&mut validator).voting_since = None;
+        validator
+    };
+    let given = |served: &[(&str, i64)]| {
+        let served = served
+            .iter()
+            .map(|(namespace, second)| ((*namespace).to_owned(), at(*second)));
+        let lease = TurnLease {
+            served: served.collect(),
+            ..TurnLease::default()
+        };
+        let plan = plan(&seen(vec![changes("a", "v"), silent("b"), changes("c", "v")], lease));
+        let write = plan.write.unwrap();
+        assert_eq!(write.served.get(&write.turns[0].node.namespace), Some(&at(1000)));
+        holders(Some(&write))
+    };
+    assert_eq!(given(&[]), ["b/v"], "it costs nobody");
+    assert_eq!(given(&[("b", 990)]), ["a/v"]);
+    assert_eq!(given(&[("b", 990), ("a", 995)]), ["c/v"]);
+    assert_eq!(given(&[("b", 990), ("a", 995), ("c", 999)]), ["b/v"]);
+    assert_eq!(given(&[("b", 5_000)]), ["b/v"], "by a clock that was wrong");
+    assert_eq!(given(&[("b", -4_000)]), ["b/v"], "long ago");
+}
+
+#[test]
+fn a_namespace_whose_turn_ended_without_an_end_goes_behind_the_others() {
+    let mut gone = down("b", "v");
+    gone.suspended = true;
+    let held = turn(&gone, 900, true);
+    let plan = with_turns(vec![gone, changes("b", "w"), changes("c", "v")], vec![held]);
+    assert_eq!(holders(plan.write.as_ref()), ["c/v"]);
+    let expected = ["b", "c"].map(|namespace| (namespace.to_owned(), at(1000)));
+    assert_eq!(plan.write.unwrap().served, BTreeMap::from(expected));
+}
+
+#[test]
+fn whoever_was_taken_down_and_is_not_back_counts_for_every_voting_validator_of_the_network() {
+    let mut stuck = down("a", "v");
+    pod(&mut stuck).ready = false;
+    let held = |voting: bool| turn(&stuck, 300, voting);
+    let waits = |plan: &TurnPlan| plan.waiting.get(&NodeId::new("b", "v")).cloned();
+    let plan = with_turns(vec![stuck.clone(), changes("b", "v")], vec![held(true)]);
+    assert_eq!(plan.write, None, "nobody gets a turn");
+    let expected = "it waits for a/v, whose restart has not ended within its deadline";
+    assert_eq!(waits(&plan).as_deref(), Some(expected));
+    // One that never voted keeps nobody of another namespace waiting beyond its deadline.
+    let plan = with_turns(vec![stuck.clone(), changes("b", "v")], vec![held(false)]);
+    assert_eq!(holders(plan.write.as_ref()), ["a/v", "b/v"]);
+    // Whoever does not vote may still be mended.
+    let mut silent = changes("b", "v");
+    pod(&mut silent).voting_since = None;
+    let plan = with_turns(vec![stuck.clone(), silent], vec![held(true)]);
+    assert_eq!(holders(plan.write.as_ref()), ["a/v", "b/v"]);
+}
+
+#[test]
+fn whose_pod_is_about_to_go_counts_as_down_though_no_turn_is_known_of() {
+    let with_lease_since = |created: Option<i64>, change: fn(&mut Validator)| {
+        let mut other = changes("a", "v");
+        workload(&mut other).spec_hash = Some("new".to_owned());
+        workload(&mut other).update_revision = Some("2".to_owned());
+        pod(&mut other).revision = Some("2".to_owned());
+        change(&mut other);
+        let lease = TurnLease {
+            created: created.map(at),
+            ..TurnLease::default()
+        };
+        let plan = plan(&seen(vec![other, changes("a", "w"), changes("b", "v")], lease));
+        (
+            holders(plan.write.as_ref()),
+            plan.waiting.get(&NodeId::new("b", "v")).cloned(),
+        )
+    };
+    let about_to_go = |change| with_lease_since(None, change);
+    assert_eq!(about_to_go(|_| {}).0, ["a/w"], "it has what it is to have");
+    let pending: [fn(&mut Validator); 2] = [
+        |other| workload(other).observed = false,
+        |other| pod(other).revision = Some("1".to_owned()),
+    ];
+    for pending in pending {
+        let (given, waits) = about_to_go(pending);
+        assert_eq!(given, [] as [&str; 0]);
+        assert_eq!(
+            waits.as_deref(),
+            Some("it waits for a/v, whose pod is about to be replaced")
+        );
+    }
+    let (given, _) = about_to_go(|other| {
+        pod(other).revision = Some("1".to_owned());
+        workload(other).waits_for_person = true;
+    });
+    assert_eq!(given, ["a/w"], "when it goes is up to a person");
+    // Who keeps a StatefulSet of its own from coming to rest holds up its own namespace, and others while the Lease is
+    // new.
+    let (given, _) = with_lease_since(Some(401), pending[0]);
+    assert_eq!(given, [] as [&str; 0]);
+    let (given, _) = with_lease_since(Some(400), pending[0]);
+    assert_eq!(given, ["b/v"]);
+}
+
+#[test]
+fn a_turn_ends_only_when_this_program_has_seen_its_holder_vote_for_long_enough() {
+    let ends = |voted_for: Option<u64>| {
+        let mut back = down("a", "v");
+        // By its node's clock it has voted for hours.
+        pod(&mut back).voting_since = Some(at(-7_200));
+        pod(&mut back).voted_for = voted_for.map(Duration::from_secs);
+        let held = turn(&back, 900, true);
+        let plan = with_turns(vec![back], vec![held]);
+        (plan.write.is_some(), plan.wake)
+    };
+    let needed = options().min_ready.as_secs();
+    assert!(ends(Some(needed)).0);
+    assert!(ends(None).0, "nobody counts");
+    let (ended, wake) = ends(Some(needed - 3));
+    assert_eq!((ended, wake), (false, Some(at(1003))), "nothing else may wake it");
+}
+
+#[test]
+fn which_lists_are_joined_is_written_into_the_lease() {
+    let asks = |namespace: &str, other: &str| {
+        let mut validator = member("v", "10.0.0.1");
+        validator.id = NodeId::new(namespace, "v");
+        validator.uid = namespace.to_owned();
+        validator.list = list_id(namespace);
+        validator.peer_group = Some(PeerGroup {
+            name: "g".to_owned(),
+            namespaces: vec![other.to_owned()],
+        });
+        validator
+    };
+    let options = Options {
+        cross_namespace_groups: true,
+        ..options()
+    };
+    let snapshot = seen(vec![asks("a", "b"), asks("b", "a")], TurnLease::default());
+    let plan = decide(&snapshot, &options).turns.into_values().next().unwrap();
+    assert_eq!(plan.write.unwrap().joined, [(list_id("a"), list_id("b"))].into());
+}
+
+#[test]
+fn one_that_cannot_be_read_and_is_not_back_counts_in_its_own_namespace_alone() {
+    let gone = down("a", "v");
+    let lease = || TurnLease {
+        turns: vec![turn(&gone, 300, true)],
+        ..TurnLease::default()
+    };
+    let mut snapshot = seen(vec![changes("a", "w"), changes("b", "v")], lease());
+    snapshot.unreadable.insert(gone.id.clone());
+    assert_eq!(holders(plan(&snapshot).write.as_ref()), ["a/v", "b/v"]);
+    snapshot.validators.pop();
+    assert_eq!(plan(&snapshot).write, None);
+}
+
+/// The plan where two may be down at once.
+fn plan_for_two(snapshot: &Snapshot) -> TurnPlan {
+    let options = Options {
+        max_unavailable: 2,
+        ..options()
+    };
+    decide(snapshot, &options).turns.into_values().next().unwrap()
+}
+
+#[test]
+fn whoever_is_not_back_counts_together_with_those_that_are_silent() {
+    let mut stuck = down("a", "v");
+    pod(&mut stuck).ready = false;
+    let lease = || TurnLease {
+        turns: vec![turn(&stuck, 300, true)],
+        ..TurnLease::default()
+    };
+    let mut silent = member("w", "10.0.0.2");
+    silent.id = NodeId::new("b", "w");
+    silent.list = list_id("b");
+    let mut all = vec![stuck.clone(), changes("b", "v"), silent];
+    assert_eq!(plan_for_two(&seen(all.clone(), lease())).write, None, "two are down");
+    pod(&mut all[2]).voting_since = Some(at(10));
+    assert_eq!(
+        holders(plan_for_two(&seen(all, lease())).write.as_ref()),
+        ["a/v", "b/v"]
+    );
+}
+
+#[test]
+fn whoever_has_a_turn_and_is_about_to_go_counts_once() {
+    let mut goes = changes("a", "v");
+    workload(&mut goes).spec_hash = Some("new".to_owned());
+    workload(&mut goes).update_revision = Some("2".to_owned());
+    pod(&mut goes).revision = Some("1".to_owned());
+    let lease = TurnLease {
+        turns: vec![turn(&goes, 990, true)],
+        ..TurnLease::default()
+    };
+    let plan = plan_for_two(&seen(vec![goes, changes("b", "v")], lease));
+    assert_eq!(holders(plan.write.as_ref()), ["a/v", "b/v"]);
+}
+
+#[test]
+fn where_no_lease_is_there_it_is_made_so_that_its_age_ends_the_wait() {
+    let written = |version: Option<&str>| {
+        let mut goes = changes("a", "v");
+        workload(&mut goes).spec_hash = Some("new".to_owned());
+        workload(&mut goes).observed = false;
+        let lease = TurnLease {
+            resource_version: version.map(str::to_owned),
+            ..TurnLease::default()
+        };
+        plan(&seen(vec![goes, changes("b", "v")], lease)).write.is_some()
+    };
+    assert!(written(None));
+    assert!(!written(Some("1")));
+}
+
+#[test]
+fn whoever_does_not_vote_and_is_about_to_go_keeps_nobody_of_another_namespace_waiting() {
+    let mut goes = changes("a", "v");
+    workload(&mut goes).spec_hash = Some("new".to_owned());
+    workload(&mut goes).observed = false;
+    pod(&mut goes).voting_since = None;
+    let plan = plan(&seen(vec![goes, changes("b", "v")], TurnLease::default()));
+    assert_eq!(holders(plan.write.as_ref()), ["b/v"]);
+}

@@ -1,0 +1,144 @@
+//! Events on StellarNodes. They are reported beside the work and hold up nothing of it; one that is lost changes
+//! nothing.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures::{StreamExt as _, stream};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Client, Resource as _, ResourceExt as _};
+use strum::{IntoStaticStr, VariantArray};
+use tokio::sync::mpsc;
+
+use crate::controller::model::conditions::Finding;
+use crate::controller::observe::caches::Caches;
+use crate::controller::status;
+use crate::crd::StellarNode;
+use crate::kubernetes::api::deadline;
+use crate::labels;
+use crate::peers::NodeId;
+use crate::util::text::plain;
+
+/// What an Event tells that no condition does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+pub enum EventReason {
+    /// A validator is restarted.
+    Restarting,
+    /// A restart could not be written.
+    RestartFailed,
+    /// A pod was deleted, for Kubernetes would not replace it.
+    PodDeleted,
+    /// A StatefulSet that was to have several pods with one seed was scaled back.
+    SecondPod,
+    /// A list that somebody changed was put right.
+    PeersRepaired,
+}
+
+impl EventReason {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// Events that wait to be reported. One more is dropped: the API server has not taken any for long.
+const MOST: usize = 1024;
+/// Events that are being reported at once.
+const AT_ONCE: usize = 8;
+
+/// Takes Events.
+#[derive(Clone)]
+pub struct Notices {
+    caches: Arc<Caches>,
+    queue: mpsc::Sender<Notice>,
+}
+
+struct Notice {
+    event: Event,
+    reference: ObjectReference,
+}
+
+impl fmt::Debug for Notices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notices").finish_non_exhaustive()
+    }
+}
+
+impl Notices {
+    /// Events on the StellarNodes of these caches, and what reports them.
+    pub fn new(client: Client, caches: Arc<Caches>) -> (Self, Reporting) {
+        let reporter = Reporter {
+            controller: labels::REPORTER.to_owned(),
+            instance: None,
+        };
+        let (queue, waiting) = mpsc::channel(MOST);
+        let reporting = Reporting {
+            recorder: Recorder::new(client, reporter),
+            waiting,
+        };
+        (Self { caches, queue }, reporting)
+    }
+
+    /// Tells of each condition that warns and that the status of the node did not have yet, in the log and as an Event.
+    pub fn warn_of(&self, node: &StellarNode, conditions: &[Finding]) {
+        let id = NodeId::new(node.namespace().unwrap_or_default(), node.name_any());
+        let new = |finding: &&Finding| finding.warns && !status::has_reason(node, finding.reason);
+        for finding in conditions.iter().filter(new) {
+            let (reason, about) = (finding.reason.as_str(), finding.condition().as_str());
+            tracing::warn!(validator = %id, reason, "{}", finding.message);
+            self.tell(&id, EventType::Warning, reason, about, finding.message.clone());
+        }
+    }
+
+    /// Takes one and waits for nothing.
+    pub fn tell(&self, id: &NodeId, kind: EventType, reason: &str, action: &str, note: impl Into<String>) {
+        let Some(guarded) = self.caches.guarded(id) else {
+            return;
+        };
+        let Ok(node) = &guarded.0 else { return };
+        let event = Event {
+            type_: kind,
+            reason: reason.to_owned(),
+            note: Some(plain(&note.into())),
+            action: action.to_owned(),
+            secondary: None,
+        };
+        let reference = StellarNode::object_ref(node, &());
+        if self.queue.try_send(Notice { event, reference }).is_err() {
+            tracing::debug!(validator = %id, reason, "Event dropped: too many wait to be reported");
+        }
+    }
+}
+
+/// Reports the Events that were taken.
+pub struct Reporting {
+    recorder: Recorder,
+    waiting: mpsc::Receiver<Notice>,
+}
+
+impl fmt::Debug for Reporting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reporting").finish_non_exhaustive()
+    }
+}
+
+impl Reporting {
+    /// Does it until nobody takes any more.
+    pub async fn run(mut self) {
+        let recorder = &self.recorder;
+        stream::poll_fn(|context| self.waiting.poll_recv(context))
+            .for_each_concurrent(AT_ONCE, |Notice { event, reference }| async move {
+                if let Err(error) = deadline(recorder.publish(&event, &reference)).await {
+                    let (node, reason) = (&reference.name, &event.reason);
+                    tracing::debug!(
+                        node,
+                        reason,
+                        error = &error as &dyn std::error::Error,
+                        "Event not reported"
+                    );
+                }
+            })
+            .await;
+    }
+}

@@ -1,0 +1,123 @@
+//! What the StellarNode controller says of a node, and what it says where no workload of the node is looked at.
+//!
+//! Pure; `validator` and `server` say the rest, the reconciler writes it.
+
+use crate::controller::exclusivity::{InUse, Sole};
+use crate::controller::model::conditions::{ConfigInvalid, Degraded, Finding, Ready};
+use crate::controller::resources::{self, OtherOwner};
+use crate::crd::StorageStatus;
+use crate::labels;
+use crate::util::causes;
+
+/// What the StellarNode controller says of a node.
+#[derive(Clone, Debug)]
+pub struct NodeReport {
+    /// Number of pods wanted.
+    pub replicas: i32,
+    /// Number of pods ready.
+    pub ready_replicas: i32,
+    /// Where it is reached.
+    pub endpoint: Option<String>,
+    /// Its volume claim, and what is in force for it; filled in last.
+    pub storage: Option<StorageStatus>,
+    /// The conditions that the controller owns.
+    pub conditions: Vec<Finding>,
+}
+
+/// What only one may use is another validator's.
+pub(crate) fn in_use(found: &InUse) -> NodeReport {
+    let holder = &found.holder;
+    let (reason, message) = match found.what {
+        Sole::Seed => (
+            Ready::SeedInUse,
+            format!(
+                "it is not started, because two nodes with one seed harm consensus and {holder} has the same: write \
+                 another Secret in seedSecretRef, or suspend or delete one of the two"
+            ),
+        ),
+        Sole::Database => (
+            Ready::DatabaseInUse,
+            format!(
+                "it is not started, because it would wipe its database and {holder} has the same: write another key in \
+                 database.secretKeyRef, or delete one of the two"
+            ),
+        ),
+    };
+    NodeReport {
+        storage: None,
+        replicas: 0,
+        ready_replicas: 0,
+        endpoint: None,
+        conditions: vec![Finding::new(reason, false, message)],
+    }
+}
+
+/// Somebody else's object stands in the way.
+pub(crate) fn not_ours(replicas: i32, object: &str) -> NodeReport {
+    in_the_way(
+        replicas,
+        format!(
+            "{object} is there and not managed by {}: rename or delete it, or label it {}={} to hand it over",
+            labels::OPERATOR,
+            labels::MANAGED_BY,
+            labels::OPERATOR
+        ),
+    )
+}
+
+/// An object that was handed over belongs to somebody else all the same.
+pub(crate) fn owned_by(replicas: i32, object: &str, owner: &OtherOwner) -> NodeReport {
+    in_the_way(
+        replicas,
+        format!(
+            "{object} is labelled as managed by {} and belongs to {owner}, which goes on changing it: take that out of its \
+             ownerReferences to hand it over, or delete it",
+            labels::OPERATOR
+        ),
+    )
+}
+
+fn in_the_way(replicas: i32, message: String) -> NodeReport {
+    let conditions = vec![
+        Finding::new(Ready::Degraded, false, message.clone()),
+        Finding::new(Degraded::NotOurs, true, message),
+    ];
+    NodeReport {
+        storage: None,
+        replicas,
+        ready_replicas: 0,
+        endpoint: None,
+        conditions,
+    }
+}
+
+/// The API server refuses one of its objects, for a reason that lies outside of its spec.
+pub(crate) fn refused(replicas: i32, ready_replicas: i32, message: &str) -> NodeReport {
+    let message = format!("the API server refuses its objects: {message}");
+    NodeReport {
+        storage: None,
+        replicas,
+        ready_replicas,
+        endpoint: None,
+        conditions: vec![
+            Finding::new(Ready::Degraded, false, message.clone()),
+            Finding::new(Degraded::Refused, true, message),
+        ],
+    }
+}
+
+/// Nothing can be built from its spec.
+pub(crate) fn invalid(error: &resources::BuildError, replicas: i32, ready_replicas: i32) -> NodeReport {
+    let message = causes::on_one_line(error);
+    let conditions = vec![
+        Finding::new(Ready::ConfigInvalid, false, message.clone()),
+        Finding::new(ConfigInvalid::Refused, true, message),
+    ];
+    NodeReport {
+        storage: None,
+        replicas,
+        ready_replicas,
+        endpoint: None,
+        conditions,
+    }
+}

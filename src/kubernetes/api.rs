@@ -1,0 +1,142 @@
+//! Deadlines for calls to the API server.
+//!
+//! kube tries a call that is not a watch up to 15 times and sets no read timeout, so an API server that accepts
+//! connections and answers nothing would hold a loop for ever. Every call goes through [`deadline`].
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use kube::Api;
+use kube::api::ListParams;
+use serde::de::DeserializeOwned;
+
+/// How long one call to the API server may take, all attempts together.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Why a call to the API server brought nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// No answer within [`DEADLINE`].
+    #[error("the API server did not answer within {} s", DEADLINE.as_secs())]
+    Deadline,
+    /// The API server refused.
+    #[error("the API server refused: {} ({})", .0.message, .0.code)]
+    Refused(Box<kube::core::Status>),
+    /// The API server cannot be reached, or its answer cannot be read.
+    #[error("the API server cannot be asked")]
+    Unreachable(#[source] kube::Error),
+}
+
+impl From<kube::Error> for ApiError {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::Refused(status),
+            error => Self::Unreachable(error),
+        }
+    }
+}
+
+impl ApiError {
+    /// The HTTP status that the API server answered with, if it answered.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Refused(status) => Some(status.code),
+            Self::Deadline | Self::Unreachable(_) => None,
+        }
+    }
+
+    /// Whether somebody else wrote in between: read again, decide again.
+    pub fn is_conflict(&self) -> bool {
+        self.code() == Some(409)
+    }
+}
+
+/// Objects of one part of a list: a part is held whole before anything of it is dropped, and an object may have 1.5
+/// MiB.
+pub const PART: u32 = 16;
+
+/// Lists what `selected` says in parts, and hands over each: how many objects there are, and how large, a tenant
+/// decides.
+///
+/// # Errors
+/// Those of [`deadline`], for each part.
+pub async fn list_in_parts<K>(api: &Api<K>, selected: ListParams, mut take: impl FnMut(Vec<K>)) -> Result<(), ApiError>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    let mut next = selected.limit(PART);
+    loop {
+        let part = deadline(api.list(&next)).await?;
+        take(part.items);
+        match part.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => next = next.continue_token(&token),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Waits for a call to the API server, but no longer than [`DEADLINE`].
+///
+/// # Errors
+/// Those of the call, and [`ApiError::Deadline`].
+pub async fn deadline<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, ApiError> {
+    tokio::time::timeout(DEADLINE, call)
+        .await
+        .map_err(|_| ApiError::Deadline)?
+        .map_err(ApiError::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::ResourceExt as _;
+    use serde_json::json;
+
+    use super::*;
+    use crate::kubernetes::played::{Call, api_server};
+
+    #[tokio::test]
+    async fn a_list_is_read_in_parts_of_sixteen_to_its_end() {
+        let (client, calls) = api_server(|call| {
+            let (name, next) = match call.parameter("continue") {
+                None => ("first", "2"),
+                Some("2") => ("second", "3"),
+                Some(_) => ("third", ""),
+            };
+            json!({
+                "apiVersion": "v1", "kind": "ConfigMapList", "metadata": { "continue": next },
+                "items": [{ "metadata": { "name": name } }],
+            })
+        });
+        let mut parts = Vec::new();
+        let api: Api<ConfigMap> = Api::namespaced(client, "a");
+        let take = |part: Vec<ConfigMap>| parts.push(part.iter().map(ConfigMap::name_any).collect::<Vec<_>>());
+        list_in_parts(&api, ListParams::default().labels("of"), take)
+            .await
+            .unwrap();
+        assert_eq!(parts, [["first"], ["second"], ["third"]]);
+        let calls = calls.all();
+        let asked: Vec<_> = calls.iter().map(|call| call.parameter("continue")).collect();
+        assert_eq!(asked, [None, Some("2"), Some("3")]);
+        let in_parts =
+            |call: &Call| call.parameter("limit") == Some("16") && call.parameter("labelSelector") == Some("of");
+        assert!(calls.iter().all(in_parts), "{calls:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_without_an_answer_ends_at_the_deadline() {
+        let error = deadline(std::future::pending::<kube::Result<()>>()).await.unwrap_err();
+        assert!(matches!(error, ApiError::Deadline), "{error}");
+        assert!(!error.is_conflict());
+    }
+
+    #[tokio::test]
+    async fn the_answer_of_the_api_server_is_kept() {
+        let status = kube::core::Status::failure("changed meanwhile", "Conflict").with_code(409);
+        let error = deadline(async { Err::<(), _>(kube::Error::Api(Box::new(status))) })
+            .await
+            .unwrap_err();
+        assert!(error.is_conflict());
+        assert_eq!(error.to_string(), "the API server refused: changed meanwhile (409)");
+    }
+}

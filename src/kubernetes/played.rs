@@ -1,0 +1,63 @@
+//! Tests: an API server that is played in the same process, and what it was asked.
+
+use std::sync::{Arc, Mutex};
+
+use axum::http::{Method, Request, Response};
+use kube::Client;
+use kube::client::Body;
+use serde_json::Value;
+
+/// One call.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub method: Method,
+    pub query: String,
+    /// `Null` where there is none.
+    pub body: Value,
+}
+
+impl Call {
+    /// A parameter of the query, as it is written.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        let mut pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+}
+
+/// What an API server was asked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Calls(Arc<Mutex<Vec<Call>>>);
+
+impl Calls {
+    /// All of it, in order.
+    pub(crate) fn all(&self) -> Vec<Call> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// The bodies of the calls with this method.
+    pub(crate) fn bodies(&self, method: &Method) -> Vec<Value> {
+        let of_method = self.all().into_iter().filter(|call| call.method == *method);
+        of_method.map(|call| call.body).collect()
+    }
+}
+
+/// A client of an API server that answers every call so.
+pub(crate) fn api_server(answer: impl Fn(&Call) -> Value + Clone + Send + 'static) -> (Client, Calls) {
+    let calls = Calls::default();
+    let noted = calls.clone();
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let (answer, noted) = (answer.clone(), noted.clone());
+        async move {
+            let (head, body) = request.into_parts();
+            let call = Call {
+                method: head.method,
+                query: head.uri.query().unwrap_or_default().to_owned(),
+                body: serde_json::from_slice(&body.collect_bytes().await?).unwrap_or_default(),
+            };
+            let body = Body::from(answer(&call).to_string().into_bytes());
+            noted.0.lock().unwrap().push(call);
+            Ok::<_, tower::BoxError>(Response::new(body))
+        }
+    });
+    (Client::new(service, "stellar"), calls)
+}

@@ -1,0 +1,56 @@
+//! The pauses between looks at the certificate: longer after errors, and each error logged once.
+
+use std::error::Error;
+use std::time::Duration;
+
+use tracing::{error, info};
+
+use crate::metrics;
+use crate::util::causes;
+
+/// The longest wait after errors.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// The pauses between rounds, longer after errors; and each error logged once.
+pub(super) struct Pace {
+    pub(super) interval: Duration,
+    failures: u32,
+    last: Option<String>,
+}
+
+impl Pace {
+    pub(super) fn new(interval: Duration) -> Self {
+        Self {
+            interval,
+            failures: 0,
+            last: None,
+        }
+    }
+
+    pub(super) async fn wait<E: Error>(&mut self, doing: &str, result: Result<(), E>) {
+        match result {
+            Ok(()) => {
+                if self.last.take().is_some() {
+                    info!("{doing}: works again");
+                }
+                self.failures = 0;
+            }
+            Err(error) => {
+                let text = causes::on_one_line(&error);
+                if self.last.as_ref() != Some(&text) {
+                    error!("{doing}: {text}");
+                }
+                self.last = Some(text);
+                metrics::get().certificate_failed();
+                self.failures = self.failures.saturating_add(1);
+            }
+        }
+        let factor = 2_u32.saturating_pow(self.failures.min(10));
+        tokio::time::sleep(
+            self.interval
+                .saturating_mul(factor)
+                .min(LONGEST_WAIT.max(self.interval)),
+        )
+        .await;
+    }
+}

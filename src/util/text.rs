@@ -1,0 +1,120 @@
+//! Texts of others, before they are shown: on a terminal, in a line of the log, an Event, a condition, a metric.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+/// The text without signs that do something else than stand there: an ESC that moves the cursor of a terminal, a
+/// newline that begins a line of its own, a sign that turns the direction of what follows. Each is written as Rust
+/// writes it.
+pub fn plain(text: &str) -> String {
+    // Nearly all are.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
+    let mut shown = String::with_capacity(text.len());
+    for sign in text.chars() {
+        if is_plain(sign) {
+            shown.push(sign);
+        } else {
+            // Into a String it cannot fail.
+            let _ = write!(shown, "{}", sign.escape_default());
+        }
+    }
+    shown
+}
+
+fn is_plain(sign: char) -> bool {
+    let turns = matches!(sign, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !sign.is_control() && !turns
+}
+
+/// Writes lines, each of which is given at once, as [`plain`] text.
+#[derive(Debug)]
+pub(crate) struct PlainLines<W> {
+    pub(crate) inner: W,
+    /// Whether a line holds colours, which begin with an ESC.
+    pub(crate) coloured: bool,
+}
+
+impl<W: Write> Write for PlainLines<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let (text, end) = match text.strip_suffix('\n') {
+            Some(text) => (text, "\n"),
+            None => (&*text, ""),
+        };
+        let shown = if self.coloured {
+            let parts: Vec<String> = text.split('\u{1b}').map(plain).collect();
+            parts.join("\u{1b}")
+        } else {
+            plain(text)
+        };
+        self.inner.write_all(shown.as_bytes())?;
+        self.inner.write_all(end.as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// The beginning of a text that is longer than so many characters, and a sign that it goes on.
+pub(crate) fn cut(mut text: String, most: usize) -> String {
+    // A character has one byte at least.
+    if text.len() > most
+        && let Some((end, _)) = text.char_indices().nth(most)
+    {
+        text.truncate(end);
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_that_do_something_are_written_as_text() {
+        for (text, shown) in [
+            ("stellar-core 26.0.1 – größer", "stellar-core 26.0.1 – größer"),
+            ("a\u{1b}[2Jb", r"a\u{1b}[2Jb"),
+            ("a\r\n\tb\0", r"a\r\n\tb\u{0}"),
+            ("\u{9b}2J\u{7f}", r"\u{9b}2J\u{7f}"),
+            ("\u{202e}lanimret", r"\u{202e}lanimret"),
+        ] {
+            assert_eq!(plain(text), shown);
+        }
+    }
+
+    #[test]
+    fn a_line_is_one_line() {
+        for (coloured, shown) in [
+            (true, "\u{1b}[2mINFO\u{1b}[0m a\\nb\n"),
+            (false, "\\u{1b}[2mINFO\\u{1b}[0m a\\nb\n"),
+        ] {
+            let mut inner = Vec::new();
+            let mut lines = PlainLines {
+                inner: &mut inner,
+                coloured,
+            };
+            lines.write_all("\u{1b}[2mINFO\u{1b}[0m a\nb\n".as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(inner).unwrap(), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_says_so() {
+        for (text, shown) in [
+            ("", ""),
+            ("abc", "abc"),
+            ("abcd", "abc…"),
+            ("äöü", "äöü"),
+            ("äöüß", "äöü…"),
+        ] {
+            assert_eq!(cut(text.to_owned(), 3), shown);
+        }
+    }
+}

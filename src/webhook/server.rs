@@ -1,0 +1,218 @@
+//! The webhook's HTTPS server, and how certificate, server and probes are joined.
+//!
+//! The HTTP layer knows nothing of Stellar: what it reads goes to a [`Reviewer`], what that answers goes out.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum_server::Handle;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use tracing::{debug, info};
+
+use super::config::WebhookConfig;
+use super::handler::router;
+use super::limits::Limits;
+use super::reviewer::Reviewer;
+use crate::metrics::probes::{self, Readiness};
+use crate::tls::ca_bundle::Configurations;
+use crate::tls::serving::{Serving, ServingError};
+use crate::tls::store::Store;
+use crate::tls::upkeep::{CA_BUNDLE, CERTIFICATE, Follower, Keeper, Source};
+use crate::util::http::{self, Acceptor, Patience, serve_plain};
+
+/// Condition of readiness: not being told to stop.
+const SERVING: &str = "serving";
+/// How long requests that have begun may go on once no further ones are taken.
+const LAST_REQUESTS: Duration = Duration::from_secs(5);
+
+/// Why the webhook ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] ServingError),
+    /// The server failed.
+    #[error("the webhook's server failed")]
+    Serve(#[source] io::Error),
+}
+
+/// The webhook, bound to its ports, not serving yet.
+#[derive(Debug)]
+pub struct Webhook {
+    config: WebhookConfig,
+    limits: Limits,
+    readiness: Readiness,
+    serving: Serving,
+    source: Source,
+    configurations: Configurations,
+    namespace: String,
+    listener: std::net::TcpListener,
+    probes: std::net::TcpListener,
+}
+
+impl Webhook {
+    /// Binds both ports.
+    ///
+    /// # Errors
+    /// When one of them is taken.
+    pub async fn bind(
+        config: WebhookConfig,
+        client: kube::Client,
+        namespace: &str,
+        readiness: Readiness,
+    ) -> Result<Self, ServerError> {
+        let listener = listen(config.webhook_listen)?;
+        let probes = listen(config.probe_listen)?;
+        // Before anybody can ask: no conditions would be ready.
+        readiness.require(CERTIFICATE, "no certificate yet");
+        readiness.require(CA_BUNDLE, "not known to be in place yet");
+        let configurations = Configurations::new(&client, &config.webhook_configuration);
+        let source = match (&config.tls_cert_file, &config.tls_key_file) {
+            (Some(cert), Some(key)) => Source::Files {
+                cert: cert.clone(),
+                key: key.clone(),
+                ca: config.tls_ca_file.clone(),
+            },
+            _ => Source::Secret(Box::new(Store::new(client, namespace, &config.certificate_secret))),
+        };
+        Ok(Self {
+            config,
+            limits: Limits::default(),
+            readiness,
+            serving: Serving::default(),
+            source,
+            configurations,
+            namespace: namespace.to_owned(),
+            listener,
+            probes,
+        })
+    }
+
+    /// The address that the webhook is served on.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// What makes and rotates the certificate and keeps `caBundle`; to be run on the leader.
+    pub fn keeper(&self) -> Keeper {
+        Keeper {
+            source: self.source.clone(),
+            configurations: self.configurations.clone(),
+            policy: self.config.policy(&self.namespace),
+            interval: self.config.interval(),
+        }
+    }
+
+    /// Serves until `shutdown`, then drains. Serves whatever certificate the source holds; makes none.
+    ///
+    /// # Errors
+    /// When a server fails for good.
+    pub async fn serve(
+        self,
+        reviewer: Arc<dyn Reviewer>,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServerError> {
+        let follower = Follower {
+            keeper: self.keeper(),
+            serving: self.serving.clone(),
+            readiness: self.readiness.clone(),
+        };
+        let server = HttpsServer {
+            listener: self.listener,
+            serving: self.serving,
+            limits: self.limits,
+            drain: self.config.drain_time,
+        };
+        let readiness = self.readiness.clone();
+        tokio::select! {
+            result = server.serve(reviewer, self.readiness, shutdown) => result,
+            () = follower.run() => Ok(()),
+            result = serve_plain(self.probes, probes::router(readiness), Handle::new()) => {
+                result.map_err(ServerError::Serve)
+            }
+        }
+    }
+}
+
+/// The HTTPS server alone: a certificate to show, a reviewer to ask.
+#[derive(Debug)]
+pub struct HttpsServer {
+    /// Where connections come from.
+    pub listener: std::net::TcpListener,
+    /// What is shown to clients.
+    pub serving: Serving,
+    /// What clients may cost.
+    pub limits: Limits,
+    /// How long to serve on after being told to stop.
+    pub drain: Duration,
+}
+
+impl HttpsServer {
+    /// Serves until `shutdown`. Then, for the time of the drain, goes on as before, but not ready, and asking clients
+    /// to close: API servers go on sending to a pod that ends until they hear of it. Then takes nothing new, and ends
+    /// when the requests that have begun are answered.
+    ///
+    /// # Errors
+    /// When the listener fails for good.
+    pub async fn serve(
+        self,
+        reviewer: Arc<dyn Reviewer>,
+        readiness: Readiness,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServerError> {
+        let draining = Arc::new(AtomicBool::new(false));
+        let routes = router(reviewer, &self.limits, Arc::clone(&draining));
+        let tls = RustlsConfig::from_config(Arc::new(self.serving.server_config()?));
+        let patience = Patience {
+            stall: self.limits.answer_time,
+            whole: true,
+            life: None,
+        };
+        let acceptor = RustlsAcceptor::new(tls)
+            .handshake_timeout(self.limits.handshake)
+            .acceptor(Acceptor::new(self.limits.connections, self.limits.each, patience));
+        let handle = Handle::new();
+        let mut server = axum_server::from_tcp(self.listener)
+            .map_err(ServerError::Serve)?
+            .acceptor(acceptor)
+            .handle(handle.clone())
+            .first_request_timeout(self.limits.first_request)
+            .accept_error_handler(|client, error| debug!(?client, %error, "connection refused"))
+            .http1_only();
+        server.http_builder().http1().header_read_timeout(self.limits.idle);
+        let ending = async {
+            shutdown.await;
+            info!(seconds = self.drain.as_secs_f32(), "draining");
+            readiness.unmet(SERVING, "shutting down");
+            draining.store(true, Ordering::Relaxed);
+            tokio::time::sleep(self.drain).await;
+            handle.graceful_shutdown(Some(LAST_REQUESTS));
+        };
+        let serving = server.serve(routes.into_make_service());
+        tokio::pin!(serving);
+        tokio::select! {
+            result = &mut serving => result,
+            () = ending => serving.await,
+        }
+        .map_err(ServerError::Serve)
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<std::net::TcpListener, ServerError> {
+    http::listen(address).map_err(|source| ServerError::Listen { address, source })
+}

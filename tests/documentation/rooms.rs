@@ -1,0 +1,198 @@
+//! The rooms of the house: the tables in `src/lib.rs` and `src/controller/mod.rs` name every folder, and no room uses
+//! one above it there; none has too many files.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{files, read, rows};
+
+/// Most files of one folder, those of folders in it apart.
+const MOST: usize = 15;
+/// Widest line of a comment, in letters; rustfmt leaves comments as they are.
+const WIDEST: usize = 120;
+
+/// The rooms of a table as it stands, from the top: the names of its links.
+fn table(file: &str) -> Vec<String> {
+    let text = read(file);
+    let lines = text.lines().filter_map(|line| line.strip_prefix("//! "));
+    let rooms = rows(&lines.map(|line| format!("{line}\n")).collect::<String>());
+    let links = rooms.iter().skip(1).map(|cells| cells[0].split('`').skip(1).step_by(2));
+    links.flatten().map(str::to_owned).collect()
+}
+
+/// The code of a file that is part of the program: no comments, no tests.
+fn program(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+fn is_test(file: &str) -> bool {
+    file.ends_with("tests.rs") || file.ends_with("/samples.rs") || file.ends_with("/fixtures.rs")
+}
+
+/// Where a module lies, as names from the root of the program: `src/tls/plan.rs` is `tls`, `plan`.
+fn module(file: &str) -> Vec<&str> {
+    let path = file.trim_start_matches("src/").trim_end_matches(".rs");
+    path.split('/')
+        .filter(|name| !matches!(*name, "mod" | "lib" | "main"))
+        .collect()
+}
+
+/// The modules that a path from here can mean: with braces, each of their parts.
+fn paths(text: &str) -> Vec<String> {
+    let text = text.trim_start();
+    let Some(inner) = text.strip_prefix('{') else {
+        let end = text
+            .find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':')
+            .unwrap_or(text.len());
+        let path = text[..end].trim_end_matches(':');
+        let rest = &text[end..];
+        return match rest.strip_prefix('{') {
+            Some(_) if text[..end].ends_with("::") => {
+                paths(rest).into_iter().map(|part| format!("{path}::{part}")).collect()
+            }
+            _ => vec![path.to_owned()],
+        };
+    };
+    let (mut depth, mut start, mut found) = (1, 0, Vec::new());
+    for (place, letter) in inner.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 || depth == 1 && letter == ',' {
+            found.extend(paths(&inner[start..place]));
+            start = place + 1;
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    found
+}
+
+/// What a file uses of the program, each as names from its root.
+fn used(file: &str, text: &str) -> BTreeSet<Vec<String>> {
+    let here = module(file);
+    let mut found = BTreeSet::new();
+    for keyword in ["crate::", "super::", "self::"] {
+        for (place, _) in text.match_indices(keyword) {
+            let before = text[..place].chars().next_back();
+            if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
+                continue;
+            }
+            let mut base = match keyword {
+                "crate::" => Vec::new(),
+                "super::" => here[..here.len().saturating_sub(1)].to_vec(),
+                _ => here.clone(),
+            };
+            let mut rest = &text[place + keyword.len()..];
+            while let Some(further) = rest.strip_prefix("super::") {
+                base.pop();
+                rest = further;
+            }
+            for path in paths(rest) {
+                let names = base.iter().copied().chain(path.split("::")).map(str::to_owned);
+                found.insert(names.collect());
+            }
+        }
+    }
+    found
+}
+
+/// Checks one table: each folder is in it, and no room uses one above it.
+fn assert_order(directory: &str, order: &[String]) {
+    let place = |room: &str| order.iter().position(|one| one == room);
+    let depth = module(&format!("{directory}/x.rs")).len() - 1;
+    let mut wrong = BTreeSet::new();
+    for file in files(directory) {
+        if !file.ends_with(".rs") || is_test(&file) {
+            continue;
+        }
+        let Some(room) = module(&file).get(depth).map(|room| (*room).to_owned()) else {
+            continue;
+        };
+        let is_folder = file[directory.len() + 1..].contains('/');
+        let Some(own) = place(&room) else {
+            assert!(!is_folder, "{directory}/mod.rs or lib.rs does not name the room {room}");
+            continue;
+        };
+        for used in used(&file, &program(&read(&file))) {
+            let within = used[..depth.min(used.len())] == module(&file)[..depth];
+            let other = used.get(depth).filter(|_| within).and_then(|other| place(other));
+            if is_folder && other.is_some_and(|other| other < own) {
+                wrong.insert(format!("{file} uses {}", used.join("::")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "a room uses one above it: {wrong:#?}");
+}
+
+#[test]
+fn no_room_uses_one_above_it() {
+    assert_order("src", &table("src/lib.rs"));
+    assert_order("src/controller", &table("src/controller/mod.rs"));
+}
+
+#[test]
+fn no_room_has_too_many_files() {
+    let mut rooms = BTreeMap::<String, usize>::new();
+    for file in files("src").iter().filter(|file| file.ends_with(".rs")) {
+        let (room, _) = file.rsplit_once('/').expect("a folder");
+        *rooms.entry(room.to_owned()).or_default() += 1;
+    }
+    rooms.retain(|_, count| *count > MOST);
+    assert!(rooms.is_empty(), "more than {MOST} files: {rooms:?}");
+}
+
+#[test]
+fn each_file_that_the_documentation_names_is_there() {
+    let text = read("docs/architecture.md");
+    let named: Vec<String> = rows(&text)
+        .into_iter()
+        .filter_map(|row| row.into_iter().nth(1))
+        .collect();
+    let paths = named.iter().map(|cell| cell.trim().trim_matches('`'));
+    let paths: Vec<&str> = paths.filter(|path| path.starts_with("src/")).collect();
+    assert!(paths.len() >= 24, "{paths:?}");
+    let all: BTreeSet<String> = files("src").into_iter().collect();
+    let missing: Vec<&&str> = paths.iter().filter(|path| !all.contains(**path)).collect();
+    assert!(missing.is_empty(), "not there: {missing:?}");
+}
+
+#[test]
+fn no_comment_is_too_wide() {
+    let mut wide = Vec::new();
+    for file in ["src", "tests", "benches"].into_iter().flat_map(files) {
+        if !file.ends_with(".rs") {
+            continue;
+        }
+        for (number, line) in read(&file).lines().enumerate() {
+            // A field's comment is its description in the CRD, line by line.
+            let is_description = file.starts_with("src/crd/") && line.trim_start().starts_with("/// ");
+            if !is_description && line.trim_start().starts_with("//") && line.chars().count() > WIDEST {
+                wide.push(format!("{file}:{}", number + 1));
+            }
+        }
+    }
+    assert!(wide.is_empty(), "comments wider than {WIDEST}: {wide:#?}");
+}
+
+#[test]
+fn what_a_file_uses_is_found() {
+    let text = "use crate::tls::{plan, store::Store};\nuse super::super::labels;\nlet x = self::a::b(crate::util::clock::now());";
+    let found = used("src/controller/rollout/slots.rs", text);
+    let expected = [
+        "controller::rollout::slots::a::b",
+        "controller::labels",
+        "tls::plan",
+        "tls::store::Store",
+        "util::clock::now",
+    ];
+    let expected: BTreeSet<Vec<String>> = expected
+        .iter()
+        .map(|path| path.split("::").map(str::to_owned).collect())
+        .collect();
+    assert_eq!(found, expected);
+}

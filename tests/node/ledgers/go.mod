@@ -1,0 +1,5 @@
+module stellar-operator/tests/node/ledgers
+
+go 1.26.0
+
+tool stellar-operator/tests/node/ledgers
