@@ -50,30 +50,30 @@ pub const MEMBER: &str = "stellar.org/member";
 pub const LOADED_PEERS: &str = "stellar.org/loaded-peers";
 /// Annotation of a StatefulSet (metadata): the last restart for peers, view and time, see `LastRestart`.
 pub const LAST_RESTART: &str = "stellar.org/last-restart";
-/// Annotation of a StatefulSet (metadata): the time of a turn that was given back unused, see `Step::GiveBack`.
-pub const TURN_GIVEN_BACK: &str = "stellar.org/turn-given-back";
+/// Annotation of a StatefulSet (metadata): the time of a slot that was given back unused, see `Step::GiveBack`.
+pub const SLOT_GIVEN_BACK: &str = "stellar.org/turn-given-back";
 /// Annotation of a StellarNode: approves the one pending restart whose hash it holds (`--restart manual`).
 pub const APPROVE_RESTART: &str = "stellar.org/approve-restart";
 /// Annotation of a StellarNode or a namespace: no restarts while it is there.
 pub const PAUSE_RESTARTS: &str = "stellar.org/pause-restarts";
-/// Annotation of the Lease that holds the turns of a network: who holds one, see `Turn`.
-pub const TURNS: &str = "stellar.org/turns";
-/// Annotation of the same Lease: when each namespace last had a turn, see `TurnLease`.
-pub const TURNS_SERVED: &str = "stellar.org/turns-served";
-/// Annotation of the same Lease: the lists that are joined across namespaces, see `TurnLease`.
+/// Annotation of the Lease that holds the slots of a network: who holds one, see `Slot`.
+pub const SLOTS: &str = "stellar.org/turns";
+/// Annotation of the same Lease: when each namespace last had a slot, see `SlotLease`.
+pub const SLOTS_SERVED: &str = "stellar.org/turns-served";
+/// Annotation of the same Lease: the lists that are joined across namespaces, see `SlotLease`.
 pub const JOINED_LISTS: &str = "stellar.org/joined-lists";
 /// Every annotation of ours that a person may write on a StellarNode or a StatefulSet.
 pub const USER_ANNOTATIONS: [&str; 3] = [PEER_PORT, APPROVE_RESTART, PAUSE_RESTARTS];
 /// Every annotation of ours.
 #[rustfmt::skip]
 pub const ANNOTATIONS: [&str; 12] = [
-    PEER_PORT, APPROVE_RESTART, PAUSE_RESTARTS, RESTARTS, SPEC_HASH, MEMBER, LOADED_PEERS, LAST_RESTART, TURN_GIVEN_BACK, TURNS,
-    TURNS_SERVED, JOINED_LISTS,
+    PEER_PORT, APPROVE_RESTART, PAUSE_RESTARTS, RESTARTS, SPEC_HASH, MEMBER, LOADED_PEERS, LAST_RESTART, SLOT_GIVEN_BACK, SLOTS,
+    SLOTS_SERVED, JOINED_LISTS,
 ];
 
 /// Selector: what the operator manages.
 pub const OURS: &str = "app.kubernetes.io/managed-by=stellar-operator";
-/// Selector: the lists, and the Leases of the turns. Not the leader's Lease, which changes every few seconds.
+/// Selector: the lists, and the Leases of the slots. Not the leader's Lease, which changes every few seconds.
 pub const LISTS_AND_TURNS: &str = "app.kubernetes.io/managed-by=stellar-operator,stellar.org/network";
 /// Selector: the PodDisruptionBudgets of groups.
 pub const BUDGETS: &str = "app.kubernetes.io/managed-by=stellar-operator,stellar.org/peers";
@@ -234,8 +234,8 @@ pub fn claim_name(node: &str) -> String {
     format!("{node}-data")
 }
 
-/// Name of the Lease that holds the turns of the network whose short hash this is.
-pub fn turns_lease_name(network_hash: &str) -> String {
+/// Name of the Lease that holds the slots of the network whose short hash this is.
+pub fn slots_lease_name(network_hash: &str) -> String {
     format!("stellar-turns-{network_hash}")
 }
 

@@ -1,7 +1,7 @@
 //! `stellar-operator`: connects Stellar validators on Kubernetes.
 //!
 //! stellar-core reads its peers once, at its start, and pods change their addresses each time they restart. This
-//! program notices which validators exist and where they are, puts that list where every validator's pod reads it, and
+//! program events which validators exist and where they are, puts that list where every validator's pod reads it, and
 //! restarts a validator when – and only when – it must read the list again, one at a time.
 //!
 //! # A map
@@ -13,7 +13,7 @@
 //! | [`cli`] | the command line, and which module answers each subcommand |
 //! | [`commands`] | the subcommands: `peers`, `check`, `config`, `render-config`, `health`, `history` |
 //! | [`run`] | the subcommand `run`: wires webhook, caches, leader and controllers together |
-//! | [`controller`] | StellarNode → StatefulSet and Service; peer discovery; turns and restarts |
+//! | [`controller`] | StellarNode → StatefulSet and Service; peer discovery; slots and restarts |
 //! | [`admission`] | the rules of the webhook: what is added to an object, and what is refused. Pure |
 //! | [`webhook`] | the HTTPS server of the webhook; knows nothing of Stellar |
 //! | [`tls`] | the webhook's certificates: issue, share, reload, `caBundle` |

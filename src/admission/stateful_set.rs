@@ -116,7 +116,7 @@ impl<'a> ValidatorSet<'a> {
     }
 
     /// The containers that run beside the core container: the others, and init containers that go on running.
-    pub fn neighbours(&self, core: Container<'a>) -> impl Iterator<Item = Container<'a>> + use<'a> {
+    pub fn siblings(&self, core: Container<'a>) -> impl Iterator<Item = Container<'a>> + use<'a> {
         let init = self.object["spec"]["template"]["spec"]["initContainers"].as_array();
         let sidecars = init
             .into_iter()
@@ -130,7 +130,7 @@ impl<'a> ValidatorSet<'a> {
 
     /// Containers that run beside the core container and have this port.
     pub fn others_with(&self, core: Container<'a>, port: u16) -> impl Iterator<Item = Container<'a>> + use<'a> {
-        self.neighbours(core)
+        self.siblings(core)
             .filter(move |other| other.ports().any(|each| each.number == i64::from(port)))
     }
 

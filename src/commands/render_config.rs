@@ -15,7 +15,7 @@ use crate::core_config::render::{Database, Sources, render};
 use crate::core_config::{ConfigError, GroupArchives, Keys, Seed, foreign, network_of, pod_paths};
 use crate::crd::PeersAs;
 use crate::peers::{NodeId, PeerList, Report};
-use crate::util::causes::on_one_line;
+use crate::util::error_chain::on_one_line;
 
 /// More entries than this that are left out of a list are counted and not named.
 const MOST_WARNINGS: usize = 10;

@@ -64,8 +64,8 @@ use crate::crd::GuardedNode;
 use crate::kubernetes::api;
 use crate::labels;
 use exclusivity::Claims;
-use status::cache::OwnWrites;
-use status::events::Notices;
+use status::cache::StatusCache;
+use status::events::Events;
 
 /// Image of the init container and the sidecar, unless another is named.
 pub const DEFAULT_OPERATOR_IMAGE: &str = concat!("stellar-operator:", env!("CARGO_PKG_VERSION"));
@@ -75,7 +75,7 @@ pub const DEFAULT_OPERATOR_IMAGE: &str = concat!("stellar-operator:", env!("CARG
 pub struct ControllerConfig {
     /// The namespaces that are looked at, those of the caches.
     pub scope: Scope,
-    /// The operator's own namespace: turns are kept there.
+    /// The operator's own namespace: slots are kept there.
     pub own_namespace: String,
     /// Times, limits and modes.
     pub options: Options,
@@ -158,16 +158,16 @@ async fn reconcile_nodes(
     look_again: Duration,
 ) {
     let (reader, writer) = store();
-    let (notices, reporting) = Notices::new(client.clone(), Arc::clone(caches));
+    let (events, reporting) = Events::new(client.clone(), Arc::clone(caches));
     let _reporting = task(reporting.run());
     let context = Arc::new(reconciler::Context {
         client: client.clone(),
         settings: settings.clone(),
         look_again,
         nodes: reader.clone(),
-        notices,
+        events,
         claims: Claims::default(),
-        writes: OwnWrites::default(),
+        writes: StatusCache::default(),
     });
     let all = Config::default().page_size(api::PART);
     let owned = all.clone().labels(labels::OURS);

@@ -118,11 +118,11 @@ pub async fn ensure_peers_config_map(
     Ok(true)
 }
 
-/// Restarts the validators of a namespace whose turn it is – at most one, and only if its peers changed and the others
+/// Restarts the validators of a namespace that holds the slot – at most one, and only if its peers changed and the others
 /// can spare it – and returns their names.
 ///
-/// It takes no turn for a changed spec: only an operator that builds the pods could use it. It keeps its turns in
-/// Leases in the namespace given. Never call it beside an operator in another namespace: that one keeps its turns
+/// It takes no slot for a changed spec: only an operator that builds the pods could use it. It keeps its slots in
+/// Leases in the namespace given. Never call it beside an operator in another namespace: that one keeps its slots
 /// there, and each would take one down.
 ///
 /// # Errors
@@ -133,19 +133,19 @@ pub async fn trigger_rolling_update(client: &Client, namespace: &str) -> Result<
         ..Options::default()
     };
     let snapshot = read(client, namespace).await?;
-    for (network, turns) in decide(&snapshot, &options).turns {
-        if let Some(write) = turns.write {
-            apply::turns(client, namespace, &network, snapshot.turns.get(&network), &write).await?;
+    for (network, slots) in decide(&snapshot, &options).slots {
+        if let Some(write) = slots.write {
+            apply::slots(client, namespace, &network, snapshot.slots.get(&network), &write).await?;
         }
     }
     let snapshot = read(client, namespace).await?;
     let plan = decide(&snapshot, &options);
     let mut restarted = Vec::new();
-    for step in plan.turns.values().flat_map(|turns| &turns.steps) {
+    for step in plan.slots.values().flat_map(|slots| &slots.steps) {
         match step {
-            Step::Restart(turn) => {
-                apply::planned_restart(client, &snapshot, &plan, turn).await?;
-                restarted.push(turn.node.name.clone());
+            Step::Restart(slot) => {
+                apply::planned_restart(client, &snapshot, &plan, slot).await?;
+                restarted.push(slot.node.name.clone());
             }
             Step::DeletePod {
                 node,
@@ -153,9 +153,9 @@ pub async fn trigger_rolling_update(client: &Client, namespace: &str) -> Result<
                 uid,
                 resource_version,
             } => apply::delete_pod(client, &node.namespace, name, uid, resource_version).await?,
-            // An operator's turn, for it to use or to give back.
-            Step::GiveBack(turn) if turn.cause == Cause::SpecChanged => {}
-            Step::GiveBack(turn) => apply::planned_give_back(client, &snapshot, turn).await?,
+            // An operator's slot, for it to use or to give back.
+            Step::GiveBack(slot) if slot.cause == Cause::SpecChanged => {}
+            Step::GiveBack(slot) => apply::planned_give_back(client, &snapshot, slot).await?,
             Step::ApplyTemplate(_) => {}
         }
     }

@@ -2,7 +2,7 @@
 //! types are `horizon_rpc`'s.
 //!
 //! It creates what is missing, repairs what somebody changed, scales, and holds a changed pod template back: that goes
-//! out in the validator's turn, which is for `rollout` to give.
+//! out in the validator's slot, which is for `rollout` to give.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +25,8 @@ use super::node::workload::{Wanted, WorkloadStep, Write, second_pods};
 use super::node::{orphan, server};
 use super::resources::{self, BuildSettings, ValidatorObjects};
 use super::status;
-use super::status::cache::OwnWrites;
-use super::status::events::{EventReason, Notices};
+use super::status::cache::StatusCache;
+use super::status::events::{EventReason, Events};
 use super::status::node::{NodeReport, in_use, invalid, not_ours, owned_by, refused};
 use super::status::validator::{Running, endpoint, ready_replicas};
 use crate::crd::{GuardedNode, NodeType, StellarNode, StorageStatus};
@@ -56,11 +56,11 @@ pub struct Context {
     /// The StellarNodes, as the stream that triggers the reconciles knows them: whoever was created before is there.
     pub nodes: Store<GuardedNode>,
     /// Events on the StellarNodes.
-    pub notices: Notices,
+    pub events: Events,
     /// Who was started with what only one may use.
     pub claims: Claims,
     /// What we wrote and the cache may not have yet.
-    pub writes: OwnWrites,
+    pub writes: StatusCache,
 }
 
 impl std::fmt::Debug for Context {
@@ -124,7 +124,7 @@ async fn reconcile_one(node: Arc<GuardedNode>, context: Arc<Context>) -> Result<
     if let Some(part) = status::node_part(&known, &report, clock::now()) {
         let answer = apply::status(&context.client, node, labels::MANAGER_NODE_STATUS, &part).await?;
         answer.into_iter().for_each(|answer| context.writes.wrote(answer));
-        context.notices.warn_of(&known, &report.conditions);
+        context.events.warn_of(&known, &report.conditions);
     }
     Ok(next)
 }
@@ -260,7 +260,7 @@ async fn keep_ownership(node: &StellarNode, stored: StatefulSet, client: &Client
     tracing::info!(
         validator = node.name_any(),
         namespace = node.namespace().unwrap_or_default(),
-        "StatefulSet taken over; its template stays until its turn"
+        "StatefulSet taken over; its template stays until its slot"
     );
     let changed = self::stored(node, client).await?;
     changed.ok_or(ApplyError::Outdated)
@@ -284,7 +284,7 @@ async fn create(node: &StellarNode, objects: &ValidatorObjects, client: &Client)
     }
     let built = &objects.stateful_set["spec"]["template"];
     if resources::built_from(&stateful_set["spec"]["template"]) == resources::built_from(built) {
-        // The base config belongs to the template: it changes with it, in the validator's turn.
+        // The base config belongs to the template: it changes with it, in the validator's slot.
         apply::ensure::<ConfigMap>(client, &namespace, &objects.config_map).await?;
     }
     apply::apply_object::<StatefulSet>(client, &namespace, &stateful_set, labels::MANAGER, None).await?;
@@ -394,7 +394,7 @@ async fn scale(node: &StellarNode, stored: &StatefulSet, replicas: i32, context:
             NodeId::new(&namespace, node.name_any()),
             EventReason::SecondPod.as_str(),
         );
-        context.notices.tell(&id, EventType::Warning, reason, "Scaled", note);
+        context.events.tell(&id, EventType::Warning, reason, "Scaled", note);
     }
     Ok(())
 }

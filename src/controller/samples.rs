@@ -115,7 +115,7 @@ pub(super) fn snapshot(validators: Vec<Validator>) -> Snapshot {
         unreadable: BTreeSet::new(),
         lists: BTreeMap::new(),
         budgets: BTreeMap::new(),
-        turns: BTreeMap::new(),
+        slots: BTreeMap::new(),
         paused_namespaces: BTreeSet::new(),
     }
 }

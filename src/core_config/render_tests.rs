@@ -277,7 +277,7 @@ fn the_database_may_be_another_and_is_never_quoted() {
     let config: toml::Table = with(database).unwrap().parse().unwrap();
     assert_eq!(config["DATABASE"].as_str(), Some(database));
     for wrong in ["", "hunter2", "mysql://hunter2", "postgresql://a\nhunter2"] {
-        let error = crate::util::causes::on_one_line(&with(wrong).unwrap_err());
+        let error = crate::util::error_chain::on_one_line(&with(wrong).unwrap_err());
         assert!(error.contains("Secret") && !error.contains("hunter2"), "{error}");
     }
 }

@@ -13,7 +13,7 @@ use crate::util::text::plain;
 
 /// One group in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupFigures {
+pub struct GroupMetrics {
     /// Namespace of its ConfigMap.
     pub namespace: String,
     /// Name of its ConfigMap.
@@ -88,7 +88,7 @@ pub(super) struct Groups {
     connected: Family<Group, Gauge>,
     stalled: Family<Group, Gauge>,
     pending: Family<Pending, Gauge>,
-    turns: Gauge,
+    slots: Gauge,
     restarts: Family<Restart, Counter>,
     shown: Mutex<Shown>,
 }
@@ -145,7 +145,7 @@ impl Groups {
             ),
             (
                 "rollout_stalled",
-                "1 while a restart of a group is not done within its deadline, or the Lease of its turns cannot be read, else 0",
+                "1 while a restart of a group is not done within its deadline, or the Lease of its slots cannot be read, else 0",
                 &groups.stalled,
             ),
         ] {
@@ -163,8 +163,8 @@ impl Groups {
         );
         registry.register(
             "turns",
-            "Turns held now: validators that the operator may have down",
-            groups.turns.clone(),
+            "Slots held now: validators that the operator may have down",
+            groups.slots.clone(),
         );
         groups
     }
@@ -179,10 +179,10 @@ impl Groups {
     }
 
     /// Shows these figures and no others, if this replica leads.
-    pub(super) fn show(&self, figures: &[GroupFigures], turns: usize) {
+    pub(super) fn show(&self, figures: &[GroupMetrics], slots: usize) {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         if shown.leads {
-            self.replace(&mut shown, figures, turns);
+            self.replace(&mut shown, figures, slots);
         }
     }
 
@@ -192,7 +192,7 @@ impl Groups {
         self.restarts.get_or_create(&restart(&group, cause)).inc();
     }
 
-    fn replace(&self, shown: &mut Shown, figures: &[GroupFigures], turns: usize) {
+    fn replace(&self, shown: &mut Shown, figures: &[GroupMetrics], slots: usize) {
         let mut before = std::mem::take(&mut shown.groups);
         for figures in figures {
             let group = Group::new(&figures.namespace, &figures.config_map);
@@ -246,7 +246,7 @@ impl Groups {
                 self.pending.remove(&pending(&group, cause));
             }
         }
-        self.turns.set(i64::try_from(turns).unwrap_or(i64::MAX));
+        self.slots.set(i64::try_from(slots).unwrap_or(i64::MAX));
     }
 }
 
@@ -272,8 +272,8 @@ mod tests {
 
     use super::*;
 
-    fn figures(config_map: &str, pending: &[(&'static str, usize)]) -> GroupFigures {
-        GroupFigures {
+    fn figures(config_map: &str, pending: &[(&'static str, usize)]) -> GroupMetrics {
+        GroupMetrics {
             namespace: "stellar".to_owned(),
             config_map: config_map.to_owned(),
             peers: 4,

@@ -24,7 +24,7 @@ use prometheus_client::registry::{Registry, Unit};
 use calls::Call;
 pub use calls::CountCalls;
 pub use exposition::Format;
-pub use groups::GroupFigures;
+pub use groups::GroupMetrics;
 use groups::Groups;
 
 /// What became of a review.
@@ -211,9 +211,9 @@ impl Metrics {
         self.ready.set(i64::from(ready));
     }
 
-    /// Shows these groups, and how many turns are out, while this replica [leads](Self::leading).
-    pub fn groups(&self, figures: &[GroupFigures], turns: usize) {
-        self.groups.show(figures, turns);
+    /// Shows these groups, and how many slots are out, while this replica [leads](Self::leading).
+    pub fn groups(&self, figures: &[GroupMetrics], slots: usize) {
+        self.groups.show(figures, slots);
     }
 
     /// Counts a decision that took so long with its writes, and whether all of them were done.
@@ -289,7 +289,7 @@ mod tests {
         metrics.discovered(Duration::from_millis(1), false);
         metrics.called(&Call::of_test());
         let pending = BTreeMap::from([("PeersChanged", 1)]);
-        let group = GroupFigures {
+        let group = GroupMetrics {
             namespace: "stellar".to_owned(),
             config_map: "stellar-peers".to_owned(),
             peers: 4,

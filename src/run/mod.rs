@@ -54,7 +54,7 @@ pub struct OperatorArgs {
     /// Look after all namespaces
     #[arg(long, env = "WATCH_ALL_NAMESPACES", conflicts_with = "namespaces")]
     all_namespaces: bool,
-    /// The operator's own namespace, where turns and the webhook's certificate are kept; that of the kubeconfig or the
+    /// The operator's own namespace, where slots and the webhook's certificate are kept; that of the kubeconfig or the
     /// service account if absent
     #[arg(long, env = "POD_NAMESPACE")]
     pod_namespace: Option<String>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::{error, info};
 
 use crate::metrics;
-use crate::util::causes;
+use crate::util::error_chain;
 
 /// The longest wait after errors.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -36,7 +36,7 @@ impl Pace {
                 self.failures = 0;
             }
             Err(error) => {
-                let text = causes::on_one_line(&error);
+                let text = error_chain::on_one_line(&error);
                 if self.last.as_ref() != Some(&text) {
                     error!("{doing}: {text}");
                 }

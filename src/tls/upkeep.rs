@@ -23,7 +23,7 @@ use super::store::{Store, StoreError};
 use crate::kubernetes::api::ApiError;
 use crate::metrics;
 use crate::metrics::probes::Readiness;
-use crate::util::{causes, clock};
+use crate::util::{clock, error_chain};
 
 /// Condition of readiness: there is a certificate to serve.
 pub const CERTIFICATE: &str = "certificate";
@@ -156,7 +156,7 @@ impl Follower {
                 } else {
                     CERTIFICATE
                 };
-                self.readiness.unmet(what, causes::on_one_line(error));
+                self.readiness.unmet(what, error_chain::on_one_line(error));
             }
             // Until this replica is ready, somebody waits for each round.
             pace.interval = if trusted {

@@ -1,11 +1,11 @@
 //! Small helpers that know neither Kubernetes nor Stellar.
 
-pub mod causes;
 pub mod clock;
 pub mod digest;
 pub mod durations;
-pub(crate) mod failures;
+pub mod error_chain;
 pub mod http;
+pub(crate) mod retry;
 pub mod survive;
 pub mod telemetry;
 pub mod text;

@@ -24,8 +24,8 @@ pub fn plain(text: &str) -> String {
 }
 
 fn is_plain(sign: char) -> bool {
-    let turns = matches!(sign, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    !sign.is_control() && !turns
+    let slots = matches!(sign, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !sign.is_control() && !slots
 }
 
 /// Writes lines, each of which is given at once, as [`plain`] text.

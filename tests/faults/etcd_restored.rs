@@ -111,7 +111,7 @@ async fn the_operator_starts_anew_and_nobody_is_restarted() {
         (FOUR.iter().all(rests) && Some(env.peers()) == env.addresses(&FOUR)).then_some(())
     })
     .await;
-    env.without_turns().await;
+    env.without_slots().await;
     assert_eq!(env.peers(), list);
     assert_eq!(uids(&env), pods, "nobody was restarted");
 }

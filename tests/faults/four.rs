@@ -12,13 +12,13 @@ pub(crate) const SOON: Duration = Duration::from_secs(90);
 /// How many pods each validator has had.
 pub(crate) type Lives = BTreeMap<String, usize>;
 
-/// Creates them and waits until nobody has a turn.
+/// Creates them and waits until nobody has a slot.
 pub(crate) async fn at_rest(env: &TestEnv) -> (Validators, Lives) {
     supervise();
     let validators = Validators::new(5);
     env.apply(&validators.manifests(1..=4));
     env.settled(&FOUR).await;
-    env.without_turns().await;
+    env.without_slots().await;
     let lives = env.recorder().history().lives();
     (validators, lives)
 }
@@ -45,10 +45,10 @@ async fn all_vote(env: &TestEnv, lives: &Lives) {
     .await;
 }
 
-/// All vote, nobody has a turn, and nobody had another pod than these.
+/// All vote, nobody has a slot, and nobody had another pod than these.
 pub(crate) async fn assert_lives(env: &TestEnv, lives: &Lives) {
     all_vote(env, lives).await;
-    env.without_turns().await;
+    env.without_slots().await;
     let history = env.recorder().history();
     assert_eq!(history.lives(), *lives, "{history}");
     let down = history.down_at_once(&[]);

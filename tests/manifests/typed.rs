@@ -467,13 +467,13 @@ async fn moving_from_the_old_loop() {
     // One alone, then the other.
     types("kubectl annotate stellarnode validator-2 --namespace stellar stellar.org/pause-restarts=true");
     types("kubectl annotate namespace stellar stellar.org/pause-restarts-");
-    wait_for("the first to get its turn", SOON, async || {
+    wait_for("the first to get its slot", SOON, async || {
         (revision(deployed.alone(), "validator-1") != before[0]).then_some(())
     })
     .await;
     assert_eq!(revision(deployed.alone(), "validator-2"), before[1]);
     types("kubectl annotate stellarnode validator-2 --namespace stellar stellar.org/pause-restarts-");
-    wait_for("the second to get its turn", SOON, async || {
+    wait_for("the second to get its slot", SOON, async || {
         (revision(deployed.alone(), "validator-2") != before[1]).then_some(())
     })
     .await;

@@ -1,5 +1,5 @@
 //! A validator that ran in a StatefulSet of somebody else's is taken over: at once whom it belongs to, its pod template
-//! in its turn and not before.
+//! in its slot and not before.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ async fn says(env: &TestEnv, condition: &str, words: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn its_owner_at_once_and_its_template_in_its_turn() {
+async fn its_owner_at_once_and_its_template_in_its_slot() {
     let env = TestEnv::installed("adopted").await;
     let namespace = format!("namespace/{}", env.namespace());
     env.kubectl(&["annotate", &namespace, &format!("{PAUSE}=moving-in")])
@@ -131,7 +131,7 @@ async fn its_owner_at_once_and_its_template_in_its_turn() {
         })
         .await;
     }
-    env.without_turns().await;
+    env.without_slots().await;
     wait_for("the third to wait for a person", SOON, async || {
         message(&env, "validator-3", "UpdatePending").filter(|message| message.contains("to a person"))
     })

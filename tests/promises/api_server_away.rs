@@ -21,7 +21,7 @@ async fn away(name: &str, how: Fate, how_long: Duration) {
     .await;
     env.apply(&Validators::new(4).manifests(1..=4));
     env.settled(&FOUR).await;
-    env.without_turns().await;
+    env.without_slots().await;
     let before = env.recorder().history().lives();
     let list = env.peers();
 
@@ -47,7 +47,7 @@ async fn away(name: &str, how: Fate, how_long: Duration) {
         (Some(env.peers()) == env.addresses(&FOUR)).then_some(())
     })
     .await;
-    env.without_turns().await;
+    env.without_slots().await;
     let mut after = before;
     for name in &FOUR[..2] {
         *after.entry((*name).to_owned()).or_default() += 1;
@@ -89,14 +89,14 @@ async fn slow_by_three_seconds_a_call() {
     let validators = Validators::new(4);
     env.apply(&validators.manifests(1..=3));
     env.settled(&FOUR[..3]).await;
-    env.without_turns().await;
+    env.without_slots().await;
     let mut lives = env.recorder().history().lives();
 
     // The Lease is renewed within its duration all the same.
     proxy.judge(|_| Fate::Late(Duration::from_secs(3)));
     env.apply(&validators.manifests([4]));
     env.settled_within(&FOUR, SOON * 4).await;
-    env.without_turns_within(SOON * 4).await;
+    env.without_slots_within(SOON * 4).await;
     lives.values_mut().for_each(|count| *count += 1);
     lives.insert("validator-4".to_owned(), 1);
     let history = env.recorder().history();

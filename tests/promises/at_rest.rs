@@ -37,7 +37,7 @@ async fn nothing_is_written_or_asked_and_a_status_wakes_nobody() {
     env.apply(&format!("{HORIZON}---\n{RPC}"));
     env.apply(&Validators::new(4).manifests(1..=4));
     env.settled(&FOUR).await;
-    env.without_turns().await;
+    env.without_slots().await;
     for node in ["horizon", "rpc"] {
         wait_for("the others to serve", SOON, async || {
             (env.reason(node, "Ready")? == "PodsReady" && env.reason(node, "Progressing")? == "RolloutComplete")

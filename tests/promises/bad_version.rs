@@ -25,7 +25,7 @@ async fn it_stops_at_the_first_and_taking_it_back_heals_it() {
     let env = TestEnv::start("bad-version", Options::default().with("--rollout-deadline", "5s")).await;
     env.apply(&Validators::new(4).manifests(1..=4));
     env.settled(&FOUR).await;
-    env.without_turns().await;
+    env.without_slots().await;
     let before = env.recorder().history().lives();
 
     patch_all(&env, &json!({ "test.stellar.org/voting-after": "never" }));
@@ -49,11 +49,11 @@ async fn it_stops_at_the_first_and_taking_it_back_heals_it() {
     let waiting = FOUR
         .iter()
         .filter(|name| env.reason(name, "UpdatePending").as_deref() == Some("WaitsForTurn"));
-    assert_eq!(waiting.count(), 3, "the others wait for their turn");
+    assert_eq!(waiting.count(), 3, "the others wait for their slot");
 
     patch_all(&env, &json!({ "test.stellar.org/voting-after": null }));
     env.settled(&FOUR).await;
-    env.without_turns().await;
+    env.without_slots().await;
     wait_for("the stall to be over", Duration::from_secs(30), async || {
         FOUR.iter()
             .all(|name| env.reason(name, "RolloutStalled").is_none())
@@ -79,7 +79,7 @@ async fn it_heals_beside_one_that_is_down_for_good_and_no_voting_validator_goes_
     }
     env.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string());
     env.settled(&FOUR).await;
-    env.without_turns().await;
+    env.without_slots().await;
 
     patch_all(&env, &json!({ "test.stellar.org/voting-after": "never" }));
     let stalled = |name: &str| env.reason(name, "RolloutStalled").as_deref() == Some("DeadlineExceeded");
@@ -96,7 +96,7 @@ async fn it_heals_beside_one_that_is_down_for_good_and_no_voting_validator_goes_
         .find(|name| !voting.contains(*name))
         .expect("one was restarted");
     let broken = FOUR.into_iter().rfind(|name| *name != first).expect("another");
-    // By hand, so that it takes no turn of ours.
+    // By hand, so that it takes no slot of ours.
     let set = format!("statefulset/{broken}");
     let never = json!({ "spec": { "template": { "metadata": { "annotations": { "test.stellar.org/voting-after": "never" } } } } });
     env.kubectl(&["patch", &set, "--type=merge", "-p", &never.to_string()])

@@ -23,7 +23,7 @@ async fn one_validator_of_a_group_can_be_evicted_and_no_second() {
     let env = TestEnv::start("budgets", Options::default()).await;
     env.apply(&Validators::new(4).manifests(1..=4));
     env.settled(&FOUR).await;
-    env.without_turns().await;
+    env.without_slots().await;
     let allowed = async |wanted: i64| {
         wait_for("the budget to count its validators", SOON, async || {
             (env.get(BUDGET)?["status"]["disruptionsAllowed"] == wanted).then_some(())

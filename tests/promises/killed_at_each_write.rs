@@ -89,9 +89,9 @@ impl Rollout {
     fn least_deaths(self) -> usize {
         match self {
             Self::Newcomer => 10,
-            // The turn, the base config, the template, the list and its record, the turn given back.
+            // The slot, the base config, the template, the list and its record, the slot given back.
             Self::Spec => 5,
-            // The turn, the template, the pod, the turn given back.
+            // The slot, the template, the pod, the slot given back.
             Self::PodNotReady => 3,
         }
     }
@@ -127,7 +127,7 @@ async fn make_ordered(env: &TestEnv) {
     .await;
 }
 
-/// Waits until everybody whom it concerns was restarted, no turn is out, and nothing has been written since.
+/// Waits until everybody whom it concerns was restarted, no slot is out, and nothing has been written since.
 async fn over(env: &TestEnv, rollout: Rollout, expected: &BTreeMap<String, usize>) {
     let restarts: usize = expected.values().sum();
     wait_for("everybody's restart", ALL, async || {
@@ -136,7 +136,7 @@ async fn over(env: &TestEnv, rollout: Rollout, expected: &BTreeMap<String, usize
     })
     .await;
     env.settled_within(rollout.validators(), ALL).await;
-    env.without_turns_within(ALL).await;
+    env.without_slots_within(ALL).await;
     tokio::time::sleep(QUIET).await;
 }
 
@@ -158,7 +158,7 @@ async fn an_operator_that_dies(name: &str, rollout: Rollout, writes: usize, fate
     let validators = Validators::new(4);
     env.apply(&validators.manifests(1..=3));
     env.settled(&FOUR[..3]).await;
-    env.without_turns().await;
+    env.without_slots().await;
     let mut operator = rollout.prepare(&env, start, operator).await;
     let expected = rollout.lives_after(&env.recorder().history().lives());
 

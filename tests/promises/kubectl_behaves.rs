@@ -59,9 +59,9 @@ async fn applying_the_same_twice_changes_nothing() {
     env.apply(&node);
     assert_eq!(generation(&env), first, "the defaults are nobody's to take away");
     let server_side = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
-    for turn in 0..2 {
+    for slot in 0..2 {
         env.kubectl_with(&server_side, &node).ok("server-side apply");
-        assert_eq!(generation(&env), first, "{turn}");
+        assert_eq!(generation(&env), first, "{slot}");
     }
     // Another manager owns another field.
     let label = json!({ "apiVersion": "stellar.org/v1alpha1", "kind": "StellarNode",

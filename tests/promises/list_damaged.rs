@@ -18,7 +18,7 @@ async fn deleted_it_comes_back_and_edited_it_is_repaired() {
     let env = TestEnv::start("list-damaged", Options::default()).await;
     env.apply(&Validators::new(4).manifests(1..=3));
     env.settled(&THREE).await;
-    env.without_turns().await;
+    env.without_slots().await;
     let before = data(&env).expect("a list");
     let lives = env.recorder().history().lives();
 
@@ -37,7 +37,7 @@ async fn deleted_it_comes_back_and_edited_it_is_repaired() {
         (data(&env)?["KNOWN_PEERS"] == before["KNOWN_PEERS"]).then_some(())
     })
     .await;
-    env.without_turns().await;
+    env.without_slots().await;
     assert_eq!(env.recorder().history().lives(), lives, "nobody was restarted for it");
 }
 

@@ -27,7 +27,7 @@ async fn each_line_is_an_object_where_that_is_asked_for() {
     let written = has("INFO", "list of peers written");
     assert_eq!(written["config_map"], format!("{}/stellar-peers", env.namespace()));
     assert_eq!(written["span"]["name"], "discovery");
-    has("INFO", "rolling update: its turn begins");
+    has("INFO", "rolling update: its slot begins");
 }
 
 #[tokio::test(flavor = "multi_thread")]

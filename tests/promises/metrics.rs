@@ -47,7 +47,7 @@ async fn what_happened_is_counted() {
     let validators = Validators::new(4);
     env.apply(&validators.manifests(1..=3));
     env.settled(&["validator-1", "validator-2", "validator-3"]).await;
-    env.without_turns().await;
+    env.without_slots().await;
     let (before, _) = Samples::of(&operator).await;
     let restarts = |samples: &Samples| {
         samples
@@ -58,7 +58,7 @@ async fn what_happened_is_counted() {
     env.apply(&validators.manifests([4]));
     env.settled(&["validator-1", "validator-2", "validator-3", "validator-4"])
         .await;
-    env.without_turns().await;
+    env.without_slots().await;
     let denied = env.kubectl(&[
         "patch",
         "stellarnode/validator-4",
@@ -72,7 +72,7 @@ async fn what_happened_is_counted() {
     let group = group.as_str();
     let seen = wait_for("the figures to settle", SOON, async || {
         let (samples, text) = Samples::of(&operator).await;
-        let done = samples.sum("turns", &[]) == Some(0.0) && samples.sum("voting_members", &[group]) == Some(4.0);
+        let done = samples.sum("slots", &[]) == Some(0.0) && samples.sum("voting_members", &[group]) == Some(4.0);
         done.then_some((samples, text))
     });
     let (samples, text) = seen.await;

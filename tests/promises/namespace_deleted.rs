@@ -35,7 +35,7 @@ async fn it_goes_and_the_other_namespace_lives_on() {
         ],
         "",
     );
-    env.without_turns().await;
+    env.without_slots().await;
     let before = env.recorder().history().lives();
 
     let namespace = second.namespace();

@@ -29,7 +29,7 @@ async fn the_second_network_is_left_out_and_told_what_to_do() {
         env.recorder().history().voting().contains(name).then_some(())
     })
     .await;
-    env.without_turns().await;
+    env.without_slots().await;
     assert_eq!(Some(env.peers()), env.addresses(&["validator-1", "validator-2"]));
     // The ConfigMap is mounted in its pod all the same.
     assert_eq!(

@@ -19,7 +19,7 @@ async fn discovery_goes_on_and_nothing_is_built() {
     env.apply(&validators.manifests(1..=4));
     env.settled(&["validator-1", "validator-2", "validator-3", "validator-4"])
         .await;
-    env.without_turns().await;
+    env.without_slots().await;
     env.without_operator();
     // One validator never comes up, and some may have been restarted for three members before.
     let mut options = Options::default()
@@ -48,7 +48,7 @@ async fn discovery_goes_on_and_nothing_is_built() {
     env.kubectl(&["scale", "statefulset/validator-4", "--replicas=0"])
         .ok("scale");
     env.settled(&THREE).await;
-    env.without_turns().await;
+    env.without_slots().await;
     assert_eq!(
         set("validator-4").expect("a StatefulSet")["spec"]["replicas"],
         0,

@@ -22,14 +22,14 @@ const EIGHT: [&str; 8] = [
 async fn settled(env: &TestEnv, validators: &Validators, n: usize) -> BTreeMap<String, usize> {
     env.apply(&validators.manifests(1..=n));
     env.settled(&EIGHT[..n]).await;
-    env.without_turns().await;
+    env.without_slots().await;
     env.recorder().history().lives()
 }
 
 /// Each of those that were there had one pod more, each newcomer its first, and no two were down at once.
 async fn each_once(env: &TestEnv, before: BTreeMap<String, usize>, n: usize) {
     env.settled(&EIGHT[..n]).await;
-    env.without_turns().await;
+    env.without_slots().await;
     let history = env.recorder().history();
     let mut expected: BTreeMap<String, usize> = before.into_iter().map(|(name, lives)| (name, lives + 1)).collect();
     for name in &EIGHT[..n] {
@@ -70,7 +70,7 @@ async fn five_newcomers_at_once() {
     let before = settled(&env, &validators, 3).await;
     env.apply(&validators.manifests(4..=8));
     env.settled(&EIGHT).await;
-    env.without_turns().await;
+    env.without_slots().await;
     let history = env.recorder().history();
     let lives = history.lives();
     for name in &EIGHT[..3] {

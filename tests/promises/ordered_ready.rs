@@ -1,5 +1,5 @@
 //! Under `OrderedReady`, the default of StatefulSets that others made, Kubernetes never replaces a pod that is not
-//! Ready. Where such a validator has its turn, the operator deletes that pod itself, and says so in an Event.
+//! Ready. Where such a validator has its slot, the operator deletes that pod itself, and says so in an Event.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ fn voting_after(env: &TestEnv, delay: Option<&str>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn its_pod_that_is_not_ready_is_replaced_in_its_turn() {
+async fn its_pod_that_is_not_ready_is_replaced_in_its_slot() {
     let mut env = TestEnv::start("ordered-ready", Options::default()).await;
     env.apply(&Validators::new(2).manifests(1..=2));
     env.settled(&TWO).await;
-    env.without_turns().await;
+    env.without_slots().await;
 
     // The same StatefulSet, with the policy that it would have from somebody else.
     env.without_operator();

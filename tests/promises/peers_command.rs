@@ -84,7 +84,7 @@ async fn it_shows_who_knows_whom_and_what_comes_next() {
     let validators = Validators::new(4);
     env.apply(&validators.manifests(1..=3));
     env.settled(&THREE).await;
-    env.without_turns().await;
+    env.without_slots().await;
     let viewer = Viewer::of(&env).await;
 
     let rows = viewer.rows();
@@ -156,14 +156,14 @@ async fn it_shows_who_knows_whom_and_what_comes_next() {
     assert!(viewer.peers(&["-o", "yaml"]).contains("name: validator-4"));
 
     // It decides by itself: no operator runs.
-    env.without_turns().await;
+    env.without_slots().await;
     env.without_operator();
     env.without_validation();
     env.kubectl(&["annotate", "stellarnode/validator-1", "stellar.org/pause-restarts-"])
         .ok("unpause");
-    let turn = format!("give {}/validator-1 its turn: PeersChanged\n", env.namespace());
+    let slot = format!("give {}/validator-1 its slot: PeersChanged\n", env.namespace());
     wait_for("what the operator would do next", SOON, async || {
-        viewer.peers(&["--dry-run"]).contains(&turn).then_some(())
+        viewer.peers(&["--dry-run"]).contains(&slot).then_some(())
     })
     .await;
     assert!(follows(&env, &viewer), "it goes on and shows what changes");

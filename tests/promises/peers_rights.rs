@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stellar_k8s::controller::model::snapshot::{Cause, ListId, Turn};
+use stellar_k8s::controller::model::snapshot::{Cause, ListId, Slot};
 use stellar_k8s::labels;
 use stellar_k8s::peers::NodeId;
 
@@ -35,7 +35,7 @@ async fn those_of_view_are_enough_and_what_is_missing_is_said() {
     let env = TestEnv::start("peers-view", Options::default()).await;
     env.apply(&Validators::new(2).manifests(1..=2));
     env.settled(&TWO).await;
-    env.without_turns().await;
+    env.without_slots().await;
 
     let viewer = env.account("viewer");
     let account = format!("--serviceaccount={}:viewer", env.namespace());
@@ -56,7 +56,7 @@ async fn those_of_view_are_enough_and_what_is_missing_is_said() {
         .ok("the viewer lists them");
     assert!(listed.contains("validator-1"), "{listed}");
 
-    // Turns that are kept where it may not look: the rest is shown.
+    // Slots that are kept where it may not look: the rest is shown.
     let told = peers(&viewer, &["--operator-namespace", "kube-system"]);
     assert!(told.success && told.stdout.contains("validator-1"), "{told:?}");
     assert!(
@@ -76,11 +76,11 @@ async fn those_of_view_are_enough_and_what_is_missing_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn turns_are_read_where_the_operator_keeps_them() {
-    let env = TestEnv::start("peers-turns", Options::default()).await;
+async fn slots_are_read_where_the_operator_keeps_them() {
+    let env = TestEnv::start("peers-slots", Options::default()).await;
     env.apply(&Validators::new(2).manifests(1..=2));
     env.settled(&TWO).await;
-    env.without_turns().await;
+    env.without_slots().await;
     let admin = env.cluster().kubeconfig().to_owned();
     let color = |more: &[&str]| {
         let here = ["--namespace", env.namespace(), "-o", "dot"];
@@ -92,7 +92,7 @@ async fn turns_are_read_where_the_operator_keeps_them() {
     };
     assert_eq!(color(&[]), "palegreen];");
 
-    // The Lease of an operator that runs elsewhere, in which validator-2 has a turn.
+    // The Lease of an operator that runs elsewhere, in which validator-2 has a slot.
     let elsewhere = format!("{}-elsewhere", env.namespace());
     env.kubectl(&["create", "namespace", &elsewhere])
         .ok("another namespace");
@@ -100,7 +100,7 @@ async fn turns_are_read_where_the_operator_keeps_them() {
     let leases: Value = serde_json::from_str(&leases.ok("its Lease")).expect("JSON");
     let own = &leases["items"][0]["metadata"];
     let node = env.get("stellarnode/validator-2").expect("it is there");
-    let turn = Turn {
+    let slot = Slot {
         node: NodeId::new(env.namespace(), "validator-2"),
         uid: node["metadata"]["uid"].as_str().expect("a uid").to_owned(),
         group: ListId {
@@ -121,7 +121,7 @@ async fn turns_are_read_where_the_operator_keeps_them() {
             "name": own["name"],
             "namespace": elsewhere,
             "labels": own["labels"],
-            "annotations": { labels::TURNS: json!([turn]).to_string() },
+            "annotations": { labels::SLOTS: json!([slot]).to_string() },
         },
     });
     let created = env.cluster().kubectl(&["create", "-f", "-"], &lease.to_string());

@@ -98,7 +98,7 @@ async fn it_reaches_the_pods_and_one_more_field_restarts_one_validator_once() {
         (met && BOTH.iter().all(|name| voting.contains(*name))).then_some(())
     })
     .await;
-    env.without_turns().await;
+    env.without_slots().await;
 
     let given = more();
     let set = env.get("statefulset/validator-1").expect("its StatefulSet");
@@ -146,7 +146,7 @@ async fn it_reaches_the_pods_and_one_more_field_restarts_one_validator_once() {
         (tolerated && env.recorder().history().voting().contains("validator-2")).then_some(())
     })
     .await;
-    env.without_turns().await;
+    env.without_slots().await;
     env.stays_quiet(CALM).await;
     let history = env.recorder().history();
     let mut expected = before;

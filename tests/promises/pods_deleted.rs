@@ -11,7 +11,7 @@ async fn each_pod_deleted_once_restarts_nobody() {
     let env = TestEnv::start("pods-deleted", Options::default()).await;
     env.apply(&Validators::new(4).manifests(1..=4));
     env.settled(&FOUR).await;
-    env.without_turns().await;
+    env.without_slots().await;
     let restarts = env.restarts(&FOUR);
     let lives = env.recorder().history().lives();
 

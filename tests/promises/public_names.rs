@@ -14,7 +14,7 @@ async fn each_does_what_its_name_says() {
     let mut env = TestEnv::start("public-names", Options::default()).await;
     env.apply(&Validators::new(4).manifests(1..=4));
     env.settled(&FOUR).await;
-    env.without_turns().await;
+    env.without_slots().await;
     env.without_validation();
     env.without_operator();
     let client = env.cluster().client().await;
@@ -51,7 +51,7 @@ async fn each_does_what_its_name_says() {
         .await
         .expect("nothing to do");
     assert_eq!(nobody, Vec::<String>::new());
-    // Its new version is for an operator that builds pods; a turn for it would be held for ever.
+    // Its new version is for an operator that builds pods; a slot for it would be held for ever.
     set(&env, "validator-1", r#"{"spec":{"version":"26.0.2"}}"#).await;
     set(&env, "validator-4", r#"{"spec":{"suspended":true}}"#).await;
     let found = discover_peers(&client, &namespace, None).await.expect("found");
@@ -63,7 +63,7 @@ async fn each_does_what_its_name_says() {
     );
     let one = trigger_rolling_update(&client, &namespace).await.expect("one restart");
     assert_eq!(one, ["validator-1"], "one at a time");
-    let none = trigger_rolling_update(&client, &namespace).await.expect("not its turn");
+    let none = trigger_rolling_update(&client, &namespace).await.expect("not its slot");
     assert_eq!(none, Vec::<String>::new(), "the others wait");
 
     let watching = tokio::spawn(watch_peers(client, namespace));

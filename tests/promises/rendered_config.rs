@@ -119,7 +119,7 @@ async fn each_validator_got_the_others_and_not_itself() {
             "{name}"
         );
     }
-    assert_eq!(env.strangers(&FOUR), [], "each pair can meet");
+    assert_eq!(env.not_connected(&FOUR), [], "each pair can meet");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -70,7 +70,7 @@ async fn of_one_validator_they_are_paused_and_those_of_the_others_go_on() {
     let validators = Validators::new(4);
     env.apply(&validators.manifests(1..=3));
     env.settled(&FOUR[..3]).await;
-    env.without_turns().await;
+    env.without_slots().await;
     let before = env.recorder().history().lives();
     env.kubectl(&[
         "annotate",

@@ -22,7 +22,7 @@ async fn three(name: &str) -> (TestEnv, Validators, Proxy, Operator) {
     let validators = Validators::new(4);
     env.apply(&validators.manifests(1..=3));
     env.settled(&THREE).await;
-    env.without_turns().await;
+    env.without_slots().await;
     (env, validators, proxy, operator)
 }
 

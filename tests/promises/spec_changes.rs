@@ -39,7 +39,7 @@ async fn settled(name: &str) -> (TestEnv, Validators) {
     let validators = Validators::new(4);
     env.apply(&validators.manifests(1..=4));
     env.settled(&FOUR).await;
-    env.without_turns().await;
+    env.without_slots().await;
     (env, validators)
 }
 
@@ -80,7 +80,7 @@ async fn each_field_restarts_whom_it_must() {
         (history.lives() == expected && history.voting().len() == FOUR.len()).then_some(())
     })
     .await;
-    env.without_turns().await;
+    env.without_slots().await;
     env.stays_quiet(CALM).await;
     let history = env.recorder().history();
     assert_eq!(history.lives(), expected, "one restart each:\n{history}");

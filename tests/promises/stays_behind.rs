@@ -12,7 +12,7 @@ async fn it_is_told_of_the_causes_while_the_others_vote() {
     let env = TestEnv::start("stays-behind", Options::default().with("--catch-up", "4s")).await;
     env.apply(&Validators::new(4).manifests(1..=4));
     env.settled(&FOUR).await;
-    env.without_turns().await;
+    env.without_slots().await;
 
     let patch = |voting_after: &str| {
         let spec = format!(r#"{{"spec":{{"podAnnotations":{{"test.stellar.org/voting-after":{voting_after}}}}}}}"#);

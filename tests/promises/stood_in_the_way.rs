@@ -143,7 +143,7 @@ async fn one_that_cannot_be_changed_holds_up_nobody_else() {
     let all = ["validator-1", "validator-2", "validator-3", "validator-4"];
     env.apply(&validators.manifests(1..=4));
     env.settled(&all).await;
-    env.without_turns().await;
+    env.without_slots().await;
     let lives = env.recorder().history().lives();
     let managed_by = |value: &str| {
         let label = format!("app.kubernetes.io/managed-by={value}");
@@ -182,7 +182,7 @@ async fn one_that_cannot_be_changed_holds_up_nobody_else() {
         has_it("validator-1").then_some(())
     })
     .await;
-    env.without_turns().await;
+    env.without_slots().await;
     let history = env.recorder().history();
     let expected: Vec<usize> = lives.values().map(|count| count + 1).collect();
     assert_eq!(history.lives().into_values().collect::<Vec<_>>(), expected, "{history}");

@@ -1,4 +1,4 @@
-//! Two operators that both believe they lead never have two turns out, and restart nobody twice.
+//! Two operators that both believe they lead never have two slots in use, and restart nobody twice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +17,7 @@ const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator
 const START: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newcomer_costs_one_turn_after_the_other() {
+async fn a_newcomer_costs_one_slot_after_the_other() {
     let env = TestEnv::installed("two-leaders").await;
     let first_proxy = Proxy::start(env.cluster()).await;
     // Its Lease has another name on the way, so that nobody tells it of the first.
@@ -32,19 +32,19 @@ async fn a_newcomer_costs_one_turn_after_the_other() {
         .await;
     }
     let leases: Api<Lease> = Api::namespaced(env.cluster().client().await, env.namespace());
-    let turns = watcher(leases, watcher::Config::default().labels(labels::NETWORK));
-    let most_turns = tokio::spawn(async move {
-        let mut turns = turns.applied_objects().boxed();
+    let slots = watcher(leases, watcher::Config::default().labels(labels::NETWORK));
+    let most_slots = tokio::spawn(async move {
+        let mut slots = slots.applied_objects().boxed();
         let mut most = 0;
-        while let Some(lease) = turns.next().await {
+        while let Some(lease) = slots.next().await {
             let lease = lease.expect("the watch goes on");
             let json = lease
                 .metadata
                 .annotations
                 .unwrap_or_default()
-                .remove(labels::TURNS)
+                .remove(labels::SLOTS)
                 .unwrap_or_default();
-            let out: Value = serde_json::from_str(&json).expect("turns");
+            let out: Value = serde_json::from_str(&json).expect("slots");
             most = most.max(out.as_array().map_or(0, Vec::len));
             if lease
                 .metadata
@@ -61,11 +61,11 @@ async fn a_newcomer_costs_one_turn_after_the_other() {
     let validators = Validators::new(4);
     env.apply(&validators.manifests(1..=3));
     env.settled(&FOUR[..3]).await;
-    env.without_turns().await;
+    env.without_slots().await;
     let before = env.recorder().history().lives();
     env.apply(&validators.manifests([4]));
     env.settled(&FOUR).await;
-    env.without_turns().await;
+    env.without_slots().await;
 
     let history = env.recorder().history();
     let mut after: BTreeMap<String, usize> = before.into_iter().map(|(name, lives)| (name, lives + 1)).collect();
@@ -75,6 +75,6 @@ async fn a_newcomer_costs_one_turn_after_the_other() {
     assert!(down.len() <= 1, "down at once: {down:?}\n{history}");
     env.kubectl(&["label", "leases", "-l", labels::NETWORK, "test.stellar.org/end=yes"])
         .ok("the end");
-    assert_eq!(most_turns.await.expect("it watched"), 1);
+    assert_eq!(most_slots.await.expect("it watched"), 1);
     assert!(first.leads().await && second.leads().await, "both to the end");
 }

@@ -111,7 +111,7 @@ async fn started_at_the_same_moment_they_share_one_authority_and_both_serve() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn they_restart_in_turn_and_no_object_fails() {
+async fn they_restart_in_slot_and_no_object_fails() {
     let env = TestEnv::installed("replicas-restart").await;
     let balancer = Balancer::listen(env.webhook_port()).await;
     let options = options();

@@ -27,7 +27,7 @@ async fn a_join_and_a_suspension_restart_nobody() {
             (is_listed && names.iter().all(|name| voting.contains(*name))).then_some(())
         })
         .await;
-        env.without_turns().await;
+        env.without_slots().await;
     };
     env.apply(&validators.manifests(1..=4));
     connected(&FOUR).await;

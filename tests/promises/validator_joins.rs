@@ -8,7 +8,7 @@ const THREE: [&str; 3] = ["validator-1", "validator-2", "validator-3"];
 const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_others_restart_in_turn_and_the_newcomer_does_not() {
+async fn the_others_restart_in_slot_and_the_newcomer_does_not() {
     let env = TestEnv::start("joins", Options::default()).await;
     let validators = Validators::new(4);
     env.apply(&validators.manifests(1..=3));
@@ -28,5 +28,5 @@ async fn the_others_restart_in_turn_and_the_newcomer_does_not() {
     );
     let down = history.down_at_once(&[]);
     assert!(down.len() <= 1, "down at once: {down:?}\n{history}");
-    assert_eq!(env.strangers(&FOUR), [], "each pair can meet");
+    assert_eq!(env.not_connected(&FOUR), [], "each pair can meet");
 }

@@ -11,7 +11,7 @@ const SOON: Duration = Duration::from_secs(60);
 const REMAINING: [&str; 3] = ["validator-1", "validator-3", "validator-4"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_leaves_and_the_others_restart_in_turn() {
+async fn it_leaves_and_the_others_restart_in_slot() {
     let env = TestEnv::start("suspended", Options::default().with("--restart-fuse", "5s")).await;
     env.apply(&Validators::new(4).manifests(1..=4));
     env.settled(&FOUR).await;
@@ -49,7 +49,7 @@ async fn it_leaves_and_the_others_restart_in_turn() {
     );
     let down = history.down_at_once(&["validator-2"]);
     assert!(down.len() <= 1, "down at once: {down:?}\n{history}");
-    assert_eq!(env.strangers(&REMAINING), [], "each pair can meet");
+    assert_eq!(env.not_connected(&REMAINING), [], "each pair can meet");
     assert!(env.get("pod/validator-2-0").is_none(), "its pod is gone");
     assert!(env.get("service/validator-2-headless").is_some(), "its Service stays");
 }

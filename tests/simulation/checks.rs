@@ -2,7 +2,7 @@
 
 use stellar_k8s::controller::discovery::decide::{Plan, decide};
 use stellar_k8s::controller::model::options::{Options, RestartMode};
-use stellar_k8s::controller::model::snapshot::{Cause, Snapshot, Turn, Validator};
+use stellar_k8s::controller::model::snapshot::{Cause, Slot, Snapshot, Validator};
 use stellar_k8s::controller::model::times;
 use stellar_k8s::controller::peering::groups::{self, Group, Member};
 use stellar_k8s::controller::peering::links;
@@ -40,7 +40,7 @@ fn nobody_is_dropped(snapshot: &Snapshot, plan: &Plan, groups: &[Group<'_>]) {
     for write in &plan.lists {
         let list = PeerList::parse(&write.data[labels::PEERS_JSON]).unwrap();
         let group = groups.iter().find(|group| group.id == write.id).unwrap();
-        for validator in group.validators.iter().chain(&group.guests) {
+        for validator in group.validators.iter().chain(&group.remote_members) {
             let running = validator.pod.as_ref().and_then(|pod| pod.address(validator.spec_port));
             let workload = validator.workload.as_ref();
             let joined = workload.is_some_and(|workload| workload.member.is_some()) || validator.mirror.is_some();
@@ -57,17 +57,17 @@ fn nobody_is_dropped(snapshot: &Snapshot, plan: &Plan, groups: &[Group<'_>]) {
     }
 }
 
-/// The turns that take somebody down, with their holders.
-fn taken_down<'a>(snapshot: &'a Snapshot, plan: &'a Plan) -> Vec<(&'a Turn, &'a Validator)> {
-    let steps = plan.turns.values().flat_map(|turns| &turns.steps);
-    let turns = steps.filter_map(|step| match step {
-        Step::Restart(turn) | Step::ApplyTemplate(turn) => Some(turn),
+/// The slots that take somebody down, with their holders.
+fn taken_down<'a>(snapshot: &'a Snapshot, plan: &'a Plan) -> Vec<(&'a Slot, &'a Validator)> {
+    let steps = plan.slots.values().flat_map(|slots| &slots.steps);
+    let slots = steps.filter_map(|step| match step {
+        Step::Restart(slot) | Step::ApplyTemplate(slot) => Some(slot),
         Step::GiveBack(_) | Step::DeletePod { .. } => None,
     });
-    turns
-        .map(|turn| {
-            let holder = snapshot.validators.iter().find(|holder| holder.uid == turn.uid);
-            (turn, holder.unwrap())
+    slots
+        .map(|slot| {
+            let holder = snapshot.validators.iter().find(|holder| holder.uid == slot.uid);
+            (slot, holder.unwrap())
         })
         .collect()
 }
@@ -75,16 +75,16 @@ fn taken_down<'a>(snapshot: &'a Snapshot, plan: &'a Plan) -> Vec<(&'a Turn, &'a 
 /// R3: a voting validator goes down by us only while the other members of its group vote, and nobody goes down for a
 /// merely changed view while they do not; nobody who is paused goes down at all.
 fn the_others_can_spare_whoever_goes_down(snapshot: &Snapshot, plan: &Plan, groups: &[Group<'_>], options: &Options) {
-    for (turn, holder) in taken_down(snapshot, plan) {
+    for (slot, holder) in taken_down(snapshot, plan) {
         let paused = holder.paused || snapshot.paused_namespaces.contains(&holder.id.namespace);
         assert!(!paused, "{} is paused and goes down", holder.id);
         let group = groups.iter().find(|group| group.id == holder.list).unwrap();
-        let is_free = !holder.is_voting() && turn.cause != Cause::PeersChanged;
+        let is_free = !holder.is_voting() && slot.cause != Cause::PeersChanged;
         if is_free || group.network != holder.network {
             continue;
         }
-        let lease = &snapshot.turns[&holder.network.short_hash()];
-        let others = lease.turns.iter().filter(|other| {
+        let lease = &snapshot.slots[&holder.network.short_hash()];
+        let others = lease.slots.iter().filter(|other| {
             let overdue = times::is_past(other.since, options.rollout_deadline, snapshot.now);
             other.uid != holder.uid && !overdue
         });
@@ -104,11 +104,11 @@ fn the_others_can_spare_whoever_goes_down(snapshot: &Snapshot, plan: &Plan, grou
 
 /// R3, by what is true at this moment and not by what was seen: the members that have had their place for long vote,
 /// but for as many as may be down, when somebody that votes goes down.
-pub(crate) fn assert_that_the_others_vote(world: &World, turn: &Turn) {
+pub(crate) fn assert_that_the_others_vote(world: &World, slot: &Slot) {
     let truth = world.snapshot();
     let groups = groups::form(&truth, &world.options);
-    let holder = truth.validators.iter().find(|holder| holder.uid == turn.uid);
-    let is_its = |group: &&Group<'_>| group.id == turn.group && holder.is_some_and(|one| one.network == group.network);
+    let holder = truth.validators.iter().find(|holder| holder.uid == slot.uid);
+    let is_its = |group: &&Group<'_>| group.id == slot.group && holder.is_some_and(|one| one.network == group.network);
     // One that was left out of the group is no concern of its members.
     let Some(group) = groups.iter().find(is_its) else {
         return;
@@ -119,18 +119,18 @@ pub(crate) fn assert_that_the_others_vote(world: &World, turn: &Turn) {
             .as_ref()
             .and_then(|workload| workload.member.as_ref());
         // One that never voted costs the others no vote; how long it is waited for is a matter of the operator's clock.
-        validator.is_wanted() && member.is_some_and(|member| member.joined < turn.since && !member.never_voted)
+        validator.is_wanted() && member.is_some_and(|member| member.joined < slot.since && !member.never_voted)
     };
     let settled = group.members.iter().map(|member| member.validator);
     let silent: Vec<&NodeId> = settled
-        .filter(|other| other.uid != turn.uid && is_settled(other) && !other.is_voting())
+        .filter(|other| other.uid != slot.uid && is_settled(other) && !other.is_voting())
         .map(|other| &other.id)
         .collect();
     let limit = world.options.max_unavailable as usize;
     assert!(
         silent.len() < limit,
         "{} goes down while {silent:?} do not vote",
-        turn.node
+        slot.node
     );
 }
 
@@ -142,10 +142,10 @@ fn only_ours_is_written(snapshot: &Snapshot, plan: &Plan) {
         workload.is_some_and(|workload| workload.ours)
     };
     assert!(plan.records.iter().all(|record| is_ours(&record.node)));
-    for step in plan.turns.values().flat_map(|turns| &turns.steps) {
-        let (Step::ApplyTemplate(Turn { node, .. })
-        | Step::Restart(Turn { node, .. })
-        | Step::GiveBack(Turn { node, .. })
+    for step in plan.slots.values().flat_map(|slots| &slots.steps) {
+        let (Step::ApplyTemplate(Slot { node, .. })
+        | Step::Restart(Slot { node, .. })
+        | Step::GiveBack(Slot { node, .. })
         | Step::DeletePod { node, .. }) = step;
         assert!(is_ours(node), "{step:?}");
     }
@@ -175,10 +175,10 @@ pub(crate) fn assert_converged(world: &World) {
         plan.lists.is_empty() && plan.records.is_empty() && plan.removals.is_empty(),
         "something is left to write: {plan:?}"
     );
-    for turns in plan.turns.values() {
-        assert!(is_idle(turns), "turns are left: {turns:?}");
+    for slots in plan.slots.values() {
+        assert!(is_idle(slots), "slots are left: {slots:?}");
     }
-    assert_eq!(world.turns(), 0, "a turn is held for ever: {:?}", world.leases);
+    assert_eq!(world.slots(), 0, "a slot is held for ever: {:?}", world.leases);
     for group in groups::form(&snapshot, &world.options) {
         assert_group_converged(world, &group);
     }
@@ -202,7 +202,7 @@ fn assert_group_converged(world: &World, group: &Group<'_>) {
         assert!(links.is_connected(), "not connected: {links:?}");
     }
     let running: Vec<_> = group.members.iter().map(|member| &member.validator.id).collect();
-    let everybody = group.validators.iter().chain(&group.guests);
+    let everybody = group.validators.iter().chain(&group.remote_members);
     let wanted = everybody.filter(|validator| validator.is_wanted());
     let mut wanted: Vec<_> = wanted.map(|one| &one.id).collect();
     wanted.sort();

@@ -30,19 +30,19 @@ struct Moment {
 fn ages(most: usize) -> impl Strategy<Value = Ages> {
     let age = || 0..=most;
     let each = (age(), age(), age(), age(), age());
-    let apart = each.prop_map(|(nodes, workloads, pods, lists, turns)| Ages {
+    let apart = each.prop_map(|(nodes, workloads, pods, lists, slots)| Ages {
         nodes,
         workloads,
         pods,
         lists,
-        turns,
+        slots,
     });
     let together = age().prop_map(|age| Ages {
         nodes: age,
         workloads: age,
         pods: age,
         lists: age,
-        turns: age,
+        slots: age,
     });
     prop_oneof![apart, together]
 }
@@ -186,7 +186,7 @@ fn live(world: &mut World, seen: &mut Seen, moment: &Moment, cast: Cast) {
         world.settle();
         let limit = world.options.max_unavailable as usize;
         assert!(world.most_down <= limit, "{} down by us at once", world.most_down);
-        assert!(world.most_turns <= limit, "{} turns at once", world.most_turns);
+        assert!(world.most_slots <= limit, "{} slots at once", world.most_slots);
     }
 }
 

@@ -44,7 +44,7 @@ impl World {
         for (network, lease) in &self.leases {
             let is_down = |node: &&SimNode| node.down_by_us == Some(true) && node.network.short_hash() == *network;
             self.most_down = self.most_down.max(self.nodes.iter().filter(is_down).count());
-            self.most_turns = self.most_turns.max(lease.turns.len());
+            self.most_slots = self.most_slots.max(lease.slots.len());
         }
     }
 

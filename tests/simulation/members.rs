@@ -113,7 +113,7 @@ fn a_group_of_two_namespaces_is_one_group_and_falls_apart_when_one_takes_its_con
         assert_eq!(list.list.as_ref().unwrap().members.len(), 3);
     }
     assert_eq!(world.restarts() - before, 6, "once each");
-    assert_eq!((world.most_down, world.most_turns), (1, 1));
+    assert_eq!((world.most_down, world.most_slots), (1, 1));
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use stellar_k8s::controller::discovery::decide::{Plan, decide};
 use stellar_k8s::controller::model::conditions::ConditionType;
-use stellar_k8s::controller::model::snapshot::{LastRestart, ListId, PublishedList, Snapshot, Turn, TurnLease};
+use stellar_k8s::controller::model::snapshot::{LastRestart, ListId, PublishedList, Slot, SlotLease, Snapshot};
 use stellar_k8s::controller::observe::convert::mirrored;
-use stellar_k8s::controller::rollout::plan::{PlannedTurns, Step};
+use stellar_k8s::controller::rollout::plan::{PlannedSlots, Step};
 use stellar_k8s::crd::Network;
 use stellar_k8s::labels;
 use stellar_k8s::peers::{NodeId, PeerList, View};
@@ -79,11 +79,11 @@ impl World {
                 self.lists.remove(&removal.id);
             }
         }
-        for (network, turns) in &plan.turns {
-            for step in &turns.steps {
+        for (network, slots) in &plan.slots {
+            for step in &slots.steps {
                 self.step(snapshot, plan, step, writes)?;
             }
-            if let Some(write) = &turns.write
+            if let Some(write) = &slots.write
                 && writes.next()?
             {
                 self.write_lease(snapshot, network, write);
@@ -127,16 +127,16 @@ impl World {
         self.lists.insert(id.clone(), published);
     }
 
-    fn write_lease(&mut self, snapshot: &Snapshot, network: &str, planned: &PlannedTurns) {
-        let version = |lease: Option<&TurnLease>| lease.and_then(|lease| lease.resource_version.clone());
-        if version(snapshot.turns.get(network)) == version(self.leases.get(network)) {
+    fn write_lease(&mut self, snapshot: &Snapshot, network: &str, planned: &PlannedSlots) {
+        let version = |lease: Option<&SlotLease>| lease.and_then(|lease| lease.resource_version.clone());
+        if version(snapshot.slots.get(network)) == version(self.leases.get(network)) {
             let version = self.next();
             let before = self.leases.get(network).and_then(|lease| lease.created);
-            let lease = TurnLease {
+            let lease = SlotLease {
                 created: before.or(Some(time(self.now))),
                 resource_version: Some(version.to_string()),
                 readable: true,
-                turns: planned.turns.clone(),
+                slots: planned.slots.clone(),
                 served: planned.served.clone(),
                 joined: planned.joined.clone(),
             };
@@ -159,22 +159,22 @@ impl World {
     }
 
     fn step(&mut self, snapshot: &Snapshot, plan: &Plan, step: &Step, writes: &mut Writes) -> Option<()> {
-        if let Step::Restart(turn) | Step::ApplyTemplate(turn) = step {
+        if let Step::Restart(slot) | Step::ApplyTemplate(slot) = step {
             if !self.still_follows(snapshot, step) {
                 return Some(());
             }
-            if self.nodes.iter().any(|node| node.id == turn.node && node.refused) {
+            if self.nodes.iter().any(|node| node.id == slot.node && node.refused) {
                 // Of a template that is known before anything is written.
                 writes.next()?;
                 return Some(());
             }
         }
-        if let Step::ApplyTemplate(turn) = step {
+        if let Step::ApplyTemplate(slot) = step {
             // The base config goes first, and without a precondition.
             if !writes.next()? {
                 return Some(());
             }
-            self.write_base_config(snapshot, turn);
+            self.write_base_config(snapshot, slot);
         }
         if !writes.next()? {
             return Some(());
@@ -183,21 +183,21 @@ impl World {
             Step::DeletePod {
                 node, resource_version, ..
             } => self.delete_pod(node, resource_version),
-            Step::GiveBack(turn) => {
-                if let Some(node) = self.holder(snapshot, turn) {
-                    node.given_back = Some(turn.since);
+            Step::GiveBack(slot) => {
+                if let Some(node) = self.holder(snapshot, slot) {
+                    node.given_back = Some(slot.since);
                 }
             }
-            Step::Restart(turn) => {
-                let view: View = plan.views.get(&turn.node).cloned().unwrap_or_else(View::empty);
-                let at = turn.since;
-                self.take_down(snapshot, turn, turn.cause.as_str(), |node| {
-                    let pod_uid = turn.pod_uid.clone();
+            Step::Restart(slot) => {
+                let view: View = plan.views.get(&slot.node).cloned().unwrap_or_else(View::empty);
+                let at = slot.since;
+                self.take_down(snapshot, slot, slot.cause.as_str(), |node| {
+                    let pod_uid = slot.pod_uid.clone();
                     node.last_restart = Some(LastRestart { at, view, pod_uid });
                 });
             }
-            Step::ApplyTemplate(turn) if is_of_its_spec(snapshot, turn) => {
-                self.take_down(snapshot, turn, "SpecChanged", |node| node.template = spec_of(turn));
+            Step::ApplyTemplate(slot) if is_of_its_spec(snapshot, slot) => {
+                self.take_down(snapshot, slot, "SpecChanged", |node| node.template = spec_of(slot));
             }
             Step::ApplyTemplate(_) => {}
         }
@@ -213,13 +213,13 @@ impl World {
             validator.pod = same.and_then(|other| other.pod.clone());
         }
         let plan = decide(&now, &self.options);
-        plan.turns.values().any(|turns| turns.steps.contains(step))
+        plan.slots.values().any(|slots| slots.steps.contains(step))
     }
 
-    fn write_base_config(&mut self, snapshot: &Snapshot, turn: &Turn) {
-        let node = self.nodes.iter_mut().find(|node| node.id == turn.node);
-        if let Some(node) = node.filter(|_| is_of_its_spec(snapshot, turn)) {
-            node.config = spec_of(turn).version;
+    fn write_base_config(&mut self, snapshot: &Snapshot, slot: &Slot) {
+        let node = self.nodes.iter_mut().find(|node| node.id == slot.node);
+        if let Some(node) = node.filter(|_| is_of_its_spec(snapshot, slot)) {
+            node.config = spec_of(slot).version;
         }
     }
 
@@ -231,20 +231,20 @@ impl World {
         }
     }
 
-    /// The StatefulSet of the holder of a turn, if it is as it was seen.
-    fn holder(&mut self, snapshot: &Snapshot, turn: &Turn) -> Option<&mut SimNode> {
-        let seen = snapshot.validators.iter().find(|seen| seen.uid == turn.uid)?;
-        self.at_version(&turn.node, &seen.workload.as_ref()?.resource_version)
+    /// The StatefulSet of the holder of a slot, if it is as it was seen.
+    fn holder(&mut self, snapshot: &Snapshot, slot: &Slot) -> Option<&mut SimNode> {
+        let seen = snapshot.validators.iter().find(|seen| seen.uid == slot.uid)?;
+        self.at_version(&slot.node, &seen.workload.as_ref()?.resource_version)
     }
 
-    fn take_down(&mut self, snapshot: &Snapshot, turn: &Turn, why: &'static str, change: impl FnOnce(&mut SimNode)) {
+    fn take_down(&mut self, snapshot: &Snapshot, slot: &Slot, why: &'static str, change: impl FnOnce(&mut SimNode)) {
         let now = self.now;
-        let before = self.nodes.iter().find(|node| node.id == turn.node);
+        let before = self.nodes.iter().find(|node| node.id == slot.node);
         let voted = before.is_some_and(|node| self.is_voting(node));
         if voted {
-            assert_that_the_others_vote(self, turn);
+            assert_that_the_others_vote(self, slot);
         }
-        if let Some(node) = self.holder(snapshot, turn) {
+        if let Some(node) = self.holder(snapshot, slot) {
             node.revision += 1;
             change(node);
             node.restarts.push((now, why));
@@ -253,13 +253,13 @@ impl World {
     }
 }
 
-/// The spec that a turn is for.
-fn spec_of(turn: &Turn) -> Spec {
-    Spec::of_hash(turn.spec_hash.as_ref().unwrap())
+/// The spec that a slot is for.
+fn spec_of(slot: &Slot) -> Spec {
+    Spec::of_hash(slot.spec_hash.as_ref().unwrap())
 }
 
-/// Whether the holder's spec is still the one that its turn is for.
-fn is_of_its_spec(snapshot: &Snapshot, turn: &Turn) -> bool {
-    let seen = snapshot.validators.iter().find(|seen| seen.uid == turn.uid);
-    seen.is_some_and(|seen| seen.spec_hash == turn.spec_hash)
+/// Whether the holder's spec is still the one that its slot is for.
+fn is_of_its_spec(snapshot: &Snapshot, slot: &Slot) -> bool {
+    let seen = snapshot.validators.iter().find(|seen| seen.uid == slot.uid);
+    seen.is_some_and(|seen| seen.spec_hash == slot.spec_hash)
 }

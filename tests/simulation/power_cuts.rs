@@ -149,7 +149,7 @@ fn a_container_that_crashes_keeps_nobody_else_from_being_linked() {
             assert_eq!(world.voting(), 5, "validator {crashing}, {runs} ms");
             assert!(world.restarts() - before <= 3, "{} restarts", world.restarts() - before);
             if runs == 300 {
-                assert_eq!((world.turns(), world.most_turns), (0, 1), "no turn is held by it");
+                assert_eq!((world.slots(), world.most_slots), (0, 1), "no slot is held by it");
             }
             world.nodes[crashing].crash = None;
             world.run(minutes(20));
@@ -159,8 +159,8 @@ fn a_container_that_crashes_keeps_nobody_else_from_being_linked() {
 }
 
 #[test]
-fn a_turn_that_is_out_keeps_nobody_from_being_linked() {
-    // From before the turn to after it.
+fn a_slot_that_is_out_keeps_nobody_from_being_linked() {
+    // From before the slot to after it.
     for seconds in [0, 1, 2, 3, 4, 6, 10, 20, 40] {
         for late in [0, 6_000] {
             let mut world = network_of(6, RestartMode::Changed);
@@ -173,13 +173,13 @@ fn a_turn_that_is_out_keeps_nobody_from_being_linked() {
             world.run(minutes(40));
             assert_eq!(world.voting(), 6, "cut after {seconds} s, lists read {late} ms late");
             assert_converged(&world);
-            assert_eq!(world.most_turns, 1);
+            assert_eq!(world.most_slots, 1);
         }
     }
 }
 
 #[test]
-fn a_turn_that_never_ended_keeps_nobody_from_being_linked() {
+fn a_slot_that_never_ended_keeps_nobody_from_being_linked() {
     // Its holder never comes up, or serves and never votes.
     for comes_up in [false, true] {
         let mut world = network_of(6, RestartMode::Changed);
@@ -189,7 +189,7 @@ fn a_turn_that_never_ended_keeps_nobody_from_being_linked() {
             world.nodes[0].flapping_until = i64::MAX;
         }
         world.run(minutes(60));
-        assert_eq!((world.voting(), world.turns()), (5, 1));
+        assert_eq!((world.voting(), world.slots()), (5, 1));
         world.cut_the_power();
         world.run(minutes(40));
         assert_eq!(world.voting(), 5, "comes up: {comes_up}");

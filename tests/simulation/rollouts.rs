@@ -1,4 +1,4 @@
-//! Named situations: specs change, versions are bad, and turns are taken and given back.
+//! Named situations: specs change, versions are bad, and slots are taken and given back.
 
 use std::time::Duration;
 
@@ -99,7 +99,7 @@ fn a_template_that_is_refused_holds_up_nobody_else() {
     world.run(minutes(50));
     let plan = decide(&world.snapshot(), &world.options);
     assert!(
-        plan.turns.values().all(|turns| turns.stalled.is_empty()),
+        plan.slots.values().all(|slots| slots.stalled.is_empty()),
         "nobody is down"
     );
     world.nodes[0].refused = false;
@@ -110,7 +110,7 @@ fn a_template_that_is_refused_holds_up_nobody_else() {
 }
 
 #[test]
-fn a_template_that_is_refused_takes_no_turn_from_those_that_vote() {
+fn a_template_that_is_refused_takes_no_slot_from_those_that_vote() {
     let mut world = network_of(4, RestartMode::Changed);
     // It comes first of all, since it votes for nobody: it never came up.
     world.join("a-newcomer");
@@ -160,7 +160,7 @@ fn a_newcomer_that_never_votes_holds_the_others_up_for_a_while_only_and_is_named
     world.run(minutes(7));
     assert_eq!(versions(&world), [1; 4]);
     let plan = decide(&world.snapshot(), &world.options);
-    let waiting = plan.turns.values().flat_map(|turns| turns.waiting.values());
+    let waiting = plan.slots.values().flat_map(|slots| slots.waiting.values());
     let waiting: Vec<&String> = waiting.collect();
     assert_eq!(waiting.len(), 4, "{waiting:?}");
     let names_it =
@@ -196,9 +196,9 @@ fn validators_that_vote_for_nobody_go_one_at_a_time_too() {
     world.run(minutes(20));
     assert!(
         world.nodes.iter().all(|node| node.template.version == 2),
-        "each got its turn, though nobody votes"
+        "each got its slot, though nobody votes"
     );
-    assert_eq!(world.most_turns, 1);
+    assert_eq!(world.most_slots, 1);
 }
 
 #[test]
@@ -210,18 +210,18 @@ fn a_validator_left_out_of_a_group_still_gets_its_new_version() {
     world.nodes[3].spec.version = 2;
     let snapshot = world.snapshot();
     let plan = decide(&snapshot, &world.options);
-    let turns = plan
-        .turns
+    let slots = plan
+        .slots
         .get(&world.nodes[3].network.short_hash())
-        .and_then(|turns| turns.write.clone());
+        .and_then(|slots| slots.write.clone());
     assert_eq!(
-        turns.map(|write| write.turns[0].node.clone()),
+        slots.map(|write| write.slots[0].node.clone()),
         Some(world.nodes[3].id.clone())
     );
 }
 
 #[test]
-fn a_turn_whose_reason_goes_and_comes_back_is_not_used_beside_the_next() {
+fn a_slot_whose_reason_goes_and_comes_back_is_not_used_beside_the_next() {
     let mut quiet = two_namespaces();
     quiet.join("validator-0");
     quiet.join("validator-1");
@@ -245,7 +245,7 @@ fn a_turn_whose_reason_goes_and_comes_back_is_not_used_beside_the_next() {
 
 #[test]
 fn a_holder_that_begins_to_vote_before_it_goes_down_is_awaited_like_any_other_that_voted() {
-    // Two groups of one network: neither knows the other's members, and only the turn tells one that the other is down.
+    // Two groups of one network: neither knows the other's members, and only the slot tells one that the other is down.
     let mut quiet = two_namespaces();
     for index in 0..4 {
         quiet.join(&format!("validator-{index}"));

@@ -41,7 +41,7 @@ enum Deed {
     LosePod(usize),
     /// The controller manager does nothing for so long.
     ControllersPause(Millis),
-    /// The Lease of the turns is deleted.
+    /// The Lease of the slots is deleted.
     LoseLease,
 }
 
@@ -199,17 +199,17 @@ impl World {
         }
     }
 
-    /// Who voted, was taken down by us and is not back: of the tenant as long as a turn says so and its StellarNode can
+    /// Who voted, was taken down by us and is not back: of the tenant as long as a slot says so and its StellarNode can
     /// be read, for it can take down its own as it likes.
     fn missed(&self) -> impl Iterator<Item = &str> {
-        let has_turn = |uid: &str| {
+        let has_slot = |uid: &str| {
             self.leases
                 .values()
-                .any(|lease| lease.turns.iter().any(|turn| turn.uid == uid))
+                .any(|lease| lease.slots.iter().any(|slot| slot.uid == uid))
         };
         let down = self.nodes.iter().filter(|node| node.down_by_us == Some(true));
         let down = down.filter(move |node| {
-            let is_known = !self.unreadable.contains(&node.id) && has_turn(&node.uid);
+            let is_known = !self.unreadable.contains(&node.id) && has_slot(&node.uid);
             node.id.namespace != TENANT || is_known
         });
         down.map(|node| node.id.name.as_str())
@@ -246,7 +246,7 @@ proptest! {
             world.suffer(*cycles);
         }
         // A tenant whose validator voted, was taken down for its own change and never comes back holds the network's
-        // turns until a person deals with it: then nobody else that votes may be down. What it did otherwise keeps
+        // slots until a person deals with it: then nobody else that votes may be down. What it did otherwise keeps
         // nobody waiting.
         let stuck = world.nodes[HONEST..].iter().any(|node| node.down_by_us == Some(true));
         world.suffer(600);

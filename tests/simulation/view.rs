@@ -18,7 +18,7 @@ impl World {
             unreadable: self.unreadable.clone(),
             lists: self.lists.clone(),
             budgets: BTreeMap::new(),
-            turns: self.leases.clone(),
+            slots: self.leases.clone(),
             paused_namespaces: self.paused_namespaces.clone(),
         }
     }
@@ -120,7 +120,7 @@ pub(crate) struct Ages {
     pub(crate) workloads: usize,
     pub(crate) pods: usize,
     pub(crate) lists: usize,
-    pub(crate) turns: usize,
+    pub(crate) slots: usize,
 }
 
 /// What was to be seen in the last cycles, the latest last.
@@ -155,7 +155,7 @@ impl Seen {
             validator.pod = of(ages.pods, validator).and_then(|other| other.pod);
         }
         seen.lists.clone_from(&self.ago(ages.lists).lists);
-        seen.turns.clone_from(&self.ago(ages.turns).turns);
+        seen.slots.clone_from(&self.ago(ages.slots).slots);
         seen
     }
 }

@@ -1,4 +1,4 @@
-//! What the simulated cluster holds: StellarNodes, their StatefulSets and pods, lists and turns. No I/O; time is a
+//! What the simulated cluster holds: StellarNodes, their StatefulSets and pods, lists and slots. No I/O; time is a
 //! number.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,9 +7,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use stellar_k8s::controller::model::options::{Options, RestartMode};
 use stellar_k8s::controller::model::snapshot::{
-    AssumedLoad, LastRestart, ListId, MemberRecord, PublishedList, Snapshot, TurnLease,
+    AssumedLoad, LastRestart, ListId, MemberRecord, PublishedList, SlotLease, Snapshot,
 };
-use stellar_k8s::controller::rollout::plan::TurnPlan;
+use stellar_k8s::controller::rollout::plan::SlotPlan;
 use stellar_k8s::crd::Network;
 use stellar_k8s::labels;
 use stellar_k8s::peers::{NodeId, PeerList, Report, View};
@@ -170,8 +170,8 @@ pub(crate) struct World {
     pub(crate) history: Vec<(Millis, ListId, PeerList)>,
     /// Every other validator is in another namespace, and the two namespaces are one group.
     pub(crate) two_namespaces: bool,
-    /// The turns, by the network's short hash.
-    pub(crate) leases: BTreeMap<String, TurnLease>,
+    /// The slots, by the network's short hash.
+    pub(crate) leases: BTreeMap<String, SlotLease>,
     pub(crate) paused_namespaces: BTreeSet<String>,
     /// StellarNodes that cannot be parsed.
     pub(crate) unreadable: BTreeSet<NodeId>,
@@ -190,7 +190,7 @@ pub(crate) struct World {
     pub(crate) list_writes: u32,
     /// Of one network at once.
     pub(crate) most_down: usize,
-    pub(crate) most_turns: usize,
+    pub(crate) most_slots: usize,
 }
 
 impl World {
@@ -214,7 +214,7 @@ impl World {
             reuse_addresses: false,
             list_writes: 0,
             most_down: 0,
-            most_turns: 0,
+            most_slots: 0,
         }
     }
 
@@ -369,9 +369,9 @@ impl World {
         self.nodes.iter().filter(|node| self.is_voting(node)).count()
     }
 
-    /// The turns that are held, in any network.
-    pub(crate) fn turns(&self) -> usize {
-        self.leases.values().map(|lease| lease.turns.len()).sum()
+    /// The slots that are held, in any network.
+    pub(crate) fn slots(&self) -> usize {
+        self.leases.values().map(|lease| lease.slots.len()).sum()
     }
 }
 
@@ -392,7 +392,7 @@ pub(crate) fn network_of(count: usize, restart: RestartMode) -> World {
     world
 }
 
-/// Whether a plan of turns asks for nothing.
-pub(crate) fn is_idle(turns: &TurnPlan) -> bool {
-    turns.write.is_none() && turns.steps.is_empty()
+/// Whether a plan of slots asks for nothing.
+pub(crate) fn is_idle(slots: &SlotPlan) -> bool {
+    slots.write.is_none() && slots.steps.is_empty()
 }

@@ -4,12 +4,12 @@
 //! controller can read what is let in.
 
 pub(crate) mod disruption;
+pub(crate) mod exclusivity;
+#[cfg(test)]
+mod exclusivity_tests;
 pub(crate) mod history;
 pub(crate) mod horizon_rpc;
 pub(crate) mod key_source;
-pub(crate) mod neighbours;
-#[cfg(test)]
-mod neighbours_tests;
 pub(crate) mod pod;
 pub(crate) mod port;
 pub(crate) mod readable;

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::pod::{self, sidecars};
-use super::{history, horizon_rpc, key_source, neighbours, port, readable, storage};
+use super::{exclusivity, history, horizon_rpc, key_source, port, readable, storage};
 use crate::admission::context::Context;
 use crate::admission::validate::Verdict;
 use crate::core_config::{self, ConfigError, Keys};
@@ -38,7 +38,7 @@ pub(crate) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) 
     if spec["nodeType"] == "Validator" && spec["validatorConfig"].is_object() {
         check_validator(node, context, verdict);
     } else {
-        neighbours::check_name(node, context, verdict);
+        exclusivity::check_name(node, context, verdict);
     }
     readable::check(spec, verdict);
 }
@@ -234,7 +234,7 @@ fn check_validator(node: &Value, context: &dyn Context, verdict: &mut Verdict) {
             field("historyArchiveUrls")
         ));
     }
-    neighbours::check(node, context, verdict);
+    exclusivity::check(node, context, verdict);
     check_core_settings(node, verdict);
 }
 

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::core_config::pod_paths::VOTING_PATH;
-use crate::util::causes::on_one_line;
+use crate::util::error_chain::on_one_line;
 use crate::util::http::{listen, serve_plain};
 
 pub use voting::{Silence, Verdict, VotingJudge};

@@ -31,7 +31,7 @@ const UNKNOWN: u16 = 404;
 pub(crate) async fn missing(
     client: &Client,
     scope: &Scope,
-    turns_in: &str,
+    slots_in: &str,
 ) -> Result<Vec<OptionalKind>, PeersCommandError> {
     let mut refused = Vec::new();
     let mut without = Vec::new();
@@ -66,9 +66,9 @@ pub(crate) async fn missing(
             place,
         });
     }
-    let leases: Api<Lease> = Api::namespaced(client.clone(), turns_in);
-    let turns = code(deadline(leases.list_metadata(&one())).await);
-    without.extend((turns == Some(FORBIDDEN)).then_some(OptionalKind::Turns));
+    let leases: Api<Lease> = Api::namespaced(client.clone(), slots_in);
+    let slots = code(deadline(leases.list_metadata(&one())).await);
+    without.extend((slots == Some(FORBIDDEN)).then_some(OptionalKind::Slots));
     let namespaces = namespaces(client, scope).await;
     without.extend((namespaces == Some(FORBIDDEN)).then_some(OptionalKind::Namespaces));
     Ok(without)
@@ -108,11 +108,11 @@ fn code<T>(answer: Result<T, ApiError>) -> Option<u16> {
 }
 
 /// What is not told for want of it.
-pub(crate) fn left_out(what: OptionalKind, turns_in: &str) -> String {
+pub(crate) fn left_out(what: OptionalKind, slots_in: &str) -> String {
     match what {
-        OptionalKind::Turns => format!(
-            "your account may not list leases in namespace {turns_in}, where --operator-namespace says that the turns are: who \
-             has a turn is not shown, and what comes next is told as if nobody had one"
+        OptionalKind::Slots => format!(
+            "your account may not list leases in namespace {slots_in}, where --operator-namespace says that the slots are: who \
+             has a slot is not shown, and what comes next is told as if nobody had one"
         ),
         OptionalKind::Budgets => {
             "your account may not list poddisruptionbudgets: what comes next is told as if there were none".to_owned()

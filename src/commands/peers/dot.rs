@@ -45,9 +45,9 @@ fn node(snapshot: &Snapshot, group: &Group<'_>, plan: &Plan, validator: &Validat
     let member = group.member(validator);
     let report = plan.reports.get(&validator.id);
     let pending = report.and_then(|report| report.peers.pending_restart.as_deref());
-    let mut turns = snapshot.turns.values().flat_map(|lease| &lease.turns);
-    let has_turn = turns.any(|turn| turn.uid == validator.uid);
-    let color = if pending.is_some() || has_turn {
+    let mut slots = snapshot.slots.values().flat_map(|lease| &lease.slots);
+    let has_slot = slots.any(|slot| slot.uid == validator.uid);
+    let color = if pending.is_some() || has_slot {
         "orange"
     } else if validator.suspended || member.is_none() {
         "lightgrey"
@@ -67,7 +67,7 @@ fn node(snapshot: &Snapshot, group: &Group<'_>, plan: &Plan, validator: &Validat
     format!("    {id:?} [label={label:?}, fillcolor={color}];\n")
 }
 
-/// The arrows from this group's own members; those from its guests are drawn with their own list.
+/// The arrows from this group's own members; those from its remote_members are drawn with their own list.
 fn edges(group: &Group<'_>) -> String {
     let acquaintance = Acquaintance::of(group);
     let members = &group.members;

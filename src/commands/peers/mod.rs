@@ -46,7 +46,7 @@ pub struct PeersArgs {
     /// Print what an operator with the options below would write next, and why the rest waits
     #[arg(long, conflicts_with_all = ["watch", "output"])]
     dry_run: bool,
-    /// The operator's namespace, where it keeps the turns; without it the one that is looked at, or stellar for all
+    /// The operator's namespace, where it keeps the slots; without it the one that is looked at, or stellar for all
     #[arg(long)]
     operator_namespace: Option<String>,
     #[command(flatten)]
@@ -114,36 +114,36 @@ impl PeersArgs {
     /// When the cluster cannot be read, or the result cannot be written.
     pub async fn run(&self, out: &mut dyn Write) -> Result<(), PeersCommandError> {
         let (client, namespace) = self.connection.open().await?;
-        let (scope, turns_in) = if self.all_namespaces {
+        let (scope, slots_in) = if self.all_namespaces {
             (Scope::All, "stellar".to_owned())
         } else {
             (Scope::Namespaces([namespace.clone()].into()), namespace)
         };
-        let turns_in = self.operator_namespace.as_ref().unwrap_or(&turns_in);
+        let slots_in = self.operator_namespace.as_ref().unwrap_or(&slots_in);
         let caches = timeout(PATIENCE, async {
-            let without = access::missing(&client, &scope, turns_in).await?;
+            let without = access::missing(&client, &scope, slots_in).await?;
             for what in &without {
                 // Only what would be written next depends on budgets.
                 if self.dry_run || *what != OptionalKind::Budgets {
-                    tracing::warn!("{}", access::left_out(*what, turns_in));
+                    tracing::warn!("{}", access::left_out(*what, slots_in));
                 }
             }
-            let caches = Caches::start_without(&client, &scope, turns_in, &without);
+            let caches = Caches::start_without(&client, &scope, slots_in, &without);
             caches.wait_until_complete().await;
             Ok(caches)
         })
         .await
         .unwrap_or(Err(PeersCommandError::Incomplete))?;
-        self.show(&caches, turns_in, out).await
+        self.show(&caches, slots_in, out).await
     }
 
-    async fn show(&self, caches: &Caches, turns_in: &str, out: &mut dyn Write) -> Result<(), PeersCommandError> {
+    async fn show(&self, caches: &Caches, slots_in: &str, out: &mut dyn Write) -> Result<(), PeersCommandError> {
         let snapshot = caches.snapshot(clock::now());
         if self.dry_run {
-            if self.operator_namespace.is_none() && snapshot.turns.is_empty() && !snapshot.validators.is_empty() {
+            if self.operator_namespace.is_none() && snapshot.slots.is_empty() && !snapshot.validators.is_empty() {
                 tracing::warn!(
-                    "no turns are kept in namespace {turns_in}: if the operator is in another one, name it with \
-                     --operator-namespace, or what comes next is told as if nobody had a turn"
+                    "no slots are kept in namespace {slots_in}: if the operator is in another one, name it with \
+                     --operator-namespace, or what comes next is told as if nobody had a slot"
                 );
             }
             out.write_all(next::text(&snapshot, &decide(&snapshot, &self.options)).as_bytes())?;

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::controller::discovery::decide::{ListWrite, Plan};
-use crate::controller::model::snapshot::{Snapshot, Turn};
+use crate::controller::model::snapshot::{Slot, Snapshot};
 use crate::controller::peering::budgets::BudgetStep;
-use crate::controller::rollout::plan::{Step, TurnPlan};
+use crate::controller::rollout::plan::{SlotPlan, Step};
 use crate::labels;
 use crate::util::text::plain;
 
@@ -28,8 +28,8 @@ pub(crate) fn text(snapshot: &Snapshot, plan: &Plan) -> String {
         ));
     }
     lines.extend(plan.budgets.iter().map(budget));
-    for (network, turns) in &plan.turns {
-        lines.extend(of_turns(snapshot, network, turns));
+    for (network, slots) in &plan.slots {
+        lines.extend(of_slots(snapshot, network, slots));
     }
     if lines.is_empty() {
         lines.push("nothing to write, and nobody waits".to_owned());
@@ -70,31 +70,31 @@ fn budget(step: &BudgetStep) -> String {
     }
 }
 
-fn of_turns(snapshot: &Snapshot, network: &str, turns: &TurnPlan) -> Vec<String> {
-    let held: &[Turn] = snapshot.turns.get(network).map_or(&[], |lease| &lease.turns);
+fn of_slots(snapshot: &Snapshot, network: &str, slots: &SlotPlan) -> Vec<String> {
+    let held: &[Slot] = snapshot.slots.get(network).map_or(&[], |lease| &lease.slots);
     let mut lines = Vec::new();
-    if let Some(next) = turns.write.as_ref().map(|write| &write.turns) {
-        let is_in = |turn: &Turn, all: &[Turn]| all.iter().any(|other| other.uid == turn.uid);
-        let given = next.iter().filter(|turn| !is_in(turn, held));
-        lines.extend(given.map(|turn| format!("give {} its turn: {}", turn.node, turn.cause.as_str())));
-        let ended = held.iter().filter(|turn| !is_in(turn, next));
-        lines.extend(ended.map(|turn| format!("end the turn of {}", turn.node)));
+    if let Some(next) = slots.write.as_ref().map(|write| &write.slots) {
+        let is_in = |slot: &Slot, all: &[Slot]| all.iter().any(|other| other.uid == slot.uid);
+        let given = next.iter().filter(|slot| !is_in(slot, held));
+        lines.extend(given.map(|slot| format!("give {} its slot: {}", slot.node, slot.cause.as_str())));
+        let ended = held.iter().filter(|slot| !is_in(slot, next));
+        lines.extend(ended.map(|slot| format!("end the slot of {}", slot.node)));
     }
-    lines.extend(turns.steps.iter().map(|step| match step {
-        Step::ApplyTemplate(turn) => format!("restart {}: its spec changed", turn.node),
-        Step::Restart(turn) => format!("restart {}: {}", turn.node, turn.cause.as_str()),
-        Step::GiveBack(turn) => format!(
-            "{} gives its turn back: the reason or the leave for it is gone",
-            turn.node
+    lines.extend(slots.steps.iter().map(|step| match step {
+        Step::ApplyTemplate(slot) => format!("restart {}: its spec changed", slot.node),
+        Step::Restart(slot) => format!("restart {}: {}", slot.node, slot.cause.as_str()),
+        Step::GiveBack(slot) => format!(
+            "{} gives its slot back: the reason or the leave for it is gone",
+            slot.node
         ),
         Step::DeletePod { node, name, .. } => format!("delete pod {name} of {node}, which is not Ready"),
     }));
-    let stalled = turns.stalled.iter();
+    let stalled = slots.stalled.iter();
     lines.extend(stalled.map(|(group, holder)| {
         let (namespace, name) = (&group.namespace, &group.name);
         format!("stalled: the restart of {holder} is not done, and nobody of {namespace}/{name} goes down before")
     }));
-    let waiting = turns.waiting.iter();
+    let waiting = slots.waiting.iter();
     lines.extend(waiting.map(|(node, why)| format!("{node} waits for its restart: {why}")));
     lines
 }

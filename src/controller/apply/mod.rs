@@ -1,13 +1,13 @@
 //! Writes that any part of the controller makes, each with a deadline and a precondition; why a write was not made.
 //!
-//! Nothing is decided here, and nothing is known of lists and turns: discovery has its own writes.
+//! Nothing is decided here, and nothing is known of lists and slots: discovery has its own writes.
 
 mod objects;
 mod status;
 
 use kube::api::{DeleteParams, PatchParams, PostParams, Preconditions};
 
-use super::exclusivity::{InUse, Sole};
+use super::exclusivity::{Exclusive, InUse};
 use super::resources::{BuildError, OtherOwner};
 use crate::kubernetes::api::ApiError;
 
@@ -39,7 +39,7 @@ pub enum ApplyError {
         owner: OtherOwner,
     },
     /// What only one may use is another validator's.
-    #[error("{} has the same {}", .0.holder, match .0.what { Sole::Seed => "seed", Sole::Database => "database" })]
+    #[error("{} has the same {}", .0.holder, match .0.what { Exclusive::Seed => "seed", Exclusive::Database => "database" })]
     InUse(InUse),
     /// What was decided is about a spec or an object that is another by now: it is decided again.
     #[error("what was decided is out of date")]

@@ -1,6 +1,6 @@
-//! The writes of discovery, each with a deadline and a precondition: lists, turns, what is remembered, restarts.
+//! The writes of discovery, each with a deadline and a precondition: lists, slots, what is remembered, restarts.
 //!
-//! Nothing is decided here. Annotations, lists and turns are written by merge patches of exactly our fields with a
+//! Nothing is decided here. Annotations, lists and slots are written by merge patches of exactly our fields with a
 //! resourceVersion: a server-side apply of one annotation would give up whatever else its manager set before.
 
 use std::collections::BTreeMap;
@@ -16,10 +16,10 @@ use serde_json::{Value, json};
 
 use super::decide::{ListRemoval, ListWrite, Plan, RecordWrite};
 use crate::controller::apply::{ApplyError, applied, created_by, ensure, merge, only_uid, server_side};
-use crate::controller::model::snapshot::{LastRestart, PublishedList, Snapshot, Turn, TurnLease, Workload};
+use crate::controller::model::snapshot::{LastRestart, PublishedList, Slot, SlotLease, Snapshot, Workload};
 use crate::controller::peering::budgets::BudgetStep;
 use crate::controller::resources::{self, BuildSettings};
-use crate::controller::rollout::plan::PlannedTurns;
+use crate::controller::rollout::plan::PlannedSlots;
 use crate::crd::StellarNode;
 use crate::kubernetes::api::deadline;
 use crate::labels;
@@ -150,25 +150,25 @@ pub async fn budget(client: &Client, step: &BudgetStep) -> Result<(), ApplyError
     Ok(())
 }
 
-/// Writes the turns of a network, and what is remembered with them, into its Lease.
+/// Writes the slots of a network, and what is remembered with them, into its Lease.
 ///
 /// # Errors
 /// When the API server refuses; a conflict means that somebody else wrote it meanwhile, so that two leaders for a
-/// moment never give two turns.
-pub async fn turns(
+/// moment never give two slots.
+pub async fn slots(
     client: &Client,
     own_namespace: &str,
     network: &str,
-    seen: Option<&TurnLease>,
-    planned: &PlannedTurns,
+    seen: Option<&SlotLease>,
+    planned: &PlannedSlots,
 ) -> Result<(), ApplyError> {
-    let PlannedTurns { turns, served, joined } = planned;
+    let PlannedSlots { slots, served, joined } = planned;
     let api: Api<Lease> = Api::namespaced(client.clone(), own_namespace);
-    let name = labels::turns_lease_name(network);
-    let holders: Vec<String> = turns.iter().map(|turn| turn.node.to_string()).collect();
+    let name = labels::slots_lease_name(network);
+    let holders: Vec<String> = slots.iter().map(|slot| slot.node.to_string()).collect();
     let remembered = [
         (
-            labels::TURNS_SERVED,
+            labels::SLOTS_SERVED,
             annotation(Some(served).filter(|served| !served.is_empty()))?,
         ),
         (
@@ -185,7 +185,7 @@ pub async fn turns(
             "name": name,
             "resourceVersion": seen.and_then(|lease| lease.resource_version.clone()),
             "labels": { labels::MANAGED_BY: labels::OPERATOR, labels::NETWORK: network },
-            "annotations": { labels::TURNS: serde_json::to_string(turns)? },
+            "annotations": { labels::SLOTS: serde_json::to_string(slots)? },
         },
         "spec": { "holderIdentity": if holders.is_empty() { Value::Null } else { holders.join(",").into() } },
     });
@@ -205,33 +205,33 @@ pub async fn turns(
 ///
 /// # Errors
 /// When the API server refuses; a conflict means that the StatefulSet changed meanwhile.
-pub async fn restart(client: &Client, turn: &Turn, workload: &Workload, view: &View) -> Result<(), ApplyError> {
-    let api: Api<StatefulSet> = Api::namespaced(client.clone(), &turn.node.namespace);
+pub async fn restart(client: &Client, slot: &Slot, workload: &Workload, view: &View) -> Result<(), ApplyError> {
+    let api: Api<StatefulSet> = Api::namespaced(client.clone(), &slot.node.namespace);
     let last = LastRestart {
-        at: turn.since,
+        at: slot.since,
         view: view.clone(),
-        pod_uid: turn.pod_uid.clone(),
+        pod_uid: slot.pod_uid.clone(),
     };
     let patch = json!({
         "metadata": {
             "resourceVersion": workload.resource_version,
             "annotations": { labels::LAST_RESTART: annotation(Some(&last))? },
         },
-        "spec": { "template": { "metadata": { "annotations": { labels::RESTARTS: turn.since.to_string() } } } },
+        "spec": { "template": { "metadata": { "annotations": { labels::RESTARTS: slot.since.to_string() } } } },
     });
     deadline(api.patch(&workload.name, &merge(labels::MANAGER_ROLLOUT), &Patch::Merge(&patch))).await?;
     Ok(())
 }
 
-/// Marks a turn as given back unused, so that nobody who still sees it can use it.
+/// Marks a slot as given back unused, so that nobody who still sees it can use it.
 ///
 /// # Errors
 /// When the API server refuses; a conflict means that the StatefulSet changed meanwhile.
-pub async fn give_back(client: &Client, turn: &Turn, workload: &Workload) -> Result<(), ApplyError> {
-    let api: Api<StatefulSet> = Api::namespaced(client.clone(), &turn.node.namespace);
+pub async fn give_back(client: &Client, slot: &Slot, workload: &Workload) -> Result<(), ApplyError> {
+    let api: Api<StatefulSet> = Api::namespaced(client.clone(), &slot.node.namespace);
     let patch = json!({ "metadata": {
         "resourceVersion": workload.resource_version,
-        "annotations": { labels::TURN_GIVEN_BACK: turn.since.to_string() },
+        "annotations": { labels::SLOT_GIVEN_BACK: slot.since.to_string() },
     } });
     deadline(api.patch_metadata(&workload.name, &merge(labels::MANAGER_ROLLOUT), &Patch::Merge(&patch))).await?;
     Ok(())
@@ -245,16 +245,16 @@ pub async fn give_back(client: &Client, turn: &Turn, workload: &Workload) -> Res
 /// When the objects cannot be built, the API server refuses, or the spec or the StatefulSet changed meanwhile.
 pub async fn template(
     client: &Client,
-    turn: &Turn,
+    slot: &Slot,
     workload: &Workload,
     node: &StellarNode,
     settings: &BuildSettings,
 ) -> Result<(), ApplyError> {
-    if turn.spec_hash.as_deref() != Some(resources::spec_hash(&node.spec).as_str()) {
+    if slot.spec_hash.as_deref() != Some(resources::spec_hash(&node.spec).as_str()) {
         return Err(ApplyError::Outdated);
     }
     let mut objects = resources::build(node, settings)?;
-    let api: Api<StatefulSet> = Api::namespaced(client.clone(), &turn.node.namespace);
+    let api: Api<StatefulSet> = Api::namespaced(client.clone(), &slot.node.namespace);
     resources::keep_what_never_changes(&mut objects.stateful_set, &deadline(api.get(&workload.name)).await?);
     let seen = Some(workload.resource_version.as_str());
     let write = async |dry_run: bool| {
@@ -262,10 +262,10 @@ pub async fn template(
             dry_run,
             ..server_side(labels::MANAGER)
         };
-        applied::<StatefulSet>(client, &turn.node.namespace, &objects.stateful_set, &params, seen).await
+        applied::<StatefulSet>(client, &slot.node.namespace, &objects.stateful_set, &params, seen).await
     };
     write(true).await?;
-    ensure::<ConfigMap>(client, &turn.node.namespace, &objects.config_map).await?;
+    ensure::<ConfigMap>(client, &slot.node.namespace, &objects.config_map).await?;
     write(false).await?;
     Ok(())
 }
@@ -290,40 +290,40 @@ pub async fn delete_pod(
     Ok(())
 }
 
-/// Marks a turn as given back, on the StatefulSet that its holder was seen to have.
+/// Marks a slot as given back, on the StatefulSet that its holder was seen to have.
 ///
 /// # Errors
 /// As [`give_back`]; also when the holder has none.
-pub async fn planned_give_back(client: &Client, snapshot: &Snapshot, turn: &Turn) -> Result<(), ApplyError> {
-    give_back(client, turn, workload_of(snapshot, turn)?).await
+pub async fn planned_give_back(client: &Client, snapshot: &Snapshot, slot: &Slot) -> Result<(), ApplyError> {
+    give_back(client, slot, workload_of(snapshot, slot)?).await
 }
 
-/// Applies the present template for a turn, to the StatefulSet that its holder was seen to have.
+/// Applies the present template for a slot, to the StatefulSet that its holder was seen to have.
 ///
 /// # Errors
 /// As [`template`]; also when the holder has no StatefulSet.
 pub async fn planned_template(
     client: &Client,
     snapshot: &Snapshot,
-    turn: &Turn,
+    slot: &Slot,
     node: &StellarNode,
     settings: &BuildSettings,
 ) -> Result<(), ApplyError> {
-    template(client, turn, workload_of(snapshot, turn)?, node, settings).await
+    template(client, slot, workload_of(snapshot, slot)?, node, settings).await
 }
 
-fn workload_of<'a>(snapshot: &'a Snapshot, turn: &Turn) -> Result<&'a Workload, ApplyError> {
-    let validator = snapshot.validators.iter().find(|validator| validator.uid == turn.uid);
+fn workload_of<'a>(snapshot: &'a Snapshot, slot: &Slot) -> Result<&'a Workload, ApplyError> {
+    let validator = snapshot.validators.iter().find(|validator| validator.uid == slot.uid);
     validator
         .and_then(|validator| validator.workload.as_ref())
         .ok_or(ApplyError::Outdated)
 }
 
-/// Restarts the holder of a turn as a plan says.
+/// Restarts the holder of a slot as a plan says.
 ///
 /// # Errors
 /// As [`restart`]; also when the plan is not of that snapshot.
-pub async fn planned_restart(client: &Client, snapshot: &Snapshot, plan: &Plan, turn: &Turn) -> Result<(), ApplyError> {
-    let view = plan.views.get(&turn.node).ok_or(ApplyError::Outdated)?;
-    restart(client, turn, workload_of(snapshot, turn)?, view).await
+pub async fn planned_restart(client: &Client, snapshot: &Snapshot, plan: &Plan, slot: &Slot) -> Result<(), ApplyError> {
+    let view = plan.views.get(&slot.node).ok_or(ApplyError::Outdated)?;
+    restart(client, slot, workload_of(snapshot, slot)?, view).await
 }

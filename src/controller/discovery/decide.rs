@@ -6,19 +6,19 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::figures;
+use super::group_metrics;
 use crate::controller::model::options::Options;
-use crate::controller::model::snapshot::{AssumedLoad, ListId, MemberRecord, Snapshot, TurnLease, Validator};
+use crate::controller::model::snapshot::{AssumedLoad, ListId, MemberRecord, SlotLease, Snapshot, Validator};
 use crate::controller::model::times;
 use crate::controller::peering::budgets::{self, BudgetStep};
 use crate::controller::peering::groups::{self, Group};
 use crate::controller::peering::lists::ListAction;
 use crate::controller::rollout::needs::{self, Need};
-use crate::controller::rollout::plan::TurnPlan;
+use crate::controller::rollout::plan::SlotPlan;
 use crate::controller::rollout::slots;
 use crate::controller::status::peers::{self, PeersReport};
 use crate::crd::Network;
-use crate::metrics::GroupFigures;
+use crate::metrics::GroupMetrics;
 use crate::peers::{NodeId, View};
 
 /// Everything that one cycle is to write, in the order in which it is written.
@@ -32,14 +32,14 @@ pub struct Plan {
     pub removals: Vec<ListRemoval>,
     /// PodDisruptionBudgets to write or remove.
     pub budgets: Vec<BudgetStep>,
-    /// Turns and what their holders need, by the network's short hash.
-    pub turns: BTreeMap<String, TurnPlan>,
+    /// Slots and what their holders need, by the network's short hash.
+    pub slots: BTreeMap<String, SlotPlan>,
     /// The view that a validator restarted now is to load.
     pub views: BTreeMap<NodeId, View>,
     /// What each validator is told.
     pub reports: BTreeMap<NodeId, PeersReport>,
     /// Each group in numbers.
-    pub figures: Vec<GroupFigures>,
+    pub group_metrics: Vec<GroupMetrics>,
     /// When something may change without an event.
     pub wake: Option<Timestamp>,
 }
@@ -115,34 +115,34 @@ pub fn decide(snapshot: &Snapshot, options: &Options) -> Plan {
         })
         .collect();
     plan.budgets = budgets::plan(snapshot, options, &groups);
-    let unseen = TurnLease {
+    let unseen = SlotLease {
         resource_version: None,
         readable: true,
-        ..TurnLease::default()
+        ..SlotLease::default()
     };
     for network in groups::networks(snapshot, &groups) {
-        let lease = snapshot.turns.get(&network).unwrap_or(&unseen);
-        let turns = slots::plan(snapshot, options, &network, lease, &groups, &needs);
-        plan.turns.insert(network, turns);
+        let lease = snapshot.slots.get(&network).unwrap_or(&unseen);
+        let slots = slots::plan(snapshot, options, &network, lease, &groups, &needs);
+        plan.slots.insert(network, slots);
     }
     for group in &groups {
-        let figures = figures::of_group(snapshot, group, &needs, &plan.turns);
+        let metrics = group_metrics::of_group(snapshot, group, &needs, &plan.slots);
         plan.reports.extend(peers::of_group(
             snapshot,
             options,
             group,
             &needs,
-            &plan.turns,
-            figures.connected,
+            &plan.slots,
+            metrics.connected,
         ));
-        plan.figures.push(figures);
+        plan.group_metrics.push(metrics);
     }
     plan.wake = wake(snapshot, options, &groups, &plan);
     plan
 }
 
 fn records(snapshot: &Snapshot, options: &Options, group: &Group<'_>) -> Vec<RecordWrite> {
-    let everybody = group.validators.iter().chain(&group.strangers).copied();
+    let everybody = group.validators.iter().chain(&group.other_network).copied();
     everybody
         .filter_map(|validator| record(snapshot, options, group, validator))
         .collect()
@@ -209,7 +209,7 @@ fn wake(snapshot: &Snapshot, options: &Options, groups: &[Group<'_>], plan: &Pla
         .flat_map(|group| &group.members)
         .filter(|member| member.address.is_some())
         .filter_map(|member| Some(times::later(member.record.lost?, options.grace)));
-    let turns = plan.turns.values().filter_map(|turns| turns.wake);
+    let slots = plan.slots.values().filter_map(|slots| slots.wake);
     let members = groups.iter().flat_map(|group| &group.members);
     let votes_at_last = members.filter_map(|member| member.awaited_until(options.join_wait));
     let catch_up = snapshot.validators.iter();
@@ -218,6 +218,6 @@ fn wake(snapshot: &Snapshot, options: &Options, groups: &[Group<'_>], plan: &Pla
         let behind = validator.left_behind_from(snapshot.now, options.catch_up);
         end.into_iter().chain(behind)
     });
-    let all = grace_ends.chain(turns).chain(votes_at_last).chain(caught_up);
+    let all = grace_ends.chain(slots).chain(votes_at_last).chain(caught_up);
     all.filter(|time| *time > snapshot.now).min()
 }

@@ -1,7 +1,7 @@
 use super::decide::{RecordWrite, decide};
 use crate::controller::model::options::Options;
-use crate::controller::model::snapshot::{AssumedLoad, Cause, LastRestart, Snapshot, Turn, TurnLease, Validator};
-use crate::controller::rollout::turns::is_triggered;
+use crate::controller::model::snapshot::{AssumedLoad, Cause, LastRestart, Slot, SlotLease, Snapshot, Validator};
+use crate::controller::rollout::progress::is_triggered;
 use crate::controller::samples::{at, list_id, member, pod, published, snapshot, with_list, workload};
 use crate::peers::{NodeId, View};
 
@@ -158,28 +158,28 @@ fn nobody_that_votes_goes_down_beside_one_whose_node_cannot_be_parsed() {
     let mut b = member("b", "10.0.0.2");
     pod(&mut b).voting_since = Some(at(0));
     let list = || published(&[("a", "10.0.0.1"), ("b", "10.0.0.2")]);
-    let turns = |snapshot: &Snapshot| {
+    let slots = |snapshot: &Snapshot| {
         let plan = decide(snapshot, &Options::default());
-        let writes = plan.turns.into_values().filter_map(|turns| turns.write);
-        writes.flat_map(|write| write.turns).count()
+        let writes = plan.slots.into_values().filter_map(|slots| slots.write);
+        writes.flat_map(|write| write.slots).count()
     };
     let seen = |validators: Vec<Validator>| {
         let mut snapshot = with_list(snapshot(validators), list());
-        let lease = TurnLease {
+        let lease = SlotLease {
             readable: true,
-            ..TurnLease::default()
+            ..SlotLease::default()
         };
-        snapshot.turns.insert(a.network.short_hash(), lease);
+        snapshot.slots.insert(a.network.short_hash(), lease);
         snapshot
     };
-    assert_eq!(turns(&seen(vec![a.clone(), b])), 1, "both vote");
+    assert_eq!(slots(&seen(vec![a.clone(), b])), 1, "both vote");
     let mut unreadable = seen(vec![a.clone()]);
     unreadable.unreadable.insert(NodeId::new("stellar", "b"));
-    assert_eq!(turns(&unreadable), 0);
+    assert_eq!(slots(&unreadable), 0);
 }
 
 #[test]
-fn a_spec_that_was_changed_back_before_its_pod_was_replaced_ends_its_turn() {
+fn a_spec_that_was_changed_back_before_its_pod_was_replaced_ends_its_slot() {
     let mut a = member("a", "10.0.0.1");
     let changed = |validator: &mut Validator, update_revision: &str| {
         let workload = workload(validator);
@@ -188,16 +188,16 @@ fn a_spec_that_was_changed_back_before_its_pod_was_replaced_ends_its_turn() {
         let pod = pod(validator);
         (pod.revision, pod.voting_since) = (Some("1".to_owned()), Some(at(0)));
     };
-    let turn = turn_of(&a, "a-pod");
-    for (update_revision, turns_left) in [("2", None), ("1", Some(0))] {
+    let slot = slot_of(&a, "a-pod");
+    for (update_revision, slots_left) in [("2", None), ("1", Some(0))] {
         changed(&mut a, update_revision);
-        assert_eq!(turns_written(&a, &turn), turns_left, "revision {update_revision}");
+        assert_eq!(slots_written(&a, &slot), slots_left, "revision {update_revision}");
     }
 }
 
-/// The turn of one that votes, for its changed spec, with the pod that it had then.
-fn turn_of(holder: &Validator, pod_uid: &str) -> Turn {
-    Turn {
+/// The slot of one that votes, for its changed spec, with the pod that it had then.
+fn slot_of(holder: &Validator, pod_uid: &str) -> Slot {
+    Slot {
         node: holder.id.clone(),
         uid: holder.uid.clone(),
         group: holder.list.clone(),
@@ -210,38 +210,38 @@ fn turn_of(holder: &Validator, pod_uid: &str) -> Turn {
     }
 }
 
-/// How many turns are to be written for a group of one that holds this turn; `None` where they stay.
-fn turns_written(alone: &Validator, turn: &Turn) -> Option<usize> {
-    let lease = TurnLease {
+/// How many slots are to be written for a group of one that holds this slot; `None` where they stay.
+fn slots_written(alone: &Validator, slot: &Slot) -> Option<usize> {
+    let lease = SlotLease {
         readable: true,
-        turns: vec![turn.clone()],
-        ..TurnLease::default()
+        slots: vec![slot.clone()],
+        ..SlotLease::default()
     };
     let mut all = with_list(snapshot(vec![alone.clone()]), published(&[("a", "10.0.0.1")]));
-    all.turns.insert(alone.network.short_hash(), lease);
+    all.slots.insert(alone.network.short_hash(), lease);
     let plan = decide(&all, &Options::default());
-    let write = plan.turns.into_values().find_map(|turns| turns.write);
-    write.map(|write| write.turns.len())
+    let write = plan.slots.into_values().find_map(|slots| slots.write);
+    write.map(|write| write.slots.len())
 }
 
 /// The same for one that was restarted for its spec and is as it should be, but for this.
-fn turns_after(change: fn(&mut Validator)) -> Option<usize> {
+fn slots_after(change: fn(&mut Validator)) -> Option<usize> {
     let mut a = member("a", "10.0.0.1");
-    let turn = turn_of(&a, "the pod before");
+    let slot = slot_of(&a, "the pod before");
     a.spec_hash = Some("now".to_owned());
     (workload(&mut a).spec_hash, workload(&mut a).update_revision) = (Some("now".to_owned()), Some("2".to_owned()));
     (pod(&mut a).revision, pod(&mut a).voting_since) = (Some("2".to_owned()), Some(at(995)));
     change(&mut a);
-    turns_written(&a, &turn)
+    slots_written(&a, &slot)
 }
 
 #[test]
-fn a_used_turn_ends_when_its_holder_votes_for_long_or_is_ours_no_more() {
-    assert_eq!(turns_after(|_| {}), None, "it votes for 5 s");
-    assert_eq!(turns_after(|node| pod(node).voting_since = Some(at(970))), Some(0));
+fn a_used_slot_ends_when_its_holder_votes_for_long_or_is_ours_no_more() {
+    assert_eq!(slots_after(|_| {}), None, "it votes for 5 s");
+    assert_eq!(slots_after(|node| pod(node).voting_since = Some(at(970))), Some(0));
     let ahead = "its kubelet's clock is an hour ahead: its time says nothing, and nobody waits for it";
     assert_eq!(
-        turns_after(|node| pod(node).voting_since = Some(at(4600))),
+        slots_after(|node| pod(node).voting_since = Some(at(4600))),
         Some(0),
         "{ahead}"
     );
@@ -249,21 +249,21 @@ fn a_used_turn_ends_when_its_holder_votes_for_long_or_is_ours_no_more() {
         pod(node).voting_since = None;
         pod(node).revision = Some("1".to_owned());
     };
-    assert_eq!(turns_after(away), None, "it is down");
+    assert_eq!(slots_after(away), None, "it is down");
     let taken: fn(&mut Validator) = |node| {
         pod(node).voting_since = None;
         pod(node).revision = Some("1".to_owned());
         workload(node).ours = false;
     };
-    assert_eq!(turns_after(taken), Some(0), "what becomes of it is somebody else's");
+    assert_eq!(slots_after(taken), Some(0), "what becomes of it is somebody else's");
 }
 
 #[test]
-fn a_record_of_another_turn_ends_none() {
-    assert_eq!(turns_after(|node| workload(node).given_back = Some(at(980))), None);
-    assert_eq!(turns_after(|node| workload(node).given_back = Some(at(990))), Some(0));
+fn a_record_of_another_slot_ends_none() {
+    assert_eq!(slots_after(|node| workload(node).given_back = Some(at(980))), None);
+    assert_eq!(slots_after(|node| workload(node).given_back = Some(at(990))), Some(0));
     let mut a = member("a", "10.0.0.1");
-    let turn = |cause| Turn {
+    let slot = |cause| Slot {
         node: a.id.clone(),
         uid: a.uid.clone(),
         group: a.list.clone(),
@@ -274,7 +274,7 @@ fn a_record_of_another_turn_ends_none() {
         pod_uid: None,
         voting: true,
     };
-    let turns = [Cause::PeersChanged, Cause::NotLinked].map(turn);
+    let slots = [Cause::PeersChanged, Cause::NotLinked].map(slot);
     let mut restarted = |second: i64| {
         let last = LastRestart {
             at: at(second),
@@ -282,7 +282,7 @@ fn a_record_of_another_turn_ends_none() {
             pod_uid: None,
         };
         workload(&mut a).last_restart = Some(last);
-        turns.each_ref().map(|turn| is_triggered(turn, &a))
+        slots.each_ref().map(|slot| is_triggered(slot, &a))
     };
     assert_eq!(restarted(980), [false; 2]);
     assert_eq!(restarted(990), [true; 2]);

@@ -14,13 +14,13 @@ use kube::runtime::events::EventType;
 use super::decide::{ListRemoval, ListWrite, Plan, RecordWrite, decide};
 use super::{Discovery, apply};
 use crate::controller::apply::ApplyError;
-use crate::controller::model::snapshot::{Cause, ListId, Snapshot, Turn};
+use crate::controller::model::snapshot::{Cause, ListId, Slot, Snapshot};
 use crate::controller::peering::budgets::BudgetStep;
 use crate::controller::peering::groups;
-use crate::controller::rollout::plan::{Step, TurnPlan};
-use crate::controller::status::events::{EventReason, Notices};
-use crate::util::causes;
-use crate::util::failures::Failures;
+use crate::controller::rollout::plan::{SlotPlan, Step};
+use crate::controller::status::events::{EventReason, Events};
+use crate::util::error_chain;
+use crate::util::retry::Failures;
 use crate::{labels, metrics};
 
 /// Writes of one sort that are under way at once.
@@ -34,12 +34,12 @@ const RECORDS_FIRST: Duration = Duration::from_millis(300);
 #[derive(Debug)]
 pub(crate) struct Writes<'a> {
     discovery: &'a Discovery,
-    notices: Notices,
+    events: Events,
 }
 
 impl<'a> Writes<'a> {
-    pub(crate) fn new(discovery: &'a Discovery, notices: Notices) -> Self {
-        Self { discovery, notices }
+    pub(crate) fn new(discovery: &'a Discovery, events: Events) -> Self {
+        Self { discovery, events }
     }
 
     /// Writes all of a plan that was made from this snapshot.
@@ -58,14 +58,14 @@ impl<'a> Writes<'a> {
         let lists = plan.lists.iter().map(|write| self.list(snapshot, write, failures));
         let removals = plan.removals.iter().map(|removal| self.removal(removal, failures));
         let budgets = plan.budgets.iter().map(|step| self.budget(step, failures));
-        let turns = plan.turns.iter();
-        let turns = turns.map(|(network, turns)| self.turns(snapshot, plan, network, turns, failures));
+        let slots = plan.slots.iter();
+        let slots = slots.map(|(network, slots)| self.slots(snapshot, plan, network, slots, failures));
         tokio::join!(
             late,
             all(lists.collect()),
             all(removals.collect()),
             all(budgets.collect()),
-            all(turns.collect()),
+            all(slots.collect()),
         );
     }
 
@@ -104,7 +104,7 @@ impl<'a> Writes<'a> {
                     write.id.name
                 );
                 for node in &write.members {
-                    self.notices.tell(
+                    self.events.tell(
                         node,
                         EventType::Warning,
                         EventReason::PeersRepaired.as_str(),
@@ -171,48 +171,48 @@ impl<'a> Writes<'a> {
         }
     }
 
-    /// First the steps of those that hold a turn, then the Lease, so that the next holder sees their effect.
-    async fn turns(&self, snapshot: &Snapshot, plan: &Plan, network: &str, turns: &TurnPlan, failures: &Failures) {
-        for step in &turns.steps {
+    /// First the steps of those that hold a slot, then the Lease, so that the next holder sees their effect.
+    async fn slots(&self, snapshot: &Snapshot, plan: &Plan, network: &str, slots: &SlotPlan, failures: &Failures) {
+        for step in &slots.steps {
             self.take(snapshot, plan, step, failures).await;
         }
-        let Some(write) = &turns.write else { return };
+        let Some(write) = &slots.write else { return };
         let Discovery {
             client, own_namespace, ..
         } = self.discovery;
-        let seen = snapshot.turns.get(network);
-        let before = seen.map_or(&[][..], |lease| &lease.turns[..]);
-        let Err(error) = apply::turns(client, own_namespace, network, seen, write).await else {
-            log_turns(before, &write.turns);
+        let seen = snapshot.slots.get(network);
+        let before = seen.map_or(&[][..], |lease| &lease.slots[..]);
+        let Err(error) = apply::slots(client, own_namespace, network, seen, write).await else {
+            log_slots(before, &write.slots);
             return;
         };
-        let lease = labels::turns_lease_name(network);
+        let lease = labels::slots_lease_name(network);
         let conflict = error.is_conflict() && seen.is_some();
         let error = &error as &dyn Error;
         if conflict {
             failures.conflict();
-            tracing::debug!(lease, error, "turns changed meanwhile; decided again");
-        } else if !failures.is_news(format!("turns {network}")) {
-            tracing::debug!(lease, error, "turns still not written");
+            tracing::debug!(lease, error, "slots changed meanwhile; decided again");
+        } else if !failures.is_news(format!("slots {network}")) {
+            tracing::debug!(lease, error, "slots still not written");
         } else if seen.is_none() {
             tracing::warn!(
                 lease,
                 error,
-                "turns not written; tried again. A Lease of this name without our label has to be deleted"
+                "slots not written; tried again. A Lease of this name without our label has to be deleted"
             );
         } else {
-            tracing::warn!(lease, error, "turns not written; tried again");
+            tracing::warn!(lease, error, "slots not written; tried again");
         }
     }
 
-    /// Does what a turn is for.
+    /// Does what a slot is for.
     async fn take(&self, snapshot: &Snapshot, plan: &Plan, step: &Step, failures: &Failures) {
         let client = &self.discovery.client;
         let (node, result) = match step {
-            Step::Restart(turn) | Step::ApplyTemplate(turn) => {
-                (&turn.node, self.take_down(snapshot, plan, step, turn).await)
+            Step::Restart(slot) | Step::ApplyTemplate(slot) => {
+                (&slot.node, self.take_down(snapshot, plan, step, slot).await)
             }
-            Step::GiveBack(turn) => (&turn.node, apply::planned_give_back(client, snapshot, turn).await),
+            Step::GiveBack(slot) => (&slot.node, apply::planned_give_back(client, snapshot, slot).await),
             Step::DeletePod {
                 node,
                 name,
@@ -225,16 +225,16 @@ impl<'a> Writes<'a> {
         };
         match result {
             Ok(()) => {
-                if let Step::Restart(turn) | Step::ApplyTemplate(turn) = step {
-                    let ListId { namespace, name } = &turn.group;
-                    metrics::get().restarted(namespace, name, turn.cause.as_str());
+                if let Step::Restart(slot) | Step::ApplyTemplate(slot) = step {
+                    let ListId { namespace, name } = &slot.group;
+                    metrics::get().restarted(namespace, name, slot.cause.as_str());
                 }
                 if let Some(Done { reason, action, note }) = event_of(step) {
                     let reason = reason.as_str();
                     tracing::info!(validator = %node, reason, "rolling update: {note}");
-                    self.notices.tell(node, EventType::Normal, reason, action, note);
+                    self.events.tell(node, EventType::Normal, reason, action, note);
                 } else {
-                    tracing::info!(validator = %node, "rolling update: its turn is given back, nothing was done in it");
+                    tracing::info!(validator = %node, "rolling update: its slot is given back, nothing was done in it");
                 }
             }
             Err(error) if error.is_conflict() => {
@@ -247,9 +247,9 @@ impl<'a> Writes<'a> {
                     tracing::warn!(validator = %node, error, "rolling update failed; tried again, and discovery goes on");
                     let note = format!(
                         "its restart could not be written and is tried again: {}",
-                        causes::on_one_line(error)
+                        error_chain::on_one_line(error)
                     );
-                    self.notices.tell(
+                    self.events.tell(
                         node,
                         EventType::Warning,
                         EventReason::RestartFailed.as_str(),
@@ -263,9 +263,9 @@ impl<'a> Writes<'a> {
         }
     }
 
-    /// Takes the holder of a turn down, if the others can spare it at this moment: their pods are read anew for it. A
+    /// Takes the holder of a slot down, if the others can spare it at this moment: their pods are read anew for it. A
     /// watch that broke off or hangs would have them vote for as long as nobody says otherwise.
-    async fn take_down(&self, snapshot: &Snapshot, plan: &Plan, step: &Step, turn: &Turn) -> Result<(), ApplyError> {
+    async fn take_down(&self, snapshot: &Snapshot, plan: &Plan, step: &Step, slot: &Slot) -> Result<(), ApplyError> {
         let Discovery {
             client,
             caches,
@@ -274,20 +274,20 @@ impl<'a> Writes<'a> {
             ..
         } = self.discovery;
         let groups = groups::form(snapshot, options);
-        let its = groups.iter().filter(|group| group.includes(&turn.group));
+        let its = groups.iter().filter(|group| group.includes(&slot.group));
         let namespaces = its
             .map(|group| group.id.namespace.as_str())
-            .chain([turn.node.namespace.as_str()]);
+            .chain([slot.node.namespace.as_str()]);
         let seen = caches.snapshot_now(client, &namespaces.collect(), snapshot.now).await?;
         let now = decide(&seen, options);
-        if !now.turns.values().any(|turns| turns.steps.contains(step)) {
+        if !now.slots.values().any(|slots| slots.steps.contains(step)) {
             return Err(ApplyError::Outdated);
         }
-        if turn.cause != Cause::SpecChanged {
-            return apply::planned_restart(client, snapshot, plan, turn).await;
+        if slot.cause != Cause::SpecChanged {
+            return apply::planned_restart(client, snapshot, plan, slot).await;
         }
-        let node = caches.node(&turn.node).ok_or(ApplyError::Outdated)?;
-        apply::planned_template(client, snapshot, turn, &node, settings).await
+        let node = caches.node(&slot.node).ok_or(ApplyError::Outdated)?;
+        apply::planned_template(client, snapshot, slot, &node, settings).await
     }
 }
 
@@ -319,7 +319,7 @@ fn event_of(step: &Step) -> Option<Done> {
             action: "DeletePod",
             note: format!("pod {name} is not Ready and is replaced for its new template"),
         }),
-        Step::Restart(turn) if turn.cause == Cause::NotLinked => Some(restarting(
+        Step::Restart(slot) if slot.cause == Cause::NotLinked => Some(restarting(
             "RestartForLinks",
             "its group is not connected: restarting it to load the present addresses",
         )),
@@ -334,12 +334,12 @@ fn event_of(step: &Step) -> Option<Done> {
     }
 }
 
-fn log_turns(before: &[Turn], after: &[Turn]) {
-    let is_in = |turns: &[Turn], turn: &Turn| turns.iter().any(|other| other.uid == turn.uid);
-    for turn in after.iter().filter(|turn| !is_in(before, turn)) {
-        tracing::info!(validator = %turn.node, cause = turn.cause.as_str(), "rolling update: its turn begins");
+fn log_slots(before: &[Slot], after: &[Slot]) {
+    let is_in = |slots: &[Slot], slot: &Slot| slots.iter().any(|other| other.uid == slot.uid);
+    for slot in after.iter().filter(|slot| !is_in(before, slot)) {
+        tracing::info!(validator = %slot.node, cause = slot.cause.as_str(), "rolling update: its slot begins");
     }
-    for turn in before.iter().filter(|turn| !is_in(after, turn)) {
-        tracing::info!(validator = %turn.node, cause = turn.cause.as_str(), "rolling update: its turn is over");
+    for slot in before.iter().filter(|slot| !is_in(after, slot)) {
+        tracing::info!(validator = %slot.node, cause = slot.cause.as_str(), "rolling update: its slot is over");
     }
 }

@@ -8,7 +8,7 @@ pub mod decide;
 #[cfg(test)]
 mod decide_tests;
 pub(crate) mod execute;
-pub mod figures;
+pub mod group_metrics;
 pub(crate) mod shared_seeds;
 
 use std::collections::BTreeSet;
@@ -25,13 +25,13 @@ use super::model::options::Options;
 use super::model::snapshot::Snapshot;
 use super::observe::caches::Caches;
 use super::resources::BuildSettings;
-use super::status::events::Notices;
+use super::status::events::Events;
 use super::status::writer::{Reports, StatusWriter};
 use crate::labels;
 use crate::metrics;
 use crate::peers::NodeId;
 use crate::util::clock;
-use crate::util::failures::{Failures, RETRY, retry_after};
+use crate::util::retry::{Failures, RETRY, retry_after};
 use crate::util::survive::survive;
 use decide::decide;
 use execute::Writes;
@@ -74,15 +74,15 @@ impl Discovery {
     /// Observes, decides, applies and reports for ever. It ends where one of its parts does, so that all of it is begun
     /// anew.
     pub async fn run(self) {
-        let (notices, reporting) = Notices::new(self.client.clone(), Arc::clone(&self.caches));
+        let (events, reporting) = Events::new(self.client.clone(), Arc::clone(&self.caches));
         let (decided, reports) = watch::channel(Reports::default());
-        let writer = StatusWriter::new(self.client.clone(), Arc::clone(&self.caches), notices.clone());
+        let writer = StatusWriter::new(self.client.clone(), Arc::clone(&self.caches), events.clone());
         // Tasks of their own, which end with this one.
         let mut beside = JoinSet::new();
         beside.spawn(writer.run(reports));
         beside.spawn(reporting.run());
         let run = Running {
-            writes: Writes::new(&self, notices),
+            writes: Writes::new(&self, events),
             decided,
         };
         tokio::select! {
@@ -131,10 +131,10 @@ impl Discovery {
         log_observed(&snapshot, told);
         let mut plan = decide(&snapshot, &self.options);
         let shared = self.caches.shared_keys();
-        shared_seeds::tell(&shared, &snapshot, &mut plan.reports, &mut plan.figures);
+        shared_seeds::tell(&shared, &snapshot, &mut plan.reports, &mut plan.group_metrics);
         run.decided.send_replace(Arc::new(std::mem::take(&mut plan.reports)));
-        let turns = snapshot.turns.values().map(|lease| lease.turns.len()).sum();
-        metrics::get().groups(&plan.figures, turns);
+        let slots = snapshot.slots.values().map(|lease| lease.slots.len()).sum();
+        metrics::get().groups(&plan.group_metrics, slots);
         told.failures.next();
         run.writes.carry_out(&snapshot, &plan, &told.failures).await;
         plan.wake
@@ -166,12 +166,12 @@ fn log_observed(snapshot: &Snapshot, told: &mut Told) {
             tracing::debug!(validator = %validator.id, "skipped: suspended, scaled to 0 or being deleted");
         }
     }
-    let broken = snapshot.turns.iter().filter(|(_, lease)| !lease.readable);
-    let leases: BTreeSet<String> = broken.map(|(network, _)| labels::turns_lease_name(network)).collect();
+    let broken = snapshot.slots.iter().filter(|(_, lease)| !lease.readable);
+    let leases: BTreeSet<String> = broken.map(|(network, _)| labels::slots_lease_name(network)).collect();
     for lease in leases.difference(&told.leases) {
         tracing::warn!(
             lease,
-            "the Lease of the turns cannot be read; nobody gets a turn until it is deleted"
+            "the Lease of the slots cannot be read; nobody gets a slot until it is deleted"
         );
     }
     for node in snapshot.unreadable.difference(&told.unreadable) {

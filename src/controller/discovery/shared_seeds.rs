@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::controller::exclusivity::shared_keys::SharedKey;
 use crate::controller::model::snapshot::Snapshot;
 use crate::controller::status::peers::PeersReport;
-use crate::metrics::GroupFigures;
+use crate::metrics::GroupMetrics;
 use crate::peers::NodeId;
 
 /// Tells validators that their seed runs twice, and counts them for each list.
@@ -13,7 +13,7 @@ pub(crate) fn tell(
     shared: &BTreeMap<NodeId, SharedKey>,
     snapshot: &Snapshot,
     reports: &mut BTreeMap<NodeId, PeersReport>,
-    figures: &mut [GroupFigures],
+    metrics: &mut [GroupMetrics],
 ) {
     for (id, found) in shared {
         if let Some(report) = reports.get_mut(id) {
@@ -30,8 +30,8 @@ pub(crate) fn tell(
             .entry((&validator.list.namespace, &validator.list.name))
             .or_default() += 1;
     }
-    for figures in figures {
-        let count = of_lists.get(&(&figures.namespace, &figures.config_map)).copied();
-        figures.shared_seeds += count.unwrap_or_default();
+    for metrics in metrics {
+        let count = of_lists.get(&(&metrics.namespace, &metrics.config_map)).copied();
+        metrics.shared_seeds += count.unwrap_or_default();
     }
 }

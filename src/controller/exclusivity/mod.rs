@@ -21,14 +21,14 @@ use crate::labels;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InUse {
     /// What it is.
-    pub what: Sole,
+    pub what: Exclusive,
     /// Who has it.
     pub holder: Holder,
 }
 
 /// What only one may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sole {
+pub enum Exclusive {
     /// A seed.
     Seed,
     /// A database.
@@ -87,17 +87,17 @@ pub(super) enum Given {
     Database { namespace: String, key: SecretKeyRef },
 }
 
-pub(super) fn given(node: &StellarNode, what: Sole) -> Option<Given> {
+pub(super) fn given(node: &StellarNode, what: Exclusive) -> Option<Given> {
     let config = node.spec.validator_config.as_ref();
     let config = config.filter(|_| node.spec.node_type == NodeType::Validator)?;
     let namespace = node.namespace().unwrap_or_default();
     Some(match what {
-        Sole::Seed => Given::Seed {
+        Exclusive::Seed => Given::Seed {
             namespace,
             source: config.seed_source()?,
             network: Network::parse(&node.spec.network),
         },
-        Sole::Database => Given::Database {
+        Exclusive::Database => Given::Database {
             namespace,
             key: config.database_key()?.clone(),
         },
@@ -107,10 +107,10 @@ pub(super) fn given(node: &StellarNode, what: Sole) -> Option<Given> {
 /// What a validator takes into use with the next write of its StatefulSet, which is `stored` as it is: its seed when it
 /// starts; its database when it is made. One that was a member has made it; one that is created suspended would when it
 /// is resumed.
-pub fn taken_into_use(is_to_run: bool, stored: Option<&StatefulSet>) -> Vec<Sole> {
+pub fn taken_into_use(is_to_run: bool, stored: Option<&StatefulSet>) -> Vec<Exclusive> {
     let starts = is_to_run && stored.is_none_or(|stored| !runs(stored));
     let makes_database = stored.is_none_or(|stored| starts && !was_member(stored));
-    let both = [(Sole::Seed, starts), (Sole::Database, makes_database)];
+    let both = [(Exclusive::Seed, starts), (Exclusive::Database, makes_database)];
     both.into_iter()
         .filter(|(_, is_taken)| *is_taken)
         .map(|(what, _)| what)
@@ -119,10 +119,10 @@ pub fn taken_into_use(is_to_run: bool, stored: Option<&StatefulSet>) -> Vec<Sole
 
 /// Whether a rival with this StatefulSet has what a validator, whose own is `stored`, was given, too. Of two whose
 /// StatefulSets are there the one that was a member has made their database.
-pub fn has_it(rival: &StatefulSet, what: Sole, stored: Option<&StatefulSet>) -> bool {
+pub fn has_it(rival: &StatefulSet, what: Exclusive, stored: Option<&StatefulSet>) -> bool {
     match what {
-        Sole::Seed => runs(rival),
-        Sole::Database => stored.is_none() || was_member(rival),
+        Exclusive::Seed => runs(rival),
+        Exclusive::Database => stored.is_none() || was_member(rival),
     }
 }
 
@@ -132,7 +132,7 @@ fn was_member(stored: &StatefulSet) -> bool {
 }
 
 /// The other validators that were given the same, suspended ones too.
-pub fn rivals<'a>(node: &StellarNode, what: Sole, all: &'a [Arc<GuardedNode>]) -> Vec<&'a StellarNode> {
+pub fn rivals<'a>(node: &StellarNode, what: Exclusive, all: &'a [Arc<GuardedNode>]) -> Vec<&'a StellarNode> {
     let Some(mine) = given(node, what) else {
         return Vec::new();
     };
@@ -147,16 +147,16 @@ pub fn rivals<'a>(node: &StellarNode, what: Sole, all: &'a [Arc<GuardedNode>]) -
 /// more.
 pub fn elder<'a>(
     node: &StellarNode,
-    what: Sole,
+    what: Exclusive,
     stored: Option<&StatefulSet>,
     rivals: &[&'a StellarNode],
 ) -> Option<&'a StellarNode> {
-    if what == Sole::Database && stored.is_some() {
+    if what == Exclusive::Database && stored.is_some() {
         return None;
     }
     let age = |node: &StellarNode| (node.creation_timestamp().map(|time| time.0), node.uid());
     let is_wanted = |rival: &&StellarNode| {
-        rival.metadata.deletion_timestamp.is_none() && (what == Sole::Database || !rival.spec.suspended)
+        rival.metadata.deletion_timestamp.is_none() && (what == Exclusive::Database || !rival.spec.suspended)
     };
     rivals
         .iter()
@@ -198,7 +198,7 @@ impl Drop for Start<'_> {
 
 impl Claims {
     /// Begins the start of `node`. `None` while another starts with one of these: whoever looked now would not see it.
-    pub fn start(&self, node: &StellarNode, kinds: &[Sole]) -> Option<Start<'_>> {
+    pub fn start(&self, node: &StellarNode, kinds: &[Exclusive]) -> Option<Start<'_>> {
         let given: Vec<Given> = kinds.iter().filter_map(|what| given(node, *what)).collect();
         let mut starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
         if given.iter().any(|given| starting.contains(given)) {
@@ -209,7 +209,12 @@ impl Claims {
     }
 
     /// Claims what `node` was given for it; the rival that has claimed it before, if there is one.
-    pub fn claim<'a>(&self, node: &StellarNode, what: Sole, rivals: &[&'a StellarNode]) -> Option<&'a StellarNode> {
+    pub fn claim<'a>(
+        &self,
+        node: &StellarNode,
+        what: Exclusive,
+        rivals: &[&'a StellarNode],
+    ) -> Option<&'a StellarNode> {
         let given = given(node, what)?;
         let mut claims = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let holder = claims.get(&given);
@@ -217,7 +222,7 @@ impl Claims {
             .iter()
             .find(|rival| holder.is_some() && rival.uid().as_ref() == holder);
         // A suspended validator has no use for a seed: whether it still runs, its StatefulSet tells.
-        if let Some(rival) = rival.filter(|rival| what == Sole::Database || !rival.spec.suspended) {
+        if let Some(rival) = rival.filter(|rival| what == Exclusive::Database || !rival.spec.suspended) {
             return Some(rival);
         }
         claims.insert(given, node.uid().unwrap_or_default());

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{EnvVar, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
-use super::{Given, Holder, Sole, given, secret_of};
+use super::{Exclusive, Given, Holder, given, secret_of};
 use crate::controller::resources;
 use crate::core_config::pod_paths;
 use crate::crd::{GuardedNode, Network, SeedSource, StellarNode};
@@ -46,7 +46,7 @@ impl Present {
     pub fn holder(
         &self,
         node: &StellarNode,
-        what: Sole,
+        what: Exclusive,
         own: Option<&StatefulSet>,
         nodes: &[Arc<GuardedNode>],
     ) -> Option<Holder> {
@@ -155,7 +155,7 @@ fn has_not_ended(pod: &Pod) -> bool {
 }
 
 fn uses_any(node: &StellarNode, pod: Option<&PodSpec>) -> bool {
-    let mut given = [Sole::Seed, Sole::Database]
+    let mut given = [Exclusive::Seed, Exclusive::Database]
         .into_iter()
         .filter_map(|what| given(node, what));
     given.any(|given| is_used(&given, pod))

@@ -63,7 +63,7 @@ fn changed(mut object: Value, patch: &Value) -> Value {
 }
 
 /// Who holds what validator `a` on testnet was given.
-fn holder(what: Sole, sets: &[Value], pods: &[Value], nodes: &[StellarNode]) -> Option<String> {
+fn holder(what: Exclusive, sets: &[Value], pods: &[Value], nodes: &[StellarNode]) -> Option<String> {
     let node = node_on("testnet", "a", "node-a");
     let own: StatefulSet = serde_json::from_value(changed(
         stateful_set(),
@@ -132,7 +132,7 @@ fn a_stored_template_with_replicas_counts_as_running() {
             true,
         ),
     ] {
-        let found = holder(Sole::Seed, &[changed(base.clone(), &patch)], &[], &[]);
+        let found = holder(Exclusive::Seed, &[changed(base.clone(), &patch)], &[], &[]);
         assert_eq!(found.is_some(), is_held, "{what}: {found:?}");
     }
 }
@@ -162,7 +162,7 @@ fn a_pod_keeps_its_seed_until_it_has_ended_whoever_has_its_name_now() {
         ("is our own", named("a-0"), false),
         ("is our own, and a second one", named("a-1"), true),
     ] {
-        let found = holder(Sole::Seed, &[], &[changed(pod(), &patch)], &again);
+        let found = holder(Exclusive::Seed, &[], &[changed(pod(), &patch)], &again);
         assert_eq!(found.is_some(), is_held, "{what}: {found:?}");
     }
 }
@@ -195,7 +195,7 @@ fn a_pod_without_a_label_is_for_the_network_of_the_spec_that_it_was_made_from() 
             true,
         ),
     ] {
-        let found = holder(Sole::Seed, std::slice::from_ref(&owned), &[pod], &nodes);
+        let found = holder(Exclusive::Seed, std::slice::from_ref(&owned), &[pod], &nodes);
         assert_eq!(found.is_some(), is_held, "{what}: {found:?}");
     }
 }
@@ -205,12 +205,12 @@ fn a_database_is_used_on_whatever_network() {
     let spec = json!({ "spec": { "template": { "spec": with_key("postgres", "core") } } });
     let label = json!({ "metadata": { "labels": { labels::NETWORK: "other" } }, "spec": with_key("postgres", "core") });
     let set = changed(stateful_set(), &spec);
-    assert_eq!(holder(Sole::Database, &[set], &[], &[]).as_deref(), Some("b"));
+    assert_eq!(holder(Exclusive::Database, &[set], &[], &[]).as_deref(), Some("b"));
     assert_eq!(
-        holder(Sole::Database, &[], &[changed(pod(), &label)], &[]).as_deref(),
+        holder(Exclusive::Database, &[], &[changed(pod(), &label)], &[]).as_deref(),
         Some("b-0")
     );
-    assert_eq!(holder(Sole::Database, &[stateful_set()], &[pod()], &[]), None);
+    assert_eq!(holder(Exclusive::Database, &[stateful_set()], &[pod()], &[]), None);
 }
 
 #[test]

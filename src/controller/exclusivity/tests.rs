@@ -29,8 +29,8 @@ fn names(node: &Value, all: &[&Value]) -> (Vec<String>, Option<String>) {
         .map(|node| Arc::new(DeserializeGuard(Ok(read(node)))))
         .collect();
     let node = read(node);
-    let rivals = rivals(&node, Sole::Seed, &all);
-    let elder = elder(&node, Sole::Seed, None, &rivals).map(ResourceExt::name_any);
+    let rivals = rivals(&node, Exclusive::Seed, &all);
+    let elder = elder(&node, Exclusive::Seed, None, &rivals).map(ResourceExt::name_any);
     (rivals.iter().map(|rival| rival.name_any()).collect(), elder)
 }
 
@@ -47,20 +47,20 @@ fn what_is_taken_into_use_and_who_has_it() {
             .unwrap()
     };
     let (fresh, once) = (set(0, false), set(0, true));
-    let both = vec![Sole::Seed, Sole::Database];
+    let both = vec![Exclusive::Seed, Exclusive::Database];
     for (is_to_run, stored, expected) in [
         (true, None, both.clone()),
-        (false, None, vec![Sole::Database]),
+        (false, None, vec![Exclusive::Database]),
         (true, Some(&fresh), both),
         (false, Some(&fresh), vec![]),
-        (true, Some(&once), vec![Sole::Seed]),
+        (true, Some(&once), vec![Exclusive::Seed]),
         (true, Some(&set(1, false)), vec![]),
     ] {
         assert_eq!(taken_into_use(is_to_run, stored), expected, "{is_to_run} {stored:?}");
     }
-    assert!(has_it(&set(1, false), Sole::Seed, None) && !has_it(&once, Sole::Seed, None));
-    assert!(has_it(&fresh, Sole::Database, None), "it may have made it");
-    assert!(has_it(&once, Sole::Database, Some(&fresh)) && !has_it(&fresh, Sole::Database, Some(&fresh)));
+    assert!(has_it(&set(1, false), Exclusive::Seed, None) && !has_it(&once, Exclusive::Seed, None));
+    assert!(has_it(&fresh, Exclusive::Database, None), "it may have made it");
+    assert!(has_it(&once, Exclusive::Database, Some(&fresh)) && !has_it(&fresh, Exclusive::Database, Some(&fresh)));
 }
 
 #[test]
@@ -78,15 +78,17 @@ fn a_database_is_the_elders_also_while_that_is_suspended_and_whatever_its_networ
     let all = [&elder, &younger, &other, &node("without", 1, "seed")].map(guarded);
     let before = |node: &Value| {
         let node = read(node);
-        let rivals = rivals(&node, Sole::Database, &all);
-        let elder = super::elder(&node, Sole::Database, None, &rivals).map(ResourceExt::name_any);
+        let rivals = rivals(&node, Exclusive::Database, &all);
+        let elder = super::elder(&node, Exclusive::Database, None, &rivals).map(ResourceExt::name_any);
         let claims = Claims::default();
         rivals.iter().for_each(|rival| {
-            claims.claim(rival, Sole::Database, &[]);
+            claims.claim(rival, Exclusive::Database, &[]);
         });
         (
             elder,
-            claims.claim(&node, Sole::Database, &rivals).map(ResourceExt::name_any),
+            claims
+                .claim(&node, Exclusive::Database, &rivals)
+                .map(ResourceExt::name_any),
         )
     };
     let name = |name: &str| Some(name.to_owned());
@@ -139,33 +141,33 @@ fn who_claims_first_runs_until_it_is_gone_or_suspended() {
     let claims = Claims::default();
     let (older, younger) = (read(&node("older", 1, "seed")), read(&node("younger", 2, "seed")));
     // The younger was here first: nobody had heard of the older.
-    assert_eq!(claims.claim(&younger, Sole::Seed, &[]), None);
+    assert_eq!(claims.claim(&younger, Exclusive::Seed, &[]), None);
     assert_eq!(
         claims
-            .claim(&older, Sole::Seed, &[&younger])
+            .claim(&older, Exclusive::Seed, &[&younger])
             .map(ResourceExt::name_any)
             .as_deref(),
         Some("younger")
     );
-    assert_eq!(claims.claim(&younger, Sole::Seed, &[&older]), None, "again");
+    assert_eq!(claims.claim(&younger, Exclusive::Seed, &[&older]), None, "again");
     let mut suspended = younger.clone();
     suspended.spec.suspended = true;
-    assert_eq!(claims.claim(&older, Sole::Seed, &[&suspended]), None);
+    assert_eq!(claims.claim(&older, Exclusive::Seed, &[&suspended]), None);
     assert_eq!(
         claims
-            .claim(&younger, Sole::Seed, &[&older])
+            .claim(&younger, Exclusive::Seed, &[&older])
             .map(ResourceExt::name_any)
             .as_deref(),
         Some("older")
     );
-    assert_eq!(claims.claim(&younger, Sole::Seed, &[]), None, "the older is gone");
+    assert_eq!(claims.claim(&younger, Exclusive::Seed, &[]), None, "the older is gone");
 }
 
 #[test]
 fn of_two_starts_with_one_seed_the_second_waits_until_the_first_is_written() {
     let claims = Claims::default();
     let [a, b, other] = [("a", "seed"), ("b", "seed"), ("c", "other")].map(|(name, seed)| read(&node(name, 1, seed)));
-    let kinds = [Sole::Seed, Sole::Database];
+    let kinds = [Exclusive::Seed, Exclusive::Database];
     let first = claims.start(&a, &kinds);
     assert!(first.is_some() && claims.start(&b, &kinds).is_none());
     assert!(claims.start(&other, &kinds).is_some());

@@ -67,7 +67,7 @@ pub struct Options {
     /// 64 ledgers
     #[arg(long, env = "CATCH_UP", default_value = "6m", value_parser = duration)]
     pub catch_up: Duration,
-    /// How long a restarted validator must vote before the next one's turn
+    /// How long a restarted validator must vote before the next one's slot
     #[arg(long, env = "MIN_READY", default_value = "30s", value_parser = duration)]
     pub min_ready: Duration,
     /// A restart that takes longer than this, and than --catch-up from the start of its stellar-core, stops the

@@ -1,4 +1,4 @@
-//! What one cycle decides from: the validators, their StatefulSets and pods, the published lists and the turns in
+//! What one cycle decides from: the validators, their StatefulSets and pods, the published lists and the slots in
 //! flight.
 //!
 //! Plain data without a client. `observe` fills it from the reflector caches; tests fill it by hand.
@@ -27,8 +27,8 @@ pub struct Snapshot {
     pub lists: BTreeMap<ListId, PublishedList>,
     /// The PodDisruptionBudgets of ours, by the list that they are named after.
     pub budgets: BTreeMap<ListId, PublishedBudget>,
-    /// The turns in flight, by the network's short hash.
-    pub turns: BTreeMap<String, TurnLease>,
+    /// The slots in flight, by the network's short hash.
+    pub slots: BTreeMap<String, SlotLease>,
     /// Namespaces in which nobody is restarted.
     pub paused_namespaces: BTreeSet<String>,
 }
@@ -160,7 +160,7 @@ pub struct Workload {
     pub member: Option<MemberRecord>,
     /// The last restart for peers.
     pub last_restart: Option<LastRestart>,
-    /// The `since` of a turn that was given back unused.
+    /// The `since` of a slot that was given back unused.
     pub given_back: Option<Timestamp>,
     /// What a pod that cannot report is taken to have loaded.
     pub assumed: Option<AssumedLoad>,
@@ -198,7 +198,7 @@ pub struct MemberRecord {
 /// Annotation `stellar.org/last-restart`: the fuse that keeps a validator from being restarted twice for the same view.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastRestart {
-    /// The `since` of the turn that it was restarted in.
+    /// The `since` of the slot that it was restarted in.
     pub at: Timestamp,
     /// The view that it was to load.
     pub view: View,
@@ -286,18 +286,18 @@ pub struct PublishedList {
     pub list: Option<PeerList>,
 }
 
-/// The Lease that holds the turns of one network.
+/// The Lease that holds the slots of one network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TurnLease {
+pub struct SlotLease {
     /// For the precondition of a write; `None` where the Lease does not exist yet.
     pub resource_version: Option<String>,
-    /// Whether the Lease could be read: if not, nobody gets a turn.
+    /// Whether the Lease could be read: if not, nobody gets a slot.
     pub readable: bool,
-    /// Since when it is there. Before, there may have been another, which was lost with turns in flight.
+    /// Since when it is there. Before, there may have been another, which was lost with slots in flight.
     pub created: Option<Timestamp>,
-    /// The turns in flight.
-    pub turns: Vec<Turn>,
-    /// When each namespace last got or ended a turn: those that had none lately go first.
+    /// The slots in flight.
+    pub slots: Vec<Slot>,
+    /// When each namespace last got or ended a slot: those that had none lately go first.
     pub served: BTreeMap<String, Timestamp>,
     /// The lists of different namespaces that were joined because both sides asked for it, the smaller of two first.
     ///
@@ -308,7 +308,7 @@ pub struct TurnLease {
 /// Leave for one validator to go down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Turn {
+pub struct Slot {
     /// Who holds it.
     pub node: NodeId,
     /// The holder's uid.
@@ -317,7 +317,7 @@ pub struct Turn {
     pub group: ListId,
     /// Since when.
     pub since: Timestamp,
-    /// Since when its holder has had one turn after the other without an end; absent where that is `since`.
+    /// Since when its holder has had one slot after the other without an end; absent where that is `since`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<Timestamp>,
     /// Why.
@@ -328,12 +328,12 @@ pub struct Turn {
     /// The pod that is to be replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
-    /// Whether the holder was voting when it got the turn, or began to before it went down: then the turn is done only
+    /// Whether the holder was voting when it got the slot, or began to before it went down: then the slot is done only
     /// when it votes again.
     pub voting: bool,
 }
 
-impl Turn {
+impl Slot {
     /// Since when its holder keeps others waiting. A spec that is changed again and again does not begin it anew.
     pub fn began(&self) -> Timestamp {
         self.began.unwrap_or(self.since)

@@ -3,7 +3,7 @@
 //! The StatefulSet that is made anew takes such a pod over, and replaces it at once if its template is another than the
 //! one the pod was made from: a later spec, another version of this program, and every restart for peers make it
 //! another. So it is made with the old template, which Kubernetes keeps as a ControllerRevision, and what changed goes
-//! out in the validator's turn (rule R3).
+//! out in the validator's slot (rule R3).
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::Pod;

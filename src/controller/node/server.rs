@@ -1,7 +1,7 @@
 //! One Horizon or SorobanRpc → its Deployment, Service, captive-core config, volume claim and PodDisruptionBudget.
 //!
 //! The shell around [`resources::horizon_rpc`], which builds, and [`serving`](crate::controller::status::server), which
-//! judges: it reads, writes what differs, and removes what its node has no use for any more. There are no turns here:
+//! judges: it reads, writes what differs, and removes what its node has no use for any more. There are no slots here:
 //! these take no part in consensus, and a Deployment replaces its pods itself.
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! What a reconcile does to a validator's StatefulSet that is there and ours. Pure.
 //!
-//! What takes down a validator that runs is never here: that is a turn's (`rollout`).
+//! What takes down a validator that runs is never here: that is a slot's (`rollout`).
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt as _;
@@ -22,7 +22,7 @@ pub(crate) struct Wanted<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WorkloadStep {
     /// Whether the base config may be that of the present spec: it belongs to the template, and changes with it, in the
-    /// validator's turn.
+    /// validator's slot.
     pub(crate) base_config: bool,
     /// What to write of the StatefulSet itself.
     pub(crate) write: Write,

@@ -15,7 +15,7 @@ use kube::core::PartialObjectMeta;
 use kube::{Resource as _, ResourceExt};
 
 use super::convert;
-use crate::controller::exclusivity::Sole;
+use crate::controller::exclusivity::Exclusive;
 use crate::controller::exclusivity::seeds::{self, Present};
 use crate::controller::model::snapshot::{ListId, PublishedList, Snapshot, Validator};
 use crate::controller::resources;
@@ -110,13 +110,13 @@ impl Objects {
         }
         self.hashes.retain(&self.nodes);
         let lists = self.published(&validators.iter().map(|validator| &validator.list).collect());
-        let turns = self
+        let slots = self
             .leases
             .iter()
-            .filter_map(|lease| Some((lease.labels().get(labels::NETWORK)?.clone(), convert::turn_lease(lease))));
+            .filter_map(|lease| Some((lease.labels().get(labels::NETWORK)?.clone(), convert::slot_lease(lease))));
         Snapshot {
             now,
-            turns: turns.collect(),
+            slots: slots.collect(),
             validators,
             unreadable,
             lists,
@@ -144,7 +144,7 @@ impl Objects {
             return None;
         }
         let present = seeds.get(&(node.namespace()?, source))?;
-        let holder = present.holder(node, Sole::Seed, workload, &self.nodes);
+        let holder = present.holder(node, Exclusive::Seed, workload, &self.nodes);
         holder.map(|holder| holder.name().to_owned())
     }
 

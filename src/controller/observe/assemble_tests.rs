@@ -136,7 +136,7 @@ fn what_is_forged_in_one_namespace_says_nothing_of_another() {
                 labels::MEMBER: json!({
                     "joined": "2026-01-01T00:00:00Z", "port": 1, "address": "10.0.0.1:1", "since": "2026-01-01T00:00:00Z",
                 }).to_string(),
-                labels::TURN_GIVEN_BACK: "2026-01-01T00:00:00Z",
+                labels::SLOT_GIVEN_BACK: "2026-01-01T00:00:00Z",
                 labels::LAST_RESTART: json!({ "at": "2026-01-01T00:00:00Z", "view": "v" }).to_string(),
             },
         })

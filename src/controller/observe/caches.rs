@@ -45,8 +45,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// Kinds that `peers` does without where its user may not list them. The operator needs all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OptionalKind {
-    /// The Leases of the turns.
-    Turns,
+    /// The Leases of the slots.
+    Slots,
     /// The PodDisruptionBudgets of the groups.
     Budgets,
     /// The Namespaces, which may pause restarts.
@@ -64,8 +64,8 @@ pub struct Caches {
     lists: Vec<Store<ConfigMap>>,
     foreign: Vec<Store<PartialObjectMeta<ConfigMap>>>,
     budgets: Vec<Store<PodDisruptionBudget>>,
-    /// Where the Leases of the turns are.
-    turns_in: ScopePart,
+    /// Where the Leases of the slots are.
+    slots_in: ScopePart,
     leases: Vec<Store<Lease>>,
     namespaces: Namespaces,
     hashes: Arc<SpecHashes>,
@@ -105,13 +105,13 @@ impl Caches {
             parts.as_slice()
         };
         let budgets = watches.start_in(client, with_budgets, &nodes, &of_groups);
-        let turns_in = ScopePart::namespace(own_namespace);
-        let with_turns = if without.contains(&OptionalKind::Turns) {
+        let slots_in = ScopePart::namespace(own_namespace);
+        let with_slots = if without.contains(&OptionalKind::Slots) {
             &[]
         } else {
-            std::slice::from_ref(&turns_in)
+            std::slice::from_ref(&slots_in)
         };
-        let leases = watches.start_in(client, with_turns, &nodes, &ours);
+        let leases = watches.start_in(client, with_slots, &nodes, &ours);
         let namespaces = match scope {
             _ if without.contains(&OptionalKind::Namespaces) => Namespaces::none(),
             Scope::All => Namespaces::Watched(watches.start(&nodes, watcher(Api::all(client.clone()), all))),
@@ -126,7 +126,7 @@ impl Caches {
             lists,
             foreign,
             budgets,
-            turns_in,
+            slots_in,
             leases,
             namespaces,
             hashes: Arc::default(),
@@ -165,7 +165,7 @@ impl Caches {
         all.extend(of("lists among the configmaps", &self.lists, parts));
         all.extend(of("names of the configmaps", &self.foreign, parts));
         all.extend(of("poddisruptionbudgets", &self.budgets, parts));
-        all.extend(of("leases", &self.leases, std::slice::from_ref(&self.turns_in)));
+        all.extend(of("leases", &self.leases, std::slice::from_ref(&self.slots_in)));
         all.extend(self.namespaces.incomplete());
         all
     }
@@ -325,7 +325,7 @@ mod tests {
             tokio::task::yield_now().await;
             assert!(
                 !is_complete(&stores[0]),
-                "whoever only looks takes nobody's turn to be woken"
+                "whoever only looks takes nobody's slot to be woken"
             );
             writer.apply_watcher_event(&Event::Init);
             writer.apply_watcher_event(&Event::InitDone);

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use super::namespaces::pauses;
 use crate::controller::model::conditions::ConditionType;
 use crate::controller::model::snapshot::{
-    ListId, MemberRecord, Pod, PublishedBudget, PublishedList, TurnLease, Validator, Workload,
+    ListId, MemberRecord, Pod, PublishedBudget, PublishedList, SlotLease, Validator, Workload,
 };
 use crate::controller::resources;
 use crate::crd::{Network, NodeType, PeersStatus, StellarNode, ValidatorConfig};
@@ -87,7 +87,7 @@ fn changed(node: &StellarNode) -> Option<Timestamp> {
 }
 
 /// Hash of the spec that a validator's pods are to be built from; `None` for a spec that nothing can be built from, so
-/// that it takes no turn and what runs goes on.
+/// that it takes no slot and what runs goes on.
 fn wanted_hash(node: &StellarNode, hash: String, workload: Option<&Workload>) -> Option<String> {
     let built = workload.is_some_and(|workload| workload.spec_hash.as_ref() == Some(&hash));
     (built || resources::check(node).is_ok()).then_some(hash)
@@ -162,7 +162,7 @@ fn convert_workload(object: &StatefulSet, id: &NodeId) -> Workload {
         member: member(annotations, id),
         last_restart: json_annotation(annotations, labels::LAST_RESTART),
         given_back: annotations
-            .get(labels::TURN_GIVEN_BACK)
+            .get(labels::SLOT_GIVEN_BACK)
             .and_then(|time| time.parse().ok()),
         assumed: json_annotation(annotations, labels::LOADED_PEERS),
     }
@@ -340,19 +340,19 @@ fn own_json<T: DeserializeOwned + Default>(annotations: &BTreeMap<String, String
         .unwrap_or_default()
 }
 
-/// The Lease that holds the turns of a network. A Lease that somebody broke gives nobody a turn until it is deleted.
-pub fn turn_lease(object: &Lease) -> TurnLease {
+/// The Lease that holds the slots of a network. A Lease that somebody broke gives nobody a slot until it is deleted.
+pub fn slot_lease(object: &Lease) -> SlotLease {
     let annotations = object.annotations();
-    let turns = match annotations.get(labels::TURNS) {
+    let slots = match annotations.get(labels::SLOTS) {
         None => Some(Vec::new()),
         Some(json) => serde_json::from_str(json).ok(),
     };
-    TurnLease {
+    SlotLease {
         resource_version: object.resource_version(),
-        readable: turns.is_some() && is_ours(object.labels()),
+        readable: slots.is_some() && is_ours(object.labels()),
         created: object.creation_timestamp().map(|time| time.0),
-        turns: turns.unwrap_or_default(),
-        served: own_json(annotations, labels::TURNS_SERVED),
+        slots: slots.unwrap_or_default(),
+        served: own_json(annotations, labels::SLOTS_SERVED),
         joined: own_json(annotations, labels::JOINED_LISTS),
     }
 }

@@ -16,7 +16,7 @@ fn node(validator_config: &Value) -> StellarNode {
 }
 
 #[test]
-fn a_spec_that_nothing_can_be_built_from_takes_no_turn() {
+fn a_spec_that_nothing_can_be_built_from_takes_no_slot() {
     let validator = |config: &Value| {
         let node = node(config);
         validator(&node, resources::spec_hash(&node.spec), None, None).unwrap()
@@ -181,7 +181,7 @@ fn a_record_that_is_longer_than_ours_is_none() {
 }
 
 #[test]
-fn the_lease_of_the_turns_is_read_as_it_is_written_however_many_namespaces_there_are() {
+fn the_lease_of_the_slots_is_read_as_it_is_written_however_many_namespaces_there_are() {
     let list = |number: usize| ListId {
         namespace: format!("namespace-{number}"),
         name: "stellar-peers".to_owned(),
@@ -193,10 +193,10 @@ fn the_lease_of_the_turns_is_read_as_it_is_written_however_many_namespaces_there
     let lease = json!({ "metadata": {
         "labels": { labels::MANAGED_BY: labels::OPERATOR },
         "annotations": {
-            labels::JOINED_LISTS: json!(joined).to_string(), labels::TURNS_SERVED: json!(served).to_string(),
+            labels::JOINED_LISTS: json!(joined).to_string(), labels::SLOTS_SERVED: json!(served).to_string(),
         },
     } });
-    let read = turn_lease(&serde_json::from_value(lease).unwrap());
+    let read = slot_lease(&serde_json::from_value(lease).unwrap());
     assert!(read.readable);
     assert_eq!((read.joined, read.served), (joined, served));
 }

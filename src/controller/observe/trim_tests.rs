@@ -50,7 +50,7 @@ fn stateful_set() -> StatefulSet {
             "uid": "2", "resourceVersion": "7", "generation": 4,
             "managedFields": [{ "manager": "kubectl", "fieldsV1": { "f:spec": {} } }],
             "annotations": {
-                "deployment.example/notes": "long", labels::TURN_GIVEN_BACK: "2026-01-01T00:00:00Z",
+                "deployment.example/notes": "long", labels::SLOT_GIVEN_BACK: "2026-01-01T00:00:00Z",
                 labels::MEMBER: json!({
                     "joined": "2026-01-01T00:00:00Z", "port": 11625, "address": "10.0.0.1:11625",
                     "since": "2026-01-01T00:00:00Z",

@@ -1,7 +1,7 @@
 //! Which lists are joined across namespaces: those that both sides ask for.
 //!
 //! Pure. A list says what its validators say in `validatorConfig.peerGroup`. One that says nothing changes nothing: a
-//! newcomer whose author forgot the block must not tear a group apart, so consent ends only when nobody gives it any
+//! newcomer whose author forgot the block must not tear a group apart, so agreement ends only when nobody gives it any
 //! more.
 
 use std::collections::BTreeSet;
@@ -10,14 +10,14 @@ use crate::controller::model::snapshot::{ListId, Validator};
 
 /// What the validators of one list say of other namespaces.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Consent<'a> {
+pub struct Agreement<'a> {
     /// The group's name: that of the oldest validator that gives one.
     name: &'a str,
     /// The namespaces that those with this name list.
     namespaces: BTreeSet<&'a str>,
 }
 
-impl<'a> Consent<'a> {
+impl<'a> Agreement<'a> {
     /// What these validators of one list and one network say; `None` if nothing.
     pub fn of(validators: &[&'a Validator]) -> Option<Self> {
         let mut speakers: Vec<_> = validators

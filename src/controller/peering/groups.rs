@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::agreement::Consent;
+use super::agreement::Agreement;
 use super::lists::{self, ListAction};
 use crate::controller::model::options::{AddressMode, Options};
 use crate::controller::model::snapshot::{ListId, MemberRecord, PublishedList, Snapshot, Validator};
@@ -28,9 +28,9 @@ pub struct Group<'a> {
     /// The lists of other namespaces that it is joined with; each has a [`Group`] of its own, for another ConfigMap.
     pub joined: BTreeSet<&'a ListId>,
     /// The validators of those.
-    pub guests: Vec<&'a Validator>,
+    pub remote_members: Vec<&'a Validator>,
     /// Validators that name the same ConfigMap and take part in another network: left out.
-    pub strangers: Vec<&'a Validator>,
+    pub other_network: Vec<&'a Validator>,
     /// Its members, those of the lists that it is joined with among them, sorted by name.
     pub members: Vec<Member<'a>>,
     /// The list as it should be.
@@ -144,8 +144,8 @@ struct Local<'a> {
     id: &'a ListId,
     network: Network,
     validators: Vec<&'a Validator>,
-    strangers: Vec<&'a Validator>,
-    consent: Option<Consent<'a>>,
+    other_network: Vec<&'a Validator>,
+    agreement: Option<Agreement<'a>>,
     /// Whether a StellarNode of this namespace cannot be parsed: what it says of other namespaces is not known.
     has_unreadable: bool,
 }
@@ -169,15 +169,15 @@ impl<'a> Local<'a> {
             .and_then(|list| list.network.as_deref())
             .map(Network::parse);
         let network = recorded.or_else(|| elect_network(&validators, published, snapshot.now, options))?;
-        let (validators, strangers): (Vec<_>, Vec<_>) = validators
+        let (validators, other_network): (Vec<_>, Vec<_>) = validators
             .into_iter()
             .partition(|validator| validator.network == network);
         Some(Self {
             id,
-            consent: Consent::of(&validators),
+            agreement: Agreement::of(&validators),
             network,
             validators,
-            strangers,
+            other_network,
             has_unreadable: snapshot.unreadable.iter().any(|node| node.namespace == id.namespace),
         })
     }
@@ -187,7 +187,7 @@ impl<'a> Local<'a> {
     }
 
     fn agrees_with(&self, other: &Self) -> bool {
-        let (Some(ours), Some(theirs)) = (&self.consent, &other.consent) else {
+        let (Some(ours), Some(theirs)) = (&self.agreement, &other.agreement) else {
             return false;
         };
         ours.agrees_with(self.id, theirs, other.id)
@@ -199,10 +199,14 @@ impl<'a> Local<'a> {
     /// write.
     fn stays_joined_with(&self, other: &Self, snapshot: &Snapshot) -> bool {
         let pair = (self.id.min(other.id).clone(), self.id.max(other.id).clone());
-        let lease = snapshot.turns.get(&self.network.short_hash());
+        let lease = snapshot.slots.get(&self.network.short_hash());
         let was_joined = lease.is_some_and(|lease| lease.readable && lease.joined.contains(&pair));
         let may_ask_for = |one: &Self, another: &Self| {
-            one.has_unreadable || one.consent.as_ref().is_some_and(|consent| consent.asks_for(another.id))
+            one.has_unreadable
+                || one
+                    .agreement
+                    .as_ref()
+                    .is_some_and(|agreement| agreement.asks_for(another.id))
         };
         was_joined && self.id.namespace != other.id.namespace && may_ask_for(self, other) && may_ask_for(other, self)
     }
@@ -234,11 +238,11 @@ fn form_one<'a>(snapshot: &Snapshot, options: &Options, local: &Local<'a>, joine
         network: local.network.clone(),
         validators: local.validators.clone(),
         joined: joined.iter().map(|other| other.id).collect(),
-        guests: joined
+        remote_members: joined
             .iter()
             .flat_map(|other| other.validators.iter().copied())
             .collect(),
-        strangers: local.strangers.clone(),
+        other_network: local.other_network.clone(),
         members,
         list,
         views,
@@ -349,18 +353,18 @@ fn drop_reused_addresses(members: &mut [Member<'_>]) {
     }
 }
 
-/// The networks that have validators or turns: each has its own queue.
+/// The networks that have validators or slots: each has its own queue.
 pub fn networks(snapshot: &Snapshot, groups: &[Group<'_>]) -> BTreeSet<String> {
     let validators = groups
         .iter()
-        .flat_map(|group| group.validators.iter().chain(&group.strangers));
+        .flat_map(|group| group.validators.iter().chain(&group.other_network));
     let of_groups = validators.map(|validator| validator.network.short_hash());
     of_groups
         .chain(
             snapshot
-                .turns
+                .slots
                 .iter()
-                .filter(|(_, lease)| !lease.turns.is_empty())
+                .filter(|(_, lease)| !lease.slots.is_empty())
                 .map(|(hash, _)| hash.clone()),
         )
         .collect()

@@ -1,7 +1,7 @@
 use super::groups::{Group, abandoned, form};
 use super::lists::{ListAction, data_of};
 use crate::controller::model::options::{AddressMode, Options};
-use crate::controller::model::snapshot::{PublishedList, Snapshot, TurnLease, Validator};
+use crate::controller::model::snapshot::{PublishedList, SlotLease, Snapshot, Validator};
 use crate::controller::samples::*;
 use crate::crd::{Network, PeerGroup};
 use crate::labels;
@@ -394,13 +394,17 @@ fn a_newcomer_that_says_nothing_tears_no_group_apart() {
 
 #[test]
 fn the_network_of_one_that_cannot_be_read_stays_that_of_its_list() {
-    let mut stranger = member("b", "10.0.0.2");
-    stranger.network = Network::parse("mainnet");
+    let mut other = member("b", "10.0.0.2");
+    other.network = Network::parse("mainnet");
     let of = |unreadable: &[&str]| {
-        let mut snapshot = with_list(snapshot(vec![stranger.clone()]), published(&[("a", "10.0.0.1")]));
+        let mut snapshot = with_list(snapshot(vec![other.clone()]), published(&[("a", "10.0.0.1")]));
         snapshot.unreadable = unreadable.iter().map(|name| NodeId::new("stellar", *name)).collect();
         let group = form(&snapshot, &Options::default()).remove(0);
-        (group.network.display_name(), group.strangers.len(), addresses(&group))
+        (
+            group.network.display_name(),
+            group.other_network.len(),
+            addresses(&group),
+        )
     };
     assert_eq!(of(&["a"]), ("testnet".to_owned(), 1, vec!["10.0.0.1:11625".to_owned()]));
     assert_eq!(
@@ -435,13 +439,13 @@ fn a_group_does_not_fall_apart_because_who_asked_for_it_cannot_be_read() {
         if unreadable {
             seen.unreadable.insert(NodeId::new("o", "w"));
         }
-        let lease = TurnLease {
+        let lease = SlotLease {
             readable: true,
             joined: [(list_id("n"), list_id("o"))].into(),
-            ..TurnLease::default()
+            ..SlotLease::default()
         };
         let network = Network::parse("testnet").short_hash();
-        seen.turns.insert(network, lease);
+        seen.slots.insert(network, lease);
         let groups = form(&seen, &options);
         let count = |group: &Group<'_>| group.list.members.len();
         (count(&groups[0]), count(&groups[1]))
@@ -479,12 +483,12 @@ fn what_a_list_says_joins_nobody_with_a_namespace_that_did_not_ask() {
     both.unreadable.insert(NodeId::new("n", "y"));
     assert!(form(&both, &options).iter().all(|group| group.joined.is_empty()));
     // Nor does a record of ours keep one joined that can be read and asks no more.
-    let lease = TurnLease {
+    let lease = SlotLease {
         readable: true,
         joined: [(list_id("n"), list_id("o"))].into(),
-        ..TurnLease::default()
+        ..SlotLease::default()
     };
-    seen.turns.insert(Network::parse("testnet").short_hash(), lease);
+    seen.slots.insert(Network::parse("testnet").short_hash(), lease);
     assert!(form(&seen, &options).iter().all(|group| group.joined.is_empty()));
 }
 

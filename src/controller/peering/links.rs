@@ -166,7 +166,7 @@ mod tests {
     const NOBODY: [usize; 0] = [];
 
     /// The first so many of six, each of which found no list when it started.
-    fn strangers(count: usize) -> Vec<Validator> {
+    fn unlinked(count: usize) -> Vec<Validator> {
         let lost = SIX[..count].iter().map(|(name, ip)| {
             let mut validator = member(name, ip);
             pod(&mut validator).report = Some(Report::of_nothing());
@@ -197,9 +197,9 @@ mod tests {
 
     #[test]
     fn nobody_loaded_anything_and_those_that_do_not_vote_are_needy() {
-        assert_eq!(needy(strangers(4)), [0, 1, 2, 3]);
+        assert_eq!(needy(unlinked(4)), [0, 1, 2, 3]);
         // A quorum votes: it is connected, and the others are not.
-        let mut all = strangers(5);
+        let mut all = unlinked(5);
         vote(&mut all[..4]);
         assert_eq!(needy(all), [4]);
     }
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn whoever_votes_is_connected_whatever_its_pod_loaded() {
         for count in 1..=6 {
-            let mut all = strangers(count);
+            let mut all = unlinked(count);
             vote(&mut all);
             assert_eq!(needy(all), NOBODY, "{count}");
         }
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn one_that_does_not_vote_is_linked_by_what_it_or_those_that_vote_loaded() {
-        let mut all = strangers(5);
+        let mut all = unlinked(5);
         vote(&mut all[..4]);
         // As a newcomer, or one that came back: it found everybody in the list.
         loads(&mut all[4], &SIX);
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn of_two_parts_the_one_that_does_not_vote_is_needy_even_if_it_is_the_larger() {
         // a and b vote, which are a quorum of their own; c, d, e and f know each other.
-        let mut all = strangers(6);
+        let mut all = unlinked(6);
         vote(&mut all[..2]);
         for other in &mut all[2..] {
             loads(other, &SIX[2..]);
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_pod_that_is_ending_votes_no_more_and_disconnects_nobody() {
-        let mut all = strangers(4);
+        let mut all = unlinked(4);
         vote(&mut all);
         pod(&mut all[1]).deleting = true;
         assert_eq!(needy(all.clone()), NOBODY, "what its next pod loads is not known");
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_taken_to_be_linked() {
-        let mut all = strangers(6);
+        let mut all = unlinked(6);
         for silent in &mut all[..4] {
             pod(silent).report = None;
         }

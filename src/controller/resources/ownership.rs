@@ -19,7 +19,7 @@ pub struct OtherOwner {
 }
 
 /// The labels and the owner reference that a StatefulSet still lacks to belong to its StellarNode; `None` where it
-/// lacks none. Only these are written of one that was handed over: its pod template changes in the validator's turn.
+/// lacks none. Only these are written of one that was handed over: its pod template changes in the validator's slot.
 ///
 /// # Errors
 /// When somebody else controls it.

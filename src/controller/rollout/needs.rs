@@ -1,6 +1,6 @@
 //! Does a validator need to be restarted, why, and what does that wait for?
 //!
-//! Pure, and says nothing of turns: whether the others can spare it is for `rollout`.
+//! Pure, and says nothing of slots: whether the others can spare it is for `rollout`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -36,10 +36,10 @@ const ONE_CHANGE: Duration = Duration::from_secs(3);
 /// Characters of the hash of a pending change: short enough to be typed.
 const PENDING_HASH_LENGTH: usize = 12;
 
-/// The needs of every validator of a group, strangers included, the most urgent cause first.
+/// The needs of every validator of a group, those of another network included, the most urgent cause first.
 pub fn of_group(snapshot: &Snapshot, options: &Options, group: &Group<'_>) -> BTreeMap<NodeId, Vec<Need>> {
     let context = Context::of(snapshot, options, group);
-    let everybody = group.validators.iter().chain(&group.strangers).copied();
+    let everybody = group.validators.iter().chain(&group.other_network).copied();
     everybody
         .map(|validator| (validator.id.clone(), context.needs_of(validator)))
         .collect()
@@ -106,7 +106,7 @@ impl<'a> Context<'a> {
         context.joining = group
             .validators
             .iter()
-            .chain(&group.guests)
+            .chain(&group.remote_members)
             .filter(|validator| validator.is_wanted() && group.member(validator).is_none())
             // It waits itself for one of these restarts.
             .filter(|validator| validator.seed_held_by.is_none())
@@ -289,7 +289,7 @@ impl<'a> Context<'a> {
         if !votes || !in_group || !matches!(self.options.restart, RestartMode::Changed | RestartMode::Manual) {
             return None;
         }
-        let everybody = self.group.validators.iter().chain(&self.group.guests);
+        let everybody = self.group.validators.iter().chain(&self.group.remote_members);
         let last = everybody.filter_map(|other| other.changed).max();
         let changing = || self.until(last?, ONE_CHANGE, "its group's specs are being changed");
         // A list that cannot be written at all is not to hold a new version back for ever.

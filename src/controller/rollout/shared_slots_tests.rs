@@ -1,12 +1,12 @@
-//! Several namespaces share the turns of one network: none keeps the others waiting, and no more are down than may be.
+//! Several namespaces share the slots of one network: none keeps the others waiting, and no more are down than may be.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::plan::{PlannedTurns, TurnPlan};
+use super::plan::{PlannedSlots, SlotPlan};
 use crate::controller::discovery::decide::decide;
 use crate::controller::model::options::Options;
-use crate::controller::model::snapshot::{Cause, Snapshot, Turn, TurnLease, Validator};
+use crate::controller::model::snapshot::{Cause, Slot, SlotLease, Snapshot, Validator};
 use crate::controller::samples::{at, list_id, member, pod, snapshot, workload};
 use crate::crd::PeerGroup;
 use crate::peers::NodeId;
@@ -35,8 +35,8 @@ fn down(namespace: &str, name: &str) -> Validator {
     validator
 }
 
-fn turn(validator: &Validator, since: i64, voting: bool) -> Turn {
-    Turn {
+fn slot(validator: &Validator, since: i64, voting: bool) -> Slot {
+    Slot {
         node: validator.id.clone(),
         uid: validator.uid.clone(),
         group: validator.list.clone(),
@@ -56,12 +56,12 @@ fn options() -> Options {
     }
 }
 
-fn seen(validators: Vec<Validator>, lease: TurnLease) -> Snapshot {
+fn seen(validators: Vec<Validator>, lease: SlotLease) -> Snapshot {
     let network = validators[0].network.short_hash();
     let mut snapshot = snapshot(validators);
-    snapshot.turns.insert(
+    snapshot.slots.insert(
         network,
-        TurnLease {
+        SlotLease {
             readable: true,
             ..lease
         },
@@ -69,37 +69,37 @@ fn seen(validators: Vec<Validator>, lease: TurnLease) -> Snapshot {
     snapshot
 }
 
-fn plan(snapshot: &Snapshot) -> TurnPlan {
-    decide(snapshot, &options()).turns.into_values().next().unwrap()
+fn plan(snapshot: &Snapshot) -> SlotPlan {
+    decide(snapshot, &options()).slots.into_values().next().unwrap()
 }
 
-fn with_turns(validators: Vec<Validator>, turns: Vec<Turn>) -> TurnPlan {
-    let lease = TurnLease {
-        turns,
-        ..TurnLease::default()
+fn with_slots(validators: Vec<Validator>, slots: Vec<Slot>) -> SlotPlan {
+    let lease = SlotLease {
+        slots,
+        ..SlotLease::default()
     };
     plan(&seen(validators, lease))
 }
 
-fn holders(write: Option<&PlannedTurns>) -> Vec<String> {
-    let turns = write.iter().flat_map(|write| &write.turns);
-    turns.map(|turn| turn.node.to_string()).collect()
+fn holders(write: Option<&PlannedSlots>) -> Vec<String> {
+    let slots = write.iter().flat_map(|write| &write.slots);
+    slots.map(|slot| slot.node.to_string()).collect()
 }
 
 #[test]
 fn a_spec_that_is_changed_again_and_again_does_not_begin_its_deadline_anew() {
     let mut again = down("b", "v");
     again.spec_hash = Some("newer".to_owned());
-    // It is second 1000, and its turn began at 500.
-    let plan = with_turns(vec![again.clone()], vec![turn(&again, 500, true)]);
-    let renewed = &plan.write.unwrap().turns[0];
+    // It is second 1000, and its slot began at 500.
+    let plan = with_slots(vec![again.clone()], vec![slot(&again, 500, true)]);
+    let renewed = &plan.write.unwrap().slots[0];
     assert_eq!((renewed.since, renewed.began()), (at(1000), at(500)));
     assert_eq!(renewed.spec_hash.as_deref(), Some("newer"));
     // At 1100 it is out, however young the present part of it is.
     let renewed = renewed.clone();
-    let lease = TurnLease {
-        turns: vec![renewed],
-        ..TurnLease::default()
+    let lease = SlotLease {
+        slots: vec![renewed],
+        ..SlotLease::default()
     };
     let mut later = seen(vec![again, changes("a", "v")], lease);
     later.now = at(1101);
@@ -107,7 +107,7 @@ fn a_spec_that_is_changed_again_and_again_does_not_begin_its_deadline_anew() {
 }
 
 #[test]
-fn of_several_namespaces_the_one_goes_first_that_had_no_turn_for_the_longest_time() {
+fn of_several_namespaces_the_one_goes_first_that_had_no_slot_for_the_longest_time() {
     // Those that do not vote go first, but not time and again before those of another namespace.
     let silent = |namespace: &str| {
         let mut validator = changes(namespace, "v");
@@ -118,13 +118,13 @@ fn of_several_namespaces_the_one_goes_first_that_had_no_turn_for_the_longest_tim
         let served = served
             .iter()
             .map(|(namespace, second)| ((*namespace).to_owned(), at(*second)));
-        let lease = TurnLease {
+        let lease = SlotLease {
             served: served.collect(),
-            ..TurnLease::default()
+            ..SlotLease::default()
         };
         let plan = plan(&seen(vec![changes("a", "v"), silent("b"), changes("c", "v")], lease));
         let write = plan.write.unwrap();
-        assert_eq!(write.served.get(&write.turns[0].node.namespace), Some(&at(1000)));
+        assert_eq!(write.served.get(&write.slots[0].node.namespace), Some(&at(1000)));
         holders(Some(&write))
     };
     assert_eq!(given(&[]), ["b/v"], "it costs nobody");
@@ -136,11 +136,11 @@ fn of_several_namespaces_the_one_goes_first_that_had_no_turn_for_the_longest_tim
 }
 
 #[test]
-fn a_namespace_whose_turn_ended_without_an_end_goes_behind_the_others() {
+fn a_namespace_whose_slot_ended_without_an_end_goes_behind_the_others() {
     let mut gone = down("b", "v");
     gone.suspended = true;
-    let held = turn(&gone, 900, true);
-    let plan = with_turns(vec![gone, changes("b", "w"), changes("c", "v")], vec![held]);
+    let held = slot(&gone, 900, true);
+    let plan = with_slots(vec![gone, changes("b", "w"), changes("c", "v")], vec![held]);
     assert_eq!(holders(plan.write.as_ref()), ["c/v"]);
     let expected = ["b", "c"].map(|namespace| (namespace.to_owned(), at(1000)));
     assert_eq!(plan.write.unwrap().served, BTreeMap::from(expected));
@@ -150,33 +150,33 @@ fn a_namespace_whose_turn_ended_without_an_end_goes_behind_the_others() {
 fn whoever_was_taken_down_and_is_not_back_counts_for_every_voting_validator_of_the_network() {
     let mut stuck = down("a", "v");
     pod(&mut stuck).ready = false;
-    let held = |voting: bool| turn(&stuck, 300, voting);
-    let waits = |plan: &TurnPlan| plan.waiting.get(&NodeId::new("b", "v")).cloned();
-    let plan = with_turns(vec![stuck.clone(), changes("b", "v")], vec![held(true)]);
-    assert_eq!(plan.write, None, "nobody gets a turn");
+    let held = |voting: bool| slot(&stuck, 300, voting);
+    let waits = |plan: &SlotPlan| plan.waiting.get(&NodeId::new("b", "v")).cloned();
+    let plan = with_slots(vec![stuck.clone(), changes("b", "v")], vec![held(true)]);
+    assert_eq!(plan.write, None, "nobody gets a slot");
     let expected = "it waits for a/v, whose restart has not ended within its deadline";
     assert_eq!(waits(&plan).as_deref(), Some(expected));
     // One that never voted keeps nobody of another namespace waiting beyond its deadline.
-    let plan = with_turns(vec![stuck.clone(), changes("b", "v")], vec![held(false)]);
+    let plan = with_slots(vec![stuck.clone(), changes("b", "v")], vec![held(false)]);
     assert_eq!(holders(plan.write.as_ref()), ["a/v", "b/v"]);
     // Whoever does not vote may still be mended.
     let mut silent = changes("b", "v");
     pod(&mut silent).voting_since = None;
-    let plan = with_turns(vec![stuck.clone(), silent], vec![held(true)]);
+    let plan = with_slots(vec![stuck.clone(), silent], vec![held(true)]);
     assert_eq!(holders(plan.write.as_ref()), ["a/v", "b/v"]);
 }
 
 #[test]
-fn whose_pod_is_about_to_go_counts_as_down_though_no_turn_is_known_of() {
+fn whose_pod_is_about_to_go_counts_as_down_though_no_slot_is_known_of() {
     let with_lease_since = |created: Option<i64>, change: fn(&mut Validator)| {
         let mut other = changes("a", "v");
         workload(&mut other).spec_hash = Some("new".to_owned());
         workload(&mut other).update_revision = Some("2".to_owned());
         pod(&mut other).revision = Some("2".to_owned());
         change(&mut other);
-        let lease = TurnLease {
+        let lease = SlotLease {
             created: created.map(at),
-            ..TurnLease::default()
+            ..SlotLease::default()
         };
         let plan = plan(&seen(vec![other, changes("a", "w"), changes("b", "v")], lease));
         (
@@ -212,14 +212,14 @@ fn whose_pod_is_about_to_go_counts_as_down_though_no_turn_is_known_of() {
 }
 
 #[test]
-fn a_turn_ends_only_when_this_program_has_seen_its_holder_vote_for_long_enough() {
+fn a_slot_ends_only_when_this_program_has_seen_its_holder_vote_for_long_enough() {
     let ends = |voted_for: Option<u64>| {
         let mut back = down("a", "v");
         // By its node's clock it has voted for hours.
         pod(&mut back).voting_since = Some(at(-7_200));
         pod(&mut back).voted_for = voted_for.map(Duration::from_secs);
-        let held = turn(&back, 900, true);
-        let plan = with_turns(vec![back], vec![held]);
+        let held = slot(&back, 900, true);
+        let plan = with_slots(vec![back], vec![held]);
         (plan.write.is_some(), plan.wake)
     };
     let needed = options().min_ready.as_secs();
@@ -246,17 +246,17 @@ fn which_lists_are_joined_is_written_into_the_lease() {
         cross_namespace_groups: true,
         ..options()
     };
-    let snapshot = seen(vec![asks("a", "b"), asks("b", "a")], TurnLease::default());
-    let plan = decide(&snapshot, &options).turns.into_values().next().unwrap();
+    let snapshot = seen(vec![asks("a", "b"), asks("b", "a")], SlotLease::default());
+    let plan = decide(&snapshot, &options).slots.into_values().next().unwrap();
     assert_eq!(plan.write.unwrap().joined, [(list_id("a"), list_id("b"))].into());
 }
 
 #[test]
 fn one_that_cannot_be_read_and_is_not_back_counts_in_its_own_namespace_alone() {
     let gone = down("a", "v");
-    let lease = || TurnLease {
-        turns: vec![turn(&gone, 300, true)],
-        ..TurnLease::default()
+    let lease = || SlotLease {
+        slots: vec![slot(&gone, 300, true)],
+        ..SlotLease::default()
     };
     let mut snapshot = seen(vec![changes("a", "w"), changes("b", "v")], lease());
     snapshot.unreadable.insert(gone.id.clone());
@@ -266,21 +266,21 @@ fn one_that_cannot_be_read_and_is_not_back_counts_in_its_own_namespace_alone() {
 }
 
 /// The plan where two may be down at once.
-fn plan_for_two(snapshot: &Snapshot) -> TurnPlan {
+fn plan_for_two(snapshot: &Snapshot) -> SlotPlan {
     let options = Options {
         max_unavailable: 2,
         ..options()
     };
-    decide(snapshot, &options).turns.into_values().next().unwrap()
+    decide(snapshot, &options).slots.into_values().next().unwrap()
 }
 
 #[test]
 fn whoever_is_not_back_counts_together_with_those_that_are_silent() {
     let mut stuck = down("a", "v");
     pod(&mut stuck).ready = false;
-    let lease = || TurnLease {
-        turns: vec![turn(&stuck, 300, true)],
-        ..TurnLease::default()
+    let lease = || SlotLease {
+        slots: vec![slot(&stuck, 300, true)],
+        ..SlotLease::default()
     };
     let mut silent = member("w", "10.0.0.2");
     silent.id = NodeId::new("b", "w");
@@ -295,14 +295,14 @@ fn whoever_is_not_back_counts_together_with_those_that_are_silent() {
 }
 
 #[test]
-fn whoever_has_a_turn_and_is_about_to_go_counts_once() {
+fn whoever_has_a_slot_and_is_about_to_go_counts_once() {
     let mut goes = changes("a", "v");
     workload(&mut goes).spec_hash = Some("new".to_owned());
     workload(&mut goes).update_revision = Some("2".to_owned());
     pod(&mut goes).revision = Some("1".to_owned());
-    let lease = TurnLease {
-        turns: vec![turn(&goes, 990, true)],
-        ..TurnLease::default()
+    let lease = SlotLease {
+        slots: vec![slot(&goes, 990, true)],
+        ..SlotLease::default()
     };
     let plan = plan_for_two(&seen(vec![goes, changes("b", "v")], lease));
     assert_eq!(holders(plan.write.as_ref()), ["a/v", "b/v"]);
@@ -314,9 +314,9 @@ fn where_no_lease_is_there_it_is_made_so_that_its_age_ends_the_wait() {
         let mut goes = changes("a", "v");
         workload(&mut goes).spec_hash = Some("new".to_owned());
         workload(&mut goes).observed = false;
-        let lease = TurnLease {
+        let lease = SlotLease {
             resource_version: version.map(str::to_owned),
-            ..TurnLease::default()
+            ..SlotLease::default()
         };
         plan(&seen(vec![goes, changes("b", "v")], lease)).write.is_some()
     };
@@ -330,6 +330,6 @@ fn whoever_does_not_vote_and_is_about_to_go_keeps_nobody_of_another_namespace_wa
     workload(&mut goes).spec_hash = Some("new".to_owned());
     workload(&mut goes).observed = false;
     pod(&mut goes).voting_since = None;
-    let plan = plan(&seen(vec![goes, changes("b", "v")], TurnLease::default()));
+    let plan = plan(&seen(vec![goes, changes("b", "v")], SlotLease::default()));
     assert_eq!(holders(plan.write.as_ref()), ["b/v"]);
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::controller::discovery::decide::{Plan, decide};
 use crate::controller::model::options::Options;
-use crate::controller::model::snapshot::{Cause, MemberRecord, Snapshot, Turn, TurnLease, Validator};
+use crate::controller::model::snapshot::{Cause, MemberRecord, Slot, SlotLease, Snapshot, Validator};
 use crate::controller::samples::{at, member, newcomer, pod, published, snapshot, with_list, workload};
 use crate::peers::NodeId;
 
@@ -33,15 +33,15 @@ fn the_others_change() -> Vec<Validator> {
     all
 }
 
-fn seen(validators: Vec<Validator>, turns: Vec<Turn>) -> Snapshot {
+fn seen(validators: Vec<Validator>, slots: Vec<Slot>) -> Snapshot {
     let network = validators[0].network.short_hash();
     let mut snapshot = with_list(snapshot(validators), published(&FIVE));
-    let lease = TurnLease {
+    let lease = SlotLease {
         readable: true,
-        turns,
-        ..TurnLease::default()
+        slots,
+        ..SlotLease::default()
     };
-    snapshot.turns.insert(network, lease);
+    snapshot.slots.insert(network, lease);
     snapshot
 }
 
@@ -49,17 +49,17 @@ fn plan(snapshot: &Snapshot) -> Plan {
     decide(snapshot, &Options::default())
 }
 
-/// Who gets a turn, and what the first of those waits for that votes.
+/// Who gets a slot, and what the first of those waits for that votes.
 fn given(snapshot: &Snapshot) -> (Vec<String>, Option<String>) {
-    let turns = plan(snapshot).turns.into_values().next().unwrap();
-    let names = turns
+    let slots = plan(snapshot).slots.into_values().next().unwrap();
+    let names = slots
         .write
         .into_iter()
-        .flat_map(|write| write.turns)
-        .map(|turn| turn.node.name);
+        .flat_map(|write| write.slots)
+        .map(|slot| slot.node.name);
     (
         names.collect(),
-        turns.waiting.get(&NodeId::new("stellar", "b")).cloned(),
+        slots.waiting.get(&NodeId::new("stellar", "b")).cloned(),
     )
 }
 
@@ -116,7 +116,7 @@ fn one_that_did_not_join_lately_and_voted_is_not_spared_for_one_that_never_voted
     let (given, waits) = given(&seen(all, Vec::new()));
     // What does not vote costs nobody by its own change.
     assert_eq!(given, ["d"]);
-    assert_eq!(waits.as_deref(), Some("it is the turn of stellar/d"));
+    assert_eq!(waits.as_deref(), Some("it is the slot of stellar/d"));
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn whether_a_member_ever_voted_is_written_when_it_joins_and_when_it_first_votes(
 }
 
 #[test]
-fn a_turn_whose_holder_catches_up_is_given_the_time_to_the_next_checkpoint_once() {
+fn a_slot_whose_holder_catches_up_is_given_the_time_to_the_next_checkpoint_once() {
     let options = Options {
         rollout_deadline: Duration::from_secs(300),
         ..Options::default()
@@ -188,7 +188,7 @@ fn a_turn_whose_holder_catches_up_is_given_the_time_to_the_next_checkpoint_once(
         pod(holder).revision = Some("2".to_owned());
         pod(holder).started = Some(at(started));
         change(holder);
-        let turn = Turn {
+        let slot = Slot {
             node: holder.id.clone(),
             uid: holder.uid.clone(),
             group: holder.list.clone(),
@@ -199,9 +199,9 @@ fn a_turn_whose_holder_catches_up_is_given_the_time_to_the_next_checkpoint_once(
             pod_uid: Some("the pod before".to_owned()),
             voting: true,
         };
-        let plan = decide(&seen(all, vec![turn]), &options);
-        let turns = plan.turns.into_values().next().unwrap();
-        (!turns.stalled.is_empty(), turns.wake)
+        let plan = decide(&seen(all, vec![slot]), &options);
+        let slots = plan.slots.into_values().next().unwrap();
+        (!slots.stalled.is_empty(), slots.wake)
     };
     // It is second 1000.
     assert!(!stalls(701, 690, |_| {}).0, "its deadline is not over");

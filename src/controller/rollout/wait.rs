@@ -13,7 +13,7 @@ pub struct Need {
     pub cause: Cause,
     /// Hash of what is pending: what a person approves.
     pub hash: String,
-    /// What it waits for before it may ask for a turn; `None` if for nothing.
+    /// What it waits for before it may ask for a slot; `None` if for nothing.
     pub wait: Option<Wait>,
 }
 
@@ -37,13 +37,13 @@ impl Wait {
     }
 }
 
-/// A pod that does not serve its peer port loads no peers by a restart, and the turn for one would not end.
+/// A pod that does not serve its peer port loads no peers by a restart, and the slot for one would not end.
 pub(crate) fn not_serving(validator: &Validator) -> Option<Wait> {
     let serves = validator.pod.as_ref().is_some_and(|pod| pod.ready);
     (!serves).then(|| Wait::For("its pod does not serve its peer port".into()))
 }
 
-/// A StatefulSet that cannot become what we build would hold a turn for ever.
+/// A StatefulSet that cannot become what we build would hold a slot for ever.
 pub(crate) fn not_convertible(workload: &Workload) -> Option<Wait> {
     (!workload.convertible).then(|| {
         let reason = "the StatefulSet's selector does not select the pods that we build, or its volumeClaimTemplates have no volume \

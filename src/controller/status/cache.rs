@@ -16,9 +16,9 @@ const MOST: usize = 10_000;
 
 /// The answers to our writes, by uid.
 #[derive(Debug, Default)]
-pub struct OwnWrites(Mutex<HashMap<String, StellarNode>>);
+pub struct StatusCache(Mutex<HashMap<String, StellarNode>>);
 
-impl OwnWrites {
+impl StatusCache {
     /// The node with the newest status that is known: the cache's, or that of our own last write.
     pub fn freshest<'a>(&self, cached: &'a StellarNode) -> Cow<'a, StellarNode> {
         let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn our_last_write_counts_until_the_cache_has_it() {
-        let writes = OwnWrites::default();
+        let writes = StatusCache::default();
         let ready = |cached: &StellarNode| writes.freshest(cached).status.clone().unwrap().ready_replicas;
         assert_eq!(ready(&node(9, 1)), Some(1), "nothing written");
         writes.wrote(node(10, 0));

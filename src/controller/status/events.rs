@@ -49,23 +49,23 @@ const AT_ONCE: usize = 8;
 
 /// Takes Events.
 #[derive(Clone)]
-pub struct Notices {
+pub struct Events {
     caches: Arc<Caches>,
-    queue: mpsc::Sender<Notice>,
+    queue: mpsc::Sender<QueuedEvent>,
 }
 
-struct Notice {
+struct QueuedEvent {
     event: Event,
     reference: ObjectReference,
 }
 
-impl fmt::Debug for Notices {
+impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Notices").finish_non_exhaustive()
+        f.debug_struct("Events").finish_non_exhaustive()
     }
 }
 
-impl Notices {
+impl Events {
     /// Events on the StellarNodes of these caches, and what reports them.
     pub fn new(client: Client, caches: Arc<Caches>) -> (Self, Reporting) {
         let reporter = Reporter {
@@ -105,7 +105,7 @@ impl Notices {
             secondary: None,
         };
         let reference = StellarNode::object_ref(node, &());
-        if self.queue.try_send(Notice { event, reference }).is_err() {
+        if self.queue.try_send(QueuedEvent { event, reference }).is_err() {
             tracing::debug!(validator = %id, reason, "Event dropped: too many wait to be reported");
         }
     }
@@ -114,7 +114,7 @@ impl Notices {
 /// Reports the Events that were taken.
 pub struct Reporting {
     recorder: Recorder,
-    waiting: mpsc::Receiver<Notice>,
+    waiting: mpsc::Receiver<QueuedEvent>,
 }
 
 impl fmt::Debug for Reporting {
@@ -128,7 +128,7 @@ impl Reporting {
     pub async fn run(mut self) {
         let recorder = &self.recorder;
         stream::poll_fn(|context| self.waiting.poll_recv(context))
-            .for_each_concurrent(AT_ONCE, |Notice { event, reference }| async move {
+            .for_each_concurrent(AT_ONCE, |QueuedEvent { event, reference }| async move {
                 if let Err(error) = deadline(recorder.publish(&event, &reference)).await {
                     let (node, reason) = (&reference.name, &event.reason);
                     tracing::debug!(

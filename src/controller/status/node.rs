@@ -2,12 +2,12 @@
 //!
 //! Pure; `validator` and `server` say the rest, the reconciler writes it.
 
-use crate::controller::exclusivity::{InUse, Sole};
+use crate::controller::exclusivity::{Exclusive, InUse};
 use crate::controller::model::conditions::{ConfigInvalid, Degraded, Finding, Ready};
 use crate::controller::resources::{self, OtherOwner};
 use crate::crd::StorageStatus;
 use crate::labels;
-use crate::util::causes;
+use crate::util::error_chain;
 
 /// What the StellarNode controller says of a node.
 #[derive(Clone, Debug)]
@@ -28,14 +28,14 @@ pub struct NodeReport {
 pub(crate) fn in_use(found: &InUse) -> NodeReport {
     let holder = &found.holder;
     let (reason, message) = match found.what {
-        Sole::Seed => (
+        Exclusive::Seed => (
             Ready::SeedInUse,
             format!(
                 "it is not started, because two nodes with one seed harm consensus and {holder} has the same: write \
                  another Secret in seedSecretRef, or suspend or delete one of the two"
             ),
         ),
-        Sole::Database => (
+        Exclusive::Database => (
             Ready::DatabaseInUse,
             format!(
                 "it is not started, because it would wipe its database and {holder} has the same: write another key in \
@@ -108,7 +108,7 @@ pub(crate) fn refused(replicas: i32, ready_replicas: i32, message: &str) -> Node
 
 /// Nothing can be built from its spec.
 pub(crate) fn invalid(error: &resources::BuildError, replicas: i32, ready_replicas: i32) -> NodeReport {
-    let message = causes::on_one_line(error);
+    let message = error_chain::on_one_line(error);
     let conditions = vec![
         Finding::new(Ready::ConfigInvalid, false, message.clone()),
         Finding::new(ConfigInvalid::Refused, true, message),

@@ -13,8 +13,8 @@ use crate::controller::model::snapshot::{Cause, Snapshot, Validator};
 use crate::controller::peering::groups::{Group, Member};
 use crate::controller::peering::lists::ListAction;
 use crate::controller::rollout::needs::{Need, Wait, loaded_view};
-use crate::controller::rollout::plan::TurnPlan;
-use crate::controller::rollout::turns;
+use crate::controller::rollout::plan::SlotPlan;
+use crate::controller::rollout::progress;
 use crate::crd::{LostAddress, PeersStatus};
 use crate::labels;
 use crate::peers::{NodeId, Report};
@@ -28,25 +28,25 @@ pub struct PeersReport {
     pub conditions: Vec<Finding>,
 }
 
-/// The reports of all validators of a group, strangers included; `connected` tells whether its members can all reach
+/// The reports of all validators of a group, those of another network included; `connected` tells whether its members can all reach
 /// each other.
 pub fn of_group(
     snapshot: &Snapshot,
     options: &Options,
     group: &Group<'_>,
     needs: &BTreeMap<NodeId, Vec<Need>>,
-    plans: &BTreeMap<String, TurnPlan>,
+    plans: &BTreeMap<String, SlotPlan>,
     connected: bool,
 ) -> BTreeMap<NodeId, PeersReport> {
     let for_links = for_links(options, group, needs, plans);
-    let everybody = group.validators.iter().chain(&group.strangers);
+    let everybody = group.validators.iter().chain(&group.other_network);
     let reports = everybody.map(|validator| {
-        // A stranger takes its turns in the queue of its own network.
+        // A validator of another network takes its slots in the queue of its own network.
         let network = validator.network.short_hash();
-        let turn_plan = plans.get(&network);
-        let lease = snapshot.turns.get(&network);
-        let turn = lease.and_then(|lease| lease.turns.iter().find(|turn| turn.uid == validator.uid));
-        let waiting = turn_plan.and_then(|plan| plan.waiting.get(&validator.id));
+        let slot_plan = plans.get(&network);
+        let lease = snapshot.slots.get(&network);
+        let slot = lease.and_then(|lease| lease.slots.iter().find(|slot| slot.uid == validator.uid));
+        let waiting = slot_plan.and_then(|plan| plan.waiting.get(&validator.id));
         let subject = Subject {
             group,
             links: if connected { None } else { Some(for_links.as_str()) },
@@ -57,14 +57,14 @@ pub fn of_group(
             validator,
             needs: needs.get(&validator.id).map_or(&[][..], |needs| &needs[..]),
             waiting: waiting.map(String::as_str),
-            has_turn: turn.is_some(),
-            fails: turn.is_some_and(|turn| {
-                turns::failed_lately(validator, snapshot.now) && !turns::is_triggered(turn, validator)
+            has_slot: slot.is_some(),
+            fails: slot.is_some_and(|slot| {
+                progress::failed_lately(validator, snapshot.now) && !progress::is_triggered(slot, validator)
             }),
-            turns: turn_plan,
+            slots: slot_plan,
             broken_lease: lease
                 .filter(|lease| !lease.readable)
-                .map(|_| labels::turns_lease_name(&network)),
+                .map(|_| labels::slots_lease_name(&network)),
         };
         (validator.id.clone(), subject.report())
     });
@@ -83,11 +83,11 @@ struct Subject<'a> {
     validator: &'a Validator,
     needs: &'a [Need],
     waiting: Option<&'a str>,
-    has_turn: bool,
-    /// Whether it has a turn in which nothing is written, as in one before.
+    has_slot: bool,
+    /// Whether it has a slot in which nothing is written, as in one before.
     fails: bool,
-    turns: Option<&'a TurnPlan>,
-    /// The Lease of its network's turns, where that cannot be read.
+    slots: Option<&'a SlotPlan>,
+    /// The Lease of its network's slots, where that cannot be read.
     broken_lease: Option<String>,
 }
 
@@ -117,7 +117,7 @@ impl Subject<'_> {
                 format!("the Lease {lease} cannot be read: nobody on this network restarts until it is deleted");
             return Some(Finding::new(RolloutStalled::TurnsUnreadable, true, message).warning());
         }
-        let mut stalled = self.turns?.stalled.iter();
+        let mut stalled = self.slots?.stalled.iter();
         let (_, holder) = stalled.find(|(list, _)| self.group.includes(list))?;
         let message = format!(
             "the restart of {holder} has not ended within its deadline: no other restarts in its group until it does"
@@ -209,11 +209,11 @@ impl Subject<'_> {
     fn others_vote(&self) -> bool {
         let Group {
             validators,
-            guests,
-            strangers,
+            remote_members,
+            other_network,
             ..
         } = self.group;
-        let mut all = validators.iter().chain(guests).chain(strangers);
+        let mut all = validators.iter().chain(remote_members).chain(other_network);
         all.any(|other| other.id != self.validator.id && other.network == self.validator.network && other.is_voting())
     }
 
@@ -250,7 +250,7 @@ impl Subject<'_> {
                 Cause::PeersChanged | Cause::SpecChanged => "the members of its group changed since it started",
             };
             let message = match wait {
-                Some(wait) if !self.has_turn => format!("{what}; {wait}"),
+                Some(wait) if !self.has_slot => format!("{what}; {wait}"),
                 _ => format!("{what}; it is being restarted"),
             };
             return Finding::new(PeersReady::RestartPending, false, message);
@@ -296,9 +296,9 @@ impl Subject<'_> {
             Some(_) if self.fails => Finding::new(
                 UpdatePending::NotWritten,
                 true,
-                "its last turn ended with nothing written, and it is tried again; what the API server refused is in its Events",
+                "its last slot ended with nothing written, and it is tried again; what the API server refused is in its Events",
             ),
-            Some(_) if self.has_turn => {
+            Some(_) if self.has_slot => {
                 Finding::new(UpdatePending::Rolling, true, "its new pod template is being rolled out")
             }
             Some(need) => {
@@ -307,7 +307,7 @@ impl Subject<'_> {
                     .as_ref()
                     .map(Wait::reason)
                     .or(self.waiting)
-                    .unwrap_or("it waits for its turn");
+                    .unwrap_or("it waits for its slot");
                 let reason = match need.wait {
                     Some(Wait::ForPerson(_)) => UpdatePending::WaitsForPerson,
                     _ => UpdatePending::WaitsForTurn,
@@ -323,12 +323,12 @@ fn for_links(
     options: &Options,
     group: &Group<'_>,
     needs: &BTreeMap<NodeId, Vec<Need>>,
-    plans: &BTreeMap<String, TurnPlan>,
+    plans: &BTreeMap<String, SlotPlan>,
 ) -> String {
     if options.restart == RestartMode::Never {
         return "nobody is restarted for it, as --restart says".to_owned();
     }
-    let everybody = group.validators.iter().chain(&group.guests);
+    let everybody = group.validators.iter().chain(&group.remote_members);
     let mut needs: Vec<(&NodeId, &Need)> = everybody
         .filter_map(|validator| {
             let mut needs = needs.get(&validator.id)?.iter();
@@ -345,8 +345,8 @@ fn for_links(
         return "none of those that lack links may be restarted for it".to_owned();
     };
     let network = group.network.short_hash();
-    let no_turn = || plans.get(&network)?.waiting.get(*node).map(String::as_str);
-    match need.wait.as_ref().map(Wait::reason).or_else(no_turn) {
+    let no_slot = || plans.get(&network)?.waiting.get(*node).map(String::as_str);
+    match need.wait.as_ref().map(Wait::reason).or_else(no_slot) {
         Some(wait) => format!("{node} is to be restarted for it; {wait}"),
         None => format!("{node} is being restarted for it"),
     }

@@ -11,7 +11,7 @@ use crate::controller::discovery::shared_seeds;
 use crate::controller::exclusivity::shared_keys::SharedKey;
 use crate::controller::model::conditions::{ConditionType, Finding, SeedInUse};
 use crate::controller::model::options::{Options, RestartMode};
-use crate::controller::model::snapshot::{LastRestart, Snapshot, TurnLease, Validator};
+use crate::controller::model::snapshot::{LastRestart, SlotLease, Snapshot, Validator};
 use crate::controller::observe::assemble::Objects;
 use crate::controller::samples;
 use crate::crd::{Network, StellarNode};
@@ -74,7 +74,7 @@ fn reasons(snapshot: &Snapshot, name: &str) -> BTreeMap<&'static str, (bool, &'s
 }
 
 #[test]
-fn whoever_is_left_out_is_told_of_its_own_turns_too() {
+fn whoever_is_left_out_is_told_of_its_own_slots_too() {
     let mut snapshot = two_networks();
     let told = reasons(&snapshot, "b");
     assert_eq!(told["PeersReady"], (false, "NetworkConflict"));
@@ -85,18 +85,18 @@ fn whoever_is_left_out_is_told_of_its_own_turns_too() {
         "{told:?}"
     );
 
-    // It got its turn, and its rollout does not end.
+    // It got its slot, and its rollout does not end.
     let plan = decide(&snapshot, &Options::default());
     let network = Network::parse("mainnet").short_hash();
-    let mut turns = plan.turns[&network].write.clone().unwrap().turns;
-    turns[0].since = Timestamp::UNIX_EPOCH;
-    let lease = TurnLease {
+    let mut slots = plan.slots[&network].write.clone().unwrap().slots;
+    slots[0].since = Timestamp::UNIX_EPOCH;
+    let lease = SlotLease {
         resource_version: Some("1".to_owned()),
         readable: true,
-        turns,
-        ..TurnLease::default()
+        slots,
+        ..SlotLease::default()
     };
-    snapshot.turns.insert(network, lease);
+    snapshot.slots.insert(network, lease);
     let told = reasons(&snapshot, "b");
     assert_eq!(told["UpdatePending"], (true, "Rolling"));
     assert_eq!(told["RolloutStalled"], (true, "DeadlineExceeded"));
@@ -301,20 +301,20 @@ fn a_group_that_is_not_connected_says_who_is_restarted_for_it_and_what_that_wait
 }
 
 #[test]
-fn turns_that_cannot_be_read_are_a_condition_of_their_network_and_a_figure() {
+fn slots_that_cannot_be_read_are_a_condition_of_their_network_and_a_figure() {
     let mut snapshot = two_networks();
-    let lease = TurnLease {
+    let lease = SlotLease {
         resource_version: Some("1".to_owned()),
         readable: false,
-        ..TurnLease::default()
+        ..SlotLease::default()
     };
-    snapshot.turns.insert(Network::parse("testnet").short_hash(), lease);
+    snapshot.slots.insert(Network::parse("testnet").short_hash(), lease);
     assert_eq!(reasons(&snapshot, "a")["RolloutStalled"], (true, "TurnsUnreadable"));
     assert!(
         !reasons(&snapshot, "b").contains_key("RolloutStalled"),
         "its network has a Lease of its own"
     );
-    let figures = decide(&snapshot, &Options::default()).figures;
+    let figures = decide(&snapshot, &Options::default()).group_metrics;
     assert!(figures.iter().all(|group| group.stalled), "{figures:?}");
 }
 
@@ -334,8 +334,8 @@ fn a_shared_key_is_a_condition_with_a_warning_and_counted_for_its_list() {
         pods: vec!["n/b-0".to_owned()],
     };
     let shared = BTreeMap::from([(id.clone(), shared)]);
-    shared_seeds::tell(&shared, &snapshot, &mut plan.reports, &mut plan.figures);
-    assert_eq!(plan.figures[0].shared_seeds, 1);
+    shared_seeds::tell(&shared, &snapshot, &mut plan.reports, &mut plan.group_metrics);
+    assert_eq!(plan.group_metrics[0].shared_seeds, 1);
     let mut conditions = plan.reports[&id].conditions.iter();
     assert!(conditions.any(|one| one.condition() == ConditionType::SeedInUse && one.status && one.warns));
 }

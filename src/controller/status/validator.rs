@@ -95,7 +95,7 @@ impl<'a> Running<'a> {
             && !convert::serves_history(stored);
         lacks.then(|| {
             let message = "its pod template is of a version that gave private networks no history archive, and stellar-core \
-                           does not start without one: write validatorConfig.history.publish: Volume, and it gets one in its turn";
+                           does not start without one: write validatorConfig.history.publish: Volume, and it gets one in its slot";
             Finding::new(Degraded::NoArchive, true, message).warning()
         })
     }
@@ -122,7 +122,7 @@ impl<'a> Running<'a> {
             Finding::new(
                 Progressing::WaitsForTurn,
                 false,
-                "its changed spec waits for its turn to restart",
+                "its changed spec waits for its slot to restart",
             )
         } else {
             Finding::new(Progressing::RolloutComplete, false, "its pod is that of its spec")
@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(
             degraded(&private, "of-before", &none),
             None,
-            "its new template waits for its turn"
+            "its new template waits for its slot"
         );
         let stopped = json!({ "observedGeneration": 2, "replicas": 0, "currentRevision": "a", "updateRevision": "a" });
         assert_eq!(

@@ -11,8 +11,8 @@ use futures::{StreamExt as _, stream};
 use kube::Client;
 use tokio::sync::watch;
 
-use super::cache::OwnWrites;
-use super::events::Notices;
+use super::cache::StatusCache;
+use super::events::Events;
 use super::peers::PeersReport;
 use crate::controller::apply::{self, ApplyError};
 use crate::controller::observe::caches::Caches;
@@ -20,7 +20,7 @@ use crate::controller::status;
 use crate::labels;
 use crate::peers::NodeId;
 use crate::util::clock;
-use crate::util::failures::retry_after;
+use crate::util::retry::retry_after;
 use crate::util::survive::survive;
 
 /// Writes that are under way at once.
@@ -33,8 +33,8 @@ pub type Reports = Arc<BTreeMap<NodeId, PeersReport>>;
 pub struct StatusWriter {
     client: Client,
     caches: Arc<Caches>,
-    notices: Notices,
-    writes: OwnWrites,
+    events: Events,
+    writes: StatusCache,
 }
 
 impl fmt::Debug for StatusWriter {
@@ -45,12 +45,12 @@ impl fmt::Debug for StatusWriter {
 
 impl StatusWriter {
     /// A writer over these caches.
-    pub fn new(client: Client, caches: Arc<Caches>, notices: Notices) -> Self {
+    pub fn new(client: Client, caches: Arc<Caches>, events: Events) -> Self {
         Self {
             client,
             caches,
-            notices,
-            writes: OwnWrites::default(),
+            events,
+            writes: StatusCache::default(),
         }
     }
 
@@ -109,7 +109,7 @@ impl StatusWriter {
                 return true;
             }
         }
-        self.notices.warn_of(node, &report.conditions);
+        self.events.warn_of(node, &report.conditions);
         false
     }
 }

@@ -98,12 +98,12 @@ async fn listen_for_readiness(known: Arc<Mutex<Known>>) {
 }
 
 async fn forward(listener: TcpListener, known: Arc<Mutex<Known>>) {
-    for turn in 0.. {
+    for slot in 0.. {
         let Ok((mut client, _)) = listener.accept().await else {
             continue;
         };
         let ready = known.lock().unwrap().ready.clone();
-        let Some(port) = ready.get(turn % ready.len().max(1)).copied() else {
+        let Some(port) = ready.get(slot % ready.len().max(1)).copied() else {
             continue;
         };
         let others: Vec<u16> = ready.into_iter().filter(|other| *other != port).collect();

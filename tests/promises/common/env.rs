@@ -340,21 +340,21 @@ impl TestEnv {
     }
 
     /// Pairs of validators neither of which loaded the other's present address: they cannot meet.
-    pub(crate) fn strangers(&self, validators: &[&str]) -> Vec<(String, String)> {
+    pub(crate) fn not_connected(&self, validators: &[&str]) -> Vec<(String, String)> {
         let knows = |one: &str, other: &str| {
             let address = self.pod_ip(other).map(|ip| format!("{ip}:11625"));
             let loaded = self.rendered_peers(one).unwrap_or_default();
             address.is_some_and(|address| loaded.contains(&address))
         };
-        let mut strangers = Vec::new();
+        let mut not_connected = Vec::new();
         for (place, one) in validators.iter().enumerate() {
             for other in &validators[place + 1..] {
                 if !knows(one, other) && !knows(other, one) {
-                    strangers.push(((*one).to_owned(), (*other).to_owned()));
+                    not_connected.push(((*one).to_owned(), (*other).to_owned()));
                 }
             }
         }
-        strangers
+        not_connected
     }
 
     /// Takes the validating registration away, as an administrator in an emergency.
@@ -417,17 +417,17 @@ impl TestEnv {
         .await;
     }
 
-    /// Waits until no validator of this namespace has a turn.
-    pub(crate) async fn without_turns(&self) {
-        self.without_turns_within(SETTLE).await;
+    /// Waits until no validator of this namespace has a slot.
+    pub(crate) async fn without_slots(&self) {
+        self.without_slots_within(SETTLE).await;
     }
 
     /// The same, with another patience.
-    pub(crate) async fn without_turns_within(&self, patience: Duration) {
-        wait_for("all turns to be over", patience, async || {
+    pub(crate) async fn without_slots_within(&self, patience: Duration) {
+        wait_for("all slots to be over", patience, async || {
             let leases = self.get("leases")?;
             let is_of_a_network = |lease: &&Value| lease["metadata"]["labels"][labels::NETWORK].is_string();
-            let over = |lease: &Value| lease["metadata"]["annotations"][labels::TURNS] == "[]";
+            let over = |lease: &Value| lease["metadata"]["annotations"][labels::SLOTS] == "[]";
             let mut of_networks = leases["items"].as_array()?.iter().filter(is_of_a_network);
             of_networks.all(over).then_some(())
         })

@@ -70,11 +70,11 @@ async fn create(api: Api<StellarNode>, task: usize, done: Arc<AtomicBool>) -> Co
         dry_run: true,
         ..PostParams::default()
     };
-    for turn in 0.. {
+    for slot in 0.. {
         if done.load(Ordering::Relaxed) {
             break;
         }
-        validator["metadata"]["name"] = json!(format!("load-{task}-{turn}"));
+        validator["metadata"]["name"] = json!(format!("load-{task}-{slot}"));
         let result = match api.create(&dry_run, &read(&validator)).await {
             Ok(node) => match node.spec.validator_config.and_then(|config| config.peer_port) {
                 Some(11625) => Ok(()),
@@ -83,7 +83,7 @@ async fn create(api: Api<StellarNode>, task: usize, done: Arc<AtomicBool>) -> Co
             Err(error) => Err(error.to_string()),
         };
         counts.count(result);
-        let created = api.create(&PostParams::default(), &read(&horizon(task, turn))).await;
+        let created = api.create(&PostParams::default(), &read(&horizon(task, slot))).await;
         counts.count(created.map(|_| ()).map_err(|error| error.to_string()));
     }
     counts
@@ -102,11 +102,11 @@ fn read(node: &Value) -> StellarNode {
     serde_json::from_value(node.clone()).expect("a StellarNode")
 }
 
-fn horizon(task: usize, turn: usize) -> Value {
+fn horizon(task: usize, slot: usize) -> Value {
     json!({
         "apiVersion": "stellar.org/v1alpha1",
         "kind": "StellarNode",
-        "metadata": { "name": format!("horizon-{task}-{turn}") },
+        "metadata": { "name": format!("horizon-{task}-{slot}") },
         "spec": {
             "nodeType": "Horizon",
             "network": "Network of the load",

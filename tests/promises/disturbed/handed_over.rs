@@ -46,7 +46,7 @@ fn generation(env: &TestEnv, name: &str) -> Option<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn they_are_told_of_and_the_others_get_their_turns() {
+async fn they_are_told_of_and_the_others_get_their_slots() {
     let env = TestEnv::start("handed-over", Options::default()).await;
     let validators = Validators::new(7);
     let on_delete = json!({ "type": "OnDelete" });
@@ -66,7 +66,7 @@ async fn they_are_told_of_and_the_others_get_their_turns() {
     }
     env.apply(&validators.manifests(1..=7));
     wait_for("seven peers", SOON, async || (env.peers().len() == 7).then_some(())).await;
-    env.without_turns().await;
+    env.without_slots().await;
     let list = PeersList::watch(&env).await;
     let downs = env.recorder().history().downs();
     let generations = sets.map(|(name, ..)| generation(&env, name));

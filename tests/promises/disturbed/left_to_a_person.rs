@@ -1,5 +1,5 @@
 //! A StatefulSet with `updateStrategy: OnDelete` or a partition waits for a person, and says so; the others get their
-//! turns.
+//! slots.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use super::{
 use crate::common::{TestEnv, Validators, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_others_get_their_turns_and_it_gets_its_own_once_it_may() {
+async fn the_others_get_their_slots_and_it_gets_its_own_once_it_may() {
     let env = TestEnv::start("left-to-person", unlinked()).await;
     let downs = four_linked(&env, &Validators::new(4)).await;
     set_strategy(&env, "validator-1", &json!({ "type": "OnDelete" }));
@@ -40,9 +40,9 @@ async fn the_others_get_their_turns_and_it_gets_its_own_once_it_may() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_partition_set_while_its_pod_is_being_replaced_ends_the_turn() {
-    // No deadline helps: the turn has to end.
-    let env = TestEnv::start("partition-in-turn", unlinked()).await;
+async fn a_partition_set_while_its_pod_is_being_replaced_ends_the_slot() {
+    // No deadline helps: the slot has to end.
+    let env = TestEnv::start("partition-in-slot", unlinked()).await;
     four_linked(&env, &Validators::new(4)).await;
     let held = HeldPod::of(&env, "validator-1");
     ask_for_new_version(&env, &FOUR);

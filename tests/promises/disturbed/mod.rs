@@ -21,7 +21,7 @@ use crate::common::{Options, TestEnv, Validators, wait_for};
 
 const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
 const SOON: Duration = Duration::from_secs(60);
-/// As long as a few turns may take.
+/// As long as a few slots may take.
 const ROLLOUT: Duration = Duration::from_secs(120);
 const NEW_VERSION: &str = "27.0.0";
 
@@ -31,10 +31,10 @@ async fn four_at_rest(env: &TestEnv, validators: &Validators) -> BTreeMap<String
     env.settled(&FOUR).await;
     // Or we would restart one of them yet.
     wait_for("each pair to be able to meet", SOON, async || {
-        env.strangers(&FOUR).is_empty().then_some(())
+        env.not_connected(&FOUR).is_empty().then_some(())
     })
     .await;
-    env.without_turns().await;
+    env.without_slots().await;
     env.recorder().history().downs()
 }
 
@@ -47,7 +47,7 @@ fn unlinked() -> Options {
 async fn four_linked(env: &TestEnv, validators: &Validators) -> BTreeMap<String, usize> {
     env.apply(&validators.manifests(1..=4));
     linked(env).await;
-    env.without_turns().await;
+    env.without_slots().await;
     env.recorder().history().downs()
 }
 
@@ -81,7 +81,7 @@ fn has_new_version(env: &TestEnv, name: &str) -> bool {
     image == Some(true)
 }
 
-/// Waits until each of these runs the new version and votes, and no turn is out.
+/// Waits until each of these runs the new version and votes, and no slot is out.
 async fn all_have_new_version(env: &TestEnv, names: &[&str]) {
     wait_for("the new version", ROLLOUT, async || {
         let voting = env.recorder().history().voting();
@@ -89,14 +89,14 @@ async fn all_have_new_version(env: &TestEnv, names: &[&str]) {
         names.iter().all(there).then_some(())
     })
     .await;
-    env.without_turns().await;
+    env.without_slots().await;
 }
 
-/// The validator whose turn it is.
+/// The validator that holds the slot.
 fn holder(env: &TestEnv) -> Option<String> {
     let leases = env.get("leases")?;
     let mut holders = leases["items"].as_array()?.iter().filter_map(|lease| {
-        lease["metadata"]["annotations"].get(stellar_k8s::labels::TURNS)?;
+        lease["metadata"]["annotations"].get(stellar_k8s::labels::SLOTS)?;
         let (_, name) = lease["spec"]["holderIdentity"].as_str()?.rsplit_once('/')?;
         Some(name.to_owned())
     });
@@ -142,18 +142,18 @@ fn restarts_for_links(env: &TestEnv, name: &str) -> usize {
 
 /// A new version that four validators are getting.
 struct Rollout {
-    /// Whose turn is the first.
+    /// Whose slot is the first.
     first: String,
-    /// One that waits for its turn.
+    /// One that waits for its slot.
     waiting: &'static str,
     linked: BTreeMap<&'static str, usize>,
 }
 
 impl Rollout {
-    /// Asks for the new version, and waits for the first turn.
+    /// Asks for the new version, and waits for the first slot.
     async fn begin(env: &TestEnv) -> Self {
         ask_for_new_version(env, &FOUR);
-        let first = wait_for("the first turn", SOON, async || holder(env)).await;
+        let first = wait_for("the first slot", SOON, async || holder(env)).await;
         let waiting = FOUR.into_iter().rfind(|name| *name != first).expect("others wait");
         let linked = FOUR.map(|name| (name, restarts_for_links(env, name))).into();
         Self { first, waiting, linked }

@@ -1,5 +1,5 @@
 //! Validators that do not come up. One that was never ready is no member and keeps nobody waiting, until its own change
-//! makes it the one whose turn does not end: then it is named. One that is down for good keeps the others from being
+//! makes it the one whose slot does not end: then it is named. One that is down for good keeps the others from being
 //! taken down beside it, and they say why; it gets its own change itself.
 
 use serde_json::json;
@@ -15,7 +15,7 @@ use crate::common::{Options, TestEnv, Validators, wait_for};
 const VOTERS: [&str; 3] = ["validator-1", "validator-3", "validator-4"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newcomer_that_never_comes_up_holds_up_nobody_until_its_own_turn() {
+async fn a_newcomer_that_never_comes_up_holds_up_nobody_until_its_own_slot() {
     let options = Options::default()
         .with("--join-wait", "2s")
         .with("--rollout-deadline", "5s");
@@ -59,12 +59,12 @@ async fn a_newcomer_that_never_comes_up_holds_up_nobody_until_its_own_turn() {
         "validator-5",
     ])
     .await;
-    env.without_turns().await;
+    env.without_slots().await;
     assert_one_at_a_time(&env, &[]);
     list.assert_at_least(4);
 }
 
-/// Makes a validator that never votes again, by hand, so that it takes no turn of ours.
+/// Makes a validator that never votes again, by hand, so that it takes no slot of ours.
 async fn break_for_good(env: &TestEnv, name: &str) {
     let never = json!({ "spec": { "template": { "metadata": { "annotations": { "test.stellar.org/voting-after": "never" } } } } });
     env.kubectl(&[
@@ -97,7 +97,7 @@ async fn beside_one_that_is_down_for_good_nobody_goes_down_and_each_says_why() {
         has_new_version(&env, "validator-2").then_some(())
     })
     .await;
-    env.without_turns().await;
+    env.without_slots().await;
     for name in VOTERS {
         told(
             &env,
@@ -108,7 +108,7 @@ async fn beside_one_that_is_down_for_good_nobody_goes_down_and_each_says_why() {
         )
         .await;
     }
-    assert_eq!(holder(&env), None, "nobody has a turn");
+    assert_eq!(holder(&env), None, "nobody has a slot");
     let history = env.recorder().history();
     assert_eq!(history.downs(), with_more(&downs, &["validator-2"], 1), "{history}");
 
@@ -125,7 +125,7 @@ async fn beside_one_that_is_down_for_good_nobody_goes_down_and_each_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_two_may_be_down_the_others_get_their_turns_beside_it() {
+async fn where_two_may_be_down_the_others_get_their_slots_beside_it() {
     let env = TestEnv::start("down-beside", unlinked().with("--max-unavailable", "2")).await;
     let downs = four_linked(&env, &Validators::new(4)).await;
     break_for_good(&env, "validator-2").await;

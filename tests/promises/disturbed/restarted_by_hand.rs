@@ -19,18 +19,18 @@ fn restart(env: &TestEnv, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_waits_for_its_turn_needs_none_afterwards() {
+async fn one_that_waits_for_its_slot_needs_none_afterwards() {
     let env = TestEnv::start("restarted-waiting", Options::default()).await;
     let validators = Validators::new(5);
     let downs = four_at_rest(&env, &validators).await;
     let list = PeersList::watch(&env).await;
 
     env.apply(&validators.manifests(5..=5));
-    let first = wait_for("the first turn", SOON, async || holder(&env)).await;
+    let first = wait_for("the first slot", SOON, async || holder(&env)).await;
     let waiting = FOUR.into_iter().rfind(|name| *name != first).expect("others wait");
     restart(&env, waiting);
     env.settled(&FIVE).await;
-    env.without_turns().await;
+    env.without_slots().await;
     let history = env.recorder().history();
     let counts = history.downs();
     let expected = with_more(&downs, &FOUR, 1);
@@ -42,7 +42,7 @@ async fn one_that_waits_for_its_turn_needs_none_afterwards() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_one_whose_turn_it_is_and_one_that_waits_end_up_with_the_new_version() {
+async fn the_one_whose_slot_it_is_and_one_that_waits_end_up_with_the_new_version() {
     let env = TestEnv::start("restarted-holder", Options::default()).await;
     let downs = four_at_rest(&env, &Validators::new(4)).await;
     let list = PeersList::watch(&env).await;

@@ -1,4 +1,4 @@
-//! A pod that hangs while it ends keeps its turn: nobody else of its group goes down beside it, after the deadline it
+//! A pod that hangs while it ends keeps its slot: nobody else of its group goes down beside it, after the deadline it
 //! is named, and another network goes its way.
 
 use serde_json::json;
@@ -30,7 +30,7 @@ fn two_networks() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_keeps_its_turn_and_is_named_and_another_network_goes_on() {
+async fn it_keeps_its_slot_and_is_named_and_another_network_goes_on() {
     let env = TestEnv::start("stuck-terminating", unlinked().with("--rollout-deadline", "5s")).await;
     env.apply(&two_networks());
     linked(&env).await;
@@ -39,13 +39,13 @@ async fn it_keeps_its_turn_and_is_named_and_another_network_goes_on() {
         OTHERS.iter().all(|name| voting.contains(*name)).then_some(())
     })
     .await;
-    env.without_turns().await;
+    env.without_slots().await;
     let downs = env.recorder().history().downs();
     let list = PeersList::watch(&env).await;
 
     let held = HeldPod::of(&env, "validator-1");
     ask_for_new_version(&env, &FOUR);
-    wait_for("its turn", SOON, async || {
+    wait_for("its slot", SOON, async || {
         (holder(&env)? == "validator-1").then_some(())
     })
     .await;

@@ -1,5 +1,5 @@
 //! A StatefulSet that somebody deletes comes back, and with it nothing else is restarted. With `--cascade=orphan` the
-//! pod runs on and is taken over as it is: a template that changed meanwhile goes out in the validator's turn.
+//! pod runs on and is taken over as it is: a template that changed meanwhile goes out in the validator's slot.
 
 use serde_json::Value;
 
@@ -48,7 +48,7 @@ async fn at_rest_it_comes_back_and_only_its_own_pod_is_new() {
     delete_workloads(&env, &["validator-2"], "background");
     taken_over(&env, &before).await;
     env.settled(&FOUR).await;
-    env.without_turns().await;
+    env.without_slots().await;
     let history = env.recorder().history();
     assert_eq!(history.downs(), with_more(&downs, &["validator-2"], 1), "{history}");
     assert_eq!(env.restarts(&["validator-1", "validator-3", "validator-4"]), restarts);
@@ -65,28 +65,28 @@ async fn at_rest_all_orphaned_at_once_are_taken_over_and_no_pod_is_new() {
     delete_workloads(&env, &FOUR, "orphan");
     taken_over(&env, &before).await;
     env.settled(&FOUR).await;
-    env.without_turns().await;
+    env.without_slots().await;
     let history = env.recorder().history();
     assert_eq!(history.downs(), downs, "{history}");
     list.assert_at_least(4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orphaned_in_a_rollout_each_still_restarts_once_in_its_turn() {
+async fn orphaned_in_a_rollout_each_still_restarts_once_in_its_slot() {
     let env = TestEnv::start("orphaned-in-rollout", Options::default()).await;
     let downs = four_at_rest(&env, &Validators::new(4)).await;
     let list = PeersList::watch(&env).await;
 
     ask_for_new_version(&env, &FOUR);
-    let first = wait_for("the first turn", SOON, async || holder(&env)).await;
-    // The one whose turn it is among them.
+    let first = wait_for("the first slot", SOON, async || holder(&env)).await;
+    // The one that holds the slot among them.
     delete_workloads(&env, &FOUR, "orphan");
     all_have_new_version(&env, &FOUR).await;
     env.settled(&FOUR).await;
     let history = env.recorder().history();
     let counts = history.downs();
     for name in FOUR {
-        // In its turn Kubernetes may take the pod down after the new StatefulSet was made to take it over.
+        // In its slot Kubernetes may take the pod down after the new StatefulSet was made to take it over.
         let most = if name == first { 2 } else { 1 };
         let new = counts[name] - downs[name];
         assert!((1..=most).contains(&new), "{name}: {new} times down\n{history}");
@@ -109,7 +109,7 @@ async fn deleted_in_a_rollout_it_comes_back_and_the_rollout_goes_on() {
     let history = env.recorder().history();
     let counts = history.downs();
     for name in FOUR {
-        // The turn that was under way took it down already, or it was taken down by hand before.
+        // The slot that was under way took it down already, or it was taken down by hand before.
         let by_hand = usize::from(name == first);
         let most = rollout.downs(&env, name, by_hand);
         let new = counts[name] - downs[name];

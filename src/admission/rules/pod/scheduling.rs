@@ -42,7 +42,7 @@ fn check_spread(constraints: &Value, verdict: &mut Verdict) {
     for (place, constraint) in constraints.as_array().into_iter().flatten().enumerate() {
         let field = |name: &str| format!("spec.topologySpreadConstraints[{place}].{name}");
         // ValidateTopologySpreadConstraints in pkg/apis/core/validation: the pod template would be refused, in its
-        // turn.
+        // slot.
         if constraint["maxSkew"].as_i64().is_some_and(|skew| skew < 1) {
             verdict.error(FieldError::invalid(field("maxSkew"), "must be 1 or more"));
         }

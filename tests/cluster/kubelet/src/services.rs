@@ -52,7 +52,7 @@ impl Services {
         }
     }
 
-    /// The pod whose turn it is.
+    /// The pod that holds the slot.
     fn next(&self, service: u16) -> Option<u16> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let pods = known.get_mut(&service)?;

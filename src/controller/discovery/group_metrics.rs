@@ -7,29 +7,29 @@ use crate::controller::peering::groups::{Group, Member};
 use crate::controller::peering::links;
 use crate::controller::peering::lists::ListAction;
 use crate::controller::rollout::needs::Need;
-use crate::controller::rollout::plan::TurnPlan;
-use crate::metrics::GroupFigures;
+use crate::controller::rollout::plan::SlotPlan;
+use crate::metrics::GroupMetrics;
 use crate::peers::NodeId;
 
-/// The figures of one group.
+/// The metrics of one group.
 pub fn of_group(
     snapshot: &Snapshot,
     group: &Group<'_>,
     needs: &BTreeMap<NodeId, Vec<Need>>,
-    turns: &BTreeMap<String, TurnPlan>,
-) -> GroupFigures {
+    slots: &BTreeMap<String, SlotPlan>,
+) -> GroupMetrics {
     let mut pending = BTreeMap::new();
     let own = group.validators.iter().filter_map(|validator| needs.get(&validator.id));
     for need in own.filter_map(|needs| needs.first()) {
         *pending.entry(need.cause.as_str()).or_default() += 1;
     }
     let network = group.network.short_hash();
-    let unreadable = snapshot.turns.get(&network).is_some_and(|lease| !lease.readable);
-    let own_turns = turns.get(&network);
-    let mut stalled = own_turns.into_iter().flat_map(|turns| turns.stalled.keys());
+    let unreadable = snapshot.slots.get(&network).is_some_and(|lease| !lease.readable);
+    let own_slots = slots.get(&network);
+    let mut stalled = own_slots.into_iter().flat_map(|slots| slots.stalled.keys());
     let votes = |member: &Member<'_>| member.validator.is_voting();
-    let named = group.validators.iter().chain(&group.strangers);
-    GroupFigures {
+    let named = group.validators.iter().chain(&group.other_network);
+    GroupMetrics {
         namespace: group.id.namespace.clone(),
         config_map: group.id.name.clone(),
         peers: group.list.addresses().len(),
@@ -59,15 +59,15 @@ mod tests {
     fn who_has_not_joined_and_a_list_of_somebody_else_are_seen() {
         let mut never_ready = newcomer("c", "10.0.0.3");
         pod(&mut never_ready).ready = false;
-        let mut stranger = newcomer("d", "10.0.0.4");
-        stranger.network = Network::parse("mainnet");
+        let mut other = newcomer("d", "10.0.0.4");
+        other.network = Network::parse("mainnet");
         let mut suspended = newcomer("e", "10.0.0.5");
         suspended.suspended = true;
         let all = vec![
             member("a", "10.0.0.1"),
             member("b", "10.0.0.2"),
             never_ready,
-            stranger,
+            other,
             suspended,
         ];
         let mut snapshot = snapshot(all);
@@ -75,8 +75,8 @@ mod tests {
         list.ours = false;
         snapshot.lists.insert(snapshot.validators[0].list.clone(), list);
         let groups = form(&snapshot, &Options::default());
-        let figures = of_group(&snapshot, &groups[0], &BTreeMap::new(), &BTreeMap::new());
-        assert_eq!((figures.validators, figures.members), (4, 2));
-        assert!(figures.not_ours);
+        let metrics = of_group(&snapshot, &groups[0], &BTreeMap::new(), &BTreeMap::new());
+        assert_eq!((metrics.validators, metrics.members), (4, 2));
+        assert!(metrics.not_ours);
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) 
     {
         verdict.error(has_service(&service, &service));
     }
-    let mut strangers = Vec::new();
+    let mut other_networks = Vec::new();
     let mut own_config_is_list = false;
     context.each_validator(namespace, &mut |other| {
         let (Some(other_name), Some(config)) = (&other.metadata.name, &other.spec.validator_config) else {
@@ -42,7 +42,7 @@ pub(crate) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) 
         own_config_is_list |= is_config_of(name, config.known_peers_config_map());
         let other_network = Network::parse(&other.spec.network);
         if other_network != network && config.known_peers_config_map() == list {
-            strangers.push(format!("{other_name} ({})", other_network.display_name()));
+            other_networks.push(format!("{other_name} ({})", other_network.display_name()));
         }
         if let Some(seed) = seed.as_ref().filter(|seed| config.seed_source().as_ref() == Some(seed))
             && other_network == network
@@ -57,12 +57,12 @@ pub(crate) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) 
     if own_config_is_list {
         verdict.error(is_a_list(name));
     }
-    if !strangers.is_empty() {
-        strangers.sort();
+    if !other_networks.is_empty() {
+        other_networks.sort();
         verdict.warn(format!(
             "spec.validatorConfig.knownPeersRef.name: ConfigMap {list:?} is shared with validators of another network, {}; one \
              network of the two is left out: write another knownPeersRef.name, for example {list}-{}",
-            strangers.join(", "),
+            other_networks.join(", "),
             network.short_hash(),
         ));
     }
