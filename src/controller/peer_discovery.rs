@@ -118,8 +118,8 @@ pub async fn ensure_peers_config_map(
     Ok(true)
 }
 
-/// Restarts the validators of a namespace that holds the slot – at most one, and only if its peers changed and the others
-/// can spare it – and returns their names.
+/// Restarts the validators of a namespace that hold a slot: at most one, and only if its peers changed and the others
+/// can spare it. Returns their names.
 ///
 /// It takes no slot for a changed spec: only an operator that builds the pods could use it. It keeps its slots in
 /// Leases in the namespace given. Never call it beside an operator in another namespace: that one keeps its slots

@@ -28,8 +28,8 @@ pub struct PeersReport {
     pub conditions: Vec<Finding>,
 }
 
-/// The reports of all validators of a group, those of another network included; `connected` tells whether its members can all reach
-/// each other.
+/// The reports of all validators of a group, those of another network included. `connected` says whether its members
+/// can all reach each other.
 pub fn of_group(
     snapshot: &Snapshot,
     options: &Options,
