@@ -1,7 +1,7 @@
 //! `stellar-operator`: connects Stellar validators on Kubernetes.
 //!
 //! stellar-core reads its peers once, at its start, and pods change their addresses each time they restart. This
-//! program events which validators exist and where they are, puts that list where every validator's pod reads it, and
+//! program notices which validators exist and where they are, puts that list where every validator's pod reads it, and
 //! restarts a validator when – and only when – it must read the list again, one at a time.
 //!
 //! # A map

@@ -28,7 +28,7 @@ pub mod node;
 pub mod observe;
 pub mod peer_discovery;
 pub mod peering;
-pub mod reconciler;
+pub(crate) mod reconciler;
 pub mod resources;
 pub mod rollout;
 #[cfg(test)]
@@ -63,7 +63,11 @@ pub use resources::BuildSettings;
 use crate::crd::GuardedNode;
 use crate::kubernetes::api;
 use crate::labels;
+use apply::{StatusPatcher, recorder};
 use exclusivity::Claims;
+use node::apply::Writer;
+use node::decide::Settings;
+use node::read::Reader;
 use status::cache::StatusCache;
 use status::events::Events;
 
@@ -158,16 +162,20 @@ async fn reconcile_nodes(
     look_again: Duration,
 ) {
     let (reader, writer) = store();
-    let (events, reporting) = Events::new(client.clone(), Arc::clone(caches));
+    let (events, reporting) = Events::new(recorder(client.clone()), Arc::clone(caches));
     let _reporting = task(reporting.run());
     let context = Arc::new(reconciler::Context {
-        client: client.clone(),
-        settings: settings.clone(),
-        look_again,
-        nodes: reader.clone(),
+        build: settings.clone(),
+        settings: Settings {
+            operator_image: settings.operator_image.clone(),
+            look_again,
+        },
+        reader: Reader::new(client.clone(), reader.clone()),
+        writer: Writer::new(client.clone(), events.clone()),
+        patcher: StatusPatcher::new(client.clone()),
         events,
         claims: Claims::default(),
-        writes: StatusCache::default(),
+        statuses: StatusCache::default(),
     });
     let all = Config::default().page_size(api::PART);
     let owned = all.clone().labels(labels::OURS);

@@ -45,6 +45,11 @@ impl ApiError {
         }
     }
 
+    /// Whether the API server would give this HTTP status again: the object is invalid, or a right is missing.
+    pub fn is_final(code: u16) -> bool {
+        matches!(code, 400 | 403 | 422)
+    }
+
     /// Whether somebody else wrote in between: read again, decide again.
     pub fn is_conflict(&self) -> bool {
         self.code() == Some(409)

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use axum::http::{Method, Request, Response};
+use axum::http::{Request, Response};
 use kube::Client;
 use kube::client::Body;
 use serde_json::Value;
@@ -10,10 +10,7 @@ use serde_json::Value;
 /// One call.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
-    pub method: Method,
     pub query: String,
-    /// `Null` where there is none.
-    pub body: Value,
 }
 
 impl Call {
@@ -33,12 +30,6 @@ impl Calls {
     pub(crate) fn all(&self) -> Vec<Call> {
         self.0.lock().unwrap().clone()
     }
-
-    /// The bodies of the calls with this method.
-    pub(crate) fn bodies(&self, method: &Method) -> Vec<Value> {
-        let of_method = self.all().into_iter().filter(|call| call.method == *method);
-        of_method.map(|call| call.body).collect()
-    }
 }
 
 /// A client of an API server that answers every call so.
@@ -48,11 +39,9 @@ pub(crate) fn api_server(answer: impl Fn(&Call) -> Value + Clone + Send + 'stati
     let service = tower::service_fn(move |request: Request<Body>| {
         let (answer, noted) = (answer.clone(), noted.clone());
         async move {
-            let (head, body) = request.into_parts();
+            let (head, _) = request.into_parts();
             let call = Call {
-                method: head.method,
                 query: head.uri.query().unwrap_or_default().to_owned(),
-                body: serde_json::from_slice(&body.collect_bytes().await?).unwrap_or_default(),
             };
             let body = Body::from(answer(&call).to_string().into_bytes());
             noted.0.lock().unwrap().push(call);

@@ -1,19 +1,17 @@
-//! Writes that any part of the controller makes, each with a deadline and a precondition; why a write was not made.
+//! Writes that any part of the controller makes, each with a deadline and a precondition.
 //!
-//! Nothing is decided here, and nothing is known of lists and slots: discovery has its own writes.
+//! Nothing is decided here. The writes of lists and slots are in `discovery`.
 
 mod objects;
 mod status;
 
 use kube::api::{DeleteParams, PatchParams, PostParams, Preconditions};
 
-use super::exclusivity::{Exclusive, InUse};
-use super::resources::{BuildError, OtherOwner};
+use super::resources::{BuildError, Obstacle};
 use crate::kubernetes::api::ApiError;
 
-pub(super) use objects::applied;
-pub use objects::{adopt, apply_object, change_metadata, check_owner, ensure, remove_owned, without_type};
-pub use status::{raw_node, status, unreadable};
+pub(super) use objects::{Namespaced, applied, apply_object, change_metadata, delete, ensure};
+pub use status::{StatusPatcher, recorder};
 
 /// Why something was not written.
 #[derive(Debug, thiserror::Error)]
@@ -27,22 +25,11 @@ pub enum ApplyError {
     /// What was built is not what the API takes: a defect of this program.
     #[error("the object does not have the shape of its kind")]
     Shape(#[from] serde_json::Error),
-    /// Somebody else's object stands where one of ours should be.
-    #[error("{0} is there and not managed by stellar-operator: rename or delete it")]
-    NotOurs(String),
-    /// An object that is ours by its label belongs to another owner.
-    #[error("{object} belongs to {owner}")]
-    Owned {
-        /// Which object.
-        object: String,
-        /// Its owner.
-        owner: OtherOwner,
-    },
-    /// What only one may use is another validator's.
-    #[error("{} has the same {}", .0.holder, match .0.what { Exclusive::Seed => "seed", Exclusive::Database => "database" })]
-    InUse(InUse),
-    /// What was decided is about a spec or an object that is another by now: it is decided again.
-    #[error("what was decided is out of date")]
+    /// An object of another owner has the name of one of ours.
+    #[error(transparent)]
+    InTheWay(#[from] Obstacle),
+    /// The spec or the object changed after the decision was made: it is made again.
+    #[error("the decision is out of date")]
     Outdated,
 }
 
@@ -52,7 +39,7 @@ impl ApplyError {
         match self {
             Self::Api(error) => error.is_conflict() || error.code() == Some(404),
             Self::Outdated => true,
-            Self::Build(_) | Self::Shape(_) | Self::NotOurs(_) | Self::Owned { .. } | Self::InUse(_) => false,
+            Self::Build(_) | Self::Shape(_) | Self::InTheWay(_) => false,
         }
     }
 }

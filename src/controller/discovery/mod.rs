@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
+use super::apply::{StatusPatcher, recorder};
 use super::model::options::Options;
 use super::model::snapshot::Snapshot;
 use super::observe::caches::Caches;
@@ -74,9 +75,13 @@ impl Discovery {
     /// Observes, decides, applies and reports for ever. It ends where one of its parts does, so that all of it is begun
     /// anew.
     pub async fn run(self) {
-        let (events, reporting) = Events::new(self.client.clone(), Arc::clone(&self.caches));
+        let (events, reporting) = Events::new(recorder(self.client.clone()), Arc::clone(&self.caches));
         let (decided, reports) = watch::channel(Reports::default());
-        let writer = StatusWriter::new(self.client.clone(), Arc::clone(&self.caches), events.clone());
+        let writer = StatusWriter::new(
+            StatusPatcher::new(self.client.clone()),
+            Arc::clone(&self.caches),
+            events.clone(),
+        );
         // Tasks of their own, which end with this one.
         let mut beside = JoinSet::new();
         beside.spawn(writer.run(reports));

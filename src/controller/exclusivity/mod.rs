@@ -1,11 +1,11 @@
-//! What only one validator at a time may use: its seed, with which two harm consensus, and its database, which a second
-//! one would wipe when it starts.
+//! What only one validator at a time may use: its seed, because two validators with one seed harm consensus, and its
+//! database, because a second validator would wipe it when it starts.
 //!
-//! The webhook refuses the second. Two that were created at once, or with the webhook down, are kept apart here: the
-//! younger is not started. Nor is one that would use what a pod or a stored template still uses, as `seeds` finds.
-//! One that runs is never stopped. Pure but for [`Claims`], which has no I/O either.
+//! The webhook refuses the second validator. This module keeps two apart that were created at once or while the webhook
+//! was down: the younger is not started. A validator is not started either while a pod or a stored template still uses
+//! the same, as `seeds` finds. A validator that runs is never stopped. Pure but for [`Claims`], which has no I/O.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,6 +16,7 @@ use kube::ResourceExt;
 use crate::crd::{GuardedNode, Network, NodeType, SecretKeyRef, SeedSource, StellarNode};
 use crate::kubernetes::stored::runs;
 use crate::labels;
+use seeds::Present;
 
 /// What another validator has that this one was given, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,6 +143,13 @@ pub fn rivals<'a>(node: &StellarNode, what: Exclusive, all: &'a [Arc<GuardedNode
         .collect()
 }
 
+/// The names of all validators that were given the same seed or the same database.
+pub fn all_rivals(node: &StellarNode, all: &[Arc<GuardedNode>]) -> BTreeSet<String> {
+    let kinds = [Exclusive::Seed, Exclusive::Database].into_iter();
+    let rivals = kinds.flat_map(|what| rivals(node, what, all));
+    rivals.map(ResourceExt::name_any).collect()
+}
+
 /// The one among `rivals` that is to have it before `node`: it is older and not on its way out. A seed is of no use to
 /// one that is suspended; a database it keeps, and once the StatefulSet of `node` is there, age says nothing of it any
 /// more.
@@ -171,62 +179,111 @@ pub fn secret_of(variable: &EnvVar) -> Option<&str> {
     (key.key == labels::SEED_KEY).then_some(key.name.as_str())
 }
 
-/// Who was started with what in this process: between the decision to start a validator and its StatefulSet nothing
-/// in the API server tells of it.
+/// What is known of the others that have the seed or the database that a validator would take into use.
+#[derive(Debug, Default)]
+pub struct Contest {
+    /// What its next write takes into use.
+    pub kinds: Vec<Exclusive>,
+    /// Whether another validator with the same is being started at this moment.
+    pub is_under_way: bool,
+    /// All StellarNodes.
+    pub nodes: Vec<Arc<GuardedNode>>,
+    /// The StatefulSets of its rivals, by name.
+    pub stateful_sets: HashMap<String, StatefulSet>,
+    /// The pods and pod templates in its namespace that use the same.
+    pub present: Present,
+    /// The uid of the validator that this process started with the same.
+    pub claimed: Vec<(Exclusive, String)>,
+}
+
+impl Contest {
+    /// What another validator, pod or StatefulSet has of what `node` would take into use. `own` is its StatefulSet.
+    pub fn in_use(&self, node: &StellarNode, own: Option<&StatefulSet>) -> Option<InUse> {
+        let by_spec = |what| {
+            let rivals = rivals(node, what, &self.nodes);
+            let elder = elder(node, what, own, &rivals);
+            let has_it = |rival: &&&StellarNode| {
+                let theirs = self.stateful_sets.get(&rival.name_any());
+                theirs.is_some_and(|theirs| has_it(theirs, what, own))
+            };
+            let holder = elder.or_else(|| rivals.iter().find(has_it).copied())?;
+            Some(Holder::Validator(holder.name_any()))
+        };
+        let by_pods = |what| self.present.holder(node, what, own, &self.nodes);
+        let by_claim = |what| {
+            let rivals = rivals(node, what, &self.nodes);
+            let is_holder = |rival: &&&StellarNode| {
+                let mut claimed = self.claimed.iter();
+                // A suspended validator does not use its seed: its StatefulSet shows whether it still runs.
+                let uses_it = what == Exclusive::Database || !rival.spec.suspended;
+                uses_it && claimed.any(|(kind, uid)| *kind == what && rival.uid().as_ref() == Some(uid))
+            };
+            Some(Holder::Validator(rivals.iter().find(is_holder)?.name_any()))
+        };
+        let first = |holder: &dyn Fn(Exclusive) -> Option<Holder>| {
+            let mut found = self.kinds.iter().map(|what| (*what, holder(*what)));
+            found.find_map(|(what, holder)| Some(InUse { what, holder: holder? }))
+        };
+        first(&by_spec).or_else(|| first(&by_pods)).or_else(|| first(&by_claim))
+    }
+}
+
+/// What this process started each validator with. Between the decision to start a validator and the write of its
+/// StatefulSet, the API server does not show it.
 #[derive(Debug, Default)]
 pub struct Claims {
     held: Mutex<HashMap<Given, String>>,
     starting: Mutex<HashSet<Given>>,
 }
 
-/// The start of a validator, from before it is looked who has its seed and its database until its StatefulSet is
-/// written.
+/// The start of a validator: from before its rivals are read until its StatefulSet is written.
 #[derive(Debug)]
 pub struct Start<'a> {
     claims: &'a Claims,
-    given: Vec<Given>,
+    given: Vec<(Exclusive, Given)>,
 }
 
 impl Drop for Start<'_> {
     fn drop(&mut self) {
         let mut starting = self.claims.starting.lock().unwrap_or_else(PoisonError::into_inner);
-        self.given.iter().for_each(|given| {
+        self.given.iter().for_each(|(_, given)| {
             starting.remove(given);
         });
     }
 }
 
 impl Claims {
-    /// Begins the start of `node`. `None` while another starts with one of these: whoever looked now would not see it.
+    /// Begins the start of `node`. `None` while another with one of these is being started: a look at the API server
+    /// would not show that one yet.
     pub fn start(&self, node: &StellarNode, kinds: &[Exclusive]) -> Option<Start<'_>> {
-        let given: Vec<Given> = kinds.iter().filter_map(|what| given(node, *what)).collect();
+        let given: Vec<(Exclusive, Given)> = kinds
+            .iter()
+            .filter_map(|what| Some((*what, given(node, *what)?)))
+            .collect();
         let mut starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
-        if given.iter().any(|given| starting.contains(given)) {
+        if given.iter().any(|(_, given)| starting.contains(given)) {
             return None;
         }
-        starting.extend(given.iter().cloned());
+        starting.extend(given.iter().map(|(_, given)| given.clone()));
         Some(Start { claims: self, given })
     }
+}
 
-    /// Claims what `node` was given for it; the rival that has claimed it before, if there is one.
-    pub fn claim<'a>(
-        &self,
-        node: &StellarNode,
-        what: Exclusive,
-        rivals: &[&'a StellarNode],
-    ) -> Option<&'a StellarNode> {
-        let given = given(node, what)?;
-        let mut claims = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let holder = claims.get(&given);
-        let rival = rivals
-            .iter()
-            .find(|rival| holder.is_some() && rival.uid().as_ref() == holder);
-        // A suspended validator has no use for a seed: whether it still runs, its StatefulSet tells.
-        if let Some(rival) = rival.filter(|rival| what == Exclusive::Database || !rival.spec.suspended) {
-            return Some(rival);
-        }
-        claims.insert(given, node.uid().unwrap_or_default());
-        None
+impl Start<'_> {
+    /// The uids of the validators that were started with the same before.
+    pub fn claimed(&self) -> Vec<(Exclusive, String)> {
+        let held = self.claims.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let claimed = self.given.iter();
+        claimed
+            .filter_map(|(what, given)| Some((*what, held.get(given)?.clone())))
+            .collect()
+    }
+
+    /// Remembers that `node` is started with all of it.
+    pub fn claim(&self, node: &StellarNode) {
+        let uid = node.uid().unwrap_or_default();
+        let mut held = self.claims.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.extend(self.given.iter().map(|(_, given)| (given.clone(), uid.clone())));
     }
 }
 

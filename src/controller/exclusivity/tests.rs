@@ -23,6 +23,21 @@ fn read(node: &Value) -> StellarNode {
     serde_json::from_value(node.clone()).unwrap()
 }
 
+fn claim(claims: &Claims, what: Exclusive, node: &StellarNode) {
+    claims.start(node, &[what]).unwrap().claim(node);
+}
+
+/// What `node` would be told, as far as specs and claims say it.
+fn holder(claims: &Claims, what: Exclusive, node: &StellarNode, nodes: &[Arc<GuardedNode>]) -> Option<String> {
+    let contest = Contest {
+        kinds: vec![what],
+        nodes: nodes.to_vec(),
+        claimed: claims.start(node, &[what])?.claimed(),
+        ..Contest::default()
+    };
+    Some(contest.in_use(node, None)?.holder.name().to_owned())
+}
+
 fn names(node: &Value, all: &[&Value]) -> (Vec<String>, Option<String>) {
     let all: Vec<Arc<GuardedNode>> = all
         .iter()
@@ -81,15 +96,10 @@ fn a_database_is_the_elders_also_while_that_is_suspended_and_whatever_its_networ
         let rivals = rivals(&node, Exclusive::Database, &all);
         let elder = super::elder(&node, Exclusive::Database, None, &rivals).map(ResourceExt::name_any);
         let claims = Claims::default();
-        rivals.iter().for_each(|rival| {
-            claims.claim(rival, Exclusive::Database, &[]);
-        });
-        (
-            elder,
-            claims
-                .claim(&node, Exclusive::Database, &rivals)
-                .map(ResourceExt::name_any),
-        )
+        rivals
+            .iter()
+            .for_each(|rival| claim(&claims, Exclusive::Database, rival));
+        (elder, holder(&claims, Exclusive::Database, &node, &all))
     };
     let name = |name: &str| Some(name.to_owned());
     assert_eq!(before(&younger), (name("elder"), name("elder")));
@@ -137,30 +147,36 @@ fn only_one_seed_on_one_network_makes_rivals() {
 }
 
 #[test]
-fn who_claims_first_runs_until_it_is_gone_or_suspended() {
+fn a_validator_keeps_its_claim_until_it_is_deleted_or_suspended() {
     let claims = Claims::default();
     let (older, younger) = (read(&node("older", 1, "seed")), read(&node("younger", 2, "seed")));
-    // The younger was here first: nobody had heard of the older.
-    assert_eq!(claims.claim(&younger, Exclusive::Seed, &[]), None);
+    let guarded = |node: &StellarNode| Arc::new(DeserializeGuard(Ok(node.clone())));
+    let both = [guarded(&older), guarded(&younger)];
+    // The younger one was seen first.
+    assert_eq!(holder(&claims, Exclusive::Seed, &younger, &[]), None);
+    claim(&claims, Exclusive::Seed, &younger);
     assert_eq!(
-        claims
-            .claim(&older, Exclusive::Seed, &[&younger])
-            .map(ResourceExt::name_any)
-            .as_deref(),
+        holder(&claims, Exclusive::Seed, &older, &both).as_deref(),
         Some("younger")
     );
-    assert_eq!(claims.claim(&younger, Exclusive::Seed, &[&older]), None, "again");
+    assert_eq!(
+        holder(&claims, Exclusive::Seed, &younger, &both).as_deref(),
+        Some("older"),
+        "by age"
+    );
     let mut suspended = younger.clone();
     suspended.spec.suspended = true;
-    assert_eq!(claims.claim(&older, Exclusive::Seed, &[&suspended]), None);
+    assert_eq!(holder(&claims, Exclusive::Seed, &older, &[guarded(&suspended)]), None);
+    claim(&claims, Exclusive::Seed, &older);
     assert_eq!(
-        claims
-            .claim(&younger, Exclusive::Seed, &[&older])
-            .map(ResourceExt::name_any)
-            .as_deref(),
+        holder(&claims, Exclusive::Seed, &younger, &both).as_deref(),
         Some("older")
     );
-    assert_eq!(claims.claim(&younger, Exclusive::Seed, &[]), None, "the older is gone");
+    assert_eq!(
+        holder(&claims, Exclusive::Seed, &younger, &[]),
+        None,
+        "the older one is gone"
+    );
 }
 
 #[test]

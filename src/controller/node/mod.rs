@@ -1,8 +1,20 @@
-//! One StellarNode: the objects of Horizon and Stellar RPC, the volume claim, a pod that outlived its StatefulSet.
+//! One StellarNode: [`read`] what is stored → [`decide`] (pure) → [`apply`] the writes.
 //!
-//! `workload` decides what a reconcile does to a StatefulSet that is there.
+//! `stored` and `write` are the data between these steps. `server` decides for a Horizon or SorobanRpc, `workload` for
+//! the StatefulSet of a validator, `volume` for a volume claim, `orphan` for a pod whose StatefulSet was deleted.
 
-pub(crate) mod orphan;
-pub(crate) mod server;
-pub(crate) mod volume;
-pub(crate) mod workload;
+pub(crate) mod apply;
+pub mod decide;
+#[cfg(test)]
+mod decide_tests;
+#[cfg(test)]
+mod fixtures;
+mod orphan;
+pub(crate) mod read;
+mod server;
+#[cfg(test)]
+mod server_tests;
+pub mod stored;
+pub mod volume;
+mod workload;
+pub mod write;

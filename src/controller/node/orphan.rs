@@ -1,49 +1,21 @@
-//! A pod that runs on after its StatefulSet was deleted (`kubectl delete --cascade=orphan`).
+//! A pod that runs on after its StatefulSet was deleted (`kubectl delete --cascade=orphan`). Pure.
 //!
-//! The StatefulSet that is made anew takes such a pod over, and replaces it at once if its template is another than the
-//! one the pod was made from: a later spec, another version of this program, and every restart for peers make it
-//! another. So it is made with the old template, which Kubernetes keeps as a ControllerRevision, and what changed goes
-//! out in the validator's slot (rule R3).
+//! A new StatefulSet adopts such a pod. It replaces the pod at once if its template differs from the one that the pod
+//! was made from: after a spec change, an upgrade of this program, or a restart for peers. So the new StatefulSet gets
+//! the old template, which Kubernetes keeps as a ControllerRevision. What changed goes out in the validator's slot
+//! (rule R3).
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, Client, ResourceExt as _};
+use kube::ResourceExt as _;
 use serde_json::Value;
 
-use crate::controller::apply::ApplyError;
-use crate::kubernetes::api::deadline;
+use super::stored::Orphan;
 use crate::labels;
 
-/// The template that the orphaned pod of a validator was made from; `None` if it has no such pod.
-///
-/// # Errors
-/// When the API server refuses or does not answer.
-pub(crate) async fn template_of_orphan(
-    client: &Client,
-    namespace: &str,
-    name: &str,
-) -> Result<Option<Value>, ApplyError> {
-    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let pod = deadline(pods.get_opt(&labels::pod_name(name))).await?;
-    let Some(revision) = pod.as_ref().and_then(|pod| revision_of_orphan(pod, name)) else {
-        return Ok(None);
-    };
-    let revisions: Api<ControllerRevision> = Api::namespaced(client.clone(), namespace);
-    let stored = deadline(revisions.get_opt(revision)).await?;
-    let template = stored.and_then(|stored| template_of(stored.data?.0));
-    if template.is_none() {
-        tracing::warn!(
-            validator = name,
-            namespace,
-            revision,
-            "the pod runs without its StatefulSet, and what it was made from is not known: it may be replaced at once"
-        );
-    }
-    Ok(template)
-}
-
-/// The revision of a pod that a new StatefulSet would take over. A pod that still has an owner goes with that one.
-fn revision_of_orphan<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
+/// The name of the ControllerRevision of a pod that a new StatefulSet `name` would adopt. A pod that still has an owner
+/// goes with that owner.
+pub(super) fn revision<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
     let labels = pod.labels();
     let selected = labels.get(labels::NAME).map(String::as_str) == Some(labels::STELLAR_NODE)
         && labels.get(labels::INSTANCE).map(String::as_str) == Some(name);
@@ -53,6 +25,12 @@ fn revision_of_orphan<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
         .any(|owner| owner.controller == Some(true));
     let orphaned = selected && !owned && pod.metadata.deletion_timestamp.is_none();
     labels.get(labels::REVISION).filter(|_| orphaned).map(String::as_str)
+}
+
+/// The orphan whose revision this is.
+pub(super) fn of_revision(revision: Option<ControllerRevision>) -> Orphan {
+    let template = revision.and_then(|revision| template_of(revision.data?.0));
+    template.map_or(Orphan::Unknown, Orphan::Template)
 }
 
 /// The template in the data of a ControllerRevision, which is a patch of a StatefulSet.
@@ -76,25 +54,29 @@ mod tests {
     }
 
     #[test]
-    fn only_a_pod_that_nobody_owns_and_that_stays_is_taken_over() {
+    fn only_a_pod_without_an_owner_that_stays_is_adopted() {
         let labels = json!({
             "app.kubernetes.io/name": "stellar-node", "app.kubernetes.io/instance": "a",
             "controller-revision-hash": "a-1",
         });
         let orphan = pod(&json!({ "labels": labels }));
-        assert_eq!(revision_of_orphan(&orphan, "a"), Some("a-1"));
-        assert_eq!(revision_of_orphan(&orphan, "b"), None, "another validator's");
+        assert_eq!(revision(&orphan, "a"), Some("a-1"));
+        assert_eq!(revision(&orphan, "b"), None, "another validator's");
         let owner =
             json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "a", "uid": "1", "controller": true });
         let owned = pod(&json!({ "labels": labels, "ownerReferences": [owner] }));
-        assert_eq!(revision_of_orphan(&owned, "a"), None, "it goes with its owner");
+        assert_eq!(revision(&owned, "a"), None, "it goes with its owner");
         let going = pod(&json!({ "labels": labels, "deletionTimestamp": "2026-01-01T00:00:00Z" }));
-        assert_eq!(revision_of_orphan(&going, "a"), None);
-        assert_eq!(revision_of_orphan(&pod(&json!({})), "a"), None);
+        assert_eq!(revision(&going, "a"), None);
+        assert_eq!(revision(&pod(&json!({})), "a"), None);
     }
 
     #[test]
-    fn the_template_of_a_revision_is_what_the_pod_was_made_from() {
+    fn the_template_of_a_revision_is_the_one_that_the_pod_was_made_from() {
+        let revision = |data: &Value| {
+            let revision = json!({ "revision": 1, "data": data });
+            of_revision(Some(serde_json::from_value(revision).unwrap()))
+        };
         let data = json!({ "spec": { "template": {
             "$patch": "replace",
             "metadata": { "creationTimestamp": null, "annotations": { "stellar.org/spec-hash": "1" } },
@@ -103,8 +85,9 @@ mod tests {
         let expected = json!({
             "metadata": { "annotations": { "stellar.org/spec-hash": "1" } }, "spec": { "containers": [] },
         });
-        assert_eq!(template_of(data), Some(expected));
-        assert_eq!(template_of(json!({})), None);
-        assert_eq!(template_of(json!({ "spec": { "template": {} } })), None);
+        assert_eq!(revision(&data), Orphan::Template(expected));
+        assert_eq!(revision(&json!({})), Orphan::Unknown);
+        assert_eq!(revision(&json!({ "spec": { "template": {} } })), Orphan::Unknown);
+        assert_eq!(of_revision(None), Orphan::Unknown);
     }
 }

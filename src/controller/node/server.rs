@@ -1,84 +1,75 @@
-//! One Horizon or SorobanRpc → its Deployment, Service, captive-core config, volume claim and PodDisruptionBudget.
+//! What a reconcile of a Horizon or SorobanRpc writes: Deployment, Service, captive-core config, volume claim and
+//! PodDisruptionBudget. Pure.
 //!
-//! The shell around [`resources::horizon_rpc`], which builds, and [`serving`](crate::controller::status::server), which
-//! judges: it reads, writes what differs, and removes what its node has no use for any more. There are no slots here:
-//! these take no part in consensus, and a Deployment replaces its pods itself.
-
-use std::time::Duration;
+//! There are no slots here: these take no part in consensus, and their Deployment replaces its pods itself.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Service};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::runtime::controller::Action;
-use kube::{Api, Client, ResourceExt as _};
+use kube::ResourceExt as _;
 use serde_json::Value;
 
-use super::volume::{self, Maker, is_final};
-use crate::controller::apply::{self, ApplyError};
+use super::decide::{Decision, Settings};
+use super::stored::Stored;
+use super::volume::{self, Maker};
+use super::write::{Write, delete_owned, ensure};
 use crate::controller::model::conditions::{Finding, Progressing};
 use crate::controller::resources::horizon_rpc::{self, HorizonRpcObjects};
-use crate::controller::resources::{self, BuildError};
-use crate::controller::status::node::{NodeReport, invalid, not_ours, owned_by, refused};
+use crate::controller::resources::{self, BuildError, Obstacle};
+use crate::controller::status::node::{NodeReport, in_the_way, invalid};
 use crate::controller::status::server::Serving;
 use crate::crd::StellarNode;
-use crate::kubernetes::api::{ApiError, deadline};
 use crate::kubernetes::stored::{self, is_ours};
 use crate::labels;
 
-/// Reconciles one Horizon or SorobanRpc.
-///
-/// # Errors
-/// When the API server does not answer; the reconcile is tried again.
-pub(crate) async fn reconcile(
+/// Decides for a node whose objects can be built.
+pub(super) fn decide(
     node: &StellarNode,
-    client: &Client,
-    look_again: Duration,
-) -> Result<(NodeReport, Action), ApplyError> {
-    let objects = match horizon_rpc::build(node) {
-        Ok(objects) => objects,
-        Err(error) => return Ok((leave_running(node, &error, client).await?, Action::await_change())),
+    objects: &HorizonRpcObjects,
+    stored: &Stored,
+    settings: &Settings,
+) -> Decision {
+    let serving = Serving {
+        suspended: node.spec.suspended,
+        replicas: objects.replicas,
+        endpoint: &objects.endpoint,
+        deployment: stored.deployment.as_ref(),
     };
-    let scope = Scope::of(node, client);
-    Ok(match scope.write(&objects).await {
-        Ok(written) => {
-            let serving = Serving {
-                suspended: node.spec.suspended,
-                replicas: objects.replicas,
-                endpoint: &objects.endpoint,
-                deployment: &written.deployment,
-                volume_refused: written.volume_refused,
-            };
-            let next = match serving.volume_refused {
-                Some(_) => Action::requeue(look_again),
-                None => Action::await_change(),
-            };
-            (serving.report(), next)
+    let mut decision = Decision::report(serving.report());
+    match write(node, objects, stored, &mut decision) {
+        Ok(()) => decision,
+        Err(obstacle) => {
+            let mut report = standing_still(in_the_way(objects.replicas, &obstacle));
+            report.endpoint = Some(objects.endpoint.clone());
+            decision.stopped(report, settings.look_again)
         }
-        Err(ApplyError::NotOurs(object)) => {
-            let report = standing_still(not_ours(objects.replicas, &object), &objects.endpoint);
-            (report, Action::requeue(look_again))
-        }
-        Err(ApplyError::Owned { object, owner }) => {
-            let report = standing_still(owned_by(objects.replicas, &object, &owner), &objects.endpoint);
-            (report, Action::requeue(look_again))
-        }
-        Err(ApplyError::Api(ApiError::Refused(status))) if is_final(status.code) => {
-            tracing::warn!(
-                node = scope.name,
-                namespace = scope.namespace,
-                error = status.message,
-                "the API server refuses its objects"
-            );
-            let report = refused(objects.replicas, scope.ready().await?, &status.message);
-            (standing_still(report, &objects.endpoint), Action::requeue(look_again))
-        }
-        Err(error) => return Err(error),
-    })
+    }
 }
 
-/// Adds that nothing is being rolled out, and where it serves if it does.
-fn standing_still(mut report: NodeReport, endpoint: &str) -> NodeReport {
-    report.endpoint = Some(endpoint.to_owned());
+/// Decides for a node whose objects cannot be built: what runs goes on. A suspension is obeyed all the same.
+pub(super) fn leave_running(node: &StellarNode, error: &BuildError, stored: &Stored) -> Decision {
+    let (name, namespace) = (node.name_any(), node.namespace().unwrap_or_default());
+    let deployment = stored.deployment.as_ref().filter(|stored| is_ours(stored.labels()));
+    let replicas = |deployment: &Deployment| deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let mut report = standing_still(invalid(error, deployment.map_or(0, replicas), ready(stored)));
+    report.endpoint = Some(horizon_rpc::endpoint(&name, &namespace));
+    let mut decision = Decision::report(report);
+    if node.spec.suspended
+        && let (Some(deployment), Ok(kept)) = (deployment, horizon_rpc::kept(node))
+    {
+        decision.writes.extend(keep(deployment, &kept));
+        decision.again = !decision.writes.is_empty();
+    }
+    decision
+}
+
+/// Number of pods of its Deployment that are Ready, where the Deployment is ours.
+pub(super) fn ready(stored: &Stored) -> i32 {
+    let ours = stored.deployment.as_ref().filter(|stored| is_ours(stored.labels()));
+    let status = ours.and_then(|deployment| deployment.status.as_ref());
+    status.and_then(|status| status.ready_replicas).unwrap_or(0)
+}
+
+/// Adds that no rollout is under way.
+pub(super) fn standing_still(mut report: NodeReport) -> NodeReport {
     let message = "nothing is rolled out while it is in this state";
     report
         .conditions
@@ -86,141 +77,72 @@ fn standing_still(mut report: NodeReport, endpoint: &str) -> NodeReport {
     report
 }
 
-/// Nothing can be built from this spec: what runs goes on, but a suspension is obeyed.
-async fn leave_running(node: &StellarNode, error: &BuildError, client: &Client) -> Result<NodeReport, ApplyError> {
-    let scope = Scope::of(node, client);
-    let stored = scope.deployment().await?.filter(|stored| is_ours(stored.labels()));
-    let endpoint = horizon_rpc::endpoint(&scope.name, &scope.namespace);
-    let Some(mut stored) = stored else {
-        return Ok(standing_still(invalid(error, 0, 0), &endpoint));
+/// Adds the writes to a decision, up to the first that another object stands in the way of.
+fn write(
+    node: &StellarNode,
+    objects: &HorizonRpcObjects,
+    stored: &Stored,
+    decision: &mut Decision,
+) -> Result<(), Obstacle> {
+    // Without a rest pattern: an object that is built and never written does not compile.
+    let HorizonRpcObjects {
+        config_map,
+        claim,
+        service,
+        deployment,
+        deployment_kept,
+        disruption_budget,
+        replicas: _,
+        endpoint: _,
+    } = objects;
+    let uid = node.uid().unwrap_or_default();
+    let writes = &mut decision.writes;
+    writes.extend(ensure(stored.service.as_ref(), service)?);
+    if let Some(config_map) = config_map {
+        writes.extend(ensure(stored.config_map.as_ref(), config_map)?);
+    }
+    if let Some(claim) = claim {
+        writes.extend(volume::ensure(stored.claim.as_ref(), claim, &uid, Maker::Operator)?);
+    }
+    writes.extend(match disruption_budget {
+        Some(budget) => ensure(stored.disruption_budget.as_ref(), budget)?,
+        None => delete_owned(stored.disruption_budget.as_ref(), &uid),
+    });
+    let change = match &stored.deployment {
+        None => Some(whole(deployment, None, "Deployment created")),
+        Some(stored) => {
+            resources::check_ours(stored)?;
+            if is_current(stored, deployment) {
+                keep(stored, deployment_kept)
+            } else {
+                resources::check_owner(stored, deployment)?;
+                Some(whole(deployment, Some(stored), "Deployment changed with its spec"))
+            }
+        }
     };
-    if node.spec.suspended
-        && let Ok(kept) = horizon_rpc::kept(node)
-    {
-        stored = scope.keep(stored, &kept).await?;
+    // What the status says follows from the Deployment that the API server answers with.
+    decision.again = change.is_some();
+    writes.extend(change);
+    if config_map.is_none() {
+        // Last: until the Deployment is changed, its pods mount it.
+        writes.extend(delete_owned(stored.config_map.as_ref(), &uid));
     }
-    let wanted = stored.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    Ok(standing_still(
-        invalid(error, wanted, ready_replicas(&stored)),
-        &endpoint,
-    ))
+    Ok(())
 }
 
-fn ready_replicas(stored: &Deployment) -> i32 {
-    let status = stored.status.as_ref();
-    status.and_then(|status| status.ready_replicas).unwrap_or(0)
+/// The whole Deployment, for a new one and where the spec changed.
+fn whole(deployment: &Value, read: Option<&Deployment>, log: &str) -> Write {
+    Write::apply(deployment.clone(), labels::MANAGER, read).logged(log)
 }
 
-/// What came of the writes.
-struct Written {
-    deployment: Deployment,
-    volume_refused: Option<String>,
-}
-
-/// One node and where its objects are.
-struct Scope<'a> {
-    client: &'a Client,
-    name: String,
-    namespace: String,
-    uid: String,
-}
-
-impl<'a> Scope<'a> {
-    fn of(node: &StellarNode, client: &'a Client) -> Self {
-        Self {
-            client,
-            name: node.name_any(),
-            namespace: node.namespace().unwrap_or_default(),
-            uid: node.uid().unwrap_or_default(),
-        }
-    }
-
-    async fn write(&self, objects: &HorizonRpcObjects) -> Result<Written, ApplyError> {
-        // Without a rest pattern: an object that is built and never written does not compile.
-        let HorizonRpcObjects {
-            config_map,
-            claim,
-            service,
-            deployment,
-            deployment_kept,
-            disruption_budget,
-            replicas: _,
-            endpoint: _,
-        } = objects;
-        let (client, namespace) = (self.client, &self.namespace);
-        apply::ensure::<Service>(client, namespace, service).await?;
-        if let Some(config_map) = config_map {
-            apply::ensure::<ConfigMap>(client, namespace, config_map).await?;
-        }
-        let volume_refused = match claim {
-            Some(claim) => volume::reconcile(client, namespace, claim, &self.uid, Maker::Operator).await?,
-            None => None,
-        };
-        match disruption_budget {
-            Some(budget) => apply::ensure::<PodDisruptionBudget>(client, namespace, budget).await?,
-            None => apply::remove_owned::<PodDisruptionBudget>(client, namespace, &self.name, &self.uid).await?,
-        }
-        let deployment = match self.deployment().await? {
-            None => self.apply(deployment, None, "Deployment created").await?,
-            Some(stored) if !is_ours(stored.labels()) => {
-                return Err(ApplyError::NotOurs(format!("Deployment {}", self.name)));
-            }
-            Some(stored) if !is_current(&stored, deployment) => {
-                apply::check_owner(&stored, deployment)?;
-                self.apply(deployment, Some(&stored), "Deployment changed with its spec")
-                    .await?
-            }
-            Some(stored) => self.keep(stored, deployment_kept).await?,
-        };
-        if config_map.is_none() {
-            // Last: until the Deployment is changed, its pods mount it.
-            let name = labels::config_map_name(&self.name);
-            apply::remove_owned::<ConfigMap>(client, namespace, &name, &self.uid).await?;
-        }
-        Ok(Written {
-            deployment,
-            volume_refused,
-        })
-    }
-
-    async fn deployment(&self) -> Result<Option<Deployment>, ApplyError> {
-        let api: Api<Deployment> = Api::namespaced(self.client.clone(), &self.namespace);
-        Ok(deadline(api.get_opt(&self.name)).await?)
-    }
-
-    /// How many pods of a Deployment of ours are Ready.
-    async fn ready(&self) -> Result<i32, ApplyError> {
-        let stored = self.deployment().await?;
-        let ours = stored.filter(|stored| is_ours(stored.labels()));
-        Ok(ours.as_ref().map_or(0, ready_replicas))
-    }
-
-    async fn apply(
-        &self,
-        deployment: &Value,
-        stored: Option<&Deployment>,
-        what: &str,
-    ) -> Result<Deployment, ApplyError> {
-        let seen = stored.and_then(|stored| stored.metadata.resource_version.as_deref());
-        let applied = apply::apply_object(self.client, &self.namespace, deployment, labels::MANAGER, seen).await?;
-        tracing::info!(node = self.name, namespace = self.namespace, "{what}");
-        Ok(applied)
-    }
-
-    /// Puts right what may be put right without touching the pod template.
-    async fn keep(&self, stored: Deployment, kept: &Value) -> Result<Deployment, ApplyError> {
-        if resources::holds(&serde_json::to_value(&stored)?, &apply::without_type(kept)) {
-            return Ok(stored);
-        }
-        let seen = stored.metadata.resource_version.as_deref();
-        let kept = apply::apply_object(self.client, &self.namespace, kept, labels::MANAGER_REPLICAS, seen).await?;
-        tracing::info!(node = self.name, namespace = self.namespace, "Deployment put right");
-        Ok(kept)
-    }
+/// Repairs what can be repaired without a change of the pod template.
+fn keep(read: &Deployment, kept: &Value) -> Option<Write> {
+    let lacks = !serde_json::to_value(read).is_ok_and(|read| resources::holds(&read, &resources::without_type(kept)));
+    lacks.then(|| Write::apply(kept.clone(), labels::MANAGER_REPLICAS, Some(read)).logged("Deployment repaired"))
 }
 
 /// Whether a stored Deployment was built from the same spec as this one.
-fn is_current(stored: &Deployment, built: &Value) -> bool {
-    let template = stored.spec.as_ref().map(|spec| &spec.template);
+fn is_current(read: &Deployment, built: &Value) -> bool {
+    let template = read.spec.as_ref().map(|spec| &spec.template);
     template.and_then(stored::template_from) == resources::built_from(&built["spec"]["template"])
 }

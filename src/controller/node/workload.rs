@@ -1,6 +1,6 @@
-//! What a reconcile does to a validator's StatefulSet that is there and ours. Pure.
+//! What a reconcile writes of a validator's StatefulSet that exists and is ours. Pure.
 //!
-//! What takes down a validator that runs is never here: that is a slot's (`rollout`).
+//! A change that takes down a running validator is never decided here: it waits for a slot (`rollout`).
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt as _;
@@ -21,19 +21,18 @@ pub(crate) struct Wanted<'a> {
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WorkloadStep {
-    /// Whether the base config may be that of the present spec: it belongs to the template, and changes with it, in the
+    /// Whether the base config may be that of the present spec. It belongs to the template and changes with it, in the
     /// validator's slot.
     pub(crate) base_config: bool,
-    /// What to write of the StatefulSet itself.
-    pub(crate) write: Write,
+    /// The part of the StatefulSet that is written.
+    pub(crate) part: Part,
 }
 
-/// What to write of a StatefulSet.
+/// The part of a StatefulSet that is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Write {
-    /// All of it, template and replicas: nobody goes down for it. An image that could not be pulled is got rid of so,
-    /// too.
-    All,
+pub(crate) enum Part {
+    /// All of it, template and replicas: it has no pod that would go down. A wrong image is replaced in this way too.
+    Whole,
     /// The number of pods.
     Replicas(i32),
     /// Nothing.
@@ -45,24 +44,23 @@ impl WorkloadStep {
     pub(crate) fn of(stored: &StatefulSet, wanted: Wanted<'_>) -> Self {
         let stopped = !runs(stored);
         let current = built_from(stored) == Some(wanted.spec_hash);
-        let write = if stopped && !(current && program_of(stored) == Some(wanted.program)) {
-            Write::All
+        let part = if stopped && !(current && program_of(stored) == Some(wanted.program)) {
+            Part::Whole
         } else if wanted.replicas > 0 {
-            Write::Replicas(wanted.replicas)
+            Part::Replicas(wanted.replicas)
         } else {
-            Write::Nothing
+            Part::Nothing
         };
         Self {
             base_config: current || stopped,
-            write,
+            part,
         }
     }
 }
 
-/// What an Event says of a StatefulSet that is scaled from several pods with one seed to `replicas`; `None` for any
-/// other.
+/// The warning about a StatefulSet that is scaled from several pods with one seed to `replicas`; `None` for any other.
 ///
-/// It names the volume claims that Kubernetes made for the others and never deletes.
+/// It names the volume claims that Kubernetes made for the other pods and never deletes.
 pub(crate) fn second_pods(stored: &StatefulSet, replicas: i32) -> Option<String> {
     let spec = stored.spec.as_ref()?;
     let wanted = spec.replicas.unwrap_or(1);
@@ -115,62 +113,62 @@ mod tests {
 
     #[test]
     fn who_runs_keeps_its_template_and_who_is_stopped_gets_the_present_one() {
-        let step = |base_config, write| WorkloadStep { base_config, write };
+        let step = |base_config, part| WorkloadStep { base_config, part };
         for (what, stored, replicas, expected) in [
-            ("at rest", stored(1, 1, "new", "p:2"), 1, step(true, Write::Replicas(1))),
+            ("at rest", stored(1, 1, "new", "p:2"), 1, step(true, Part::Replicas(1))),
             (
                 "runs with an older spec",
                 stored(1, 1, "old", "p:2"),
                 1,
-                step(false, Write::Replicas(1)),
+                step(false, Part::Replicas(1)),
             ),
             (
                 "runs with an older program",
                 stored(1, 1, "new", "p:1"),
                 1,
-                step(true, Write::Replicas(1)),
+                step(true, Part::Replicas(1)),
             ),
             (
                 "its pod has not ended",
                 stored(0, 1, "old", "p:2"),
                 1,
-                step(false, Write::Replicas(1)),
+                step(false, Part::Replicas(1)),
             ),
             (
                 "stopped, and comes back",
                 stored(0, 0, "new", "p:2"),
                 1,
-                step(true, Write::Replicas(1)),
+                step(true, Part::Replicas(1)),
             ),
             (
                 "comes back with a newer spec",
                 stored(0, 0, "old", "p:2"),
                 1,
-                step(true, Write::All),
+                step(true, Part::Whole),
             ),
             (
                 "comes back with a newer program",
                 stored(0, 0, "new", "p:1"),
                 1,
-                step(true, Write::All),
+                step(true, Part::Whole),
             ),
             (
                 "stays stopped",
                 stored(0, 0, "new", "p:2"),
                 0,
-                step(true, Write::Nothing),
+                step(true, Part::Nothing),
             ),
             (
                 "stopped, with a newer spec",
                 stored(0, 0, "old", "p:2"),
                 0,
-                step(true, Write::All),
+                step(true, Part::Whole),
             ),
             (
                 "is being stopped",
                 stored(0, 1, "new", "p:2"),
                 0,
-                step(true, Write::Nothing),
+                step(true, Part::Nothing),
             ),
         ] {
             let wanted = Wanted {

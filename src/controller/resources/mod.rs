@@ -18,7 +18,7 @@ pub use claim::ClaimStep;
 pub use hash::spec_hash;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::{Resource as _, ResourceExt as _};
-pub use ownership::{OtherOwner, belonging, is_convertible};
+pub use ownership::{Obstacle, OtherOwner, belonging, check_ours, check_owner, is_convertible, lacks};
 use serde_json::{Value, json};
 
 use crate::admission::context::{NoContext, OneNode};
@@ -79,6 +79,8 @@ pub struct ValidatorObjects {
     pub claim: Option<Value>,
     /// Number of pods that it is to have.
     pub replicas: i32,
+    /// Hash of the spec that they are built from.
+    pub spec_hash: String,
 }
 
 /// What the builders know of one validator.
@@ -133,7 +135,12 @@ pub fn build(node: &StellarNode, settings: &BuildSettings) -> Result<ValidatorOb
     let mut stateful_set = stateful_set::build(&subject);
     // As the webhook would: what is stored is the same with the webhook up or down.
     mutate::apply(&mut stateful_set, &OneNode(node.clone()))?;
+    // Computed once, by the builder of the template.
+    let spec_hash = built_from(&stateful_set["spec"]["template"])
+        .unwrap_or_default()
+        .to_owned();
     Ok(ValidatorObjects {
+        spec_hash,
         config_map: config_map::build(&subject)?,
         service: service::build(&subject),
         stateful_set,
@@ -185,6 +192,16 @@ pub fn scale(name: &str, namespace: &str, replicas: i32) -> Value {
 /// Hash of the spec that a pod template was built from.
 pub fn built_from(template: &Value) -> Option<&str> {
     template["metadata"]["annotations"][labels::SPEC_HASH].as_str()
+}
+
+/// `desired` without its type, which a stored object does not repeat.
+pub fn without_type(desired: &Value) -> Value {
+    let mut desired = desired.clone();
+    if let Some(object) = desired.as_object_mut() {
+        object.remove("apiVersion");
+        object.remove("kind");
+    }
+    desired
 }
 
 /// Whether an object holds all that we would set, beside what others set and the API server defaulted.

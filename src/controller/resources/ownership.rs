@@ -2,10 +2,12 @@
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::{Resource as _, ResourceExt as _};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{holds, object_labels, stateful_set};
+use super::{holds, object_labels, stateful_set, without_type};
 use crate::crd::StellarNode;
+use crate::kubernetes::stored::is_ours;
 use crate::labels;
 
 /// Another owner that controls an object.
@@ -16,6 +18,78 @@ pub struct OtherOwner {
     pub kind: String,
     /// Its name.
     pub name: String,
+}
+
+/// Why an object of ours cannot be written: another one has its name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Obstacle {
+    /// The object is not managed by us.
+    #[error("{0} is there and not managed by stellar-operator: rename or delete it")]
+    NotOurs(String),
+    /// The object is ours by its label and belongs to another owner.
+    #[error("{object} belongs to {owner}")]
+    Owned {
+        /// Kind and name of the object.
+        object: String,
+        /// Its owner.
+        owner: OtherOwner,
+    },
+}
+
+/// Whether an object that was read lacks something that we set, or does not exist.
+///
+/// # Errors
+/// Where the object is not ours.
+pub fn lacks<K>(read: Option<&K>, desired: &Value) -> Result<bool, Obstacle>
+where
+    K: kube::Resource<DynamicType = ()> + Serialize,
+{
+    let Some(read) = read else { return Ok(true) };
+    check_ours(read)?;
+    check_owner(read, desired)?;
+    let holds_all = |read: Value| holds(&read, &without_type(desired));
+    Ok(!serde_json::to_value(read).is_ok_and(holds_all))
+}
+
+/// Checks that an object is managed by us.
+///
+/// # Errors
+/// Where its label does not say so.
+pub fn check_ours<K>(read: &K) -> Result<(), Obstacle>
+where
+    K: kube::Resource<DynamicType = ()>,
+{
+    if is_ours(read.labels()) {
+        return Ok(());
+    }
+    Err(Obstacle::NotOurs(format!("{} {}", K::kind(&()), read.name_any())))
+}
+
+/// Checks that an object of ours belongs to the owner that `desired` names: two nodes can have objects of one name,
+/// as the Service of a validator `x` and that of a Horizon called `x-headless`.
+///
+/// # Errors
+/// Where another owner controls it.
+pub fn check_owner<K>(read: &K, desired: &Value) -> Result<(), Obstacle>
+where
+    K: kube::Resource<DynamicType = ()>,
+{
+    let own = desired["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    let own: Vec<&str> = own.filter_map(|owner| owner["uid"].as_str()).collect();
+    let rival = read
+        .owner_references()
+        .iter()
+        .find(|owner| owner.controller == Some(true) && !own.contains(&owner.uid.as_str()));
+    match rival {
+        Some(rival) if !own.is_empty() => Err(Obstacle::Owned {
+            object: format!("{} {}", K::kind(&()), read.name_any()),
+            owner: OtherOwner {
+                kind: rival.kind.clone(),
+                name: rival.name.clone(),
+            },
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The labels and the owner reference that a StatefulSet still lacks to belong to its StellarNode; `None` where it
@@ -66,4 +140,36 @@ pub fn is_convertible(stored: &StatefulSet, node: &StellarNode) -> bool {
         && spec.selector.match_labels.iter().flatten().all(selects)
         && (!stateful_set::keeps_data(&node.spec)
             || claims.any(|claim| claim.metadata.name.as_deref() == Some(labels::DATA_VOLUME)))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Service;
+
+    use super::*;
+
+    #[test]
+    fn an_object_of_ours_that_another_node_controls_is_the_other_nodes() {
+        let service = |owners: &Value| {
+            let metadata = json!({ "name": "x-headless", "ownerReferences": owners });
+            serde_json::from_value::<Service>(json!({ "metadata": metadata })).unwrap()
+        };
+        let owner = |uid: &str, controls: bool| json!({ "apiVersion": labels::API_VERSION, "kind": labels::KIND, "name": "x", "uid": uid, "controller": controls });
+        let desired = json!({ "metadata": { "ownerReferences": [owner("1", true)] } });
+        for (owners, is_ours) in [
+            (json!([]), true),
+            (json!([owner("1", true)]), true),
+            (json!([owner("2", false), owner("1", true)]), true),
+            (json!([owner("2", true)]), false),
+            (json!([owner("2", true), owner("1", false)]), false),
+        ] {
+            let checked = check_owner(&service(&owners), &desired);
+            assert_eq!(checked.is_ok(), is_ours, "{owners}");
+            assert!(
+                checked
+                    .err()
+                    .is_none_or(|error| error.to_string().contains("Service x-headless belongs to"))
+            );
+        }
+    }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::{Client, Resource as _, ResourceExt as _};
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Resource as _, ResourceExt as _};
 use strum::{IntoStaticStr, VariantArray};
 use tokio::sync::mpsc;
 
@@ -16,7 +16,6 @@ use crate::controller::observe::caches::Caches;
 use crate::controller::status;
 use crate::crd::StellarNode;
 use crate::kubernetes::api::deadline;
-use crate::labels;
 use crate::peers::NodeId;
 use crate::util::text::plain;
 
@@ -67,17 +66,9 @@ impl fmt::Debug for Events {
 
 impl Events {
     /// Events on the StellarNodes of these caches, and what reports them.
-    pub fn new(client: Client, caches: Arc<Caches>) -> (Self, Reporting) {
-        let reporter = Reporter {
-            controller: labels::REPORTER.to_owned(),
-            instance: None,
-        };
+    pub fn new(recorder: Recorder, caches: Arc<Caches>) -> (Self, Reporting) {
         let (queue, waiting) = mpsc::channel(MOST);
-        let reporting = Reporting {
-            recorder: Recorder::new(client, reporter),
-            waiting,
-        };
-        (Self { caches, queue }, reporting)
+        (Self { caches, queue }, Reporting { recorder, waiting })
     }
 
     /// Tells of each condition that warns and that the status of the node did not have yet, in the log and as an Event.

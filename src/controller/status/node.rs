@@ -1,15 +1,15 @@
-//! What the StellarNode controller says of a node, and what it says where no workload of the node is looked at.
+//! The report of the StellarNode controller on a node, and the reports that do not follow from its workload. Pure.
 //!
-//! Pure; `validator` and `server` say the rest, the reconciler writes it.
+//! `validator` and `server` report on a workload; the reconciler writes the status.
 
 use crate::controller::exclusivity::{Exclusive, InUse};
 use crate::controller::model::conditions::{ConfigInvalid, Degraded, Finding, Ready};
-use crate::controller::resources::{self, OtherOwner};
+use crate::controller::resources::{self, Obstacle};
 use crate::crd::StorageStatus;
 use crate::labels;
 use crate::util::error_chain;
 
-/// What the StellarNode controller says of a node.
+/// The report of the StellarNode controller on a node.
 #[derive(Clone, Debug)]
 pub struct NodeReport {
     /// Number of pods wanted.
@@ -18,13 +18,13 @@ pub struct NodeReport {
     pub ready_replicas: i32,
     /// Where it is reached.
     pub endpoint: Option<String>,
-    /// Its volume claim, and what is in force for it; filled in last.
+    /// Its volume claim, and what is in force for it; the decision adds it.
     pub storage: Option<StorageStatus>,
     /// The conditions that the controller owns.
     pub conditions: Vec<Finding>,
 }
 
-/// What only one may use is another validator's.
+/// Another validator has its seed or its database.
 pub(crate) fn in_use(found: &InUse) -> NodeReport {
     let holder = &found.holder;
     let (reason, message) = match found.what {
@@ -52,32 +52,19 @@ pub(crate) fn in_use(found: &InUse) -> NodeReport {
     }
 }
 
-/// Somebody else's object stands in the way.
-pub(crate) fn not_ours(replicas: i32, object: &str) -> NodeReport {
-    in_the_way(
-        replicas,
-        format!(
-            "{object} is there and not managed by {}: rename or delete it, or label it {}={} to hand it over",
-            labels::OPERATOR,
+/// An object of another owner has the name of one of its objects.
+pub(crate) fn in_the_way(replicas: i32, obstacle: &Obstacle) -> NodeReport {
+    let operator = labels::OPERATOR;
+    let message = match obstacle {
+        Obstacle::NotOurs(object) => format!(
+            "{object} is there and not managed by {operator}: rename or delete it, or label it {}={operator} to hand it over",
             labels::MANAGED_BY,
-            labels::OPERATOR
         ),
-    )
-}
-
-/// An object that was handed over belongs to somebody else all the same.
-pub(crate) fn owned_by(replicas: i32, object: &str, owner: &OtherOwner) -> NodeReport {
-    in_the_way(
-        replicas,
-        format!(
-            "{object} is labelled as managed by {} and belongs to {owner}, which goes on changing it: take that out of its \
-             ownerReferences to hand it over, or delete it",
-            labels::OPERATOR
+        Obstacle::Owned { object, owner } => format!(
+            "{object} is labelled as managed by {operator} and belongs to {owner}, which goes on changing it: take that out \
+             of its ownerReferences to hand it over, or delete it",
         ),
-    )
-}
-
-fn in_the_way(replicas: i32, message: String) -> NodeReport {
+    };
     let conditions = vec![
         Finding::new(Ready::Degraded, false, message.clone()),
         Finding::new(Degraded::NotOurs, true, message),
@@ -91,7 +78,7 @@ fn in_the_way(replicas: i32, message: String) -> NodeReport {
     }
 }
 
-/// The API server refuses one of its objects, for a reason that lies outside of its spec.
+/// The API server refuses one of its objects for a reason outside its spec.
 pub(crate) fn refused(replicas: i32, ready_replicas: i32, message: &str) -> NodeReport {
     let message = format!("the API server refuses its objects: {message}");
     NodeReport {

@@ -2,7 +2,7 @@
 //!
 //! Pure. Every message depends on nothing that changes by itself, so that a node at rest has a status at rest.
 
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStatus};
 
 use super::node::NodeReport;
 use crate::controller::model::conditions::{Degraded, Finding, Progressing, Ready};
@@ -16,16 +16,14 @@ pub struct Serving<'a> {
     pub replicas: i32,
     /// Where it serves.
     pub endpoint: &'a str,
-    /// Its Deployment as it is stored.
-    pub deployment: &'a Deployment,
-    /// Why its volume was not enlarged.
-    pub volume_refused: Option<String>,
+    /// Its Deployment as it was read; `None` where it does not exist yet.
+    pub deployment: Option<&'a Deployment>,
 }
 
 impl Serving<'_> {
     /// The report on it.
     pub fn report(&self) -> NodeReport {
-        let status = self.deployment.status.as_ref();
+        let status = self.status();
         NodeReport {
             storage: None,
             replicas: self.replicas,
@@ -36,7 +34,7 @@ impl Serving<'_> {
     }
 
     fn ready(&self) -> Finding {
-        let status = self.deployment.status.as_ref();
+        let status = self.status();
         let ready = status.and_then(|status| status.ready_replicas).unwrap_or(0);
         if self.suspended {
             let message = "it is suspended: its Deployment is scaled to 0, Service and storage stay";
@@ -52,7 +50,7 @@ impl Serving<'_> {
     }
 
     fn progressing(&self) -> Finding {
-        let status = self.deployment.status.clone().unwrap_or_default();
+        let status = self.status().cloned().unwrap_or_default();
         let (all, updated) = (status.replicas.unwrap_or(0), status.updated_replicas.unwrap_or(0));
         let scaled = self.is_observed() && all == self.replicas && updated == self.replicas;
         let progress = self.condition("Progressing");
@@ -75,13 +73,6 @@ impl Serving<'_> {
 
     fn degraded(&self) -> Finding {
         let said = |condition: &DeploymentCondition| condition.message.clone().unwrap_or_default();
-        if let Some(refused) = &self.volume_refused {
-            return Finding::new(
-                Degraded::VolumeNotEnlarged,
-                true,
-                format!("its volume cannot grow: {refused}"),
-            );
-        }
         let failure = self.condition("ReplicaFailure").filter(|found| found.status == "True");
         if let Some(failure) = failure {
             return Finding::new(
@@ -98,16 +89,17 @@ impl Serving<'_> {
 
     /// Whether the Deployment's status is that of its present spec.
     fn is_observed(&self) -> bool {
-        let observed = self
-            .deployment
-            .status
-            .as_ref()
-            .and_then(|status| status.observed_generation);
-        observed.is_some() && observed >= self.deployment.metadata.generation
+        let observed = self.status().and_then(|status| status.observed_generation);
+        let generation = self.deployment.and_then(|deployment| deployment.metadata.generation);
+        observed.is_some() && observed >= generation
+    }
+
+    fn status(&self) -> Option<&DeploymentStatus> {
+        self.deployment?.status.as_ref()
     }
 
     fn condition(&self, r#type: &str) -> Option<&DeploymentCondition> {
-        let conditions = self.deployment.status.as_ref()?.conditions.as_ref()?;
+        let conditions = self.status()?.conditions.as_ref()?;
         conditions.iter().find(|condition| condition.type_ == r#type)
     }
 }
@@ -126,20 +118,14 @@ mod tests {
 
     use super::*;
 
-    fn told(
-        suspended: bool,
-        replicas: i32,
-        status: &Value,
-        volume: Option<&str>,
-    ) -> Vec<(&'static str, bool, &'static str)> {
+    fn told(suspended: bool, replicas: i32, status: &Value) -> Vec<(&'static str, bool, &'static str)> {
         let deployment = json!({ "metadata": { "generation": 2 }, "status": status });
         let deployment: Deployment = serde_json::from_value(deployment).unwrap();
         let serving = Serving {
             suspended,
             replicas,
             endpoint: "http://api.stellar.svc:8000",
-            deployment: &deployment,
-            volume_refused: volume.map(str::to_owned),
+            deployment: Some(&deployment),
         };
         let findings = serving.report().conditions.into_iter();
         findings
@@ -248,12 +234,10 @@ mod tests {
                 [not_ready, moving, (true, "ReplicaFailure")],
             ),
         ] {
-            let told = told(suspended, replicas, &status, None);
+            let told = told(suspended, replicas, &status);
             let types = ["Ready", "Progressing", "Degraded"];
             let expected: Vec<_> = types.into_iter().zip(expected).map(|(t, (s, r))| (t, s, r)).collect();
             assert_eq!(told, expected, "{what}");
         }
-        let refused = told(false, 2, &status(2, 2, 2, 2, &complete), Some("no"));
-        assert_eq!(refused[2], ("Degraded", true, "VolumeNotEnlarged"));
     }
 }

@@ -9,7 +9,6 @@ use kube::ResourceExt as _;
 use super::node::NodeReport;
 use crate::controller::model::conditions::{Degraded, Finding, Progressing, Ready};
 use crate::controller::observe::convert;
-use crate::controller::resources;
 use crate::crd::{Network, Publish, StellarNode};
 use crate::kubernetes::stored::{built_from, runs};
 use crate::{core_config, labels};
@@ -21,10 +20,10 @@ pub struct Running<'a> {
     pub node: &'a StellarNode,
     /// Number of pods that it is to have.
     pub replicas: i32,
-    /// Its StatefulSet as it was stored before this reconcile; `None` where it has just been created.
+    /// Hash of its spec.
+    pub spec_hash: &'a str,
+    /// Its StatefulSet as it was read; `None` where it does not exist yet.
     pub stored: Option<&'a StatefulSet>,
-    /// Why its volume was not enlarged.
-    pub volume_refused: Option<String>,
 }
 
 /// Where other pods reach a validator: name and peer port of its pod.
@@ -40,25 +39,11 @@ pub fn ready_replicas(stored: &StatefulSet) -> i32 {
     status.and_then(|status| status.ready_replicas).unwrap_or(0)
 }
 
-impl<'a> Running<'a> {
-    /// A validator whose volume is as it should be.
-    pub fn new(node: &'a StellarNode, replicas: i32, stored: Option<&'a StatefulSet>) -> Self {
-        Self {
-            node,
-            replicas,
-            stored,
-            volume_refused: None,
-        }
-    }
-
+impl Running<'_> {
     /// The report on it.
     pub fn report(&self) -> NodeReport {
         let mut conditions = vec![self.ready(), self.progressing()];
-        let volume = self.volume_refused.as_ref().map(|refused| {
-            let message = format!("its volume cannot grow: {refused}");
-            Finding::new(Degraded::VolumeNotEnlarged, true, message)
-        });
-        conditions.extend(volume.or_else(|| self.no_archive()));
+        conditions.extend(self.no_archive());
         NodeReport {
             storage: None,
             replicas: self.replicas,
@@ -91,7 +76,7 @@ impl<'a> Running<'a> {
         let network = Network::parse(&self.node.spec.network);
         let lacks = runs(stored)
             && core_config::publishes(config, &network) == Publish::Volume
-            && built_from(stored) == Some(resources::spec_hash(&self.node.spec).as_str())
+            && built_from(stored) == Some(self.spec_hash)
             && !convert::serves_history(stored);
         lacks.then(|| {
             let message = "its pod template is of a version that gave private networks no history archive, and stellar-core \
@@ -118,7 +103,7 @@ impl<'a> Running<'a> {
         } else if outdated && status.updated_replicas.unwrap_or(0) < self.replicas {
             let message = "its StatefulSet's updateStrategy leaves it to a person to delete the pod";
             Finding::new(Progressing::WaitsForPerson, false, message)
-        } else if self.replicas > 0 && built_from(stored) != Some(resources::spec_hash(&self.node.spec).as_str()) {
+        } else if self.replicas > 0 && built_from(stored) != Some(self.spec_hash) {
             Finding::new(
                 Progressing::WaitsForTurn,
                 false,
@@ -136,6 +121,17 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::controller::resources;
+
+    fn report(node: &StellarNode, replicas: i32, stored: &StatefulSet) -> NodeReport {
+        let running = Running {
+            node,
+            replicas,
+            spec_hash: &resources::spec_hash(&node.spec),
+            stored: Some(stored),
+        };
+        running.report()
+    }
 
     fn node(suspended: bool) -> StellarNode {
         serde_json::from_value(json!({
@@ -162,7 +158,7 @@ mod tests {
     }
 
     fn told(node: &StellarNode, replicas: i32, hash: &str, status: &Value) -> Vec<(&'static str, bool, &'static str)> {
-        let report = Running::new(node, replicas, Some(&stored_with(hash, status))).report();
+        let report = report(node, replicas, &stored_with(hash, status));
         let finding = |one: Finding| (one.condition().as_str(), one.status, one.reason.as_str());
         report.conditions.into_iter().map(finding).collect()
     }
@@ -219,7 +215,7 @@ mod tests {
                 type_: Some("OnDelete".to_owned()),
                 rolling_update: None,
             });
-            let report = Running::new(&runs, 1, Some(&stored)).report();
+            let report = report(&runs, 1, &stored);
             assert_eq!(report.conditions[1].reason.as_str(), reason);
         }
         let expected = |what| {
@@ -249,7 +245,7 @@ mod tests {
             stored["spec"]["replicas"] = status["replicas"].clone();
             stored["spec"]["template"]["spec"] = json!({ "containers": [], "initContainers": containers });
             let stored = serde_json::from_value(stored).unwrap();
-            let report = Running::new(node, 1, Some(&stored)).report();
+            let report = report(node, 1, &stored);
             report
                 .conditions
                 .into_iter()

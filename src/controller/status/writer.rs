@@ -8,16 +8,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
-use kube::Client;
 use tokio::sync::watch;
 
 use super::cache::StatusCache;
 use super::events::Events;
 use super::peers::PeersReport;
-use crate::controller::apply::{self, ApplyError};
+use crate::controller::apply::{ApplyError, StatusPatcher};
 use crate::controller::observe::caches::Caches;
 use crate::controller::status;
-use crate::labels;
 use crate::peers::NodeId;
 use crate::util::clock;
 use crate::util::retry::retry_after;
@@ -31,7 +29,7 @@ pub type Reports = Arc<BTreeMap<NodeId, PeersReport>>;
 
 /// Writes statuses.
 pub struct StatusWriter {
-    client: Client,
+    patcher: StatusPatcher,
     caches: Arc<Caches>,
     events: Events,
     writes: StatusCache,
@@ -45,9 +43,9 @@ impl fmt::Debug for StatusWriter {
 
 impl StatusWriter {
     /// A writer over these caches.
-    pub fn new(client: Client, caches: Arc<Caches>, events: Events) -> Self {
+    pub fn new(patcher: StatusPatcher, caches: Arc<Caches>, events: Events) -> Self {
         Self {
-            client,
+            patcher,
             caches,
             events,
             writes: StatusCache::default(),
@@ -102,7 +100,7 @@ impl StatusWriter {
         let Some(part) = status::peers_part(node, report, clock::now()) else {
             return false;
         };
-        match apply::status(&self.client, node, labels::MANAGER_PEERS_STATUS, &part).await {
+        match self.patcher.discoverys_part(&node.metadata, &part).await {
             Ok(answer) => answer.into_iter().for_each(|answer| self.writes.wrote(answer)),
             Err(error) => {
                 log_failure(&error, id);
