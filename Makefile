@@ -1,9 +1,9 @@
-# What can be done here. `make` alone prints this list.
+# All targets. `make` alone prints them.
 .DEFAULT_GOAL := help
 .PHONY: help demo test image sbom check instructions hostile cluster-tests promises one-by-one oldest real-node real-node-joins real-node-faults bench fuzz faults histories leaders-killed soak scale upgrade generate up down
 
-# Everything is built before a cluster is there, with progress. Always of the whole workspace: cargo would build a part of it
-# with other features of its libraries, and so everything twice.
+# Build everything before a cluster starts, so that progress is visible. Always build the whole workspace: for a part of
+# it cargo would enable other features of its libraries, and build everything twice.
 BUILD = cargo build --workspace
 
 help: ## Print this list
@@ -132,7 +132,7 @@ upgrade: ## An upgrade from revision FROM to this one and back, on which no vali
 	@old=$$(tests/upgrade/build $(FROM)) && for way in apart beside; do \
 	  CLUSTER_KUBELET_ARGS="--program=stellar-operator:old=$$old/stellar-operator" tests/cluster/with tests/upgrade/run "$$old" $$way || exit; done
 
-generate: ## Write the generated files anew
+generate: ## Write the generated files
 	@$(BUILD)
 	@tests/generated write
 
