@@ -165,9 +165,8 @@ fn each_file_that_the_documentation_names_is_there() {
 fn comment(file: &str) -> Option<&'static str> {
     let name = file.rsplit('/').next().unwrap_or_default();
     match name.split_once('.') {
-        None => Some("# "),
+        None | Some((_, "yaml" | "tpl" | "env")) => Some("# "),
         Some((_, "rs" | "go")) => Some("//"),
-        Some((_, "yaml" | "tpl" | "env")) => Some("# "),
         Some(_) => None,
     }
 }
