@@ -1,8 +1,8 @@
-# The operator's image: the program, its libraries and what it is made of in an empty root, as a user without rights.
+# The operator's image: the program, its libraries and its SBOM in an empty root, run as an unprivileged user.
 #
 #   docker build --build-arg REVISION=$(git rev-parse --short=12 HEAD) --tag stellar-operator:0.1.0 .
 #
-# Reproducible as far as the toolchain is: versions are pinned by Cargo.lock and the tag below, times are fixed by image/root.
+# As reproducible as the toolchain: Cargo.lock and the tag below pin the versions, and image/root sets fixed times.
 FROM docker.io/library/rust:1.95-slim-trixie AS build
 WORKDIR /build
 COPY . .

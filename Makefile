@@ -1,9 +1,9 @@
-# What can be done here. `make` alone prints this list.
+# All targets. `make` alone prints them.
 .DEFAULT_GOAL := help
 .PHONY: help demo test image sbom check instructions hostile cluster-tests promises one-by-one oldest real-node real-node-joins real-node-faults bench fuzz faults histories leaders-killed soak scale upgrade generate up down
 
-# Everything is built before a cluster is there, with progress. Always of the whole workspace: cargo would build a part of it
-# with other features of its libraries, and so everything twice.
+# Build everything before a cluster starts, so that progress is visible. Always build the whole workspace: for a part of
+# it cargo would enable other features of its libraries, and build everything twice.
 BUILD = cargo build --workspace
 
 help: ## Print this list
@@ -32,7 +32,8 @@ check: ## Format, lints, documentation, generated files
 instructions: ## What a review costs in instructions, held to benches/budget
 	@cargo bench --workspace --bench instructions
 
-# Two control planes beside each other, since a test mostly waits. What the second one's tests print comes when both are done.
+# Two control planes at once, because a test mostly waits. The output of the second one's tests comes when both are
+# done.
 cluster-tests: ## The tests that need a control plane, alone: on two of them at once, and on one of the oldest Kubernetes
 	@cargo build --workspace --tests
 	@tests/tools/build >/dev/null
@@ -40,9 +41,9 @@ cluster-tests: ## The tests that need a control plane, alone: on two of them at 
 	@code=0; $(MAKE) --no-print-directory -j 2 promises one-by-one || code=$$?; cat target/one-by-one.log; exit $$code
 	STELLAR_TEST_CALLS=target/calls cargo test --workspace --test rights
 
-# The tests that share a control plane, and then those on the oldest Kubernetes, for this lane is the shorter one. No more at
-# once than leave a slow machine some air: with six and the other lane, tests in which the API server is away failed on one
-# that was busy with others' work.
+# The tests that share a control plane, and then those on the oldest Kubernetes, because this lane is the shorter one.
+# Four tests at once leave a slow machine some reserve: with six and the other lane, tests without the API server failed
+# on a busy machine.
 promises:
 	@CLUSTER_AUDIT=1 PATH=$$(tests/tools/build):$$PATH tests/cluster/with sh -c '\
 	  cargo test --workspace --test webhook && \
@@ -50,7 +51,7 @@ promises:
 	  tests/rights/record target/calls/promises'
 	@$(MAKE) --no-print-directory oldest
 
-# Those that want one for themselves.
+# The tests that need a control plane of their own.
 one-by-one:
 	@{ CLUSTER_AUDIT=1 PATH=$$(tests/tools/build):$$PATH tests/cluster/with sh -c '\
 	  cargo test --workspace --test promises -- --test-threads 1 two_replicas && \
@@ -64,7 +65,7 @@ oldest: ## The installs and the two scenarios on the oldest Kubernetes that is s
 	@CLUSTER_KUBERNETES=1.34 PATH=$$(tests/tools/build):$$PATH tests/cluster/with sh -c 'kubectl version 2>/dev/null | grep "Server Version: v1.34" && \
 	  cargo test --workspace --test promises -- validator_joins validator_suspended only_ca_bundle && cargo test --workspace --test manifests -- --test-threads 1 accepted lifecycle'
 
-# Two clusters beside each other again, for their scenarios mostly wait.
+# Two clusters at once again, because their scenarios mostly wait.
 real-node: ## Three real nodes: containerd, kubelets, containers; STELLAR_CORE_IMAGE=FILE.tar instead of the stand-in (about 6 minutes, warm)
 	@tests/node/check
 	@$(BUILD)
@@ -125,14 +126,14 @@ scale: ## Figures with 10, 100 and 1,000 validators, or SCALE_VALIDATORS="10 100
 	  CLUSTER_AUDIT=1 SCALE_VALIDATORS=$$count SCALE_RESULTS=$(CURDIR)/benches/results \
 	    tests/cluster/with cargo test --workspace --release --test scale -- --nocapture figures || exit; done
 
-# A cluster for each way: apart, and with both operators beside each other. Each begins with the old revision.
+# A cluster for each way: one operator after the other, and both at once. Each starts with the old revision.
 FROM ?= 7f32745
 upgrade: ## An upgrade from revision FROM to this one and back, on which no validator may restart (about 7 minutes, once both are built)
 	@$(BUILD)
 	@old=$$(tests/upgrade/build $(FROM)) && for way in apart beside; do \
 	  CLUSTER_KUBELET_ARGS="--program=stellar-operator:old=$$old/stellar-operator" tests/cluster/with tests/upgrade/run "$$old" $$way || exit; done
 
-generate: ## Write the generated files anew
+generate: ## Write the generated files
 	@$(BUILD)
 	@tests/generated write
 

@@ -1,5 +1,5 @@
-// The mutation of a validator's StatefulSet as operators in Go write it: controller-runtime's webhook server, a typed object,
-// and a Defaulter whose changes the library turns into a patch. Only the load test of benches/load runs it.
+// The mutation of a validator's StatefulSet as Go operators write it: controller-runtime's webhook server, a typed
+// object, and a Defaulter whose changes the library turns into a patch. Only the load test of benches/load runs it.
 package main
 
 import (
@@ -29,7 +29,7 @@ const (
 	annotation = "stellar.org/peer-port"
 )
 
-// peers adds to a validator's StatefulSet what it lacks.
+// peers adds what a validator's StatefulSet lacks.
 type peers struct{}
 
 func (peers) Default(_ context.Context, set *appsv1.StatefulSet) error {
@@ -63,7 +63,7 @@ func (peers) Default(_ context.Context, set *appsv1.StatefulSet) error {
 	return nil
 }
 
-// coreContainer is the one with a usual name, else the only one.
+// coreContainer returns the container with a usual name, or else the only one.
 func coreContainer(containers []corev1.Container) *corev1.Container {
 	for _, name := range []string{"stellar-core", "core", "stellar-node"} {
 		for i := range containers {
@@ -84,7 +84,7 @@ func serve(port int, certificates string) error {
 	if err := appsv1.AddToScheme(scheme); err != nil {
 		return err
 	}
-	// As kubebuilder's scaffold has it.
+	// As in kubebuilder's scaffold.
 	disableHTTP2 := func(config *tls.Config) { config.NextProtos = []string{"http/1.1"} }
 	server := webhook.NewServer(webhook.Options{
 		Host:    "127.0.0.1",
@@ -93,7 +93,7 @@ func serve(port int, certificates string) error {
 		TLSOpts: []func(*tls.Config){disableHTTP2},
 	})
 	server.Register("/mutate", admission.WithDefaulter[*appsv1.StatefulSet](scheme, peers{}))
-	// It ends with whoever started it and holds the other end of its standard input.
+	// It ends with its parent, which holds the other end of its standard input.
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)

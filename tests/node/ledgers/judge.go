@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// A process that ends says so, or is silent, before it is gone; one that is silent on a busy machine and then still votes has missed nothing.
+// A process that ends reports it, or goes silent, before it is gone. One that goes silent on a busy machine and then
+// still votes has missed nothing.
 const silence = 10.0
 
 var endings = []string{"Stopping", "silent"}
@@ -27,7 +28,7 @@ func (v verdict) String() string {
 	return said
 }
 
-// What is known of one process.
+// What is known about one process.
 type life struct {
 	pod, state string
 	first      int
@@ -35,15 +36,17 @@ type life struct {
 	changed    float64
 }
 
-// excused tells whether what one was until now is no fault, by what follows.
+// excused tells whether a failure until now is excused by what follows.
 func (l *life) excused(state string, at float64) bool {
 	return at-l.changed <= silence && (state == "gone" && slices.Contains(endings, l.state) || state == "Synced!" && l.state == "silent")
 }
 
-// judge tells the longest time between two ledgers since a moment, and which stellar-core stopped voting without ending.
+// judge returns the longest time between two ledgers since a given moment, and each stellar-core that stopped voting
+// without ending.
 //
-// The network's ledger is the highest that any has closed. A process that has voted – it closed one with the others; what it says at its
-// start can be wrong – must say Synced! until it is told to stop.
+// The network's ledger is the highest that any process has closed. A process counts as voting once it has closed a
+// ledger with the others: what it reports at its start can be wrong. From then on it must report Synced! until it is
+// stopped.
 func judge(record io.Reader, since, now float64, except []string) verdict {
 	var result verdict
 	lives := map[string]*life{}

@@ -1,10 +1,10 @@
-// Command ledgers records what each stellar-core of a cluster says of itself, and judges the record.
+// Command ledgers records the reports of each stellar-core of a cluster, and judges the record.
 //
 //	ledgers follow CGROUP   writes a line whenever the state of a stellar-core below this cgroup changes
 //	ledgers judge FILE SINCE [EXCEPT…]   judges what was recorded since a moment, but for these pods
 //
-// It asks nobody in Kubernetes and needs nothing in the image: it finds the processes by their cgroups, and asks each in its
-// own network namespace.
+// It makes no requests to Kubernetes and needs nothing in the image: it finds the processes by their cgroups, and asks
+// each in its own network namespace.
 package main
 
 import (
@@ -50,7 +50,7 @@ func main() {
 	}
 }
 
-// follow starts a poll for each stellar-core that comes.
+// follow starts a poll for each new stellar-core.
 func follow(cgroup string) {
 	polled := map[string]bool{}
 	for ; ; time.Sleep(every) {
@@ -73,7 +73,7 @@ func follow(cgroup string) {
 	}
 }
 
-// coreOf names the pod whose stellar-core this process is.
+// coreOf returns the pod whose stellar-core this process is.
 func coreOf(process string) string {
 	line, _ := os.ReadFile("/proc/" + process + "/cmdline")
 	words := strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")
@@ -98,7 +98,7 @@ func polling(process, pod string) {
 	_ = command.Run()
 }
 
-// poll asks until the process is gone, and writes what changed: time, pod, process, ledger, state.
+// poll asks until the process is gone, and writes each change: time, pod, process, ledger, state.
 func poll(process, pod string) {
 	client := http.Client{Timeout: 5 * time.Second}
 	last := ""
@@ -117,7 +117,7 @@ func poll(process, pod string) {
 	}
 }
 
-// ask gives the last ledger and the state, without blanks.
+// ask returns the last ledger, and the state without blanks.
 func ask(client *http.Client) string {
 	response, err := client.Get(info)
 	if err != nil {

@@ -1,8 +1,8 @@
-// A stand-in for Horizon and Stellar RPC: it takes its addresses from the environment as they do, needs what they need
-// of a pod – a volume that it can write, a database's URL, a config for its captive core that is there –, and answers
-// their probes.
+// A stand-in for Horizon and Stellar RPC. Like them, it takes its addresses from the environment and needs certain
+// things in its pod: a volume that it can write, a database's URL, a config for its captive core. It answers their
+// probes.
 //
-// Called as `curl`, it posts to the last of its arguments, as the probe of Stellar RPC has it done.
+// Called as `curl`, it posts to its last argument, as the probe of Stellar RPC does.
 package main
 
 import (
@@ -28,7 +28,7 @@ func main() {
 	}
 }
 
-// curl asks as `curl -sf -m 4 -d … URL` does.
+// curl makes the request of `curl -sf -m 4 -d … URL`.
 func curl(url string, out io.Writer) int {
 	client := http.Client{Timeout: 4 * time.Second}
 	response, err := client.Post(url, "application/json", strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"getHealth"}`))
@@ -45,7 +45,7 @@ func curl(url string, out io.Writer) int {
 	return 0
 }
 
-// addresses are what the environment says to listen on: two addresses for Stellar RPC, two ports for Horizon.
+// addresses returns the listen addresses from the environment: two for Stellar RPC, two ports for Horizon.
 func addresses(env func(string) string) (listen, admin string, err error) {
 	listen, admin = env("ENDPOINT"), env("ADMIN_ENDPOINT")
 	if listen == "" && env("PORT") != "" {
@@ -57,7 +57,7 @@ func addresses(env func(string) string) (listen, admin string, err error) {
 	return listen, admin, nil
 }
 
-// needs says what of a pod is missing.
+// needs returns what is missing in the pod.
 func needs(env func(string) string) error {
 	if env("DATABASE_URL") == "" && env("DB_PATH") == "" {
 		return errors.New("neither DATABASE_URL nor DB_PATH names a database")

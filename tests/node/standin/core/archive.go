@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// archive is one of [HISTORY.name], or a validator's HISTORY.
+// archive is one of [HISTORY.name], or the HISTORY of a validator.
 type archive struct {
 	name, get, put, mkdir string
 }
@@ -58,7 +58,7 @@ func (c *config) addArchive(one archive) error {
 	return nil
 }
 
-// publishes says whether the node writes to an archive.
+// publishes tells whether the node writes to an archive.
 func (c *config) publishes() bool {
 	for _, one := range c.archives {
 		if one.writable() {
@@ -68,7 +68,7 @@ func (c *config) publishes() bool {
 	return false
 }
 
-// sensibleArchives is what `run` demands of the archives (`checkSensibleConfig`).
+// sensibleArchives checks what `run` demands of the archives (`checkSensibleConfig`).
 func (c *config) sensibleArchives() bool {
 	sensible, readable := true, false
 	for _, one := range c.archives {
@@ -103,7 +103,7 @@ func (c *config) sensibleArchives() bool {
 	return sensible
 }
 
-// pick is a readable archive by chance; those that the node does not write to are preferred.
+// pick chooses a readable archive at random; it prefers those that the node does not write to.
 func (c *config) pick() (archive, bool) {
 	var readOnly, readable []archive
 	for _, one := range c.archives {

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// How many ledgers of its peers a node takes: what peers send at most (LEDGER_VALIDITY_BRACKET), and what it applies
-// at once with parallel ledger apply.
+// How many ledgers a node accepts from its peers: the most that peers send (LEDGER_VALIDITY_BRACKET), and the most that
+// it applies at once with parallel ledger apply.
 const (
 	sentAtMost      = 100
 	appliedAtOnce   = 12
 	fetchRetryAfter = 2.5
 )
 
-// catchUp closes what was heard up to the tracked ledger, or begins to catch up with the network.
+// catchUp closes buffered ledgers up to the tracked one, or starts to catch up with the network.
 func (n *node) catchUp() {
 	if n.fetching {
 		return
@@ -60,8 +60,7 @@ func (n *node) inSync() {
 	n.setStatus("catchup", "")
 }
 
-// trim forgets what is closed and what the node's own window of slots does not take; what is kept for a checkpoint
-// stays.
+// trim drops ledgers that are closed or outside the node's own window of slots; it keeps those for a checkpoint.
 func (n *node) trim() {
 	for seq := range n.buffer {
 		if seq <= n.s.LCL.Seq {
@@ -70,7 +69,7 @@ func (n *node) trim() {
 	}
 }
 
-// contiguous is the last ledger that is buffered without a gap from a first one; one before the first if that is not.
+// contiguous returns the last ledger that is buffered without a gap from a first one, or the one before the first.
 func (n *node) contiguous(first uint32) uint32 {
 	end := first - 1
 	for {
@@ -81,12 +80,12 @@ func (n *node) contiguous(first uint32) uint32 {
 	}
 }
 
-// takesSlots is whether a ledger that a peer remembers is within this node's own window.
+// takesSlots tells whether a ledger that a peer remembers is within this node's own window.
 func (n *node) takesSlots(seq uint32) bool {
 	return seq+uint32(min(n.c.slots, sentAtMost)) > n.tracked
 }
 
-// remembered are the ledgers that this node sends to one that asks.
+// remembered returns the ledgers that this node sends to a peer that asks.
 func (n *node) remembered(from uint32) []ledger {
 	var result []ledger
 	slots := n.s.Slots[max(0, len(n.s.Slots)-min(n.c.slots, sentAtMost)):]
@@ -98,7 +97,7 @@ func (n *node) remembered(from uint32) []ledger {
 	return result
 }
 
-// awaitCheckpoint waits for the network to close the first ledgers after a checkpoint, and then fetches up to that.
+// awaitCheckpoint waits for the network to close the first ledgers after a checkpoint, and then fetches up to it.
 func (n *node) awaitCheckpoint() {
 	end := n.tracked
 	if _, ok := n.buffer[end]; !ok {
@@ -111,7 +110,7 @@ func (n *node) awaitCheckpoint() {
 		}
 		start--
 	}
-	// The newest first ledger of a checkpoint that is buffered and has a ledger behind it.
+	// The newest first ledger of a checkpoint that is buffered and has a ledger after it.
 	first := (end - 1) / n.frequency * n.frequency
 	if first < start || first == 0 {
 		next := (start + n.frequency - 1) / n.frequency * n.frequency
@@ -131,7 +130,7 @@ func (n *node) awaitCheckpoint() {
 	go n.fetch(n.s.LCL, first-1)
 }
 
-// fetch brings the node to a checkpoint by an archive that it picks.
+// fetch brings the node to a checkpoint, with an archive that it picks.
 func (n *node) fetch(own ledger, target uint32) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
@@ -145,7 +144,7 @@ func (n *node) fetch(own ledger, target uint32) {
 		return
 	}
 	for _, one := range ledgers {
-		// What came from an archive is no slot that this node heard: it has none of them for others.
+		// A ledger from an archive is no slot that this node heard: it has none of them for others.
 		n.s.remember(one, 0)
 		if len(ledgers) == 1 {
 			n.s.Building = nil
@@ -159,8 +158,8 @@ func (n *node) fetch(own ledger, target uint32) {
 	n.consider()
 }
 
-// replay is what a node closes to get from its own last ledger to a checkpoint: each ledger between, or, from genesis,
-// the checkpoint's state alone.
+// replay returns what a node closes to get from its own last ledger to a checkpoint: each ledger in between, or, from
+// genesis, only the state of the checkpoint.
 func (n *node) replay(ctx context.Context, own ledger, target uint32) ([]ledger, error) {
 	from, ok := n.c.pick()
 	if !ok {
@@ -205,7 +204,7 @@ func (n *node) replay(ctx context.Context, own ledger, target uint32) ([]ledger,
 	return follow(own, result, own.Seq == 1 && !n.c.complete, target)
 }
 
-// follow checks that ledgers lead from one's own to the target; with `state` the target is taken as given, and alone.
+// follow checks that ledgers lead from a node's own to the target; with `state` the target alone is taken as given.
 func follow(own ledger, ledgers []ledger, state bool, target uint32) ([]ledger, error) {
 	var result []ledger
 	if n := len(ledgers); state && n > 0 && ledgers[n-1].Seq == target {

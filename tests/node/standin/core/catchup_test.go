@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// away keeps a node down while the others close so many ledgers that it misses exactly that many or one more.
+// away keeps a node down while the others close ledgers, so that it misses exactly that many or one more.
 func (m *member) away(ledgers uint32, other *member) {
 	m.t.Helper()
 	m.kill()
@@ -18,7 +18,7 @@ func (m *member) away(ledgers uint32, other *member) {
 	other.reaches(stored.LCL.Seq + ledgers)
 }
 
-// empty is an archive that can be read from and holds nothing.
+// empty is an archive that can be read and holds nothing.
 func (n *network) empty() string { return filepath.Join(n.root, "empty") }
 
 // quiet is a network of four whose only archive is never written.
@@ -28,7 +28,7 @@ func quiet(t *testing.T, keys string) *network {
 		m.archive(n.empty(), false)
 		m.keys(keys)
 	}
-	// As long as of stellar-core: none ends while a test lasts.
+	// As long as stellar-core's: none ends during a test.
 	n.checkpoint = 64
 	n.up()
 	for _, m := range n.nodes {
@@ -37,7 +37,7 @@ func quiet(t *testing.T, keys string) *network {
 	return n
 }
 
-// behind waits until a node knows that it must catch up, and sees that it still does after more ledgers.
+// behind waits until a node knows that it must catch up, and checks that it still does after more ledgers.
 func (m *member) behind(other *member, more uint32) {
 	m.t.Helper()
 	eventually(m.t, patience, m.address+" catches up", func() bool { return m.info().Info.State == "Catching up" })
@@ -79,7 +79,7 @@ func TestTheTwoKeysBringBackWhoWasAwayForLong(t *testing.T) {
 	last.away(20, n.nodes[0])
 	last.start()
 	last.votes(n.nodes[0], patience)
-	// And so whoever was wiped.
+	// The same holds for a wiped node.
 	last.kill()
 	last.create()
 	last.start()
@@ -140,7 +140,7 @@ func TestBeyondWhatPeersRememberAPublishedCheckpointIsFetched(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// A wiped one takes the state of the next checkpoint.
+	// A wiped node takes the state of the next checkpoint.
 	last.kill()
 	last.create()
 	last.start()
@@ -180,7 +180,7 @@ func TestWhoseLedgerLiesBeforeTheArchivesFirstNeverComesBackUntilWiped(t *testin
 	}
 	last.start()
 	last.behind(n.nodes[0], testCheckpoint+3)
-	// By this docs/archives.md tells it from other causes.
+	// docs/archives.md uses this to tell it from other causes.
 	log, _ = os.ReadFile(filepath.Join(last.dir, "log"))
 	if !strings.Contains(string(log), "Could not download file: archive shared maybe missing file ledger/00/00/00/ledger-0000000f.xdr.gz") {
 		t.Error("it does not say which file it lacks")

@@ -12,32 +12,32 @@ import (
 	"path/filepath"
 )
 
-// ledger is one closed ledger: its number, its close time in milliseconds, and a hash over both and the ledger before.
+// ledger is a closed ledger: its number, its close time in milliseconds, and a hash over both and the previous hash.
 type ledger struct {
 	Seq   uint32 `json:"seq"`
 	Close int64  `json:"close"`
 	Hash  string `json:"hash"`
 }
 
-// genesis is the ledger that `new-db` leaves.
+// genesis is the ledger that `new-db` creates.
 func genesis(passphrase string) ledger {
 	sum := sha256.Sum256([]byte("genesis of " + passphrase))
 	return ledger{Seq: 1, Hash: hex.EncodeToString(sum[:])}
 }
 
-// next is the ledger after this one that closes at a time.
+// next returns the ledger after this one that closes at a given time.
 func (l ledger) next(closeTime int64) ledger {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %d", l.Hash, l.Seq+1, closeTime))
 	return ledger{Seq: l.Seq + 1, Close: closeTime, Hash: hex.EncodeToString(sum[:])}
 }
 
-// followedBy says whether the other is the next one.
+// followedBy tells whether the other ledger is the next one.
 func (l ledger) followedBy(other ledger) bool { return l.next(other.Close) == other }
 
-// wellKnown is where an archive says how far it goes.
+// wellKnown is the file with which an archive tells how far it goes.
 const wellKnownDirectory, historyFile = ".well-known", "stellar-history.json"
 
-// remoteFile is the directory and the name of a checkpoint's file: `ledger/00/00/00`, `ledger-0000003f.xdr.gz`.
+// remoteFile returns the directory and the name of a checkpoint's file: `ledger/00/00/00`, `ledger-0000003f.xdr.gz`.
 func remoteFile(category string, checkpoint uint32) (directory, name string) {
 	hexed := fmt.Sprintf("%08x", checkpoint)
 	suffix := "xdr.gz"
@@ -47,7 +47,7 @@ func remoteFile(category string, checkpoint uint32) (directory, name string) {
 	return fmt.Sprintf("%s/%s/%s/%s", category, hexed[0:2], hexed[2:4], hexed[4:6]), fmt.Sprintf("%s-%s.%s", category, hexed, suffix)
 }
 
-// archiveState is what a history file says.
+// archiveState is the content of a history file.
 type archiveState struct {
 	Version        int           `json:"version"`
 	Server         string        `json:"server"`
@@ -79,7 +79,7 @@ func (state archiveState) save(path string) error {
 	return os.WriteFile(path, append(text, '\n'), 0o644)
 }
 
-// state fetches a history file of an archive: that of a checkpoint, or the newest where checkpoint is 0.
+// state fetches a history file of an archive: that of a checkpoint, or the newest if checkpoint is 0.
 func (a archive) state(ctx context.Context, scratch string, checkpoint uint32) (archiveState, error) {
 	var state archiveState
 	directory, name := wellKnownDirectory, historyFile
@@ -115,7 +115,7 @@ func (a archive) state(ctx context.Context, scratch string, checkpoint uint32) (
 	return state, err
 }
 
-// writeLedgers writes a checkpoint's ledgers, as the stand-in has them, compressed.
+// writeLedgers writes a checkpoint's ledgers, in the stand-in's format, compressed.
 func writeLedgers(path string, ledgers []ledger) error {
 	file, err := os.Create(path)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// config is what a node does of its config file, judged by the rules of stellar-core's `Config::processConfig`.
+// config is what a node uses of its config file, checked by the rules of stellar-core's `Config::processConfig`.
 type config struct {
 	version       string
 	passphrase    string
@@ -41,7 +41,7 @@ type config struct {
 	table         map[string]any
 }
 
-// loadConfig reads a file, or says what stellar-core would.
+// loadConfig reads a file, or returns the error that stellar-core would report.
 func loadConfig(path, version string) (*config, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -57,7 +57,7 @@ func loadConfig(path, version string) (*config, error) {
 	return c, nil
 }
 
-// parseConfig judges a config's text.
+// parseConfig checks a config's text.
 func parseConfig(text, version string) (*config, error) {
 	table := map[string]any{}
 	if _, err := toml.Decode(text, &table); err != nil {
@@ -90,7 +90,7 @@ func parseConfig(text, version string) (*config, error) {
 	return c, c.further()
 }
 
-// settings takes the values that stand alone.
+// settings reads the values outside of tables.
 func (c *config) settings() {
 	c.passphrase = c.text("NETWORK_PASSPHRASE", "")
 	c.networkID = sha256.Sum256([]byte(c.passphrase))
@@ -108,8 +108,7 @@ func (c *config) settings() {
 	c.complete = c.flag("CATCHUP_COMPLETE", false)
 	c.unsafe = c.flag("UNSAFE_QUORUM", false)
 	c.failureSafety = int64(c.number("FAILURE_SAFETY", -1))
-	// On by default since 25. The key lost its EXPERIMENTAL_ in 25.1, which reads the old one and does nothing with
-	// it.
+	// On by default since 25. The key lost its EXPERIMENTAL_ in 25.1, which still reads the old one but ignores it.
 	parallel := "PARALLEL_LEDGER_APPLY"
 	if older(c.version, "25.1.0") {
 		parallel = "EXPERIMENTAL_PARALLEL_LEDGER_APPLY"
@@ -120,7 +119,7 @@ func (c *config) settings() {
 	}
 }
 
-// identity takes the seed, and who it stands for.
+// identity reads the seed, and the key that it belongs to.
 func (c *config) identity() error {
 	text, given := c.table["NODE_SEED"].(string)
 	if !given {
@@ -156,7 +155,7 @@ func (c *config) name(key, name string) error {
 	return nil
 }
 
-// resolve finds the key of `$name`, or of `@G…` by its beginning.
+// resolve finds the key of `$name`, or of `@G…` by its prefix.
 func (c *config) resolve(text string) (string, bool) {
 	if len(text) < 2 {
 		return "", false
@@ -194,7 +193,7 @@ func (c *config) nodeID(text string) (string, error) {
 	return words[0], nil
 }
 
-// display is how answers name a key.
+// display returns the name of a key in answers.
 func (c *config) display(key string, full bool) string {
 	if full {
 		return key

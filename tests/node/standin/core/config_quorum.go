@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// qualities in their order; a validator of one of the last two must have an archive, and two more of its home domain.
+// qualities in their order. A validator of one of the last two needs an archive, and two more in its home domain.
 var qualities = []string{"LOW", "MEDIUM", "HIGH", "CRITICAL"}
 
 const high, critical = 2, 3
@@ -20,7 +20,7 @@ type entry struct {
 	history           bool
 }
 
-// loadQuorum takes QUORUM_SET, or makes one of [[HOME_DOMAINS]] and [[VALIDATORS]], and holds it to FAILURE_SAFETY.
+// loadQuorum reads QUORUM_SET, or generates one from [[HOME_DOMAINS]] and [[VALIDATORS]], and checks FAILURE_SAFETY.
 func (c *config) loadQuorum() error {
 	domains, err := c.homeDomains()
 	if err != nil {
@@ -178,7 +178,7 @@ func (c *config) validators(domains map[string]int) ([]entry, error) {
 	return result, nil
 }
 
-// generate makes a quorum set of validators: a level a quality, each trusting all lower ones as one member.
+// generate makes a quorum set of validators: one level per quality, each trusting all lower ones as one member.
 func (c *config) generate(entries []entry) (quorumSet, error) {
 	sorted := slices.Clone(entries)
 	slices.SortStableFunc(sorted, func(a, b entry) int {
@@ -268,7 +268,7 @@ func (c *config) quorumSet(table map[string]any, depth int) (quorumSet, error) {
 	return result, nil
 }
 
-// archivesBlock holds a generated set to having validators with archives in each quorum.
+// archivesBlock checks that each quorum of a generated set contains validators with archives.
 func (c *config) archivesBlock(entries []entry) error {
 	with := map[string]bool{}
 	for _, one := range entries {
@@ -288,7 +288,7 @@ func (c *config) archivesBlock(entries []entry) error {
 	return errors.New("SCP unsafe")
 }
 
-// failures holds the set to FAILURE_SAFETY and the least thresholds (`validateConfig`).
+// failures checks FAILURE_SAFETY and the minimum thresholds (`validateConfig`).
 func (c *config) failures(threshold func(int) int) error {
 	if c.quorum.size() == 0 {
 		return errors.New("no validators defined in VALIDATORS/QUORUM_SET")

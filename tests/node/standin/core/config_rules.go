@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// invariants are those that a node without a stream of metadata has.
+// invariants are those of a node without a metadata stream.
 var invariants = []string{
 	"AccountSubEntriesCountIsValid", "ArchivedStateConsistency", "BucketListIsConsistentWithDatabase", "BucketListStateConsistency",
 	"ConservationOfLumens", "ConstantProductInvariant", "LedgerEntryIsValid", "LiabilitiesMatchOffers", "SponsorshipCountIsValid",
@@ -16,7 +16,7 @@ var invariants = []string{
 // largestTransaction is the size that flow control must leave room for (MAX_CLASSIC_TX_SIZE_BYTES).
 const largestTransaction = 100 * 1024
 
-// further holds the rules that concern several keys.
+// further checks the rules that concern several keys.
 func (c *config) further() error {
 	batch, flood := c.number("FLOW_CONTROL_SEND_MORE_BATCH_SIZE", 40), c.number("PEER_FLOOD_READING_CAPACITY", 200)
 	switch {
@@ -34,7 +34,7 @@ func (c *config) further() error {
 	return nil
 }
 
-// checkApplication holds the rules that stellar-core has when it sets itself up, of whatever command.
+// checkApplication checks the rules that stellar-core applies when it sets itself up, for every command.
 func (c *config) checkApplication() error {
 	networked := c.validator && !c.standalone
 	refused := func(key string) error {
@@ -58,14 +58,14 @@ func (c *config) checkApplication() error {
 	return c.checkInvariants()
 }
 
-// checkInvariants holds INVARIANT_CHECKS to patterns that mean something.
+// checkInvariants checks that the patterns of INVARIANT_CHECKS match something.
 func (c *config) checkInvariants() error {
 	for _, pattern := range c.texts("INVARIANT_CHECKS") {
 		if pattern == "" {
 			return errors.New("Invariant pattern must be non empty")
 		}
 		if strings.Contains(pattern, "(?!") || strings.Contains(pattern, "(?=") {
-			// stellar-core's expressions look ahead, and its examples do so; Go's cannot.
+			// stellar-core's expressions look ahead, and so do its examples; Go's cannot.
 			continue
 		}
 		compiled, err := regexp.Compile("(?i)^(?:" + pattern + ")$")
@@ -83,7 +83,7 @@ func (c *config) checkInvariants() error {
 	return nil
 }
 
-// checkStart holds the rules that only `run` comes to.
+// checkStart checks the rules that only `run` reaches.
 func (c *config) checkStart() error {
 	flood, batch := c.number("PEER_FLOOD_READING_CAPACITY_BYTES", 0), c.number("FLOW_CONTROL_SEND_MORE_BATCH_SIZE_BYTES", 0)
 	if (flood != 0 || batch != 0) && flood-batch < largestTransaction {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// key is the n-th of some keys that tests trust.
+// key returns the n-th of some keys that tests trust.
 func key(n int) string {
 	raw := make([]byte, 32)
 	raw[0] = byte(n)
@@ -32,7 +32,7 @@ const (
 
 func flat(count int) string { return "[QUORUM_SET]\nVALIDATORS=[" + keysText(count) + "]\n" }
 
-// generated is a config whose quorum set stellar-core makes of three validators of one home domain.
+// generated is a config for which stellar-core generates a quorum set from three validators of one home domain.
 func generated(domain, quality, more string) string {
 	text := general + "NODE_SEED=\"" + aSeed + "\"\nNODE_HOME_DOMAIN=\"" + domain + "\"\n" + more +
 		"[[HOME_DOMAINS]]\nHOME_DOMAIN=\"a.org\"\nQUALITY=\"" + quality + "\"\n"
@@ -118,7 +118,7 @@ func TestKeysComeAndGoWithVersions(t *testing.T) {
 	}
 }
 
-// TestKeysAreTheProducts keeps the copy of the table equal: the product's is the original.
+// TestKeysAreTheProducts checks that the copy of the table equals the product's, which is the original.
 func TestKeysAreTheProducts(t *testing.T) {
 	original, err := os.ReadFile("../../../../src/core_config/keys.tsv")
 	if err != nil {

@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// statement is what a node says of itself to all: what it has closed, and what it votes for. It is flooded.
+// statement is what a node tells all others: what it has closed, and what it votes for. It is flooded.
 //
-// The protocol is federated voting with rounds, much simpler than SCP: nobody lies, a node only may be silent. In each
-// round a node votes for one close time; who sees a quorum that votes for the same in its round locks it; who sees a
-// quorum that has locked the same in the same round closes the ledger. Whoever votes again takes the newest lock that
-// anybody has, so that two quorums that share a node cannot close different ledgers.
+// The protocol is federated voting with rounds, much simpler than SCP: no node lies, a node can only be silent. In each
+// round a node votes for one close time. A node that sees a quorum vote for the same time in its round locks it. A node
+// that sees a quorum that has locked the same time in the same round closes the ledger. A node that votes again takes
+// the newest lock of any node, so two quorums that share a node cannot close different ledgers.
 type statement struct {
 	ID string `json:"id"`
-	// Epoch and Counter order the statements of one node, over its restarts.
+	// Epoch and Counter order the statements of one node, across its restarts.
 	Epoch   int64  `json:"epoch"`
 	Counter uint64 `json:"counter"`
 	LCL     ledger `json:"lcl"`
@@ -27,19 +27,19 @@ type statement struct {
 	heard  time.Time
 }
 
-// recentLedgers is how many of its last ledgers a node tells all the time.
+// recentLedgers is how many of its last ledgers a node keeps announcing.
 const recentLedgers = 4
 
-// stuckSeconds is after what time without a ledger a node no longer believes itself in consensus
+// stuckSeconds is the time without a ledger after which a node no longer considers itself in consensus
 // (CONSENSUS_STUCK_TIMEOUT_SECONDS).
 const stuckSeconds = 35
 
-// newer says whether a statement replaces another of the same node.
+// newer tells whether a statement replaces another of the same node.
 func (s *statement) newer(than *statement) bool {
 	return than == nil || s.Epoch > than.Epoch || s.Epoch == than.Epoch && s.Counter > than.Counter
 }
 
-// closed is what the node closed as this ledger, if it did and tells.
+// closed returns what the node closed as this ledger, if it did and announces it.
 func (s *statement) closed(seq uint32) (ledger, bool) {
 	for _, one := range s.Recent {
 		if one.Seq == seq {
@@ -49,7 +49,7 @@ func (s *statement) closed(seq uint32) (ledger, bool) {
 	return s.LCL, s.LCL.Seq == seq
 }
 
-// quorum says whether this node and those for whom `in` holds contain a quorum of this node's.
+// quorum tells whether this node and those for which `in` holds contain a quorum of this node.
 func (n *node) quorum(in func(*statement) bool) bool {
 	members := map[string]*statement{}
 	for id, one := range n.statements {
@@ -73,7 +73,7 @@ func (n *node) quorum(in func(*statement) bool) bool {
 	return n.c.quorum.satisfied(has)
 }
 
-// consider takes each step that what is known allows.
+// consider takes each step that the known statements allow.
 func (n *node) consider() {
 	n.track()
 	for n.vote() {
@@ -102,7 +102,7 @@ func (n *node) announce() {
 	n.flood(message{Statement: own}, nil)
 }
 
-// hear takes a statement that came from a peer, and passes on what is new.
+// hear takes a statement from a peer, and passes on what is new.
 func (n *node) hear(one *statement, from *peer) {
 	if one.ID == n.c.id || !one.newer(n.statements[one.ID]) {
 		return
@@ -117,7 +117,7 @@ func (n *node) hear(one *statement, from *peer) {
 	n.consider()
 }
 
-// bufferLedger keeps a ledger that is still to be closed here.
+// bufferLedger keeps a ledger that this node still has to close.
 func (n *node) bufferLedger(one ledger) {
 	if one.Seq > n.s.LCL.Seq {
 		n.buffer[one.Seq] = one
@@ -146,7 +146,7 @@ func (n *node) track() {
 	n.catchUp()
 }
 
-// vote takes one step on the slot after the last ledger; whether that closed it.
+// vote takes one step on the slot after the last ledger, and tells whether that closed it.
 func (n *node) vote() bool {
 	now := time.Now()
 	last := n.s.LCL
@@ -201,9 +201,9 @@ func (n *node) vote() bool {
 	return false
 }
 
-// due is when this node begins with the next ledger: a ledger's time after it began to decide on the last one. So with a
-// dead node, whose turn to propose costs seconds, the age, which counts from the proposal, passes 10 s where no two ledgers
-// are that far apart.
+// due returns when this node begins with the next ledger: a ledger's time after it began to decide on the last one.
+// With a dead node, whose turn to propose costs seconds, the age counts from the proposal: it passes 10 s although no
+// two ledgers are that far apart.
 func (n *node) due() time.Time {
 	if !n.balloted.IsZero() {
 		return n.balloted.Add(5 * n.unit)
@@ -211,20 +211,20 @@ func (n *node) due() time.Time {
 	return time.UnixMilli(n.s.LCL.Close).Add(5 * n.unit)
 }
 
-// has says whether the node closed this slot at that time.
+// has tells whether the node closed this slot at that time.
 func (s *statement) has(slot uint32, closeTime int64) bool {
 	closed, known := s.closed(slot)
 	return known && closed.Close == closeTime
 }
 
-// enter begins a round; what it proposes as close time is now.
+// enter begins a round; it proposes the current time as close time.
 func (n *node) enter(b *ballot, round int) {
 	b.Round, b.Vote = round, 0
 	n.roundStart = time.Now()
 	b.Proposal = max(n.roundStart.UnixMilli(), n.s.LCL.Close+n.after(1).Milliseconds())
 }
 
-// tell keeps and announces the ballot where it changed: nobody hears a word that a crash could take back.
+// tell saves and announces a changed ballot: no other node hears a vote that a crash could take back.
 func (n *node) tell(before ballot) {
 	if n.s.Ballot != before {
 		n.save()
@@ -232,8 +232,8 @@ func (n *node) tell(before ballot) {
 	}
 }
 
-// roundLasts is how long a round waits for its leader: with one dead of four a ledger takes 5, 8 or 9 s. However short
-// ledgers are, a word needs its time from one process to another.
+// roundLasts returns how long a round waits for its leader: with one dead of four a ledger takes 5, 8 or 9 s. However
+// short ledgers are, a statement needs its time from one process to another.
 func (n *node) roundLasts(round int) time.Duration {
 	rounds := min(round, 10)
 	least := time.Duration(rounds) * 300 * time.Millisecond
@@ -243,8 +243,8 @@ func (n *node) roundLasts(round int) time.Duration {
 	return max(n.after(float64(rounds-1)), least)
 }
 
-// choice is what to vote for: what a quorum may have closed already, or what the round's leader proposes; 0 for not
-// yet.
+// choice returns what to vote for: what a quorum may have closed already, or what the round's leader proposes; 0 for
+// not yet.
 func (n *node) choice(b *ballot) int64 {
 	best, at := int64(0), 0
 	for _, one := range n.statements {
@@ -268,7 +268,7 @@ func (n *node) choice(b *ballot) int64 {
 	return 0
 }
 
-// leader is whose proposal counts in a round: by chance in the first two, in turn after.
+// leader returns whose proposal counts in a round: a random one in the first two, each in turn after that.
 func (n *node) leader(slot uint32, round int) string {
 	members := append(n.c.quorum.members(), n.c.id)
 	slices.Sort(members)
@@ -279,7 +279,7 @@ func (n *node) leader(slot uint32, round int) string {
 	return members[index%uint32(len(members))]
 }
 
-// close makes a ledger the last closed one. Its caller saves.
+// close makes a ledger the last closed one. The caller saves.
 func (n *node) close(one ledger) {
 	n.s.remember(one, n.c.slots)
 	n.nominated, n.balloted, n.locked = false, n.locked, time.Time{}

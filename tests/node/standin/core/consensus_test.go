@@ -12,7 +12,7 @@ import (
 
 var closedLedger = regexp.MustCompile(`Closed ledger: \[seq=(\d+), hash=(\w+)\]`)
 
-// closings are the hashes of the ledgers that a node's log says it closed.
+// closings returns the hashes of the ledgers that a node closed, according to its log.
 func (m *member) closings() map[string]string {
 	m.t.Helper()
 	text, err := os.ReadFile(filepath.Join(m.dir, "log"))
@@ -29,7 +29,7 @@ func (m *member) closings() map[string]string {
 	return result
 }
 
-// agree fails where two nodes closed different ledgers of one number.
+// agree fails if two nodes closed different ledgers of the same number.
 func (n *network) agree() {
 	n.t.Helper()
 	all := map[string]string{}
@@ -46,7 +46,7 @@ func (n *network) agree() {
 	}
 }
 
-// private is a network of four as the product configures one: each reads from and writes to an archive of its own.
+// private is a network of four as the product configures it: each reads from and writes to an archive of its own.
 func private(t *testing.T) *network {
 	n := newNetwork(t, 4, 4)
 	for _, m := range n.nodes {
@@ -107,7 +107,8 @@ func TestTwoOfFourSaySyncedForAWhileAndThenJoiningSCP(t *testing.T) {
 	if now := first.ledger(); now > stuck {
 		t.Errorf("two of four went on from %d to %d", stuck, now)
 	}
-	// Whoever restarts alone believes itself in consensus, having heard nobody, until the same time is over.
+	// A node that restarts alone considers itself in consensus, although it hears no other, until the same time is
+	// over.
 	n.nodes[1].kill()
 	first.kill()
 	first.start()
@@ -157,7 +158,7 @@ func TestWhatIsInNobodysQuorumSetIsNotMissedAndVotes(t *testing.T) {
 		m.archive(filepath.Join(m.dir, "volume"), true)
 		m.keys("MAX_SLOTS_TO_REMEMBER=120\nPARALLEL_LEDGER_APPLY=false")
 	}
-	// The others know nothing of the fifth.
+	// The others do not know the fifth.
 	for _, m := range n.nodes[:4] {
 		m.known = m.known[:3]
 		m.create()
@@ -188,7 +189,7 @@ func TestATermEndsItSoonAndAHangupAtOnce(t *testing.T) {
 	m.archive(filepath.Join(m.dir, "volume"), true)
 	m.create()
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
-		// A program that is started with it ignored, as by nohup, goes on ignoring it.
+		// A program that starts with the signal ignored, as with nohup, keeps ignoring it.
 		if ossignal.Ignored(signal) {
 			t.Logf("%v is ignored here", signal)
 			continue
@@ -245,7 +246,7 @@ func TestALockThatIsHeardOfIsVotedForAndAVoteIsNotTakenBackByARestart(t *testing
 	}
 }
 
-// newTestNode is a node that meets nobody.
+// newTestNode returns a node without peers.
 func newTestNode(t *testing.T, number int) *node {
 	t.Helper()
 	directory := t.TempDir()

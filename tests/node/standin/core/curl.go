@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// The exit codes of curl that are told apart.
+// The exit codes of curl that are distinguished.
 const (
 	curlOption   = 2
 	curlScheme   = 1
@@ -25,7 +25,8 @@ const (
 	curlReceived = 56
 )
 
-// curl fetches one URL over plain HTTP, with the options that archives' commands have: -s -S -f -L -o FILE --max-time
+// curl fetches one URL over plain HTTP, with the options of archives' commands: -s -S -f -L -o FILE --max-time
+// --connect-timeout.
 // --connect-timeout.
 func curl(args []string) int {
 	var file, url string
@@ -99,7 +100,7 @@ func curlGet(url, file string, fails bool, whole, connect time.Duration) (int, e
 	if err != nil {
 		return 3, err
 	}
-	// A name's trailing dot is for the resolver; servers are asked for the name without it.
+	// The trailing dot of a name is for the resolver; servers get the name without it.
 	request.Host = strings.Replace(request.URL.Host, ".:", ":", 1)
 	request.Header.Set("User-Agent", "curl/7.81.0")
 	client := http.Client{

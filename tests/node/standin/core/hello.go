@@ -19,25 +19,25 @@ const (
 	overlayVersion    = 40
 	overlayMinVersion = 38
 	envelopeAuth      = 3
-	// maxRecord bounds what is read from a peer.
+	// maxRecord limits what is read from a peer.
 	maxRecord = 1 << 20
 	lastBit   = 1 << 31
 )
 
 var errHello = errors.New("received a malformed HELLO")
 
-// hello is what a node says of itself when it meets another.
+// hello is what a node tells another when they meet.
 type hello struct {
 	networkID [32]byte
 	version   string
 	port      int
 	id        string
 	overlay   uint32
-	// expires is when its certificate ends.
+	// expires is when its certificate expires.
 	expires time.Time
 }
 
-// writeRecord writes bytes behind their length, whose high bit says that nothing follows.
+// writeRecord writes bytes after their length, whose high bit marks the last fragment.
 func writeRecord(w io.Writer, body []byte) error {
 	record := binary.BigEndian.AppendUint32(nil, uint32(len(body))|lastBit)
 	_, err := w.Write(append(record, body...))
@@ -102,7 +102,7 @@ func certificateHash(networkID [32]byte, expiration uint64, key []byte) []byte {
 	return sum[:]
 }
 
-// decodeHello reads a HELLO and proves that its certificate was signed by who it names.
+// decodeHello reads a HELLO and verifies that the key that it names signed its certificate.
 func decodeHello(body []byte) (hello, error) {
 	var h hello
 	r := bytes.NewReader(body)

@@ -51,7 +51,7 @@ func (q query) is(key string) bool {
 	return value == "true"
 }
 
-// info is `/info`.
+// info answers `/info`.
 func (n *node) info() object {
 	last := n.s.LCL
 	outboundPending := 0
@@ -83,7 +83,7 @@ func (n *node) info() object {
 	return object{"info": answer}
 }
 
-// peerList is `/peers`.
+// peerList answers `/peers`.
 func (n *node) peerList(full bool) object {
 	lists := map[bool][]object{}
 	for _, id := range sortedKeys(n.peers) {
@@ -110,7 +110,7 @@ func (n *node) peerList(full bool) object {
 	}
 }
 
-// split sorts the validators of the quorum set by what they do: with this node, one ledger behind or more, silent.
+// split sorts the validators of the quorum set by their state: with this node, one ledger behind or more, silent.
 func (n *node) split() (agree, delayed, missing []string) {
 	for _, id := range n.c.quorum.members() {
 		one := n.statements[id]
@@ -126,7 +126,7 @@ func (n *node) split() (agree, delayed, missing []string) {
 	return agree, delayed, missing
 }
 
-// quorumSummary is the part on the quorum of `/info`, or with names that of `/quorum`.
+// quorumSummary is the part about the quorum in `/info`, or with names that in `/quorum`.
 func (n *node) quorumSummary(named bool) object {
 	agree, delayed, missing := n.split()
 	phase := "EXTERNALIZE"
@@ -167,7 +167,7 @@ func (n *node) displayAll(ids []string, full bool) any {
 	return names
 }
 
-// qsetObject is a quorum set as answers show it: inner sets stand behind the validators.
+// qsetObject is a quorum set as in answers: inner sets come after the validators.
 func (n *node) qsetObject(q quorumSet, full bool) object {
 	var members []any
 	for _, id := range q.Validators {
@@ -179,7 +179,7 @@ func (n *node) qsetObject(q quorumSet, full bool) object {
 	return object{"t": q.Threshold, "v": members}
 }
 
-// quorumAnswer is `/quorum`, and with `transitive=true` what is known of each node of the quorum.
+// quorumAnswer answers `/quorum`, with `transitive=true` also with what is known about each node of the quorum.
 func (n *node) quorumAnswer(q query) string {
 	if name, given := q.get("node"); given {
 		if _, known := n.c.resolve(name); !known {
@@ -247,7 +247,7 @@ func (n *node) dropAnswer(q query) string {
 	return "Drop peer: " + name
 }
 
-// metrics is `/metrics`, of which a few are told.
+// metrics answers `/metrics`, with a few of them.
 func (n *node) metrics() string {
 	counts := []struct {
 		name  string

@@ -24,7 +24,7 @@ func styled(value any) string {
 	return out.String()
 }
 
-// lineWidth is the longest list that jsoncpp leaves on one line.
+// lineWidth is the length of the longest list that jsoncpp leaves on one line.
 const lineWidth = 74
 
 func style(out *strings.Builder, value any, indent string) {
@@ -63,7 +63,7 @@ func style(out *strings.Builder, value any, indent string) {
 	}
 }
 
-// oneLine is a list on one line, if it fits there and holds no objects or lists.
+// oneLine returns a list on one line, if it fits there and holds no objects or lists.
 func oneLine(items []any) (string, bool) {
 	if len(items) == 0 {
 		return "[]", true

@@ -13,13 +13,13 @@ import (
 //go:embed keys.tsv
 var keysTable string
 
-// keyRule says how one version of stellar-core reads a key.
+// keyRule is how one version of stellar-core reads a key.
 type keyRule struct {
 	kind     string
 	min, max float64
 }
 
-// keysOf is what a version's release build knows.
+// keysOf returns the keys that the release build of a version knows.
 func keysOf(version string) (map[string]keyRule, error) {
 	rules := map[string]keyRule{}
 	for line := range strings.Lines(keysTable) {
@@ -47,7 +47,7 @@ func bound(text string, otherwise float64) float64 {
 	return otherwise
 }
 
-// older says whether version a came before b.
+// older tells whether version a came before b.
 func older(a, b string) bool {
 	left, right := strings.Split(a, "."), strings.Split(b, ".")
 	for i := range 3 {
@@ -65,7 +65,7 @@ func older(a, b string) bool {
 	return false
 }
 
-// check says what is wrong with a key's value.
+// check returns what is wrong with a key's value.
 func (rule keyRule) check(key string, value any) error {
 	switch rule.kind {
 	case "bool":

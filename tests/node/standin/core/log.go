@@ -9,7 +9,7 @@ import (
 
 var (
 	logMutex sync.Mutex
-	// logNode is the short name of the node that writes, once it is known.
+	// logNode is the short name of this node, once it is known.
 	logNode string
 )
 
@@ -30,7 +30,7 @@ func warning(partition, format string, args ...any) { logLine(partition, "WARNIN
 func failure(partition, format string, args ...any) { logLine(partition, "ERROR", format, args...) }
 func fatal(partition, format string, args ...any)   { logLine(partition, "FATAL", format, args...) }
 
-// exception is the last that stellar-core says of an error that it did not expect.
+// exception logs stellar-core's last line for an unexpected error.
 func exception(err error) {
 	fatal("default", "Got an exception: %v", err)
 	fatal("default", "Please report this bug along with this log file if this was not expected")

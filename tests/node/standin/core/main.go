@@ -1,12 +1,12 @@
-// A stand-in for stellar-core, which does of it what a validator's pod sees.
+// A stand-in for stellar-core: it does what a validator's pod can see.
 //
-// It judges its config, makes databases and archives, meets peers, closes ledgers with a quorum of them, catches up
-// and publishes as was recorded of stellar-core 26.1.0. It applies no transactions. Called as `curl`, it is as much of
-// curl as an archive's `get` needs.
+// It checks its config, makes databases and archives, meets peers, closes ledgers with a quorum of them, catches up and
+// publishes as recorded from stellar-core 26.1.0. It applies no transactions. Called as `curl`, it is as much of curl
+// as an archive's `get` needs.
 //
-// Environment: STAND_IN_VERSION (26.1.0) whose keys it knows; STAND_IN_LEDGER_SECONDS (5), which scales each of its
+// Environment: STAND_IN_VERSION (26.1.0), whose keys it knows; STAND_IN_LEDGER_SECONDS (5), which scales each of its
 // timers; STAND_IN_CHECKPOINT (64) ledgers; STAND_IN_ADDRESS, the one address that it listens on and dials from;
-// STAND_IN_LINGER, how long it takes to stop, beside the usual half second.
+// STAND_IN_LINGER, how long it takes to stop, in addition to the usual half second.
 package main
 
 import (
@@ -25,10 +25,10 @@ import (
 	"crypto/ed25519"
 )
 
-// version is whose behaviour this is; a build may set another.
+// version is the version of stellar-core that it acts as; a build may set another.
 var version = "26.1.0"
 
-// settings are what the environment says.
+// settings are the values from the environment.
 type settings struct {
 	version    string
 	ledger     time.Duration
@@ -109,7 +109,7 @@ func usage() int {
 	return 1
 }
 
-// genSeed prints a new seed and its public key, as stellar-core words it or bare.
+// genSeed prints a new seed and its public key, in stellar-core's words or bare.
 func genSeed(worded bool) int {
 	raw := make([]byte, ed25519.SeedSize)
 	if _, err := rand.Read(raw); err != nil {
@@ -135,7 +135,7 @@ func secToPub() int {
 	return 0
 }
 
-// setUp does what each command that has a config does first: reads it, and takes the directory of buckets for itself.
+// setUp starts each command that has a config: it reads the config, and locks the directory of buckets for itself.
 func setUp(conf string, s settings) (*config, error) {
 	c, err := loadConfig(conf, s.version)
 	if err != nil {
@@ -218,13 +218,13 @@ func run(conf string, s settings) int {
 	return 0
 }
 
-// serveNode runs a node until it is told to stop.
+// serveNode runs a node until it is stopped.
 func serveNode(c *config, s settings) error {
 	stored, err := openStore(c)
 	if err != nil {
 		return err
 	}
-	// stellar-core has places of its own for what it needs for a moment; a pod without one does not start.
+	// stellar-core has its own paths for temporary files; a pod without one does not start.
 	probe, err := os.CreateTemp("", "stellar-core-")
 	if err != nil {
 		return err

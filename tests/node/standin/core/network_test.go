@@ -23,14 +23,14 @@ import (
 const (
 	testLedgerSeconds = 0.4
 	testCheckpoint    = 16
-	// patience is how long tests wait for what comes within moments where a machine has nothing else to do.
+	// patience is how long tests wait for what takes moments on an idle machine.
 	patience = 20 * time.Second
 )
 
-// unit is what a second of stellar-core's own timers lasts.
+// unit is the length of a second of stellar-core's own timers.
 func (n *network) unit() time.Duration { return time.Duration(n.seconds * float64(time.Second) / 5) }
 
-// TestMain is the stand-in itself where a test started it as such.
+// TestMain is the stand-in itself if a test started it as such.
 func TestMain(m *testing.M) {
 	if os.Getenv("STAND_IN_IN_TESTS") != "" {
 		main()
@@ -51,7 +51,7 @@ type network struct {
 	number int
 	root   string
 	nodes  []*member
-	// checkpoint is how many ledgers a checkpoint of it has, seconds how long a ledger takes.
+	// checkpoint is how many ledgers a checkpoint has, seconds how long a ledger takes.
 	checkpoint uint32
 	seconds    float64
 }
@@ -69,7 +69,7 @@ type member struct {
 	log     *os.File
 }
 
-// newNetwork makes configs for so many nodes, each of which knows all others and trusts 67 % of the first `trusted`.
+// newNetwork makes configs for a number of nodes. Each knows all others and trusts 67 % of the first `trusted`.
 func newNetwork(t *testing.T, count, trusted int) *network {
 	t.Helper()
 	t.Parallel()
@@ -126,7 +126,7 @@ func (m *member) make() {
 func (m *member) keys(text string)   { m.extra = text + "\n" + m.extra }
 func (m *member) tables(text string) { m.extra += text + "\n" }
 
-// archive lets a node write to a directory of its own and read from some others'.
+// archive lets a node write to a directory of its own and read from some of the others'.
 func (m *member) archive(directory string, write bool) {
 	text := fmt.Sprintf("[HISTORY.%s]\nget=\"cp %s/{0} {1}\"\n", filepath.Base(directory), directory)
 	if write {
@@ -147,7 +147,7 @@ func (m *member) config() string {
 		"DATABASE=\"sqlite3://%s/stellar.db\"\nBUCKET_DIR_PATH=\"%s/buckets\"\n%s%s", m.passphrase(), m.seed, m.dir, m.dir, known, m.extra)
 }
 
-// command makes a call of the stand-in with this node's config.
+// command prepares a call of the stand-in with this node's config.
 func (m *member) command(args ...string) *exec.Cmd {
 	m.t.Helper()
 	conf := filepath.Join(m.dir, "stellar-core.cfg")
@@ -165,14 +165,14 @@ func (m *member) command(args ...string) *exec.Cmd {
 	return command
 }
 
-// call runs a command to its end; whether it went well, and what it said.
+// call runs a command to its end, and returns whether it succeeded and what it printed.
 func (m *member) call(args ...string) (bool, string) {
 	m.t.Helper()
 	output, err := m.command(args...).CombinedOutput()
 	return err == nil, string(output)
 }
 
-// create is new-db.
+// create runs new-db.
 func (m *member) create() {
 	m.t.Helper()
 	if ok, output := m.call("new-db"); !ok {
@@ -195,7 +195,7 @@ func (m *member) start() {
 	}
 }
 
-// kill ends it as a power cut would.
+// kill ends it like a power cut.
 func (m *member) kill() { m.end(syscall.SIGKILL) }
 
 func (m *member) end(signal syscall.Signal) {
@@ -212,7 +212,7 @@ func (m *member) end(signal syscall.Signal) {
 	m.process = nil
 }
 
-// up makes and starts all nodes.
+// up creates and starts all nodes.
 func (n *network) up() {
 	n.t.Helper()
 	for _, m := range n.nodes {
@@ -223,7 +223,7 @@ func (n *network) up() {
 	}
 }
 
-// get asks one of a node's HTTP commands; empty where it does not answer.
+// get calls one of a node's HTTP commands; empty if it does not answer.
 func (m *member) get(path string) string {
 	client := http.Client{Timeout: patience}
 	response, err := client.Get("http://" + m.address + ":11626/" + path)
@@ -272,13 +272,13 @@ func (m *member) grows(more uint32) {
 	})
 }
 
-// reaches waits until a node is at a ledger.
+// reaches waits until a node is at a given ledger.
 func (m *member) reaches(seq uint32) {
 	m.t.Helper()
 	eventually(m.t, 3*patience, fmt.Sprintf("%s reaches ledger %d", m.address, seq), func() bool { return m.ledger() >= seq })
 }
 
-// votes waits until a node is as far as another, and in consensus.
+// votes waits until a node has reached another's ledger and is in consensus.
 func (m *member) votes(with *member, within time.Duration) {
 	m.t.Helper()
 	eventually(m.t, within, m.address+" votes", func() bool {

@@ -10,14 +10,14 @@ import (
 
 // node is a running stellar-core.
 //
-// Its mutex stands for stellar-core's main thread: whoever holds it long, as the resolution of a name does, keeps
-// everything waiting, the answers to HTTP commands included.
+// Its mutex stands for stellar-core's main thread: an action that holds it long, such as resolving a name, delays
+// everything else, including the answers to HTTP commands.
 type node struct {
 	mu      sync.Mutex
 	c       *config
 	s       *store
 	started time.Time
-	// unit is what a second of stellar-core's own timers lasts: one, unless STAND_IN_LEDGER_SECONDS makes ledgers
+	// unit is the length of a second of stellar-core's own timers: one, unless STAND_IN_LEDGER_SECONDS makes ledgers
 	// shorter than 5 s.
 	unit time.Duration
 	// frequency is how many ledgers a checkpoint has.
@@ -26,22 +26,21 @@ type node struct {
 	bind     string
 	stopping bool
 
-	// What is heard of others, and of itself, by key.
+	// What was heard of others, and of itself, by key.
 	statements map[string]*statement
 	counter    uint64
 	announced  time.Time
 	roundStart time.Time
-	// nominated is whether it has begun to vote on the slot after its last ledger.
+	// nominated tells whether it has begun to vote on the slot after its last ledger.
 	nominated bool
-	// locked is when it locked the ledger that it votes on, balloted when the last one; zero where it did not.
+	// locked is when it locked the ledger that it votes on, balloted when the last one; zero if it did not.
 	locked, balloted time.Time
 
-	// tracked is the last ledger that a quorum has closed, as far as is known; tracking says that this was heard not
-	// long ago.
+	// tracked is the last ledger that a quorum is known to have closed; tracking tells whether this was heard recently.
 	tracked   uint32
 	tracking  bool
 	lastHeard time.Time
-	// buffer has what was heard of ledgers after the last closed one.
+	// buffer holds what was heard of ledgers after the last closed one.
 	buffer     map[uint32]ledger
 	catchingUp bool
 	asked      time.Time
@@ -68,18 +67,18 @@ func newNode(c *config, s *store, settings settings) *node {
 		c: c, s: s, started: now.UTC(), unit: settings.ledger / 5, frequency: settings.checkpoint, bind: settings.bind,
 		statements: map[string]*statement{}, roundStart: now, buffer: map[uint32]ledger{}, status: map[string]string{},
 		peers: map[string]*peer{}, pending: map[*peer]struct{}{}, banned: map[string]bool{},
-		// `run` on a validator forces SCP: it believes itself in consensus until it has heard nobody for a while.
+		// `run` on a validator forces SCP: it considers itself in consensus until it has heard no other for a while.
 		tracking: c.validator, tracked: s.LCL.Seq, lastHeard: now,
 	}
 }
 
-// after is a time span of stellar-core's, of so many of its seconds.
+// after returns a time span of stellar-core's, of so many of its seconds.
 func (n *node) after(seconds float64) time.Duration { return time.Duration(seconds * float64(n.unit)) }
 
-// scratch is where files of archives are brought to.
+// scratch is the directory for downloaded files of archives.
 func (n *node) scratch() string { return filepath.Join(n.c.buckets, "tmp") }
 
-// state is what `/info` says.
+// state is the state in `/info`.
 func (n *node) state() string {
 	switch {
 	case n.stopping:
@@ -93,7 +92,7 @@ func (n *node) state() string {
 	}
 }
 
-// setStatus sets or, with an empty text, removes a line of `/info`'s status; a new line is logged.
+// setStatus sets a line of `/info`'s status, or removes it if the text is empty; it logs a new line.
 func (n *node) setStatus(subject, text string) {
 	if text == "" {
 		delete(n.status, subject)
@@ -127,7 +126,7 @@ func (n *node) live(stop <-chan struct{}) {
 	}
 }
 
-// save keeps what must outlive the process; a disk that refuses ends it, as it ends stellar-core.
+// save writes what must outlive the process. If the disk refuses, the process ends, as stellar-core does.
 func (n *node) save() {
 	if err := n.s.save(); err != nil {
 		exception(err)
@@ -135,7 +134,7 @@ func (n *node) save() {
 	}
 }
 
-// shuffled is the same in a random order.
+// shuffled returns the same in a random order.
 func shuffled[T any](items []T) []T {
 	rand.Shuffle(len(items), func(i, j int) { items[i], items[j] = items[j], items[i] })
 	return items

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// Timers of stellar-core's overlay, in its seconds; what waits for another machine is never made shorter.
+// Timers of stellar-core's overlay, in its seconds; those that wait for another machine are never shortened.
 const (
 	authenticationSeconds = 2
 	idleSeconds           = 30
 	dialSeconds           = 2
 )
 
-// message is what stand-ins say to each other after HELLO; one field is set.
+// message is what stand-ins send each other after HELLO; one field is set.
 type message struct {
 	Statement *statement `json:"statement,omitempty"`
 	GetSlots  uint32     `json:"getSlots,omitempty"`
@@ -29,14 +29,14 @@ type message struct {
 type peer struct {
 	conn     net.Conn
 	outbound bool
-	// address is what was dialled, or where who dialled in says that it listens.
+	// address is the dialled address, or the listen address that a dialling peer reports.
 	address string
 	hello   hello
 	since   time.Time
 	out     chan []byte
 }
 
-// accept takes who dials in.
+// accept takes a peer that dials in.
 func (n *node) accept(listener net.Listener) {
 	for {
 		conn, err := listener.Accept()
@@ -47,7 +47,7 @@ func (n *node) accept(listener net.Listener) {
 	}
 }
 
-// dial connects to an address, and keeps in the peer database how that went.
+// dial connects to an address, and records the result in the peer database.
 func (n *node) dial(p *peer) {
 	dialer := net.Dialer{Timeout: max(n.after(dialSeconds), dialSeconds*time.Second)}
 	if n.bind != "" {
@@ -65,7 +65,7 @@ func (n *node) dial(p *peer) {
 	n.meet(p)
 }
 
-// meet exchanges HELLO – who dialled speaks first – and then talks until the connection ends.
+// meet exchanges HELLO (the dialling node speaks first) and then talks until the connection ends.
 func (n *node) meet(p *peer) {
 	defer p.conn.Close()
 	n.mu.Lock()
@@ -137,7 +137,7 @@ func (n *node) greet(p *peer, reader *bufio.Reader) error {
 	return nil
 }
 
-// admit makes a peer one of the authenticated, unless it is connected already or there is no room.
+// admit adds a peer to the authenticated ones, unless it is connected already or there is no room.
 func (n *node) admit(p *peer) error {
 	inbound, outbound := n.counts()
 	switch {
@@ -149,7 +149,7 @@ func (n *node) admit(p *peer) error {
 		return errors.New("peer rejected: all available slots are taken")
 	}
 	if other := n.peers[p.hello.id]; other != nil {
-		// Both dialled each other at once: both keep what the lower key dialled.
+		// Both dialled each other at once: both keep the connection that the lower key dialled.
 		crossed := other.outbound != p.outbound && time.Since(other.since) < n.after(1)
 		if !crossed || p.outbound != (n.c.id < p.hello.id) {
 			return fmt.Errorf("already-connected peer: %s", n.c.display(p.hello.id, false))
@@ -167,7 +167,7 @@ func (n *node) admit(p *peer) error {
 	return nil
 }
 
-// counts are the authenticated connections of each direction.
+// counts returns the number of authenticated connections in each direction.
 func (n *node) counts() (inbound, outbound int) {
 	for _, p := range n.peers {
 		if p.outbound {
@@ -192,7 +192,7 @@ func (p *peer) send(m message) {
 	}
 }
 
-// flood sends to each peer but one.
+// flood sends to all peers except one.
 func (n *node) flood(m message, but *peer) {
 	for _, p := range n.peers {
 		if p != but {
@@ -201,7 +201,7 @@ func (n *node) flood(m message, but *peer) {
 	}
 }
 
-// write sends what is queued.
+// write sends the queued messages.
 func (p *peer) write(out <-chan []byte, idle time.Duration) {
 	for text := range out {
 		_ = p.conn.SetWriteDeadline(time.Now().Add(idle))
@@ -212,7 +212,7 @@ func (p *peer) write(out <-chan []byte, idle time.Duration) {
 	}
 }
 
-// listen hears a peer until it falls silent.
+// listen reads from a peer until it falls silent.
 func (n *node) listen(p *peer, reader *bufio.Reader) error {
 	for {
 		_ = p.conn.SetReadDeadline(time.Now().Add(n.after(idleSeconds)))

@@ -137,7 +137,7 @@ func TestAnswersOfCommandsAreTheRecordedOnes(t *testing.T) {
 			t.Errorf("%s: %s", path, got)
 		}
 	}
-	// Each line of these was recorded so.
+	// Each of these lines was recorded.
 	for path, lines := range map[string][]string{
 		"info": {"{\n   \"info\" : {\n      \"build\" : \"v26.1.0\",\n      \"ledger\" : {\n         \"age\" : ", "\"authenticated_count\" : 3,",
 			"\"maybe_dead_nodes\" : [],", "\"fail_at\" : 2,", "\"phase\" : \"EXTERNALIZE\",", "\"state\" : \"Synced!\"\n   }\n}\n"},
@@ -175,7 +175,7 @@ func TestNodesOfAnotherNetworkAreNoPeers(t *testing.T) {
 	}
 }
 
-// names is a DNS server that knows core.example alone. It gives the names that it was asked for.
+// names is a DNS server that only knows core.example. It returns the names of its queries.
 func names(t *testing.T) (asked func() []string) {
 	server, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -223,7 +223,7 @@ func TestAddressesAreReadAsPeerBareAddressDoes(t *testing.T) {
 	for text, want := range map[string]string{
 		"127.0.0.1": "127.0.0.1:11625", "127.0.0.1:99": "127.0.0.1:99", "localhost:7": "127.0.0.1:7",
 		"core.example": "10.0.0.9:11625", "core.example:7": "10.0.0.9:7",
-		// The dot makes a name absolute: the pattern takes it, and so does the resolver.
+		// The dot makes a name absolute: the pattern accepts it, and so does the resolver.
 		"core.example.": "10.0.0.9:11625", "core.example.:7": "10.0.0.9:7",
 	} {
 		if got, err := resolveAddress(text); got != want || err != nil {
@@ -234,7 +234,7 @@ func TestAddressesAreReadAsPeerBareAddressDoes(t *testing.T) {
 	for text, want := range map[string]string{
 		"": unparsed, "foo_bar": unparsed, "[::1]:1": unparsed, "127.0.0.1/24": unparsed, "core.example.:": unparsed, "core.example:123456": unparsed,
 		"127.0.0.1:0": noPort, "127.0.0.1:65536": noPort, "core.example.:0": noPort,
-		// Four numbers are no name; with a dot behind them they are one, which nobody has.
+		// Four numbers are no name; with a trailing dot they are one that does not exist.
 		"127.0.0.256": unknown, "127.0.0.1.": unknown, "nobody.example.:1": unknown,
 	} {
 		if got, err := resolveAddress(text); err == nil || err.Error() != fmt.Sprintf(want, text) {

@@ -15,19 +15,20 @@ const (
 	defaultPort = 11625
 	// withoutInbound is how many peers a node dials while none dials it (MIN_INBOUND_FACTOR).
 	withoutInbound = 3
-	// resolveSeconds is how long a name's addresses count; after an error it is asked again sooner.
+	// resolveSeconds is how long a name's addresses are valid; after an error it is resolved again sooner.
 	resolveSeconds, resolveRetrySeconds = 600, 10
 	backoffSeconds, backoffExponent     = 10, 10
 )
 
-// peerAddress is what stellar-core takes for a peer's address.
+// peerAddress matches what stellar-core accepts as a peer's address.
 var peerAddress = regexp.MustCompile(`^(?:(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})|([[:alnum:].-]+))(?::(\d{1,5}))?$`)
 
-// resolver asks for names, as the pod's resolv.conf says.
+// resolver resolves names as the pod's resolv.conf says.
 var resolver = net.DefaultResolver
 
-// resolveAddress gives the IPv4 address and port of a peer's address (PeerBareAddress::resolve). A name is asked for while everything else
-// waits; one with a dot behind it is asked for as it is, and never below the domains of resolv.conf.
+// resolveAddress returns the IPv4 address and port of a peer's address (PeerBareAddress::resolve). Everything else
+// waits while it resolves a name. A name with a trailing dot is resolved as it is, never below the domains of
+// resolv.conf.
 func resolveAddress(text string) (string, error) {
 	parts := peerAddress.FindStringSubmatch(text)
 	if parts == nil {
@@ -59,7 +60,7 @@ func resolveAddress(text string) (string, error) {
 	return net.JoinHostPort(host, strconv.Itoa(port)), nil
 }
 
-// resolvePeers takes the config's peers into the peer database: at the start, and when their names are due again.
+// resolvePeers adds the config's peers to the peer database: at the start, and when their names are due again.
 func (n *node) resolvePeers() {
 	due := n.after(resolveSeconds)
 	if n.retries > 0 {
@@ -93,7 +94,7 @@ func (n *node) resolvePeers() {
 	n.save()
 }
 
-// addressRecord is an address's line in the peer database.
+// addressRecord is the record of an address in the peer database.
 func (n *node) addressRecord(address string) *peerRecord {
 	record := n.s.Peers[address]
 	if record == nil {
@@ -103,7 +104,7 @@ func (n *node) addressRecord(address string) *peerRecord {
 	return record
 }
 
-// know keeps the address of a peer that was met: also of who dialled in, to dial it after a restart.
+// know records the address of a peer that was met, also of one that dialled in, to dial it after a restart.
 func (n *node) know(p *peer) {
 	_, known := n.s.Peers[p.address]
 	record := n.addressRecord(p.address)
@@ -115,7 +116,7 @@ func (n *node) know(p *peer) {
 	n.save()
 }
 
-// backOff puts off an address that could not be met.
+// backOff delays an address that could not be reached.
 func (n *node) backOff(address string) {
 	record := n.addressRecord(address)
 	record.Failures++
@@ -123,13 +124,13 @@ func (n *node) backOff(address string) {
 	n.save()
 }
 
-// backoff is a random span that doubles with each failure, up to 2.8 hours.
+// backoff returns a random time that doubles with each failure, up to 2.8 hours.
 func (n *node) backoff(failures int) time.Duration {
 	longest := backoffSeconds << min(failures, backoffExponent)
 	return n.after(float64(rand.IntN(longest) + 1))
 }
 
-// dialCandidates dials whom the peer database has, up to the number of outbound connections that the node wants.
+// dialCandidates dials addresses of the peer database, up to the number of outbound connections that the node wants.
 func (n *node) dialCandidates() {
 	inbound, outbound := n.counts()
 	want := n.c.target
@@ -177,7 +178,7 @@ func (n *node) begin(address string) {
 	go n.dial(p)
 }
 
-// connect is `/connect`: dials at once.
+// connect is `/connect`: it dials at once.
 func (n *node) connect(text string) error {
 	address, err := resolveAddress(text)
 	if err != nil {

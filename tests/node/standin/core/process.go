@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// runCommand runs a command line as stellar-core does: without a shell, split at white space, found in PATH. Its
-// output is dropped into the log's stream. An empty line is done at once.
+// runCommand runs a command line as stellar-core does: without a shell, split at white space, found in PATH. Its output
+// goes into the log. An empty line succeeds at once.
 func runCommand(ctx context.Context, line string) error {
 	words := strings.Fields(line)
 	if len(words) == 0 {
@@ -58,7 +58,7 @@ func (a archive) getFile(ctx context.Context, remote, local string) error {
 	return nil
 }
 
-// putFile makes the directory of a file in an archive and writes it there.
+// putFile creates the directory of a file in an archive and writes the file there.
 func (a archive) putFile(ctx context.Context, local, directory, name string) error {
 	if a.mkdir != "" {
 		line, err := format(a.mkdir, directory)
@@ -76,7 +76,7 @@ func (a archive) putFile(ctx context.Context, local, directory, name string) err
 	return runCommand(ctx, line)
 }
 
-// formats says whether each command can be filled in.
+// formats tells whether each command can be filled in.
 func (a archive) formats() error {
 	for _, command := range []struct {
 		template string

@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// record adds a closed ledger to the checkpoint that is being made, and queues it where that ends.
+// record adds a closed ledger to the current checkpoint, and queues the checkpoint when it is complete.
 func (n *node) record(one ledger) {
 	if !n.c.publishes() {
-		// Nothing is kept for a checkpoint while nobody publishes: what is begun later is incomplete.
+		// Without publishing, nothing is kept for a checkpoint: one that is begun later is incomplete.
 		n.s.Building = nil
 		return
 	}
@@ -59,7 +59,7 @@ func (n *node) queue() []uint32 {
 	return result
 }
 
-// publish begins to publish the oldest checkpoint of the queue, one at a time.
+// publish starts to publish the oldest checkpoint of the queue, one at a time.
 func (n *node) publish() {
 	if n.publishing || n.stopping || time.Now().Before(n.nextPublish) {
 		return
@@ -89,7 +89,7 @@ func (n *node) publishOne(queue []uint32) {
 	defer n.mu.Unlock()
 	n.publishing = false
 	if err != nil {
-		// The status stays as it was: "getting archives", where new-hist was never run.
+		// The status stays as it was ("getting archives") if new-hist was never run.
 		warning("History", "Failed to publish checkpoint %d: %v", checkpoint, err)
 		n.nextPublish = time.Now().Add(n.after(5))
 		return
@@ -101,8 +101,8 @@ func (n *node) publishOne(queue []uint32) {
 	n.nextPublish = time.Now()
 }
 
-// upload writes a checkpoint to each archive that is written to: its files, its history file, and what is well known
-// last.
+// upload writes a checkpoint to each archive that the node writes to: its files, its history file, and the well-known
+// file last.
 func (n *node) upload(ctx context.Context, checkpoint uint32, step func(string)) error {
 	text, err := os.ReadFile(n.queued(checkpoint))
 	if err != nil {

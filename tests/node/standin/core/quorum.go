@@ -8,17 +8,17 @@ import (
 	"slices"
 )
 
-// quorumSet says whose word a node needs: a number of the validators and inner sets together.
+// quorumSet is the quorum set of a node: a threshold over validators and inner sets.
 type quorumSet struct {
 	Threshold  int         `json:"t"`
 	Validators []string    `json:"v,omitempty"`
 	Inner      []quorumSet `json:"i,omitempty"`
 }
 
-// maxNesting is how deep a quorum set may be (MAXIMUM_QUORUM_NESTING_LEVEL).
+// maxNesting is the maximum depth of a quorum set (MAXIMUM_QUORUM_NESTING_LEVEL).
 const maxNesting = 4
 
-// satisfied says whether those that are in have the threshold together.
+// satisfied tells whether those for which `in` holds reach the threshold.
 func (q quorumSet) satisfied(in func(string) bool) bool {
 	count := 0
 	for _, validator := range q.Validators {
@@ -37,7 +37,7 @@ func (q quorumSet) satisfied(in func(string) bool) bool {
 // size is the number of members at the top.
 func (q quorumSet) size() int { return len(q.Validators) + len(q.Inner) }
 
-// members are all validators in it, sorted.
+// members returns all validators in it, sorted.
 func (q quorumSet) members() []string {
 	all := slices.Clone(q.Validators)
 	for _, inner := range q.Inner {
@@ -47,7 +47,7 @@ func (q quorumSet) members() []string {
 	return all
 }
 
-// blocking is the least number of those that are in whose silence leaves the set unsatisfied; 0 where it is already.
+// blocking returns the smallest number of present members whose silence leaves the set unsatisfied; 0 if it already is.
 func (q quorumSet) blocking(in func(string) bool) int {
 	left := 1 + q.size() - q.Threshold
 	var costs []int
@@ -76,7 +76,7 @@ func (q quorumSet) blocking(in func(string) bool) int {
 	return total
 }
 
-// sane says whether SCP takes it; `strict` without UNSAFE_QUORUM.
+// sane tells whether SCP accepts it; `strict` without UNSAFE_QUORUM.
 func (q quorumSet) sane(strict bool) error {
 	members := q.members()
 	if len(slices.Compact(slices.Clone(members))) != len(members) {
@@ -104,7 +104,7 @@ func (q quorumSet) saneLevel(strict bool, depth int) error {
 	return nil
 }
 
-// simplified has each inner set of a single validator in its place.
+// simplified replaces each inner set of a single validator by that validator.
 func (q quorumSet) simplified() quorumSet {
 	result := quorumSet{Threshold: q.Threshold, Validators: slices.Clone(q.Validators)}
 	for _, inner := range q.Inner {
@@ -122,7 +122,7 @@ func (q quorumSet) simplified() quorumSet {
 	return result
 }
 
-// hash is what answers show in short.
+// hash is the short form in answers.
 func (q quorumSet) hash() string {
 	text, _ := json.Marshal(q)
 	sum := sha256.Sum256(text)

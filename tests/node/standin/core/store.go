@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// storeMark begins each database of ours; whatever begins otherwise is corrupt.
+// storeMark begins each of our databases; one that begins otherwise is corrupt.
 const storeMark = "stand-in for stellar-core: database 1\n"
 
 var errNotDatabase = errors.New("file is not a database")
 
-// ballot is what a node must remember of the slot that it votes on, or it could take back its word after a restart.
+// ballot is what a node must remember of the slot that it votes on: otherwise a restart could take back its vote.
 type ballot struct {
 	Slot      uint32 `json:"slot"`
 	Round     int    `json:"round"`
@@ -31,7 +31,7 @@ type ballot struct {
 type peerRecord struct {
 	Failures int       `json:"failures"`
 	Next     time.Time `json:"next"`
-	// Inbound is an address that was learnt from who dialled in.
+	// Inbound marks an address that was learnt from a peer that dialled in.
 	Inbound   bool `json:"inbound"`
 	Preferred bool `json:"preferred"`
 }
@@ -48,7 +48,7 @@ type store struct {
 	Peers      map[string]*peerRecord `json:"peers"`
 }
 
-// databasePath is the file that stands for what DATABASE names.
+// databasePath is the file that stands for the value of DATABASE.
 func (c *config) databasePath() (string, error) {
 	if path, ok := strings.CutPrefix(c.database, "sqlite3://"); ok && path != ":memory:" {
 		return path, nil
@@ -59,7 +59,7 @@ func (c *config) databasePath() (string, error) {
 	return "", fmt.Errorf("Cannot establish connection: no backend for '%s'", strings.SplitN(c.database, ":", 2)[0])
 }
 
-// newStore leaves the genesis ledger, whatever was there, unless what is there is no database.
+// newStore creates the genesis ledger, whatever was there, unless the file is not a database.
 func newStore(c *config) error {
 	path, err := c.databasePath()
 	if err != nil {
@@ -84,7 +84,7 @@ func newStore(c *config) error {
 	return s.save()
 }
 
-// openStore reads the database of a node that `new-db` was run for.
+// openStore reads the database of a node after `new-db`.
 func openStore(c *config) (*store, error) {
 	path, err := c.databasePath()
 	if err != nil {
@@ -111,7 +111,7 @@ func openStore(c *config) (*store, error) {
 	return s, nil
 }
 
-// save writes the whole, so that a crash leaves the old or the new.
+// save writes everything, so that a crash leaves the old or the new state.
 func (s *store) save() error {
 	text, err := json.Marshal(s)
 	if err != nil {
@@ -127,7 +127,7 @@ func (s *store) save() error {
 	return os.Rename(partial, s.path)
 }
 
-// remember adds a closed ledger, of which the last `slots` are kept for peers.
+// remember adds a closed ledger, and keeps the last `slots` for peers.
 func (s *store) remember(closed ledger, slots int) {
 	s.LCL = closed
 	s.Slots = append(s.Slots, closed)
@@ -136,11 +136,11 @@ func (s *store) remember(closed ledger, slots int) {
 	}
 }
 
-// bucketsLock is the file whose lock this process holds. Were it not kept, it would be closed, and the lock be gone,
-// at some time.
+// bucketsLock is the file whose lock this process holds. It is kept here because a collected file would be closed, and
+// its lock lost.
 var bucketsLock *os.File
 
-// lockBuckets takes the directory of buckets for this process, which keeps it until it ends.
+// lockBuckets locks the directory of buckets for this process until it ends.
 func lockBuckets(directory string) error {
 	if err := os.MkdirAll(filepath.Join(directory, "tmp"), 0o755); err != nil {
 		return err

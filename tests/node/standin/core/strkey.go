@@ -32,14 +32,14 @@ func crc16(data []byte) uint16 {
 	return crc
 }
 
-// encodeKey writes 32 bytes in the text form of a kind: G… or S….
+// encodeKey returns the text form of 32 bytes: G… or S….
 func encodeKey(kind byte, raw []byte) string {
 	data := append([]byte{kind}, raw...)
 	crc := crc16(data)
 	return strKeyEncoding.EncodeToString(append(data, byte(crc), byte(crc>>8)))
 }
 
-// decodeKey reads the text form of a kind.
+// decodeKey reads the text form of a given kind.
 func decodeKey(kind byte, text string) ([]byte, error) {
 	data, err := strKeyEncoding.DecodeString(text)
 	if err != nil || len(data) != 35 || data[0] != kind {
@@ -51,12 +51,12 @@ func decodeKey(kind byte, text string) ([]byte, error) {
 	return data[1:33], nil
 }
 
-// publicKey is the text form of a secret key's public half.
+// publicKey returns the text form of a secret key's public half.
 func publicKey(key ed25519.PrivateKey) string {
 	return encodeKey(accountByte, key.Public().(ed25519.PublicKey))
 }
 
-// short is how logs and answers name a key that has no name.
+// short returns how logs and answers show a key without a name.
 func short(key string) string {
 	if len(key) < 5 {
 		return key

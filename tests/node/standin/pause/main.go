@@ -1,4 +1,4 @@
-// pause holds a pod's namespaces: it reaps what the pod's processes leave behind, and ends when it is told to.
+// pause holds a pod's namespaces: it reaps orphaned processes, and ends when it is stopped.
 package main
 
 import (
