@@ -73,7 +73,7 @@ async fn rest(mut stream: TcpStream) -> u64 {
 async fn who_reads_nothing_loses_its_place() {
     let (address, _dir) = serving(PlainLimits {
         connections: 1,
-        stall: Duration::from_millis(300),
+        write_timeout: Duration::from_millis(300),
         ..LIMITS
     })
     .await;
@@ -87,7 +87,7 @@ async fn who_reads_nothing_loses_its_place() {
 async fn a_download_ends_in_the_end() {
     let (address, _dir) = serving(PlainLimits {
         connections: 1,
-        life: Some(Duration::from_secs(1)),
+        lifetime: Some(Duration::from_secs(1)),
         ..LIMITS
     })
     .await;
