@@ -50,13 +50,13 @@ fn of_many_problems_the_first_are_told_and_how_many_more_there_are() {
     assert_eq!(causes.len(), MOST + 1);
     let last = causes[MOST]["message"].as_str().expect("a message");
     assert!(
-        last.starts_with("there are ") && last.contains(" problems more: mend these first"),
+        last.starts_with("there are ") && last.contains(" more problems: fix these first"),
         "{last}"
     );
     let warnings = response["warnings"].as_array().expect("warnings");
     assert_eq!(warnings.len(), MOST + 1);
     assert!(
-        warnings[MOST].as_str().expect("text").ends_with(" warnings more"),
+        warnings[MOST].as_str().expect("text").ends_with(" more warnings"),
         "{}",
         warnings[MOST]
     );

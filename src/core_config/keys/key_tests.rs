@@ -49,7 +49,7 @@ fn keys_that_no_release_knows() {
 
 #[test]
 fn keys_that_only_builds_for_tests_know() {
-    const TESTS: &str = "only where it is built for tests";
+    const TESTS: &str = "only in test builds";
     const BUILD: &str = "26.1.0-3315.a1b2c3d4e.noble-buildtests";
     judged(&[
         ("TESTING_MAX_SOROBAN_BYTE_ALLOWANCE=1", "26.1.0", TESTS),
@@ -67,7 +67,7 @@ fn keys_that_only_builds_for_tests_know() {
         ("APPLY_LOAD_BL_BATCH_SIZE=1", "26.1.0", TESTS),
         ("APPLY_LOAD_TIME_WRITES=true", "26.1.0", TESTS),
         ("APPLY_LOAD_NUM_LEDGERS=1", "25.0.1", ""),
-        ("APPLY_LOAD_NUM_LEDGERS=1", "22.0.0", "which came with 23.0.1"),
+        ("APPLY_LOAD_NUM_LEDGERS=1", "22.0.0", "added in 23.0.1"),
         ("APPLY_LOAD_NUM_LEDGERS=1", BUILD, ""),
         ("APPLY_LOAD_NUM_LEDGERS='x'", BUILD, "a whole number"),
         ("OP_APPLY_SLEEP_TIME_WEIGHT_FOR_TESTING=[]", "27.0.0", TESTS),
@@ -147,7 +147,7 @@ fn values_that_are_refused_behind_the_reading() {
     judged(&[
         ("INVARIANT_CHECKS=['Lumens']", "26.1.0", "none of the invariants"),
         ("INVARIANT_CHECKS=['']", "26.1.0", "empty"),
-        ("INVARIANT_CHECKS=['(']", "26.1.0", "no regular expression"),
+        ("INVARIANT_CHECKS=['(']", "26.1.0", "not a regular expression"),
         ("INVARIANT_CHECKS=['.*']", "26.1.0", "needs METADATA_OUTPUT_STREAM"),
         (
             "INVARIANT_CHECKS=['EventsAreConsistentWithEntryDiffs']",
