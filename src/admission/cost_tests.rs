@@ -1,5 +1,4 @@
-//! Tests: what an answer to the dearest reviews costs in memory. How long it takes is counted by
-//! `benches/instructions.rs`.
+//! Memory of the answers to the most expensive reviews. `benches/instructions.rs` measures their time.
 
 #[path = "../../benches/bodies/worst.rs"]
 mod worst;
@@ -13,7 +12,7 @@ use super::reviewer::Rules;
 use crate::webhook::reviewer::Reviewer as _;
 use crate::webhook::wire::response::MOST;
 
-/// Bytes of the largest answer: so many problems, each twice, and warnings.
+/// Largest answer in bytes: the most problems, each twice, and the most warnings.
 const LARGEST: usize = 128 << 10;
 
 fn answer(review: &[u8]) -> Value {

@@ -124,7 +124,7 @@ proptest! {
 
 const OBEYED: &str = "a\u{1b}[2J\u{9b}1m\u{202e}\u{7f}b";
 
-/// Whether a text holds nothing that a terminal obeys, and what was meant to be obeyed is told of.
+/// Whether a text has no control characters and contains the escaped ones.
 fn is_told(text: &str) -> bool {
     text == crate::util::text::plain(text) && text.contains(r"\u{1b}[2J")
 }
@@ -162,7 +162,7 @@ fn what_a_terminal_obeys_is_written_as_text_in_every_part_of_an_answer() {
     for text in texts.filter_map(Value::as_str) {
         assert_eq!(text, crate::util::text::plain(text));
     }
-    // Most messages quote; one that does not is told so, too.
+    // Most messages quote the text; one without quotes is escaped as well.
     let error = crate::kubernetes::field_error::FieldError::invalid("spec", OBEYED);
     assert!(is_told(&error.message), "{error}");
 }

@@ -9,7 +9,7 @@ use super::mutate::{apply, mutate};
 use super::mutate_tests::mutated;
 use super::validate::validate;
 
-/// Removes what the webhook may add.
+/// Removes the fields that the webhook may add.
 fn without_additions(mut object: Value, before: &Value) -> Value {
     if object["kind"] == "StellarNode" {
         for field in ["peerPort", "knownPeersRef"] {
@@ -113,7 +113,7 @@ fn any_node() -> impl Strategy<Value = Value> {
     })
 }
 
-/// An object with a part of it replaced by something of another shape.
+/// An object with one part replaced by a value of another type.
 fn any_object() -> impl Strategy<Value = Value> {
     let whole = prop_oneof![any_node(), any_stateful_set()];
     let place = prop::sample::select(vec![
@@ -179,7 +179,7 @@ proptest! {
         let stored = mutated(&object);
         let stripped = without_additions(stored, &object);
         let mut expected = object.clone();
-        // A null that was replaced is gone once the addition is taken away.
+        // An addition may replace a null; removing the addition does not restore it.
         if let Some(config) = expected.pointer_mut("/spec/validatorConfig").and_then(Value::as_object_mut) {
             config.retain(|_, value| !value.is_null());
         }

@@ -1,4 +1,4 @@
-//! One case for each rule of what is added, and what holds for every object.
+//! One case for each rule of the additions.
 
 use serde_json::{Value, json};
 
@@ -238,7 +238,7 @@ fn the_annotation_follows_the_port_where_only_that_was_changed() {
     };
     for (changed, old, expected) in [
         (annotated(11700, "11625"), &stored, ("11700", 1)),
-        // The author speaks of it, or says what cannot be.
+        // The author sets the annotation, or an invalid port.
         (annotated(11700, "11800"), &stored, ("11800", 0)),
         (annotated(11625, "11800"), &stored, ("11800", 0)),
         (annotated(11626, "11625"), &stored, ("11625", 0)),
@@ -248,7 +248,7 @@ fn the_annotation_follows_the_port_where_only_that_was_changed() {
         let (annotation, warnings) = after(&changed, old);
         assert_eq!((annotation.as_str().unwrap(), warnings), expected, "{changed}");
     }
-    // By whichever name its port is known, none is added.
+    // With either name of the port, no second one is added.
     let named = |port: u16| {
         let ports = json!([{ "name": "core-peer", "containerPort": port }]);
         with(

@@ -83,7 +83,7 @@ fn an_old_problem_stays_one_where_others_before_it_go() {
             .any(|one| one.starts_with("as before, spec.sidecars[0].image")),
         "{verdict:?}"
     );
-    // One excuses one.
+    // One known problem excuses only one error.
     let verdict = validate(&node(&[Some("a:1"), None, None]), Some(&old), &NoContext);
     assert_eq!(fields(&verdict), ["spec.sidecars[2].image"]);
     let verdict = validate(&node(&[None, None]), Some(&old), &NoContext);

@@ -1,4 +1,4 @@
-//! One case for each rule by which an object is refused or warned of.
+//! One case for each rule that refuses an object or warns about it.
 
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ pub(super) fn fields(verdict: &Verdict) -> Vec<&str> {
     verdict.errors.iter().map(|error| error.field.as_str()).collect()
 }
 
-/// Refused for this field alone, in words that hold these.
+/// Asserts that the object is refused only for this field, with these words in the message.
 #[track_caller]
 fn refused(object: &Value, field: &str, words: &[&str]) {
     let verdict = validate(object, None, &NoContext);
@@ -120,7 +120,7 @@ fn a_stateful_set_with_one_seed_has_one_pod() {
             );
         }
     }
-    // One that was let in before is let go on, and goes back.
+    // A stored object that violates the rule may be updated and corrected.
     let two = with(own.clone(), "/spec/replicas", &json!(2));
     assert!(validate(&two, Some(&two), &NoContext).passes());
     assert!(!validate(&with(own.clone(), "/spec/replicas", &json!(3)), Some(&two), &NoContext).passes());

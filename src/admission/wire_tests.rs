@@ -1,4 +1,4 @@
-//! The wire, and the requests that always pass.
+//! Requests and responses on the wire, and the requests that always pass.
 
 use std::sync::Arc;
 
@@ -104,9 +104,9 @@ fn a_patch_is_base64_and_has_its_type() {
     );
 }
 
-/// The answer as kube's own types read it. Two differences between them and the API server's (`admission/v1/types.go`)
-/// are taken out: they hold a patch as a list of bytes, not base64 (kube-rs/kube#1781), and want a status in every
-/// answer.
+/// The answer, parsed by kube's types after a correction of two differences from the API server's types
+/// (`admission/v1/types.go`): kube expects the patch as a list of bytes, not base64 (kube-rs/kube#1781), and a status
+/// in every answer.
 fn as_kube_reads_it(answer: &Answer) -> AdmissionResponse {
     let mut review: Value = serde_json::from_slice(&answer.body).expect("JSON");
     if let Some(patch) = review["response"].get_mut("patch") {

@@ -1,4 +1,4 @@
-//! Tests: configs that stellar-core accepts or refuses, each with the branch of `Config.cpp` that does.
+//! Configs that stellar-core accepts or refuses, each with the branch of `Config.cpp` that decides.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -22,12 +22,12 @@ pub(super) fn seed(number: u8) -> Seed {
     Seed::parse(&seed_text(number)).unwrap()
 }
 
-/// What is wrong with the text of `coreConfig` where the database is on the volume.
+/// The problems of `coreConfig` with the database on the volume.
 fn check_core_config(text: &str) -> Vec<String> {
     check::core_config_problems(text, Keys::Listed, false).into_vec()
 }
 
-/// `K1` … `K9` in a text become public keys.
+/// Replaces `K1` … `K9` by public keys.
 pub(super) fn keys_in(text: &str) -> String {
     (1..=9).fold(text.to_owned(), |text, i| text.replace(&format!("K{i}"), &key(i)))
 }
@@ -122,7 +122,7 @@ fn what_sqlite_cannot_do_another_database_can() {
     };
     assert!(preview(&on(Database::Withheld), None).is_ok());
     assert!(render(&on(Database::Given("postgresql://dbname=core")), &seed(1)).is_ok());
-    // The Secret may name one of SQLite all the same.
+    // The Secret may still name an SQLite database.
     let refused = render(&on(Database::Given("sqlite3:///data/other.db")), &seed(1)).unwrap_err();
     assert!(refused.to_string().contains("does not work with SQLite"), "{refused}");
 }
@@ -216,7 +216,7 @@ fn fields_are_named_in_what_is_refused() {
         let error = base_config(&spec).unwrap_err().to_string();
         assert!(error.contains(&format!("spec.validatorConfig.{field}: ")), "{error}");
     }
-    // UNSAFE_QUORUM may stand in coreConfig.
+    // UNSAFE_QUORUM may be in coreConfig.
     let spec = with(|c| {
         c.quorum_set = Some(flat(3, ""));
         c.core_config = Some("UNSAFE_QUORUM=true".to_owned());

@@ -128,12 +128,12 @@ mod tests {
             ("24.1.0", EXPERIMENTAL, yes),
             ("25.0.1", PARALLEL, no),
             ("25.1.0", PARALLEL, yes),
-            // A patch release that is not listed is as the one before it.
+            // An unlisted patch release counts as the listed one before it.
             ("25.1.2", PARALLEL, yes),
             ("v25.2.0", PARALLEL, yes),
             ("26.0.1-3109.e78c97ed0.jammy", PARALLEL, yes),
             ("26", PARALLEL, yes),
-            // One that is newer than the list knows what the newest does, and perhaps more, and none that went before.
+            // A release newer than the list knows the keys of the newest one, and perhaps more, but no removed ones.
             ("99.0.0", PARALLEL, yes),
             ("99.0.0", "KEY_OF_TOMORROW", None),
             ("99.0.0", "EXPERIMENTAL_BUCKETLIST_DB", no),

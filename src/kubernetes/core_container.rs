@@ -31,7 +31,7 @@ pub fn find<C: Described>(containers: &(impl Iterator<Item = C> + Clone), dialle
 mod tests {
     use super::*;
 
-    /// Name, and name and number of its one port.
+    /// Container name, and name and number of its only port.
     impl Described for (&str, &str, u16) {
         fn name(&self) -> &str {
             self.0

@@ -152,7 +152,7 @@ mod tests {
         }
     }
 
-    /// The material after each of these steps, taken at these seconds.
+    /// The material after each of these steps at these seconds.
     fn material(policy: &Policy, steps: &[(Step, i64)]) -> Material {
         let mut material = None;
         for (step, second) in steps {
@@ -275,7 +275,7 @@ mod tests {
         }
     }
 
-    /// A cluster in which everybody is late now and then.
+    /// A cluster in which every component is late now and then.
     struct World {
         policy: Policy,
         material: Option<Material>,
@@ -333,9 +333,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
 
-        /// The present and the previous state of everything: replicas that read late, an API server that sees late, a
-        /// keeper that misses rounds and cannot always write. No leaf that is good meets an API server that does not
-        /// trust it; and whoever reads often enough always has a leaf that is good.
+        /// The current and the previous state of everything: replicas that read late, an API server that sees changes
+        /// late, a keeper that misses rounds and cannot always write. No API server meets a valid leaf that it does not
+        /// trust, and a replica that reads often enough always has a valid leaf.
         #[test]
         fn whatever_is_served_is_trusted(
             leaf in 30_i64..200,
@@ -368,7 +368,7 @@ mod tests {
                 if *chance == 0 {
                     world.served[2] = latest;
                 }
-                // Before the first bundle arrived nobody is ready.
+                // No replica is ready before the first bundle arrives.
                 if now < 10 + lag {
                     continue;
                 }

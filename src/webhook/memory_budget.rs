@@ -179,7 +179,7 @@ mod tests {
     use super::*;
     use crate::util::http::ConnectionLimit;
 
-    /// What a server keeps of a connection as long as it is open, and what ends when it has to be closed.
+    /// The parts of an open connection, and the signal to close it.
     struct Connection {
         reservation: Reservation,
         closed: Receiver<()>,
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn of_several_clients_the_one_with_most_memory_gives_way() {
         let (limit, budget) = (ConnectionLimit::new(10, 10), MemoryBudget::new(0, 100));
-        // The first is the oldest, and has the largest share; but the other client has more in two.
+        // The first has the oldest and largest reservation, but the other client has more in two.
         let mut held = [1, 2, 2].map(|client| Connection::of(client, &limit, &budget));
         let sizes = [40, 30, 30];
         assert!(
@@ -228,7 +228,7 @@ mod tests {
         let new = Connection::of(3, &limit, &budget);
         assert!(new.reservation.grow(20));
         assert_eq!(held.each_mut().map(Connection::is_open), [true, false, true]);
-        // Now it is the first that has most.
+        // Now the first client has most.
         assert!(new.reservation.grow(20));
         assert_eq!(held.each_mut().map(Connection::is_open), [false, false, true]);
     }

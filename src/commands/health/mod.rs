@@ -250,7 +250,7 @@ mod tests {
             *answer.lock().unwrap() = text;
             let heard = ask(&url).await.unwrap_err();
             assert!(heard.reason().contains(reason), "{reason}: {heard:?}");
-            // Only what says nothing at all may be busy.
+            // Only a complete silence may mean a busy process.
             let busy = matches!(heard, Silence::Unanswered(_));
             assert_eq!(busy, !reason.contains("length") && reason != "404", "{heard:?}");
         }
@@ -289,7 +289,7 @@ mod tests {
             ask(&format!("{base}/alive").parse().unwrap()).await,
             Ok("alive\n".to_owned())
         );
-        // The ledger grows only once the first one was seen.
+        // The ledger grows only after the first one was seen.
         let seen = async {
             for ledger in 101.. {
                 *answer.lock().unwrap() = ok(&info("Synced!", ledger, 1, 2));

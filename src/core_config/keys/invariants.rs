@@ -218,7 +218,7 @@ mod tests {
                 "26.1.0",
                 "means ConservationOfLumens",
             ),
-            // What this reader does not know is left to stellar-core.
+            // stellar-core decides about syntax that this parser does not support.
             (&["(?=Con).*", "\\w+", "(?!(a|b)).*", "(a{1000}){1000}"], "26.1.0", ""),
         ] {
             let problems = problems(texts, Keys::of(version));

@@ -1,5 +1,4 @@
-//! Tests: texts of `coreConfig` that a stellar-core starts with or not: 26.1.0 as it was tried, other releases as
-//! their source says.
+//! Texts of `coreConfig` that a stellar-core accepts or refuses: 26.1.0 by experiment, other releases by their source.
 
 use crate::core_config::render_tests::sources;
 use crate::core_config::rules_tests::{me, seed, with};
@@ -9,7 +8,7 @@ fn problems(text: &str, version: &str) -> Vec<String> {
     check::core_config_problems(text, Keys::of(version), false).into_vec()
 }
 
-/// Holds each text to its verdict: the one problem has the word in it, and "" is for none.
+/// Asserts for each text that its only problem contains the word; "" stands for no problem.
 fn judged(cases: &[(&str, &str, &str)]) {
     for (text, version, word) in cases {
         let problems = problems(text, version);
@@ -72,7 +71,7 @@ fn keys_that_only_builds_for_tests_know() {
         ("APPLY_LOAD_NUM_LEDGERS='x'", BUILD, "a whole number"),
         ("OP_APPLY_SLEEP_TIME_WEIGHT_FOR_TESTING=[]", "27.0.0", TESTS),
         ("OP_APPLY_SLEEP_TIME_WEIGHT_FOR_TESTING=[]", "26.1.0", ""),
-        // These every build knows.
+        // Every build knows these.
         ("CATCHUP_WAIT_MERGES_TX_APPLY_FOR_TESTING=true", "26.1.0", ""),
         ("GENESIS_TEST_ACCOUNT_COUNT=1", "26.1.0", ""),
         ("TESTING_SOROBAN_HIGH_LIMIT_OVERRIDE=true", "26.1.0", ""),
@@ -126,13 +125,13 @@ fn keys_that_came_later_or_went_before() {
         ),
         ("PARALLEL_LEDGER_APPLY=false", "25.1.0", ""),
         ("EXPERIMENTAL_PARALLEL_LEDGER_APPLY=false", "22.1.0", "came with 22.2.0"),
-        // What the version does not say is not refused, and what is certain is.
+        // Uncertain keys are not refused; certain errors are.
         ("NTP_DRIFT_CHECK_SERVER='pool.ntp.org'", "latest", ""),
         ("NTP_DRIFT_CHECK_SERVER='pool.ntp.org'", "26.9.0", ""),
         ("IGNORE_MESSAGE_LIMITS_FOR_TESTING=true", "latest", ""),
         ("EXPERIMENTAL_BUCKETLIST_DB=true", "latest", ""),
         ("EXPERIMENTAL_BUCKETLIST_DB=true", "99.0.0", "went with 23.0.0"),
-        // Bounds are those of the release.
+        // The bounds depend on the release.
         ("WORKER_THREADS=1", "20.4.0", ""),
         ("WORKER_THREADS=1", "21.0.0", "from 2 to 1000"),
         ("QUERY_SNAPSHOT_LEDGERS=11", "22.0.0", "from 0 to 10"),
@@ -210,7 +209,7 @@ fn values_that_are_refused_behind_the_reading() {
         ("FLOOD_OP_RATE_PER_LEDGER=inf", "26.1.0", "does not reach"),
         ("FLOOD_SOROBAN_RATE_PER_LEDGER=1e-400", "26.1.0", "a number above 0"),
         ("FLOOD_ARB_TX_DAMPING_FACTOR=1e-310", "26.1.0", "does not reach"),
-        // A file may be in the image: admission warns.
+        // The image may contain the file, so admission only warns.
         ("PATH_TO_PROTOCOL_23_CORRUPTION_FILE='/data/p23.csv'", "26.1.0", ""),
     ]);
 }

@@ -1,4 +1,4 @@
-//! Tests: quorum sets that stellar-core accepts or refuses, each with the branch of `Config.cpp` that does.
+//! Quorum sets that stellar-core accepts or refuses, each with the branch of `Config.cpp` that decides.
 
 use serde_json::json;
 use stellar_strkey::ed25519::PublicKey;
@@ -7,7 +7,7 @@ use crate::core_config::rules_tests::{THREE, domains, flat, keys_in};
 use crate::core_config::*;
 use crate::crd::ValidatorConfig;
 
-/// What is wrong with the text of `quorumSet` alone.
+/// The problems of `quorumSet` alone.
 pub(in crate::core_config) fn check_quorum_set(text: &str) -> Vec<String> {
     match document::parse_given("quorumSet", text) {
         Ok(quorum) => check::quorum_problems(quorum, &toml::Table::new(), None).into_vec(),
@@ -17,7 +17,7 @@ pub(in crate::core_config) fn check_quorum_set(text: &str) -> Vec<String> {
 
 #[test]
 fn quorum_sets_are_judged_as_stellar_core_judges_them() {
-    // Text of quorumSet, then a word of the one problem, or "" where stellar-core starts; and the branch that decides.
+    // Text of quorumSet, a word of its only problem or "" if stellar-core starts, and the branch that decides.
     let nested = |depth: usize| {
         let path: String = (0..depth).map(|i| format!(".L{i}")).collect();
         format!("UNSAFE_QUORUM=true\n[QUORUM_SET{path}]\nVALIDATORS=['K1','K2','K3','K4']")

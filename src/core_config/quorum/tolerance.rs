@@ -124,7 +124,8 @@ mod tests {
                 "the quorum set of 12 tolerates 3 failures; with any one down 2 more",
             ),
             (
-                // All four: one organisation that loses two is enough, and a validator beside them all by itself.
+                // All four: one organisation that loses two is enough, and so is a validator that is an organisation of
+                // its own.
                 set(5, &["self"], organisations()),
                 "the quorum set of 13 tolerates no failure; with self down it halts; with a1 or a2 or a3 or b1 or b2 or b3 or \
                  c1 or c2 or c3 or d1 or d2 or d3 down no more",

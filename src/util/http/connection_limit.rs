@@ -187,7 +187,7 @@ mod tests {
         held[0].0.mark_busy();
         held[1].0.mark_busy();
         held[1].0.mark_idle();
-        // The one that never asked, the idle one, the one that asks for longest.
+        // The one without a request, the idle one, the one that waits for longest.
         for expected in [2, 1, 0] {
             held.push(limit.take(client(2)));
             held.last().unwrap().0.mark_busy();

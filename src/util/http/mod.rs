@@ -227,7 +227,7 @@ mod tests {
         answer(&mut stream).await
     }
 
-    /// As the kubelet asks while somebody holds as many connections as he can.
+    /// A kubelet sends requests while another client holds as many connections as possible.
     #[tokio::test]
     async fn whoever_asks_is_answered_beside_a_crowd_that_says_nothing() {
         let address = serving().await;
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(answer(&mut held[0]).await, "", "the first of them had to go");
     }
 
-    /// An address of its own for the crowd: the whole of 127.0.0.0/8 is this machine.
+    /// The crowd has another address: all of 127.0.0.0/8 is this machine.
     async fn connect_as(client: [u8; 4], address: SocketAddr) -> TcpStream {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((client, 0).into()).unwrap();

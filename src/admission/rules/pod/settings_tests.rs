@@ -1,4 +1,4 @@
-//! What may be said of the pods of a node, and what is refused or told.
+//! Pod settings: valid, reserved and risky ones.
 
 use serde_json::{Value, json};
 
@@ -172,7 +172,7 @@ fn what_the_operator_needs_stays_its_own() {
         assert_eq!(verdict.errors[0].field, refused, "{verdict:?}");
         assert!(verdict.errors[0].message.contains(words), "{words}: {verdict:?}");
     }
-    // The port that is another validator's choice is free in this one.
+    // With another peerPort, the default peer port is free for a sidecar.
     let moved = with(v, "/spec/validatorConfig/peerPort", &json!(11700));
     assert!(judged(moved.clone(), "sidecars", &port(11625)).passes());
     assert!(!judged(moved, "sidecars", &port(11700)).passes());
