@@ -243,7 +243,7 @@ fn what_cannot_work_is_refused_with_the_fix() {
                 &json!({ "seedPath": "seed" }),
             ),
             "spec.validatorConfig.kmsConfig.seedPath",
-            "from / on",
+            "starts with /",
         ),
         (
             config("keySource", &json!("Vault")),

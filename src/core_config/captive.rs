@@ -186,7 +186,7 @@ mod tests {
             ("[QUORUM_SET", "not TOML"),
             ("", "neither"),
             ("NODE_SEED='S'\n[QUORUM_SET]\n", "ConfigMap"),
-            ("NODE_IS_VALIDATOR=true\n[QUORUM_SET]\n", "no validator"),
+            ("NODE_IS_VALIDATOR=true\n[QUORUM_SET]\n", "is not a validator"),
             ("NETWORK_PASSPHRASE='public'\n[QUORUM_SET]\n", "mainnet"),
             ("HTTP_PORT=11726\n[QUORUM_SET]\n", "11626"),
             ("PEERPORT=1\n[QUORUM_SET]\n", "PEERPORT"),

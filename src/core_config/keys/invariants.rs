@@ -216,7 +216,7 @@ mod tests {
             (
                 &["Conservation.*", "ConservationOfLumens"],
                 "26.1.0",
-                "means ConservationOfLumens",
+                "enables ConservationOfLumens",
             ),
             // stellar-core decides about syntax that this parser does not support.
             (&["(?=Con).*", "\\w+", "(?!(a|b)).*", "(a{1000}){1000}"], "26.1.0", ""),

@@ -28,7 +28,7 @@ fn quorum_sets_are_judged_as_stellar_core_judges_them() {
         (flat(7, "THRESHOLD_PERCENT=67"), "", "loadQset: 5 of 7"),
         (flat(4, "THRESHOLD_PERCENT=66"), "", "validateConfig: 66 % of 4 rounds up to 3 = minSize"),
         (flat(4, "THRESHOLD_PERCENT=51"), "", "validateConfig: 51 % of 4 rounds up to 3 = minSize"),
-        (flat(4, "THRESHOLD_PERCENT=50"), "3 is the least", "validateConfig: threshold < minSize, SCP unsafe"),
+        (flat(4, "THRESHOLD_PERCENT=50"), "3 is the safe minimum", "validateConfig: threshold < minSize, SCP unsafe"),
         (flat(4, "THRESHOLD_PERCENT=100"), "FAILURE_SAFETY requires a tolerance of 1", "validateConfig: FAILURE_SAFETY >= r.size()"),
         (flat(3, ""), "tolerates no failure", "validateConfig: FAILURE_SAFETY == 0, SCP unsafe"),
         (format!("UNSAFE_QUORUM=true\n{}", flat(3, "")), "", "validateConfig: UNSAFE_QUORUM"),
