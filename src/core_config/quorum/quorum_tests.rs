@@ -67,7 +67,7 @@ fn quorum_sets_are_judged_as_stellar_core_judges_them() {
         (domains("x.org=MEDIUM me.org=MEDIUM", THREE), "", "addSelfToValidators: self in x.org"),
         (THREE.to_owned(), "quality", "parseValidators: missing quality"),
         (domains("x.org=BEST", THREE), "QUALITY is \"BEST\"", "parseQuality: Unknown QUALITY"),
-        (domains("x.org=HIGH x.org=LOW", THREE), "there twice", "parseDomainsQuality: duplicate"),
+        (domains("x.org=HIGH x.org=LOW", THREE), "listed twice", "parseDomainsQuality: duplicate"),
         (domains("x.org=HIGH", &THREE.replace("HISTORY='curl c'", "")), "need HISTORY", "parseValidators: high quality must have an archive"),
         (domains("x.org=MEDIUM", &THREE.replace("HISTORY", "ADDRESS").replace("curl ", "")), "archive", "verifyHistoryValidatorsBlocking"),
         (domains("x.org=HIGH", &THREE.replace("NAME='b'", "NAME='a'")), "is given twice", "addValidatorName: name already used"),
@@ -76,7 +76,7 @@ fn quorum_sets_are_judged_as_stellar_core_judges_them() {
         (domains("x.org=HIGH", &format!("{THREE}PORT=1")), "no key \"PORT\"", "parseValidators: unknown element"),
         (domains("x.org=HIGH", &format!("{THREE}UNSAFE_QUORUM=true")), "move it above", "parseValidators: a key after a table"),
         (domains("x.org=LOW", THREE), "QUALITY LOW", "setValidatorWeightConfig: all LOW"),
-        (domains("x.org=HIGH", &format!("{THREE}{}", flat(4, ""))), "different things", "processConfig: Can't override VALIDATORS with QUORUM_SET"),
+        (domains("x.org=HIGH", &format!("{THREE}{}", flat(4, ""))), "both given and differ", "processConfig: Can't override VALIDATORS with QUORUM_SET"),
         ("VALIDATORS=['K1']".to_owned(), "as a table", "parseValidators: malformed VALIDATORS"),
         ("[[HOME_DOMAINS]]\nHOME_DOMAIN='x.org'\nQUALITY='HIGH'".to_owned(), "neither", "validateConfig: no validators defined"),
     ];
