@@ -1,6 +1,8 @@
-//! The command line: what can be asked of the binary, and which module answers.
+//! The command line: subcommands, and the module behind each.
 //!
-//! Each subcommand's arguments live with the module that uses them; nothing here decides anything.
+//! Each subcommand's arguments are defined in the module that uses them.
+
+#![warn(missing_docs)]
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -31,30 +33,30 @@ pub struct Cli {
 enum Command {
     /// Run the operator: webhook, peer discovery, StellarNode controller.
     Run(Box<OperatorArgs>),
-    /// Show who knows whom: address, what each validator's pod loaded, whose restart is pending and why
+    /// Show each validator's address, the peers that its pod loaded, and any pending restart with its reason
     ///
-    /// It reads with the rights of your kubeconfig, changes nothing, and needs no operator. A copy or link of this
-    /// program called kubectl-stellar_peers makes it `kubectl stellar-peers`.
+    /// It reads with the rights of your kubeconfig, changes nothing, and needs no operator. Name a copy or link of this
+    /// program kubectl-stellar_peers to call it as `kubectl stellar-peers`.
     Peers(Box<PeersArgs>),
-    /// Judge manifests by the rules of the webhook, without a cluster
+    /// Check manifests against the rules of the webhook, without a cluster
     ///
-    /// Exit code: 0 if all objects pass, 1 if one would be refused, 2 if a file is no manifest.
+    /// Exit code: 0 if all objects pass, 1 if the webhook would refuse one, 2 if a file is not a manifest.
     Check(CheckArgs),
-    /// Print the stellar-core.cfg that a validator's pod would write now, its secrets left out
+    /// Print the stellar-core.cfg that a validator's pod would write now, without secrets
     ///
-    /// It asks the API server of your kubeconfig, reads no Secret and changes nothing.
+    /// It reads from the API server of your kubeconfig, reads no Secret, and changes nothing.
     Config(ShowConfig),
     /// Print the CustomResourceDefinition of the StellarNode as YAML.
     Crd,
-    /// Write a validator's stellar-core.cfg, in its pod: base config, seed and peers.
+    /// Write a validator's stellar-core.cfg from base config, seed and peers; runs in its pod.
     RenderConfig(RenderConfig),
-    /// Tell, over HTTP, whether the stellar-core beside us takes part in consensus.
+    /// Report over HTTP whether the stellar-core in the same pod takes part in consensus.
     Health(Health),
     /// Serve a history archive over HTTP, read-only, to the other members of a validator's group.
     History(History),
 }
 
-/// Why what was asked could not be done; which subcommand it was is known to whoever asked.
+/// A subcommand failed. The message omits its name: the user just typed it.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     /// `run`
@@ -69,10 +71,10 @@ pub enum CliError {
     /// `config`
     #[error(transparent)]
     Config(#[from] ShowError),
-    /// `crd`: a defect of this program.
+    /// `crd`: a bug in this program.
     #[error("the CustomResourceDefinition cannot be written as YAML")]
     Crd(#[from] serde_saphyr::SerializeError),
-    /// `crd`: nobody reads standard output any more.
+    /// `crd`: standard output is closed.
     #[error("the CustomResourceDefinition cannot be printed")]
     Output(#[from] std::io::Error),
     /// `render-config`
@@ -86,15 +88,14 @@ pub enum CliError {
     History(#[from] HistoryError),
 }
 
-/// What the program is called as a plugin of kubectl, whose name then stands for the subcommand.
+/// Name of the program as a plugin of kubectl. It implies the subcommand `peers`.
 const PLUGIN: &str = "kubectl-stellar_peers";
 
 impl Cli {
-    /// Reads a command line.
+    /// Parses a command line.
     ///
     /// # Errors
-    /// When the arguments are not a valid command line; printing the error says what is wrong, or is the help that was
-    /// asked for.
+    /// Fails if the arguments are invalid, or ask for help. The error prints the message or the help.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut arguments: Vec<OsString> = arguments.into_iter().collect();
         let called = arguments.first().and_then(|name| Path::new(name).file_stem());
@@ -104,10 +105,10 @@ impl Cli {
         Self::try_parse_from(arguments)
     }
 
-    /// Does what was asked.
+    /// Runs the subcommand.
     ///
     /// # Errors
-    /// When that cannot be done; the message says what and why.
+    /// Fails with the error of the subcommand.
     pub async fn run(self) -> Result<ExitCode, CliError> {
         match self.command {
             Command::Run(args) => {

@@ -1,4 +1,4 @@
-//! What the rules know beside the object itself: reads of warm caches, never a call.
+//! Other objects that the rules may read: lookups in warm caches, never a call.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use tokio::sync::SetOnce;
 
 use crate::crd::StellarNode;
 
-/// The StellarNodes of the cluster as far as they are known. What is not known is not held against an object.
+/// The known StellarNodes of the cluster. An unknown node never causes a refusal.
 pub trait Context: Send + Sync + 'static {
-    /// The StellarNode of that name.
+    /// The StellarNode `name` in `namespace`.
     fn node(&self, namespace: &str, name: &str) -> Option<StellarNode>;
-    /// Tells of each StellarNode with `nodeType: Validator` of a namespace. None is copied: a tenant can have many
-    /// large ones.
-    fn each_validator(&self, namespace: &str, tell: &mut dyn FnMut(&StellarNode));
+    /// Calls `visit` for each StellarNode of a namespace with `nodeType: Validator`, without a copy: a tenant may have
+    /// many large ones.
+    fn each_validator(&self, namespace: &str, visit: &mut dyn FnMut(&StellarNode));
 }
 
-/// Knows nothing: for manifests that are checked without a cluster, and until the caches are warm.
+/// Contains nothing: for manifests that are checked without a cluster, and until the caches are complete.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoContext;
 
@@ -25,10 +25,10 @@ impl Context for NoContext {
         None
     }
 
-    fn each_validator(&self, _namespace: &str, _tell: &mut dyn FnMut(&StellarNode)) {}
+    fn each_validator(&self, _namespace: &str, _visit: &mut dyn FnMut(&StellarNode)) {}
 }
 
-/// Knows one StellarNode: for what is built from it.
+/// Contains one StellarNode: for the objects that are built from it.
 #[derive(Clone, Debug)]
 pub struct OneNode(pub StellarNode);
 
@@ -38,26 +38,24 @@ impl Context for OneNode {
         same.then(|| self.0.clone())
     }
 
-    fn each_validator(&self, _namespace: &str, _tell: &mut dyn FnMut(&StellarNode)) {}
+    fn each_validator(&self, _namespace: &str, _visit: &mut dyn FnMut(&StellarNode)) {}
 }
 
-/// Knows nothing until its caches are complete.
+/// Contains nothing until its caches are complete.
 #[derive(Debug)]
 pub struct OnceComplete<C>(SetOnce<Arc<C>>);
 
 impl<C> OnceComplete<C> {
-    /// Knows nothing yet.
     pub fn new() -> Self {
         Self(SetOnce::new())
     }
 
-    /// From now on it knows what `caches` know.
+    /// Makes the content of `caches` available.
     pub fn complete(&self, caches: Arc<C>) {
-        // Caches are completed once; a second time changes nothing.
+        // The first call wins; later ones change nothing.
         let _ = self.0.set(caches);
     }
 
-    /// The caches, once they are complete.
     pub async fn wait(&self) -> Arc<C> {
         Arc::clone(self.0.wait().await)
     }
@@ -74,9 +72,9 @@ impl<C: Context> Context for OnceComplete<C> {
         self.0.get()?.node(namespace, name)
     }
 
-    fn each_validator(&self, namespace: &str, tell: &mut dyn FnMut(&StellarNode)) {
+    fn each_validator(&self, namespace: &str, visit: &mut dyn FnMut(&StellarNode)) {
         if let Some(caches) = self.0.get() {
-            caches.each_validator(namespace, tell);
+            caches.each_validator(namespace, visit);
         }
     }
 }

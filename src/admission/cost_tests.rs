@@ -1,5 +1,4 @@
-//! Tests: what an answer to the dearest reviews costs in memory. How long it takes is counted by
-//! `benches/instructions.rs`.
+//! Memory of the answers to the most expensive reviews. `benches/instructions.rs` measures their time.
 
 #[path = "../../benches/bodies/worst.rs"]
 mod worst;
@@ -13,7 +12,7 @@ use super::reviewer::Rules;
 use crate::webhook::reviewer::Reviewer as _;
 use crate::webhook::wire::response::MOST;
 
-/// Bytes of the largest answer: so many problems, each twice, and warnings.
+/// Largest answer in bytes: the most problems, each twice, and the most warnings.
 const LARGEST: usize = 128 << 10;
 
 fn answer(review: &[u8]) -> Value {
@@ -50,13 +49,13 @@ fn of_many_problems_the_first_are_told_and_how_many_more_there_are() {
     assert_eq!(causes.len(), MOST + 1);
     let last = causes[MOST]["message"].as_str().expect("a message");
     assert!(
-        last.starts_with("there are ") && last.contains(" problems more: mend these first"),
+        last.starts_with("there are ") && last.contains(" more problems: fix these first"),
         "{last}"
     );
     let warnings = response["warnings"].as_array().expect("warnings");
     assert_eq!(warnings.len(), MOST + 1);
     assert!(
-        warnings[MOST].as_str().expect("text").ends_with(" warnings more"),
+        warnings[MOST].as_str().expect("text").ends_with(" more warnings"),
         "{}",
         warnings[MOST]
     );

@@ -1,7 +1,7 @@
-//! Review → answer: what always passes, and who decides the rest.
+//! Decides a review: handles requests that always pass, and calls the rules for the rest.
 //!
-//! Deletes, requests about a part of an object, updates that leave alone what the rules are about, and updates of an
-//! object that is being deleted always pass, so that nothing ever waits for us to go away.
+//! Deletes, requests for a subresource, updates that change nothing the rules check, and updates of an object that is
+//! being deleted always pass. So the webhook never blocks the removal of an object.
 
 use serde_json::Value;
 
@@ -12,10 +12,7 @@ use crate::labels;
 use crate::webhook::wire::response::Response;
 use crate::webhook::wire::review::{BadReview, Operation, Request, Review};
 
-/// Answers a review sent to `/mutate`.
-///
-/// # Errors
-/// When the object in it is absent or cannot be read.
+/// Answers a review to `/mutate`.
 pub fn decide_mutate(review: &mut Review<'_>, context: &dyn Context) -> Result<Response, BadReview> {
     let request = &mut review.request;
     let Some((object, old)) = subject(request)? else {
@@ -25,10 +22,7 @@ pub fn decide_mutate(review: &mut Review<'_>, context: &dyn Context) -> Result<R
     Response::patched(&request.uid, &patch, warnings).map_err(BadReview::Json)
 }
 
-/// Answers a review sent to `/validate`.
-///
-/// # Errors
-/// When the object in it is absent or cannot be read.
+/// Answers a review to `/validate`.
 pub fn decide_validate(review: &mut Review<'_>, context: &dyn Context) -> Result<Response, BadReview> {
     let request = &mut review.request;
     let Some((object, old)) = subject(request)? else {
@@ -42,7 +36,7 @@ pub fn decide_validate(review: &mut Review<'_>, context: &dyn Context) -> Result
     Ok(Response::deny(request, name, verdict.errors, verdict.warnings))
 }
 
-/// The object to decide on and the stored one; `None` where the request passes whatever it says.
+/// The new object and the stored one; `None` if the request always passes.
 fn subject(request: &mut Request<'_>) -> Result<Option<(Value, Option<Value>)>, BadReview> {
     let decides = matches!(request.operation, Operation::Create | Operation::Update);
     if !decides || !request.is_whole_object() || !is_known(request) {
@@ -56,7 +50,7 @@ fn subject(request: &mut Request<'_>) -> Result<Option<(Value, Option<Value>)>, 
     if old.as_ref().is_some_and(|old| is_untouched(&object, old)) {
         return Ok(None);
     }
-    // The object of a create through the API may leave its namespace to the request.
+    // On a create, the object may omit the namespace of the request.
     let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
     if let (Some(namespace), Some(metadata)) = (&request.namespace, metadata) {
         metadata
@@ -66,7 +60,7 @@ fn subject(request: &mut Request<'_>) -> Result<Option<(Value, Option<Value>)>, 
     Ok(Some((object, old)))
 }
 
-/// Whether there are rules for objects of this kind.
+/// Whether the rules cover objects of this kind.
 pub(super) fn is_known(request: &Request<'_>) -> bool {
     matches!(
         (request.kind.group.as_ref(), request.kind.kind.as_ref()),
@@ -86,7 +80,7 @@ fn pass(request: &Request<'_>) -> Response {
     Response::allow(&request.uid, warnings)
 }
 
-/// Whether an update leaves alone what the rules are about: the spec, and the annotation that says the port.
+/// Whether an update keeps everything that the rules check: the spec, and the annotation with the peer port.
 fn is_untouched(object: &Value, old: &Value) -> bool {
     let port = |object: &Value| object["metadata"]["annotations"][labels::PEER_PORT].clone();
     object["spec"] == old["spec"] && (object["kind"] == labels::KIND || port(object) == port(old))

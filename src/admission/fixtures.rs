@@ -1,4 +1,4 @@
-//! Objects and caches for the tests of the rules.
+//! Test objects and caches for the rules.
 
 use proptest::prelude::ProptestConfig;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::context::Context;
 use crate::crd::StellarNode;
 
-/// How often a property is tried: `PROPTEST_CASES` where that is set, for long runs, else enough for every day.
+/// Number of cases per property: `PROPTEST_CASES` for long runs, otherwise enough for daily use.
 pub(crate) fn cases() -> ProptestConfig {
     if std::env::var_os("PROPTEST_CASES").is_some() {
         ProptestConfig::default()
@@ -15,7 +15,7 @@ pub(crate) fn cases() -> ProptestConfig {
     }
 }
 
-/// A validator with nothing wrong about it.
+/// A valid validator.
 pub(crate) fn validator(name: &str) -> Value {
     json!({
         "apiVersion": "stellar.org/v1alpha1",
@@ -30,7 +30,7 @@ pub(crate) fn validator(name: &str) -> Value {
     })
 }
 
-/// A Horizon server with nothing wrong about it.
+/// A valid Horizon server.
 pub(crate) fn horizon() -> Value {
     json!({
         "apiVersion": "stellar.org/v1alpha1",
@@ -67,7 +67,7 @@ pub(crate) fn stateful_set(containers: &Value) -> Value {
     })
 }
 
-/// The object with something written into it.
+/// The object with `value` at `pointer`.
 pub(crate) fn with(mut object: Value, pointer: &str, value: &Value) -> Value {
     let mut place = &mut object;
     for token in pointer.split('/').skip(1) {
@@ -80,7 +80,7 @@ pub(crate) fn with(mut object: Value, pointer: &str, value: &Value) -> Value {
     object
 }
 
-/// Knows the StellarNodes in it, all of one namespace.
+/// A context with these StellarNodes, all in one namespace.
 pub(super) struct Known(pub(super) Vec<Value>);
 
 impl Known {
@@ -96,9 +96,9 @@ impl Context for Known {
         self.nodes().find(|node| node.metadata.name.as_deref() == Some(name))
     }
 
-    fn each_validator(&self, _namespace: &str, tell: &mut dyn FnMut(&StellarNode)) {
+    fn each_validator(&self, _namespace: &str, visit: &mut dyn FnMut(&StellarNode)) {
         self.nodes()
             .filter(|node| node.spec.validator_config.is_some())
-            .for_each(|node| tell(&node));
+            .for_each(|node| visit(&node));
     }
 }

@@ -1,14 +1,14 @@
-//! Admission: what the API server asks before it stores an object, as pure rules.
+//! The admission rules, pure functions that the webhook runs before the API server stores an object.
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`mutate`](mod@mutate) | what is added to an object before it is stored |
-//! | [`validate`](mod@validate) | which objects are refused, and why |
-//! | [`rules`] | the rules themselves, one file a subject |
-//! | [`context`] | what the rules know beside the object |
-//! | [`stateful_set`] | how a StatefulSet is read |
-//! | [`decide`] | review → answer: what always passes, and who decides the rest |
-//! | [`reviewer`] | all of that, as the [`webhook`](crate::webhook) calls it |
+//! | [`mutate`](mod@mutate) | adds defaults and injected fields |
+//! | [`validate`](mod@validate) | refuses invalid objects |
+//! | [`rules`] | the rules, one file per subject |
+//! | [`context`] | the other objects that the rules may read |
+//! | [`stateful_set`] | reads a validator's StatefulSet |
+//! | [`decide`] | decides a review |
+//! | [`reviewer`] | the interface to the [`webhook`](crate::webhook) |
 
 pub mod context;
 pub mod decide;
@@ -23,7 +23,13 @@ mod cost_tests;
 #[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(test)]
+mod hostile_review_tests;
+#[cfg(test)]
+mod mutate_property_tests;
+#[cfg(test)]
 mod mutate_tests;
+#[cfg(test)]
+mod update_tests;
 #[cfg(test)]
 mod validate_tests;
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! What is added to an object before it is stored.
+//! Adds defaults and injected fields to an object before it is stored.
 //!
-//! The patch is explicit RFC 6902 operations: what they do not name stays as it is, byte for byte. Applied to its own
-//! output it is empty. The controller runs the StatefulSets that it builds through [`apply`], so that what is stored is
+//! The patch lists explicit RFC 6902 operations, so every other field stays unchanged, byte for byte. A second run
+//! gives an empty patch. The controller runs the StatefulSets that it builds through [`apply`], so the stored object is
 //! the same with the webhook up or down.
 
 use json_patch::jsonptr::PointerBuf;
@@ -13,16 +13,16 @@ use super::stateful_set::{Container, ValidatorSet, parse_port};
 use crate::crd::default_peer_port;
 use crate::labels;
 
-/// What is to be added, and what the user is told.
+/// The additions to an object, and the warnings for its author.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Mutation {
-    /// Operations on the object; none if it has everything.
+    /// Operations on the object; empty if nothing is missing.
     pub patch: Patch,
-    /// One line each.
+    /// Warnings, one line each.
     pub warnings: Vec<String>,
 }
 
-/// What an object lacks. `old` is the stored object on an update, `None` on a create.
+/// The additions to an object. `old` is the stored object on an update, `None` on a create.
 pub fn mutate(object: &Value, old: Option<&Value>, context: &dyn Context) -> Mutation {
     match object["kind"].as_str() {
         Some(labels::KIND) => stellar_node(object),
@@ -33,10 +33,10 @@ pub fn mutate(object: &Value, old: Option<&Value>, context: &dyn Context) -> Mut
     }
 }
 
-/// Adds to an object what it lacks, as on its creation; returns the warnings.
+/// Applies the additions for a create to an object, and returns the warnings.
 ///
 /// # Errors
-/// When the patch does not apply, which the tests hold to be impossible; the object is then as it was.
+/// Fails if the patch does not apply, which the tests show to be impossible. The object is then unchanged.
 pub fn apply(object: &mut Value, context: &dyn Context) -> Result<Vec<String>, json_patch::PatchError> {
     let Mutation { patch, warnings } = mutate(object, None, context);
     json_patch::patch(object, &patch)?;
@@ -66,7 +66,7 @@ fn stateful_set(object: &Value, old: Option<&Value>, set: ValidatorSet<'_>, cont
     let config = set.config(context);
     let set = set.expecting(config.as_ref());
     let core = set.core();
-    // What cannot be the peer port is left for validation to refuse, where the author wrote it and nowhere else.
+    // An invalid peer port is not copied elsewhere: validation refuses it at the author's own field.
     let port = set.port().filter(|port| {
         let taken = core.is_some_and(|core| set.others_with(core, *port).next().is_some());
         *port != labels::HTTP_PORT && !taken
@@ -103,8 +103,8 @@ fn stateful_set(object: &Value, old: Option<&Value>, set: ValidatorSet<'_>, cont
     mutation
 }
 
-/// The new peer port of a StatefulSet whose author changed the port and not the annotation, which said the same: they
-/// may not know of it, since it was added here, and an update keeps it.
+/// The new peer port of a StatefulSet whose author changed the container port but not the annotation, which had the
+/// same value. The annotation may come from this webhook, and an update keeps it.
 fn moved_port(set: ValidatorSet<'_>, old: &Value) -> Option<u16> {
     let declared = |set: ValidatorSet<'_>| u16::try_from(set.core()?.peer_port()?.number).ok();
     let old = ValidatorSet::new(old)?;
@@ -118,7 +118,7 @@ fn moved_port(set: ValidatorSet<'_>, old: &Value) -> Option<u16> {
 impl Mutation {
     fn follow_port(&mut self, port: u16) {
         let port = port.to_string();
-        // An add of what is there replaces it.
+        // `add` replaces an existing value.
         self.add(["metadata", "annotations", labels::PEER_PORT], json!(port));
         self.warnings.push(format!(
             "metadata.annotations[{}]: changed to {port}, as the peer port was: write it so, or leave it out",
@@ -133,7 +133,7 @@ impl Mutation {
         }));
     }
 
-    /// Adds an annotation. One that is there, if only as something else than text, is the API server's to refuse.
+    /// Adds an annotation. The API server refuses an existing one that is not a text.
     fn annotate(&mut self, object: &Value, name: &str, value: &str) {
         let annotations = &object["metadata"]["annotations"];
         if annotations.is_null() {
@@ -143,8 +143,7 @@ impl Mutation {
         }
     }
 
-    /// Appends to a list of a container, or makes the list. One of a form that is no list is the API server's to
-    /// refuse.
+    /// Appends to a list of a container, or creates the list. The API server refuses a value that is not a list.
     fn append(&mut self, container: Container<'_>, list: &str, value: Value) {
         let index = container.index.to_string();
         let path = ["spec", "template", "spec", "containers", &index, list];
@@ -183,7 +182,7 @@ impl Mutation {
         let declared = set
             .containers()
             .any(|one| one.ports().any(|each| each.number == number));
-        // A second port of that name would be refused by the API server; that the two differ, by validation.
+        // The API server would refuse a second port with this name. Validation reports the different number.
         let name_taken = core.ports().any(|each| each.name == labels::PEER_PORT_NAME);
         if !declared && !name_taken {
             self.append(

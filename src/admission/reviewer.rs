@@ -1,4 +1,4 @@
-//! The rules behind the HTTP layer: a body goes in, the body of an answer comes out.
+//! The rules as a [`Reviewer`]: the body of a review in, the body of an answer out.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,15 +15,14 @@ pub struct Rules {
     context: Arc<dyn Context>,
 }
 
-/// Bytes of the largest review that is decided at once, on a thread that the leader's work shares: nearly all that
-/// there are. It takes some tenths of a millisecond, and the dearest that its author can think of some milliseconds;
-/// handing it to another thread would cost as much as most of them do.
+/// Largest review in bytes that is decided on the thread that read it; nearly all reviews are smaller. It takes some
+/// tenths of a millisecond, the most expensive one some milliseconds. Handing it to another thread would cost as much
+/// as most reviews.
 const QUICK: usize = 8 << 10;
 
 type Decide = fn(&mut Review<'_>, &dyn Context) -> Result<Response, BadReview>;
 
 impl Rules {
-    /// Rules that know what `context` knows.
     pub fn new(context: Arc<dyn Context>) -> Self {
         Self { context }
     }

@@ -1,6 +1,6 @@
-//! How a StatefulSet is read: is it a validator's, which container is stellar-core, which port do others dial?
+//! Reads a StatefulSet: whether it is a validator's, which container is stellar-core, and which port peers dial.
 //!
-//! Reads raw JSON and changes nothing. A field of a form that we do not know counts as absent.
+//! The input is raw JSON. A field of an unexpected type counts as absent.
 
 use serde_json::Value;
 
@@ -9,35 +9,34 @@ use crate::crd::ValidatorConfig;
 use crate::kubernetes::core_container::{self, Described};
 use crate::labels;
 
-/// A StatefulSet that carries the labels of a validator.
+/// A StatefulSet with the labels of a validator.
 #[derive(Clone, Copy, Debug)]
 pub struct ValidatorSet<'a> {
     object: &'a Value,
     expected_port: u16,
 }
 
-/// A container of the pod template and where it stands in the list.
+/// A container of the pod template, with its index.
 #[derive(Clone, Copy, Debug)]
 pub struct Container<'a> {
     /// Index in `spec.template.spec.containers`.
     pub index: usize,
-    /// The container.
     pub value: &'a Value,
 }
 
-/// One port that a container declares.
+/// A port of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Port<'a> {
     /// Index in the container's `ports`.
     pub index: usize,
-    /// Its name, empty if it has none.
+    /// The name; empty if it has none.
     pub name: &'a str,
-    /// Its number as written, whatever its range.
+    /// The number as written, even out of range.
     pub number: i64,
 }
 
 impl<'a> ValidatorSet<'a> {
-    /// The StatefulSet, if its labels say that it is a validator's.
+    /// The StatefulSet, if it has the labels of a validator.
     pub fn new(object: &'a Value) -> Option<Self> {
         let label = |name: &str| object["metadata"]["labels"][name].as_str();
         let is_validator =
@@ -48,13 +47,13 @@ impl<'a> ValidatorSet<'a> {
         })
     }
 
-    /// The same, where its StellarNode has these settings: the port in them counts while the object itself names none.
+    /// Uses the peer port of the StellarNode if the object itself names none.
     pub fn expecting(self, config: Option<&ValidatorConfig>) -> Self {
         let expected_port = config.map_or(self.expected_port, ValidatorConfig::peer_port);
         Self { expected_port, ..self }
     }
 
-    /// The peer port, the object's own or else the expected one; `None` where the object names what is no port.
+    /// The peer port: the object's own, otherwise the expected one. `None` if the object names an invalid port.
     pub fn port(&self) -> Option<u16> {
         let names_one = self.port_annotation().is_some() || self.core().is_some_and(|core| core.peer_port().is_some());
         if names_one {
@@ -64,12 +63,12 @@ impl<'a> ValidatorSet<'a> {
         }
     }
 
-    /// Its namespace; empty where the object does not say.
+    /// The namespace; empty if the object has none.
     pub fn namespace(&self) -> &'a str {
         self.object["metadata"]["namespace"].as_str().unwrap_or_default()
     }
 
-    /// Name of the StellarNode that owns it.
+    /// Name of the owning StellarNode.
     pub fn owner(&self) -> Option<&'a str> {
         let references = self.object["metadata"]["ownerReferences"].as_array()?;
         let is_node = |reference: &&Value| {
@@ -81,18 +80,18 @@ impl<'a> ValidatorSet<'a> {
         references.iter().find(is_node)?["name"].as_str()
     }
 
-    /// Name of the StellarNode that it belongs to: its owner, else the one that its label names.
+    /// Name of the StellarNode: the owner, otherwise the one in its label.
     pub fn node(&self) -> Option<&'a str> {
         self.owner()
             .or_else(|| self.object["metadata"]["labels"][labels::INSTANCE].as_str())
     }
 
-    /// The settings of the StellarNode that it belongs to, if that is known.
+    /// The settings of its StellarNode, if known.
     pub fn config(&self, context: &dyn Context) -> Option<ValidatorConfig> {
         context.node(self.namespace(), self.node()?)?.spec.validator_config
     }
 
-    /// Whether its pods are those of a StellarNode, each with the same seed. Its owner, manager or selector says so.
+    /// Whether all its pods use the seed of one StellarNode, according to owner, manager or selector.
     pub fn has_one_seed(&self) -> bool {
         let selector = &self.object["spec"]["selector"]["matchLabels"];
         self.owner().is_some()
@@ -105,7 +104,6 @@ impl<'a> ValidatorSet<'a> {
         self.object["metadata"]["annotations"][labels::PEER_PORT].as_str()
     }
 
-    /// The containers of the pod template.
     pub fn containers(&self) -> impl Iterator<Item = Container<'a>> + Clone + use<'a> {
         let list = self.object["spec"]["template"]["spec"]["containers"].as_array();
         list.into_iter()
@@ -115,7 +113,7 @@ impl<'a> ValidatorSet<'a> {
             .map(|(index, value)| Container { index, value })
     }
 
-    /// The containers that run beside the core container: the others, and init containers that go on running.
+    /// The other containers that run at the same time as the core container: containers and sidecars.
     pub fn siblings(&self, core: Container<'a>) -> impl Iterator<Item = Container<'a>> + use<'a> {
         let init = self.object["spec"]["template"]["spec"]["initContainers"].as_array();
         let sidecars = init
@@ -128,20 +126,19 @@ impl<'a> ValidatorSet<'a> {
         others.chain(sidecars)
     }
 
-    /// Containers that run beside the core container and have this port.
+    /// The containers of [`Self::siblings`] with this port.
     pub fn others_with(&self, core: Container<'a>, port: u16) -> impl Iterator<Item = Container<'a>> + use<'a> {
         self.siblings(core)
             .filter(move |other| other.ports().any(|each| each.number == i64::from(port)))
     }
 
-    /// The core container.
     pub fn core(&self) -> Option<Container<'a>> {
         let dialled = || self.valid_annotation().unwrap_or(self.expected_port);
         core_container::find(&self.containers(), dialled)
     }
 
-    /// The port that the object itself names: its annotation, else the core container's port of one of the usual names.
-    /// `None` where it names none, or something that is no port.
+    /// The port that the object itself names: its annotation, otherwise the core container's port with one of the usual
+    /// names. `None` if it names none, or an invalid one.
     pub fn own_port(&self) -> Option<u16> {
         if self.port_annotation().is_some() {
             return self.valid_annotation();
@@ -157,12 +154,11 @@ impl<'a> ValidatorSet<'a> {
 }
 
 impl<'a> Container<'a> {
-    /// Its name, empty if it has none.
+    /// The name; empty if it has none.
     pub fn name(&self) -> &'a str {
         self.value["name"].as_str().unwrap_or_default()
     }
 
-    /// The TCP ports that it declares.
     pub fn ports(&self) -> impl Iterator<Item = Port<'a>> + use<'a> {
         let list = self.value["ports"].as_array();
         list.into_iter().flatten().enumerate().filter_map(|(index, port)| {
@@ -173,12 +169,12 @@ impl<'a> Container<'a> {
         })
     }
 
-    /// The port that goes by one of the usual names.
+    /// The port with one of the usual names.
     pub fn peer_port(&self) -> Option<Port<'a>> {
         self.ports().find(|port| labels::PEER_PORT_NAMES.contains(&port.name))
     }
 
-    /// The env entry of that name.
+    /// The env entry `name`.
     pub fn env(&self, name: &str) -> Option<&'a Value> {
         self.value["env"].as_array()?.iter().find(|entry| entry["name"] == name)
     }
@@ -198,7 +194,7 @@ impl Described for Container<'_> {
     }
 }
 
-/// A port as an annotation has it: digits only, 1 to 65535.
+/// Parses the port of an annotation: digits only, 1 to 65535.
 pub fn parse_port(text: &str) -> Option<u16> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|port| digits && *port > 0)

@@ -1,6 +1,6 @@
-//! Which objects are refused, and what their author is told.
+//! Validates objects and reports all problems at once.
 //!
-//! All problems at once. Pure: the webhook, `check` and the controller ask the same function.
+//! Pure: the webhook, `check` and the controller call the same function.
 
 use std::collections::HashMap;
 
@@ -14,22 +14,21 @@ use crate::kubernetes::names::distance;
 use crate::labels;
 use crate::util::text::cut;
 
-/// What is wrong with an object, and what is unwise.
+/// The result of a validation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// Each refuses the object.
+    /// Each error refuses the object.
     pub errors: Vec<FieldError>,
-    /// Told and let pass; one line each.
+    /// Warnings do not refuse the object; one line each.
     pub warnings: Vec<String>,
-    /// How many errors there are beside these.
+    /// Number of errors that are not kept.
     more: usize,
 }
 
-/// Most errors, and most warnings, that are kept: a short object can have a great many, and each is a sentence.
+/// Most errors, and most warnings, that are kept: a short object can cause many, and each is a sentence.
 const MOST: usize = 1000;
 
 impl Verdict {
-    /// Whether the object may be stored.
     pub fn passes(&self) -> bool {
         self.errors.is_empty() && self.more == 0
     }
@@ -49,9 +48,10 @@ impl Verdict {
     }
 }
 
-/// Judges an object. `old` is the stored object on an update, `None` on a create.
+/// Validates an object. `old` is the stored object on an update, `None` on a create.
 ///
-/// A problem that the stored object already has is a warning: rules that came later never lock an object in.
+/// A problem that the stored object already has is only a warning, so a new rule never blocks updates of an existing
+/// object.
 pub fn validate(object: &Value, old: Option<&Value>, context: &dyn Context) -> Verdict {
     let mut verdict = alone(object, context);
     if let Some(old) = old {
@@ -66,14 +66,14 @@ pub fn validate(object: &Value, old: Option<&Value>, context: &dyn Context) -> V
         }
     }
     if verdict.more > 0 {
-        let message = format!("there are {} problems more: mend these first", verdict.more);
+        let message = format!("there are {} more problems: fix these first", verdict.more);
         verdict.errors.push(FieldError::invalid("spec", message));
     }
     verdict
 }
 
-/// Takes from `errors` those that the stored object already has. Where an element of a list was added or removed, the
-/// same problem has another place; each of them excuses one.
+/// Removes from `errors` those that the stored object already has. A change of a list moves a problem to another index;
+/// each known problem excuses one such error.
 fn take_known(errors: &mut Vec<FieldError>, before: Vec<FieldError>) -> Vec<FieldError> {
     let mut left: HashMap<FieldError, usize> = HashMap::new();
     for error in before {
@@ -88,7 +88,7 @@ fn take_known(errors: &mut Vec<FieldError>, before: Vec<FieldError>) -> Vec<Fiel
     known
 }
 
-/// Whether one of these is left that is the same; it is used up then.
+/// Whether an equal error is left; uses it up.
 fn excuses(left: &mut HashMap<FieldError, usize>, error: &FieldError) -> bool {
     match left.get_mut(error) {
         Some(count) if *count > 0 => {
@@ -99,7 +99,7 @@ fn excuses(left: &mut HashMap<FieldError, usize>, error: &FieldError) -> bool {
     }
 }
 
-/// A problem without the places of elements in lists, as in `spec.sidecars[1].name`.
+/// An error without list indices, as in `spec.sidecars[1].name`.
 fn unplaced(error: &FieldError) -> FieldError {
     let without = |text: &str| {
         let parts = text.split('[').map(|part| match part.split_once(']') {
@@ -115,7 +115,7 @@ fn unplaced(error: &FieldError) -> FieldError {
     }
 }
 
-/// What can be said of an object without knowing what it was.
+/// Validates an object without its stored version.
 fn alone(object: &Value, context: &dyn Context) -> Verdict {
     let mut verdict = Verdict::default();
     match object["kind"].as_str() {
@@ -135,7 +135,7 @@ fn alone(object: &Value, context: &dyn Context) -> Verdict {
     verdict
 }
 
-/// Annotations of ours that mean nothing are typing errors: say which was meant.
+/// An unknown annotation with the operator's prefix is a typing error: suggest the nearest one.
 fn check_annotations(object: &Value, verdict: &mut Verdict) {
     let prefix = format!("{}/", labels::GROUP);
     let annotations = object["metadata"]["annotations"].as_object();

@@ -1,7 +1,7 @@
-//! The subcommand `config`: the `stellar-core.cfg` that a validator's pod would write now, its secrets left out.
+//! The subcommand `config`: prints the `stellar-core.cfg` that a validator's pod would write now, without secrets.
 //!
-//! It asks the API server with the rights of who calls it and writes nothing there. It needs no operator, and no Secret
-//! is read: what comes from one is named, with where it comes from.
+//! It uses the rights of the caller's kubeconfig, writes nothing, and needs no operator. It reads no Secret: in place
+//! of a secret value, it names the source.
 
 use std::io::Write;
 use std::net::Ipv4Addr;
@@ -25,50 +25,38 @@ use crate::util::text::plain;
 pub struct ShowConfig {
     /// Name of the StellarNode, a validator
     node: String,
-    /// The validator's public key (G…), where its pod has not told it yet
+    /// The validator's public key (G…), needed until its pod has reported it
     #[arg(long, value_parser = parse_key)]
     public_key: Option<String>,
-    /// The cluster's domain, under which the other members' archives are found
+    /// The cluster domain of the other members' archives
     #[arg(long, env = "CLUSTER_DOMAIN", default_value = "cluster.local")]
     cluster_domain: String,
     #[command(flatten)]
     connection: Connection,
 }
 
-/// Why a config cannot be shown.
+/// The config cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum ShowError {
-    /// There is no connection.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    /// An object cannot be read.
     #[error("{kind} {node} cannot be read")]
     Api {
-        /// What was asked for.
         kind: &'static str,
-        /// Whose.
         node: NodeId,
-        /// Why.
         source: Box<ApiError>,
     },
-    /// There is no such StellarNode.
     #[error("there is no StellarNode {0}: kubectl get stellarnodes --all-namespaces lists those that are")]
     NoNode(NodeId),
-    /// No config can be made for it.
+    /// The validator has no valid config.
     #[error("no config for {node}")]
-    Refused {
-        /// Whose.
-        node: NodeId,
-        /// Why.
-        source: ConfigError,
-    },
-    /// The result cannot be written.
+    Refused { node: NodeId, source: ConfigError },
     #[error("the result cannot be written")]
     Write(#[from] std::io::Error),
 }
 
-/// What the API server holds of one validator.
-struct Found {
+/// The stored objects of one validator.
+struct StoredObjects {
     id: NodeId,
     cluster_domain: String,
     node: StellarNode,
@@ -77,21 +65,21 @@ struct Found {
 }
 
 impl ShowConfig {
-    /// Prints it to `out`; what hinders nothing is told on `err`.
+    /// Prints the config to `out` and warnings to `err`.
     ///
     /// # Errors
-    /// When the validator cannot be read, or has no config that stellar-core would start with.
+    /// Fails if the validator cannot be read, or if stellar-core would refuse its config.
     pub async fn run(&self, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), ShowError> {
         let (client, namespace) = self.connection.open().await?;
         let id = NodeId::new(namespace, &self.node);
-        let found = Found::read(client, id, self.cluster_domain.clone()).await?;
+        let found = StoredObjects::read(client, id, self.cluster_domain.clone()).await?;
         let text = found.config(self.public_key.as_deref(), err)?;
         out.write_all(text.as_bytes())?;
         Ok(())
     }
 }
 
-impl Found {
+impl StoredObjects {
     async fn read(client: Client, id: NodeId, cluster_domain: String) -> Result<Self, ShowError> {
         let node: Option<StellarNode> = get(&client, &id, "the StellarNode of", &id.name).await?;
         let node = node.ok_or_else(|| ShowError::NoNode(id.clone()))?;
@@ -142,7 +130,7 @@ impl Found {
         Ok(format!("{}{file}", left_out(&self.id, config, public_key)))
     }
 
-    /// As `render-config` takes it: a list that it could not use stops nobody.
+    /// The list as `render-config` reads it: an unusable list causes a warning, not a failure.
     fn list(&self, network: Option<&str>, err: &mut dyn Write) -> std::io::Result<Option<PeerList>> {
         let data = self.list.as_ref().and_then(|list| list.data.as_ref());
         let Some(text) = data.and_then(|data| data.get(labels::PEERS_JSON)) else {
@@ -198,9 +186,9 @@ where
     })
 }
 
-/// The comment in front of the file.
+/// The comment at the top of the file.
 fn left_out(id: &NodeId, config: &ValidatorConfig, public_key: Option<&str>) -> String {
-    let mut text = format!("# stellar-core.cfg of {id}, as its pod would write it now, but for:\n");
+    let mut text = format!("# stellar-core.cfg of {id}, as its pod would write it now, except for:\n");
     match (config.key_source, &config.kms_config) {
         (KeySource::Kms, Some(kms)) => text.push_str(&format!("# NODE_SEED, from the file {}\n", kms.seed_path)),
         _ => text.push_str(&format!(
@@ -218,8 +206,8 @@ fn left_out(id: &NodeId, config: &ValidatorConfig, public_key: Option<&str>) -> 
     }
     if public_key.is_none() {
         text.push_str(
-            "# its own [[VALIDATORS]] entry, where it has one, which is still here: no pod has told its public key, \
-             --public-key does\n",
+            "# its own [[VALIDATORS]] entry, if any, which is still included: no pod has reported the public key; \
+             pass --public-key\n",
         );
     }
     text

@@ -1,4 +1,4 @@
-//! The subcommands that a person or a pod runs, apart from `run`.
+//! The subcommands other than `run`.
 
 pub mod check;
 pub mod config;

@@ -1,8 +1,8 @@
-//! The subcommand `render-config`: reads base config, peers and seed, writes `stellar-core.cfg`, reports what it
-//! loaded.
+//! The subcommand `render-config`: reads base config, peers and seed, writes `stellar-core.cfg`, and reports the loaded
+//! list.
 //!
-//! It runs as an init container. Every path comes from an argument or an env. The seed goes into the one file and
-//! nowhere else: not into an error, a line of output or the report.
+//! It runs as an init container. Every path comes from an argument or an environment variable. The seed goes only into
+//! the config file, never into an error, the output or the report.
 
 use std::env::VarError;
 use std::fs::{self, File, OpenOptions};
@@ -17,76 +17,68 @@ use crate::crd::PeersAs;
 use crate::peers::{NodeId, PeerList, Report};
 use crate::util::error_chain::on_one_line;
 
-/// More entries than this that are left out of a list are counted and not named.
+/// Most dropped list entries that are named in warnings; the others are counted.
 const MOST_WARNINGS: usize = 10;
 
-/// Write a validator's stellar-core.cfg: the base config, its seed and its peers.
+/// Write a validator's stellar-core.cfg from base config, seed and peers.
 #[derive(Debug, clap::Args)]
 pub struct RenderConfig {
     /// The validator, as namespace/name.
     #[arg(long, env = "STELLAR_NODE")]
     node: NodeId,
-    /// The base config, everything but seed and peers.
+    /// The base config: everything except seed and peers.
     #[arg(long, env = "BASE_CONFIG_FILE")]
     base: PathBuf,
-    /// The user's own peers, one a line; may be absent.
+    /// The user's own peers, one per line; the file may be absent.
     #[arg(long, env = "OWN_PEERS_FILE")]
     own_peers: Option<PathBuf>,
-    /// The discovered peers, peers.json; may be absent.
+    /// The discovered peers, peers.json; the file may be absent.
     #[arg(long, env = "PEERS_FILE")]
     peers: PathBuf,
-    /// The file that holds the secret seed; without it the seed is read from the env STELLAR_CORE_SEED.
+    /// The file with the secret seed; without it, the seed comes from the environment variable STELLAR_CORE_SEED.
     #[arg(long, env = "SEED_FILE")]
     seed_file: Option<PathBuf>,
-    /// The pod's own IP, so that it never becomes its own peer.
+    /// The pod's own IP, to keep the validator out of its own list of peers.
     #[arg(long, env = pod_paths::POD_IP_ENV)]
     pod_ip: Option<std::net::IpAddr>,
-    /// The pod's own name: all pods of a StatefulSet have the same seed, and only the first starts. Without it nothing
-    /// is checked.
+    /// The pod's own name. All pods of a StatefulSet have the same seed, so only the first one may start. Without a
+    /// name, nothing is checked.
     #[arg(long, env = pod_paths::POD_NAME_ENV)]
     pod_name: Option<String>,
-    /// How the peers are written into stellar-core's config: Known or Preferred.
+    /// Whether stellar-core's config lists the peers as Known or Preferred.
     #[arg(long, env = "PEERS_AS", value_parser = parse_peers_as, default_value = "Known")]
     peers_as: PeersAs,
-    /// The version of the stellar-core that reads the file: a newer one may know keys that this program does not.
+    /// The version of the stellar-core that reads the file. A newer one may know keys that this program does not know.
     #[arg(long, env = "CORE_VERSION")]
     core_version: Option<String>,
-    /// Directory of the archive on the validator's own volume; with it, the config has the archives of its group.
+    /// Directory of the archive on the validator's own volume. With it, the config contains the archives of the group.
     #[arg(long, env = "HISTORY_DIR", requires = "cluster_domain")]
     history_dir: Option<String>,
-    /// The cluster's domain, under which the other members' archives are found.
+    /// The cluster domain of the other members' archives.
     #[arg(long, env = "CLUSTER_DOMAIN")]
     cluster_domain: Option<String>,
-    /// The file to write, mode 0600.
+    /// The config file to write, with mode 0600.
     #[arg(long, env = "CONFIG_FILE")]
     out: PathBuf,
-    /// The file that gets the report of what was loaded.
+    /// The file for the report of the loaded list.
     #[arg(long, env = "REPORT_FILE", default_value = pod_paths::REPORT_FILE)]
     report: PathBuf,
 }
 
-/// Why no `stellar-core.cfg` was written. No variant quotes what a file or an env holds: it may be a secret.
+/// `stellar-core.cfg` was not written. No variant quotes the content of a file or variable, which may be secret.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
-    /// A file cannot be read.
     #[error("the {what} {} cannot be read", path.display())]
     Read {
-        /// What the file is for.
         what: &'static str,
-        /// Where it should be.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: io::Error,
     },
-    /// A file cannot be written.
     #[error("the {what} {} cannot be written", path.display())]
     Write {
-        /// What the file is for.
         what: &'static str,
-        /// Where it should be.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: io::Error,
     },
@@ -95,24 +87,19 @@ pub enum RenderError {
         "pod {0:?} is not the first of its StatefulSet, and two with one seed harm consensus: scale the StatefulSet to 1 replica"
     )]
     SecondPod(String),
-    /// No seed was given.
     #[error(
         "there is no seed: the env {} is not set, and no --seed-file is given",
         pod_paths::SEED_ENV
     )]
     NoSeed,
-    /// What was given is not a secret seed.
     #[error(transparent)]
     Seed(ConfigError),
-    /// The database's connection string is not text.
     #[error("the env {} is not UTF-8", pod_paths::DATABASE_ENV)]
     Database,
-    /// stellar-core would not start with what these sources give.
+    /// stellar-core would refuse the resulting config.
     #[error("no config for {node}")]
     Config {
-        /// The validator.
         node: NodeId,
-        /// What is wrong with it.
         #[source]
         source: ConfigError,
     },
@@ -130,21 +117,21 @@ impl RenderError {
     }
 }
 
-/// What became of `peers.json`.
+/// The result of reading `peers.json`.
 enum Peers {
     Listed(PeerList),
     Absent,
-    /// It is that of another network: networks are never mixed, so it is as if it were absent.
+    /// The list of another network. Networks never mix, so it counts as absent.
     Foreign,
     Unreadable,
 }
 
 impl RenderConfig {
-    /// Does it.
+    /// Writes the config file, then the report.
     ///
     /// # Errors
-    /// When there is no config that stellar-core would start with, or a file cannot be read or written. The report is
-    /// written last: where it is, the config is there.
+    /// Fails if stellar-core would refuse the config, or a file cannot be read or written. The report comes last, so a
+    /// report implies a config.
     pub fn run(&self) -> Result<(), RenderError> {
         self.check_ordinal()?;
         let seed = self.read_seed()?;
@@ -193,7 +180,7 @@ impl RenderConfig {
         Ok(())
     }
 
-    /// A StatefulSet numbers its pods from 0.
+    /// Refuses every pod but the first: a StatefulSet numbers its pods from 0.
     fn check_ordinal(&self) -> Result<(), RenderError> {
         let name = self.pod_name.as_deref().unwrap_or_default();
         let ordinal = name
@@ -233,8 +220,8 @@ impl RenderConfig {
         Ok(lines.filter(|line| !line.is_empty()).map(str::to_owned).collect())
     }
 
-    /// A list that cannot be used stops nobody: the validator starts with the user's own peers and says so. An entry
-    /// that cannot be used costs no other entry.
+    /// An unusable list does not stop the validator: it starts with the user's own peers and reports this. One bad
+    /// entry is dropped without the others.
     fn read_peers(&self, network: Option<&str>) -> Peers {
         let text = match fs::read_to_string(&self.peers) {
             Ok(text) => text,
@@ -263,19 +250,19 @@ impl RenderConfig {
 
     fn unreadable(&self, reason: &str) -> Peers {
         eprintln!(
-            "warning: {} is unreadable and only the own peers are used: {reason}",
+            "warning: {} is unreadable, so only the user's own peers are used: {reason}",
             self.peers.display()
         );
         Peers::Unreadable
     }
 }
 
-/// The database's connection string. No argument: it may hold a password.
+/// Reads the connection string of the database from the environment: an argument would expose its password.
 fn read_database() -> Result<Option<String>, RenderError> {
     match std::env::var(pod_paths::DATABASE_ENV) {
         Ok(text) => Ok(Some(text.trim().to_owned())),
         Err(VarError::NotPresent) => Ok(None),
-        // The error itself would quote it.
+        // The error itself would quote the value.
         Err(VarError::NotUnicode(_)) => Err(RenderError::Database),
     }
 }
@@ -288,12 +275,12 @@ fn parse_peers_as(text: &str) -> Result<PeersAs, String> {
     }
 }
 
-/// Writes a file that only its owner can read, whole or not at all.
+/// Writes a file atomically, readable only by its owner.
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
     name.push(".new");
     let new = path.with_file_name(name);
-    // One that an interrupted run left may have another mode.
+    // A file left by an interrupted run may have another mode.
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
@@ -305,7 +292,7 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
         })
         .and_then(|()| fs::rename(&new, path));
     if written.is_err() {
-        // What could not be finished must not stay: it may hold the seed. The first error is the one that counts.
+        // A partial file may hold the seed, so it must go. The first error is the one to report.
         let _ = fs::remove_file(&new);
     }
     written

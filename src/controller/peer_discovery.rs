@@ -166,7 +166,7 @@ pub async fn trigger_rolling_update(client: &Client, namespace: &str) -> Result<
 async fn read(client: &Client, namespace: &str) -> Result<Snapshot, ApiError> {
     let all = ListParams::default();
     let of_nodes = ListParams::default().labels(labels::INSTANCE);
-    let ours = ListParams::default().labels(labels::LISTS_AND_TURNS);
+    let ours = ListParams::default().labels(labels::LISTS_AND_SLOTS);
     let of_groups = ListParams::default().labels(labels::BUDGETS);
     let nodes: Api<GuardedNode> = Api::namespaced(client.clone(), namespace);
     let stateful_sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);

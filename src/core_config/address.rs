@@ -1,11 +1,11 @@
-//! How stellar-core reads the address of a peer: `PeerBareAddress::resolve` (`src/overlay/PeerBareAddress.cpp`).
+//! stellar-core's syntax of a peer address: `PeerBareAddress::resolve` (`src/overlay/PeerBareAddress.cpp`).
 //!
 //! Its regular expression is `^(?:(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})|([[:alnum:].-]+))(?:\:(\d{1,5}))?$`: a host name
-//! or an IPv4 address, and a port that may be left out. IPv6 literals are not understood.
+//! or an IPv4 address, and an optional port. It does not accept IPv6 literals.
 
 use crate::crd::default_peer_port;
 
-/// What is wrong with an address, or `None` when stellar-core can dial it.
+/// The problem of an address, or `None` if stellar-core can dial it.
 pub(super) fn problem(address: &str) -> Option<String> {
     let (host, port) = match address.split_once(':') {
         Some((_, rest)) if rest.contains(':') => {
@@ -48,7 +48,7 @@ fn read_port(text: &str) -> Option<u16> {
     }
 }
 
-/// Host in lower case and port: what two spellings of one address have in common.
+/// The normal form of an address: host in lower case, and port.
 pub(super) fn normal_form(address: &str) -> (String, u16) {
     let (host, port) = address.split_once(':').unwrap_or((address, ""));
     (
@@ -57,8 +57,8 @@ pub(super) fn normal_form(address: &str) -> (String, u16) {
     )
 }
 
-/// The same address with a dot behind a host name, so that it is looked up as it is: a pod's resolver asks for a name
-/// that it does not find below each of its search domains, too, and stellar-core waits for that.
+/// Appends a dot to a host name to make it absolute. For a relative name, a pod's resolver also tries each search
+/// domain, and stellar-core waits for that.
 pub(super) fn absolute(address: &str) -> String {
     let (host, port) = address
         .split_once(':')

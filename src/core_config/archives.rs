@@ -1,8 +1,8 @@
-//! History archives: which of them a validator's config has, where it publishes, and whether stellar-core starts with
-//! that.
+//! The history archives of a validator's config: which ones it reads, where it publishes, and whether stellar-core
+//! starts with them.
 //!
-//! stellar-core ends at its start without an archive that it can read (`HistoryArchiveManager::checkSensibleConfig`),
-//! and whoever was away for long comes back only through one that is really written. SDF's networks have public
+//! stellar-core does not start without a readable archive (`HistoryArchiveManager::checkSensibleConfig`), and a
+//! validator catches up after a long absence only through an archive that is really written. SDF's networks have public
 //! archives. A validator of a private network that names none publishes to its own volume and reads from the other
 //! members of its group.
 
@@ -18,32 +18,32 @@ use crate::kubernetes::names::is_dns_label;
 use crate::labels;
 use crate::peers::{NodeId, PeerList, PeerRecord};
 
-/// The table that holds a config's archives.
+/// The table with a config's archives.
 const HISTORY: &str = "HISTORY";
 /// Name of the archive on the validator's own volume.
 pub const VOLUME: &str = "volume";
-/// Name of the archive that the validator writes by `history.commands`.
+/// Name of the archive that `history.commands` writes.
 const COMMANDS: &str = "commands";
-/// How many other members' archives a config has: one that answers is enough, and each costs a lookup in turn.
+/// Most archives of other members in a config: one that answers is enough, and stellar-core tries them one by one.
 const MOST_MEMBERS: usize = 16;
-/// `MAX_SLOTS_TO_REMEMBER` of a private network: peers help one that was away for as many ledgers, at most 100.
+/// `MAX_SLOTS_TO_REMEMBER` of a private network. Peers resend as many ledgers to a validator that was away, at most
+/// 100.
 const SLOTS: i64 = 120;
-/// The key by which ledgers are applied beside each other, newest name first: a later version may read an older one and
-/// ignore it.
+/// The keys of parallel ledger apply, newest name first: a later version may accept and ignore an older name.
 const PARALLEL_APPLY: [&str; 2] = ["PARALLEL_LEDGER_APPLY", "EXPERIMENTAL_PARALLEL_LEDGER_APPLY"];
 
-/// How a validator's pod takes part in its group's archives.
+/// A validator's part in the archives of its group.
 #[derive(Clone, Copy, Debug)]
 pub struct GroupArchives<'a> {
-    /// Directory of the archive on its own volume.
+    /// Directory of the archive on the validator's own volume.
     pub dir: &'a str,
-    /// The cluster's domain, under which the other members' names are looked up.
+    /// The cluster domain, for the names of the other members.
     pub cluster_domain: &'a str,
 }
 
-/// Where a validator on this network publishes history: as its settings say, or by default.
+/// Where a validator publishes history, by its settings or by default.
 ///
-/// The default is its own volume on a private network of which it names no archive to read from, else nowhere.
+/// The default is its own volume on a private network if it names no archive to read from, otherwise nowhere.
 pub fn publishes(config: &ValidatorConfig, network: &Network) -> Publish {
     match &config.history {
         Some(history) => history.publish,
@@ -52,7 +52,7 @@ pub fn publishes(config: &ValidatorConfig, network: &Network) -> Publish {
     }
 }
 
-/// Names of the archives that a validator writes, which have to be initialised once (`stellar-core new-hist`).
+/// Names of the archives that a validator writes; each must be initialised once (`stellar-core new-hist`).
 pub fn published(config: &ValidatorConfig, network: &Network) -> Vec<String> {
     let own = match publishes(config, network) {
         Publish::Volume => Some(VOLUME.to_owned()),
@@ -64,12 +64,12 @@ pub fn published(config: &ValidatorConfig, network: &Network) -> Vec<String> {
     own.into_iter().chain(given.map(|(name, _)| name.clone())).collect()
 }
 
-/// Whether `coreConfig` gives the name of the archive on the volume to another.
+/// Whether `coreConfig` uses the name of the archive on the volume for another one.
 pub fn takes_name_of_volume(config: &ValidatorConfig) -> bool {
     tables(&texts(config)).any(|(name, _)| name == VOLUME)
 }
 
-/// The archives that the settings name and the network has, as a table `HISTORY`; those of the pod come later.
+/// The archives of the settings and the network, as a table `HISTORY`, without those of the pod.
 pub(super) fn of_settings(config: &ValidatorConfig, network: &Network) -> Table {
     let mut archives = Table::new();
     if config.enable_history_archive {
@@ -92,8 +92,8 @@ pub(super) fn of_settings(config: &ValidatorConfig, network: &Network) -> Table 
     }
 }
 
-/// Adds the archive on the validator's own volume, and those of other members of its group. A name that the config
-/// gives to another archive stays that one's.
+/// Adds the archive on the validator's own volume, and those of other members of its group. An archive of the config
+/// with the same name takes precedence.
 pub(super) fn add_of_group(config: &mut Table, group: GroupArchives<'_>, node: &NodeId, list: Option<&PeerList>) {
     let taken: Vec<String> = named_by_validators(config).map(str::to_owned).collect();
     let Value::Table(archives) = config
@@ -113,10 +113,10 @@ pub(super) fn add_of_group(config: &mut Table, group: GroupArchives<'_>, node: &
     }
 }
 
-/// Adds what lets a validator of a private network come back without an archive after minutes away: its ledgers are
-/// small, so that remembering many and applying one after the other costs little. What the user set stays.
+/// Sets keys that let a validator of a private network return after minutes without an archive: it remembers more
+/// ledgers and applies them one by one, which is cheap for small ledgers. A key that the user sets stays.
 ///
-/// With parallel ledger apply a node takes only 12 ledgers at a time from its peers and then waits for an archive
+/// With parallel ledger apply, a node takes only 12 ledgers at a time from its peers and then waits for an archive
 /// (`LedgerApplyManagerImpl`).
 pub(super) fn add_memory(config: &mut Table, network: &Network, keys: Keys) {
     if !network.is_private() {
@@ -133,7 +133,7 @@ pub(super) fn add_memory(config: &mut Table, network: &Network, keys: Keys) {
     }
 }
 
-/// What stellar-core would refuse about the archives of a whole config.
+/// The errors of stellar-core about the archives of a complete config.
 pub(super) fn problems(config: &Table) -> Problems {
     let mut problems = Problems::default();
     for (name, archive) in tables(config) {
@@ -171,17 +171,17 @@ pub(super) fn problems(config: &Table) -> Problems {
     problems
 }
 
-/// Why stellar-core finds no archive to read in a whole config; `None` where it does.
+/// The message for a complete config without a readable archive; `None` if it has one.
 pub(super) fn none_readable(config: &Table) -> Option<&'static str> {
     let standalone = config.get("RUN_STANDALONE").and_then(Value::as_bool) == Some(true);
     (!standalone && !has_readable(config)).then_some(NONE_READABLE)
 }
 
-/// What to do about a config without an archive that can be read.
+/// The message for a config without a readable archive.
 pub const NONE_READABLE: &str = "no history archive can be read, and stellar-core does not start without one: write \
      historyArchiveUrls with enableHistoryArchive: true, or history.publish: Volume";
 
-/// What is wrong with a command in which {0} and {1} stand for files, as fmt reads it (`HistoryArchive.cpp`,
+/// The problem of a command with the placeholders {0} and {1} for files, in the syntax of fmt (`HistoryArchive.cpp`,
 /// `formatString`).
 pub fn command_problem(place: &str, text: &str, files: u8) -> Option<String> {
     let known: Vec<String> = (0..files).map(|number| format!("{{{number}}}")).collect();
@@ -217,7 +217,7 @@ pub fn command_problem(place: &str, text: &str, files: u8) -> Option<String> {
     None
 }
 
-/// The texts of a validator's settings that can name archives, as one config; nothing where they are not TOML.
+/// The settings of a validator that can name archives, as one config; empty if they are not TOML.
 fn texts(config: &ValidatorConfig) -> Table {
     let parsed = |text: &Option<String>| {
         let text = text.as_deref().filter(|text| text.contains(HISTORY));
@@ -250,7 +250,7 @@ fn validators(config: &Table) -> impl Iterator<Item = &Table> {
     entries.filter_map(Value::as_table)
 }
 
-/// Names of the entries of `VALIDATORS` that have an archive, which is called so.
+/// Names of the `VALIDATORS` entries with an archive, which are also the names of these archives.
 fn named_by_validators(config: &Table) -> impl Iterator<Item = &str> {
     let with_archive = validators(config).filter(|entry| is_text(entry.get(HISTORY)));
     with_archive.filter_map(|entry| entry.get("NAME")?.as_str())
@@ -264,7 +264,7 @@ fn has_readable(config: &Table) -> bool {
     tables(config).any(|(_, archive)| is_text(archive.get("get"))) || named_by_validators(config).next().is_some()
 }
 
-/// Whether an archive is named that is only read, which stellar-core prefers to those that it writes.
+/// Whether the config has a read-only archive, which stellar-core prefers to those that it writes.
 fn is_readable_alone(config: &Table) -> bool {
     let read = |archive: &Table| is_text(archive.get("get")) && !is_text(archive.get("put"));
     tables(config).any(|(_, archive)| read(archive)) || named_by_validators(config).next().is_some()
@@ -297,8 +297,8 @@ fn archive(commands: &[(&str, String)]) -> Value {
     )
 }
 
-/// The other members that serve an archive, from the one that follows this validator on, so that each has others in
-/// front.
+/// The other members with an archive, starting with the one after this validator, so that members spread their
+/// requests.
 fn others<'a>(list: &'a PeerList, node: &'a NodeId) -> Vec<&'a PeerRecord> {
     let (before, after): (Vec<_>, Vec<_>) = list
         .others(node)
@@ -307,12 +307,12 @@ fn others<'a>(list: &'a PeerList, node: &'a NodeId) -> Vec<&'a PeerRecord> {
     after.into_iter().chain(before).take(MOST_MEMBERS).collect()
 }
 
-/// The archive of another member, by the stable name of its pod. The name is absolute: a resolver tries no search
+/// The archive of another member, at the stable name of its pod. The name is absolute, so a resolver tries no search
 /// domains.
 fn of_member(member: &PeerRecord, node: &NodeId, domain: &str) -> Option<(String, Value)> {
     let NodeId { namespace, name } = &member.node;
     let port = member.history?;
-    // The list is written by the operator and can be written by others: nothing else becomes part of a command.
+    // Other accounts may also write the list, so only valid names become part of a command.
     if !is_dns_label(namespace) || !is_dns_label(name) {
         return None;
     }
@@ -325,7 +325,7 @@ fn of_member(member: &PeerRecord, node: &NodeId, domain: &str) -> Option<(String
     Some((called, archive(&[("get", get)])))
 }
 
-/// The archive on the volume of a validator's pod, as rules that know no pod judge it.
+/// The archive on the volume of a validator's pod, for rules that run outside of the pod.
 pub(super) const IN_POD: GroupArchives<'static> = GroupArchives {
     dir: pod_paths::HISTORY_DIR,
     cluster_domain: "cluster.local",

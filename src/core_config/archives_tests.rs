@@ -1,4 +1,4 @@
-//! Tests: which archives a config has, and which configs stellar-core refuses for them.
+//! The archives of a config, and configs that stellar-core refuses because of them.
 
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
@@ -23,7 +23,7 @@ fn publishes_on(network: &str, more: &Json) -> Publish {
     publishes(&config(more), &Network::parse(network))
 }
 
-/// What stellar-core would refuse of a validator on that network.
+/// The problems of a validator on that network.
 fn refused(network: &str, more: &Json) -> Vec<String> {
     match config_of(&config(more), network, "26.0.1") {
         Ok(_) => Vec::new(),
@@ -111,7 +111,7 @@ fn networks_of_sdf_read_its_archives_unless_others_are_named() {
     }
     let own = in_core("[HISTORY.x]\nget=\"curl -sf http://a/{0} -o {1}\"");
     assert_eq!(archive_names(&base("mainnet", "26.0.1", &own)), ["x"]);
-    // One that is written, too, is not preferred to those that are only read.
+    // stellar-core does not prefer an archive that is also written to a read-only one.
     let written = in_core("[HISTORY.x]\nget=\"curl -sf http://a/{0} -o {1}\"\nput=\"cp {0} /a/{1}\"");
     assert_eq!(
         archive_names(&base("mainnet", "26.0.1", &written)),

@@ -1,6 +1,6 @@
-//! StellarNode → base config: everything of `stellar-core.cfg` but the seed and the known peers.
+//! StellarNode → base config: everything in `stellar-core.cfg` except the seed and the known peers.
 //!
-//! It goes into a ConfigMap, so it must hold no secret; it is the same for the same spec, byte for byte.
+//! It goes into a ConfigMap, so it must not contain a secret. The same spec always gives the same bytes.
 
 use toml::{Table, Value};
 
@@ -12,7 +12,7 @@ use crate::labels;
 use crate::peers::NodeId;
 
 /// SDF's three validators of the test network, from stellar-core's `docs/stellar-core_testnet_validator.cfg` (commit
-/// 80f80669). Like that example it is unsafe by stellar-core's rules: a single failure can stop the node.
+/// 80f80669). Like that example, it is unsafe by stellar-core's rules: a single failure can stop the node.
 pub(super) const TESTNET: &str = r#"
 UNSAFE_QUORUM=true
 
@@ -45,8 +45,8 @@ HISTORY="curl -sf http://history.stellar.org/prd/core-testnet/core_testnet_003/{
 /// The base config of a validator, as TOML.
 ///
 /// # Errors
-/// When the node is no validator, trusts nobody on a network that has no default, or holds what stellar-core would
-/// refuse; all problems at once.
+/// Fails if the node is not a validator, lacks a quorum set on a network without a default, or stellar-core would
+/// refuse the settings; the error lists all problems.
 pub fn base_config(spec: &StellarNodeSpec) -> Result<String, ConfigError> {
     let (Some(config), NodeType::Validator) = (&spec.validator_config, spec.node_type) else {
         return Err(ConfigError::NoValidator);
@@ -54,11 +54,11 @@ pub fn base_config(spec: &StellarNodeSpec) -> Result<String, ConfigError> {
     config_of(config, &spec.network, &spec.version)
 }
 
-/// As [`base_config`], of the settings of a validator on this network, for this version of stellar-core.
+/// Like [`base_config`], from a validator's settings, network and version.
 ///
 /// # Errors
-/// When it trusts nobody on a network that has no default, or holds what stellar-core would refuse; all problems at
-/// once.
+/// Fails if there is no quorum set on a network without a default, or stellar-core would refuse the settings; the error
+/// lists all problems.
 pub fn config_of(config: &ValidatorConfig, network: &str, version: &str) -> Result<String, ConfigError> {
     let keys = Keys::of(version);
     let problems = check_validator(config, keys);
@@ -104,7 +104,7 @@ pub fn config_of(config: &ValidatorConfig, network: &str, version: &str) -> Resu
     }
 }
 
-/// What the operator owns.
+/// The keys that the operator owns.
 fn settings(config: &ValidatorConfig, network: &Network) -> Table {
     let text = |text: &str| Value::String(text.to_owned());
     let mut base: Table = [
@@ -127,8 +127,8 @@ fn settings(config: &ValidatorConfig, network: &Network) -> Table {
     base
 }
 
-/// Testnet's own quorum, in which the validator is an organisation of its own. Where it has no home domain it gets one
-/// that nobody else has: stellar-core only groups by it.
+/// The default quorum set of testnet, with the validator as an organisation of its own. Without a home domain, it gets
+/// a unique one, which stellar-core uses only for grouping.
 fn testnet_quorum(config: &ValidatorConfig, base: &mut Table) -> Result<Table, ConfigError> {
     let mut quorum = document::parse("the default quorum set", TESTNET)?;
     let domain = config.home_domain.clone().unwrap_or_else(|| "self".to_owned());
@@ -147,7 +147,7 @@ fn testnet_quorum(config: &ValidatorConfig, base: &mut Table) -> Result<Table, C
     Ok(quorum)
 }
 
-/// Puts `from` into `base`; archives are put beside archives, any other key may be there once.
+/// Merges `from` into `base`. Archives are added one by one; any other key may occur only once.
 fn merge(base: &mut Table, from: Table, problems: &mut Problems) {
     for (key, value) in from {
         match (base.get_mut(&key), value) {
@@ -171,7 +171,7 @@ fn merge(base: &mut Table, from: Table, problems: &mut Problems) {
     }
 }
 
-/// What is wrong with the URL of a history archive, or `None`. stellar-core runs it as part of a command line.
+/// The problem of a history archive's URL, or `None`. stellar-core runs it as part of a command line.
 pub(super) fn url_problem(url: &str) -> Option<String> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let plain = |text: &str| {

@@ -1,8 +1,7 @@
-//! The config of a captive core: the stellar-core that Horizon and Stellar RPC run in their own pod.
+//! The config of a captive core, the stellar-core that Horizon and Stellar RPC run in their own pod.
 //!
-//! Those programs read the text, add what they own and start it; here it is only held to what must be true of it. It
-//! goes into a ConfigMap, so it must hold no secret. The network's passphrase and the archives reach them by another
-//! way.
+//! Those programs read the text, add their own keys and start stellar-core; this module only checks the text. It goes
+//! into a ConfigMap, so it must not contain a secret. The network passphrase and the archives are passed separately.
 
 use toml::Value;
 
@@ -28,8 +27,7 @@ const FUTURENET_ARCHIVES: [&str; 3] = [
     "http://history.stellar.org/dev/core-futurenet/core_futurenet_003",
 ];
 
-/// Keys of `captiveCoreTomlValues` in stellar/go `ingest/ledgerbackend/toml.go` (commit 07eb070f), and the tables
-/// beside them.
+/// Keys of `captiveCoreTomlValues` in stellar/go `ingest/ledgerbackend/toml.go` (commit 07eb070f), and its tables.
 const LISTED: [&str; 21] = [
     "ARTIFICIALLY_ACCELERATE_TIME_FOR_TESTING",
     "DATABASE",
@@ -54,10 +52,10 @@ const LISTED: [&str; 21] = [
     "VALIDATORS",
 ];
 
-/// The config of a captive core on that network: the given text, or the network's default.
+/// The config of a captive core on a network: the given text, or the network's default.
 ///
 /// # Errors
-/// When the text cannot be right, or there is none and the network has no default.
+/// Fails if the text is invalid, or there is none and the network has no default.
 pub fn captive_core_config(text: Option<&str>, network: &Network) -> Result<String, ConfigError> {
     match text {
         None if network.is_testnet() => Ok(base::TESTNET.trim_start().to_owned()),
@@ -75,7 +73,7 @@ pub fn captive_core_config(text: Option<&str>, network: &Network) -> Result<Stri
     }
 }
 
-/// What cannot be right about the text of a captive core's config.
+/// The problems of a captive core's config.
 pub fn check_captive_core(text: &str, network: &Network) -> Vec<String> {
     let table = match document::parse_given("captiveCoreConfig", text) {
         Ok(table) => table,
@@ -85,8 +83,7 @@ pub fn check_captive_core(text: &str, network: &Network) -> Vec<String> {
     for (key, value) in &table {
         match (key.as_str(), value) {
             ("NODE_SEED", _) => problems.push(
-                "NODE_SEED would stand in a ConfigMap for everybody to read, and a captive core needs none: remove it"
-                    .to_owned(),
+                "NODE_SEED would be readable in a ConfigMap, and a captive core needs none: remove it".to_owned(),
             ),
             // NewCaptiveCoreTomlFromData.
             ("BUCKET_DIR_PATH", _) => problems.push(
@@ -94,11 +91,11 @@ pub fn check_captive_core(text: &str, network: &Network) -> Vec<String> {
                     .to_owned(),
             ),
             ("NODE_IS_VALIDATOR", Value::Boolean(true)) => {
-                problems.push("a captive core is no validator: remove NODE_IS_VALIDATOR".to_owned());
+                problems.push("a captive core is not a validator: remove NODE_IS_VALIDATOR".to_owned());
             }
-            // stellar-rpc ends where this is not the port that it was told.
+            // stellar-rpc exits if this is not its own setting of the port.
             ("HTTP_PORT", Value::Integer(port)) if *port != i64::from(labels::HTTP_PORT) => problems.push(format!(
-                "HTTP_PORT is {port}, and a captive core is looked for at {}: remove it",
+                "HTTP_PORT is {port}, and a captive core must listen at {}: remove it",
                 labels::HTTP_PORT
             )),
             ("NETWORK_PASSPHRASE", Value::String(passphrase)) if Network::parse(passphrase) != *network => {
@@ -113,30 +110,30 @@ pub fn check_captive_core(text: &str, network: &Network) -> Vec<String> {
     }
     if !table.contains_key("QUORUM_SET") && !table.contains_key("VALIDATORS") {
         problems.push(
-            "captiveCoreConfig has neither [QUORUM_SET] nor [[VALIDATORS]]: write whom the captive core trusts"
+            "captiveCoreConfig has neither [QUORUM_SET] nor [[VALIDATORS]]: name the validators that it trusts"
                 .to_owned(),
         );
     }
     problems.into_vec()
 }
 
-/// Keys with which Horizon or Stellar RPC may end at its start: stellar-core knows them, and the program that starts it
-/// has a list of its own, which grows with its versions.
+/// Warnings about keys that stellar-core knows but Horizon or Stellar RPC may refuse at start: these programs have
+/// their own list of keys, which grows with their versions.
 pub fn unlisted_keys(text: &str) -> Vec<String> {
     let table = document::parse_given("captiveCoreConfig", text).unwrap_or_default();
     let unlisted = table.keys().filter(|key| !LISTED.contains(&key.as_str()));
     unlisted
         .map(|key| {
             format!(
-                "{key} is not among the settings of a captive core that were known here: a version of Horizon or Stellar RPC \
-                 that does not know it ends at its start"
+                "{key} is not in the operator's list of captive core settings: Horizon or Stellar RPC exits at \
+                 start if it does not know the key"
             )
         })
         .collect::<Problems>()
         .into_vec()
 }
 
-/// The archives of a network of SDF's; none for others.
+/// The archives of SDF's networks; empty for others.
 pub fn history_archives(network: &Network) -> &'static [&'static str] {
     if network.is_public() {
         &PUBLIC_ARCHIVES
@@ -149,7 +146,7 @@ pub fn history_archives(network: &Network) -> &'static [&'static str] {
     }
 }
 
-/// What is wrong with the URL of an archive in a list that commas divide; `None` if nothing is.
+/// The problem of an archive's URL in a comma-separated list; `None` if it is valid.
 pub fn archive_problem(url: &str) -> Option<String> {
     if url.contains(',') {
         return Some(format!("{url:?} holds a comma: write one URL an entry"));
@@ -166,7 +163,7 @@ mod tests {
         assert_eq!(unlisted_keys(base::TESTNET), [""; 0]);
         let told = unlisted_keys("KNOWN_PEERS=['a:11625']\nPEER_PORT=11725\n[QUORUM_SET]\nVALIDATORS=['a']\n");
         assert!(
-            told.len() == 1 && told[0].starts_with("KNOWN_PEERS is not among"),
+            told.len() == 1 && told[0].starts_with("KNOWN_PEERS is not in the operator's list"),
             "{told:?}"
         );
     }
@@ -189,7 +186,7 @@ mod tests {
             ("[QUORUM_SET", "not TOML"),
             ("", "neither"),
             ("NODE_SEED='S'\n[QUORUM_SET]\n", "ConfigMap"),
-            ("NODE_IS_VALIDATOR=true\n[QUORUM_SET]\n", "no validator"),
+            ("NODE_IS_VALIDATOR=true\n[QUORUM_SET]\n", "is not a validator"),
             ("NETWORK_PASSPHRASE='public'\n[QUORUM_SET]\n", "mainnet"),
             ("HTTP_PORT=11726\n[QUORUM_SET]\n", "11626"),
             ("PEERPORT=1\n[QUORUM_SET]\n", "PEERPORT"),

@@ -1,5 +1,5 @@
-//! Is this config one that stellar-core starts with? Each answer is a list of problems in words: what is wrong, what
-//! was found, what to write instead. An empty list is a yes.
+//! Checks whether stellar-core would start with a config. Each function returns a list of problems in words: what is
+//! wrong, which value was found, and how to fix it. An empty list means valid.
 
 use toml::{Table, Value};
 
@@ -10,16 +10,16 @@ use super::{Keys, address, archives, base, document, keys};
 use crate::crd::ValidatorConfig;
 use crate::labels;
 
-/// A problem and the field of the StellarNode that it is about.
+/// A problem, and the field of the StellarNode that causes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The field, as a path in the object.
+    /// Path of the field in the object.
     pub field: &'static str,
-    /// What is wrong and what to write instead.
+    /// What is wrong and how to fix it.
     pub message: String,
 }
 
-/// Everything that stellar-core would refuse about a validator's settings: the fields together, as one config.
+/// All problems of a validator's settings, checked together as one config.
 pub fn check_validator(config: &ValidatorConfig, keys: Keys) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut add = |field, messages: Problems| {
@@ -43,7 +43,7 @@ pub fn check_validator(config: &ValidatorConfig, keys: Keys) -> Vec<Problem> {
     if let Some(text) = &config.core_config {
         let mut messages = core_config_problems(text, keys, config.database.is_some());
         let key = peers_key(config.peers_as());
-        // KNOWN_PEERS is the operator's in any case.
+        // KNOWN_PEERS always belongs to the operator.
         if key != labels::KNOWN_PEERS && core_table(config).contains_key(key) {
             messages.push(format!(
                 "{key} is where peersAs puts the peers: list yours in spec.validatorConfig.knownPeers"
@@ -69,19 +69,19 @@ pub fn check_validator(config: &ValidatorConfig, keys: Keys) -> Vec<Problem> {
     problems
 }
 
-/// What is legal and unwise about a validator's `quorumSet`; nothing where it is not legal.
+/// Warnings about a valid but risky `quorumSet`; none for an invalid one.
 pub fn quorum_warnings(config: &ValidatorConfig) -> Vec<String> {
     match failures_tolerated(config) {
         Some(0) => vec![
-            "this quorum set stands no failure: every restart of one of its validators can halt this one for a few ledgers; \
-             with 4 equal validators and THRESHOLD_PERCENT=67 it stands one"
+            "this quorum set tolerates no failure: every restart of one of its validators can halt this one for a few ledgers; \
+             with 4 equal validators and THRESHOLD_PERCENT=67 it tolerates one"
                 .to_owned(),
         ],
         Some(_) | None => Vec::new(),
     }
 }
 
-/// Whether a validator's quorum is itself, as far as its `quorumSet` says so without its key: by `$self` alone.
+/// Whether a validator is its own quorum, as far as `quorumSet` shows it without the key: it contains only `$self`.
 pub fn trusts_only_itself(config: &ValidatorConfig) -> bool {
     let parsed = config
         .quorum_set
@@ -95,8 +95,7 @@ pub fn trusts_only_itself(config: &ValidatorConfig) -> bool {
     consensus.problems.is_empty() && consensus.set.is_some_and(|set| set.keys() == ["$self"])
 }
 
-/// How many validators of its `quorumSet` can fail without stopping the one that trusts it; `None` where it is not
-/// legal.
+/// Number of validators in its `quorumSet` that can fail without stopping the validator; `None` if the set is invalid.
 pub fn failures_tolerated(config: &ValidatorConfig) -> Option<usize> {
     let mut quorum = document::parse_given("quorumSet", config.quorum_set.as_deref()?).ok()?;
     complete(&mut quorum, &core_table(config));
@@ -108,7 +107,7 @@ pub fn failures_tolerated(config: &ValidatorConfig) -> Option<usize> {
     }
 }
 
-/// What stellar-core would refuse about the text of `coreConfig`, and the keys in it that the operator owns.
+/// All problems of `coreConfig`, including keys that the operator owns.
 pub(super) fn core_config_problems(toml: &str, known: Keys, has_database: bool) -> Problems {
     let mut table = match document::parse_given("coreConfig", toml) {
         Ok(table) => table,
@@ -128,20 +127,21 @@ pub(super) fn core_config_problems(toml: &str, known: Keys, has_database: bool) 
     problems
 }
 
-/// What is to be said of the keys of `coreConfig` or `captiveCoreConfig` that are not refused: stellar-core may not
-/// know one, ignores it, or needs a file because of it.
+/// Warnings about accepted keys of `coreConfig` or `captiveCoreConfig`: stellar-core may not know the key, ignores it,
+/// or needs a file for it.
 pub fn key_warnings(toml: &str, known: Keys) -> Vec<String> {
     let table = document::parse_given("the text", toml).unwrap_or_default();
-    let told = table.iter().filter_map(|(key, value)| keys::warning(key, value, known));
-    told.collect::<Problems>().into_vec()
+    let warnings = table.iter().filter_map(|(key, value)| keys::warning(key, value, known));
+    warnings.collect::<Problems>().into_vec()
 }
 
-/// Lets a config speak of the database whose connection string only the pod may read, so that rules can be asked.
+/// Sets a placeholder for the connection string, which only the pod may read, so that the rules see an external
+/// database.
 pub(super) fn set_postgres(table: &mut Table) {
     table.insert("DATABASE".to_owned(), Value::String("postgresql://".to_owned()));
 }
 
-/// Everything that stellar-core would refuse about a whole config; `own` is the validator's public key, where known.
+/// All problems of a complete config; `own` is the validator's public key, if known.
 pub(super) fn check_document(table: &Table, own: Option<&str>, known: Keys) -> Problems {
     let mut problems: Problems = table
         .iter()
@@ -166,7 +166,7 @@ pub(super) fn quorum_problems(mut quorum: Table, core: &Table, home_domain: Opti
     }
     if !quorum.contains_key("QUORUM_SET") && !quorum.contains_key("VALIDATORS") {
         problems.push(
-            "quorumSet has neither [QUORUM_SET] nor [[VALIDATORS]]: write whom this validator trusts, as [QUORUM_SET] with \
+            "quorumSet has neither [QUORUM_SET] nor [[VALIDATORS]]: name the validators that it trusts, as [QUORUM_SET] with \
              THRESHOLD_PERCENT and VALIDATORS, or as [[HOME_DOMAINS]] and [[VALIDATORS]]"
                 .to_owned(),
         );
@@ -177,7 +177,7 @@ pub(super) fn quorum_problems(mut quorum: Table, core: &Table, home_domain: Opti
     problems
 }
 
-/// Adds to a quorum set what `coreConfig` says to it.
+/// Adds the keys of `coreConfig` that affect a quorum set.
 fn complete(quorum: &mut Table, core: &Table) {
     for key in ["UNSAFE_QUORUM", "FAILURE_SAFETY", "NODE_NAMES"] {
         if let (Some(value), false) = (core.get(key), quorum.contains_key(key)) {
@@ -186,14 +186,15 @@ fn complete(quorum: &mut Table, core: &Table) {
     }
 }
 
-/// `coreConfig`; empty where there is none, or none that is TOML.
+/// `coreConfig` as a table; empty if it is absent or not TOML.
 fn core_table(config: &ValidatorConfig) -> Table {
     let text = config.core_config.as_deref().unwrap_or_default();
     document::parse_given("coreConfig", text).unwrap_or_default()
 }
 
-/// Reads the text of `quorumSet`. Without a home domain, the validator may live in any of those that it lists: the
-/// whole config is refused then, where that matters, and what is said of the rest is said of the one that fits best.
+/// Checks `quorumSet` on its own. Without a home domain, the validator may belong to any of the listed domains: the
+/// result is that of the domain with the fewest problems. The check of the complete config refuses a missing domain if
+/// it matters.
 fn examine_alone(quorum: &Table, home_domain: Option<&str>) -> Consensus {
     let in_domain = |domain: &str| {
         let mut document = quorum.clone();
@@ -219,7 +220,7 @@ fn examine_alone(quorum: &Table, home_domain: Option<&str>) -> Consensus {
     best.unwrap_or_else(|| examine(quorum, None))
 }
 
-/// What keys mean together, and `HISTORY`.
+/// Problems of key combinations, and of `HISTORY`.
 fn together(table: &Table, known: Keys) -> Vec<String> {
     let mut problems: Problems = keys::problems_together(table, known).into_iter().collect();
     if let Some(history) = table.get("HISTORY") {

@@ -1,17 +1,17 @@
-//! TOML in and out.
+//! Reads and writes TOML.
 //!
-//! What is written is the plain part of TOML that stellar-core's parser (cpptoml) reads: one key a line, keys before
-//! tables on every level, basic strings only. Same document, same bytes; order is the order in which keys were put in.
+//! The output uses the plain subset of TOML that stellar-core's parser (cpptoml) reads: one key per line, keys before
+//! tables on every level, basic strings only. The same document always gives the same bytes, in insertion order.
 
 use toml::{Table, Value};
 
 use super::ConfigError;
 
-/// Reads a text; `what` names it in the error. A key that is named twice is an error, as it is in cpptoml.
+/// Parses a text; `what` names it in the error. A duplicate key is an error, as in cpptoml.
 pub(super) fn parse(what: &'static str, text: &str) -> Result<Table, ConfigError> {
     text.parse::<Table>().map_err(|error| ConfigError::Toml {
         what,
-        // The parser's own rendering quotes the line, and a line may hold a secret: only place and reason are kept.
+        // The parser's own message quotes the line, which may contain a secret; keep only position and reason.
         reason: match error.span() {
             Some(span) => {
                 let line = text
@@ -24,18 +24,19 @@ pub(super) fn parse(what: &'static str, text: &str) -> Result<Table, ConfigError
     })
 }
 
-/// Bytes of a text that somebody writes: a thousand validators, the most that stellar-core takes, are half of it.
+/// Most bytes of a user's text. A thousand validators, stellar-core's limit, take half of that.
 const MOST_BYTES: usize = 512 << 10;
-/// Signs of a text between which its lines, keys and values stand. Each may become an entry of a table, which takes a
-/// hundred times as much as the sign.
+/// Most delimiters of a user's text. Each may create a table entry, which takes a hundred times the memory of the
+/// character.
 const MOST_SIGNS: usize = 30_000;
-/// Keys of the top level; all releases of stellar-core together know some 240.
+/// Most keys of the top level. All releases of stellar-core together know some 240.
 const MOST_KEYS: usize = 500;
-/// Characters of the names of a table and of those around it: with them begins each table that is written.
+/// Longest path of a key in characters, with the names of the tables around it: the output repeats it in each table
+/// header.
 const LONGEST_PATH: usize = 512;
 
-/// As [`parse`], of what somebody writes into a StellarNode. What is larger than any config that stellar-core is given
-/// is refused before it costs anything.
+/// Like [`parse`], for a text from a StellarNode. It refuses a text larger than any real config before parsing costs
+/// memory.
 pub(super) fn parse_given(what: &'static str, text: &str) -> Result<Table, ConfigError> {
     let too_large = |reason: String| Err(ConfigError::TooLarge { what, reason });
     if text.len() > MOST_BYTES {
@@ -72,7 +73,6 @@ fn inside(value: &Value, left: usize) -> bool {
     }
 }
 
-/// Writes a document.
 pub(super) fn write(document: &Table) -> String {
     let mut out = String::new();
     write_table(&mut out, &mut Vec::new(), document);
@@ -93,7 +93,7 @@ fn write_table(out: &mut String, path: &mut Vec<String>, table: &Table) {
         let name = path.join(".");
         match value {
             Value::Table(inner) => {
-                // A table that holds only tables needs no header of its own, unless it is empty.
+                // A table that contains only tables needs no header of its own, unless it is empty.
                 if inner.is_empty() || inner.values().any(|value| !is_section(value)) {
                     out.push_str(&format!("\n[{name}]\n"));
                 }
@@ -111,7 +111,7 @@ fn write_table(out: &mut String, path: &mut Vec<String>, table: &Table) {
     }
 }
 
-/// Whether a value is written below its own `[header]`.
+/// Whether a value is written under its own `[header]`.
 fn is_section(value: &Value) -> bool {
     match value {
         Value::Table(_) => true,

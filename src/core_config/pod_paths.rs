@@ -1,7 +1,7 @@
-//! Where things lie inside a validator's pod, and how `render-config` is called there.
+//! Paths inside a validator's pod, and the arguments of `render-config` there.
 //!
-//! The controller mounts by these names and `render-config` is started with them: one place, so that the two cannot
-//! drift apart. The program itself reads no path from here; every path comes to it as an argument.
+//! The controller uses these paths for mounts and for the arguments of `render-config`. `render-config` itself uses
+//! none of them; it gets every path as an argument.
 
 use std::path::Path;
 
@@ -10,62 +10,64 @@ use crate::crd::PeersAs;
 use crate::labels;
 use crate::peers::NodeId;
 
-/// Where the ConfigMap `{name}-config` is mounted.
+/// Mount path of the ConfigMap `{name}-config`.
 pub const BASE_DIR: &str = "/etc/stellar/base";
 /// The base config: key [`labels::BASE_CONFIG_KEY`] of that ConfigMap.
 pub const BASE_FILE: &str = "/etc/stellar/base/stellar-core.base.cfg";
 /// The user's own peers: key [`labels::OWN_PEERS_KEY`] of that ConfigMap.
 pub const OWN_PEERS_FILE: &str = "/etc/stellar/base/known-peers";
-/// Where the known-peers ConfigMap is mounted, `optional: true`.
+/// Mount path of the known-peers ConfigMap, `optional: true`.
 pub const PEERS_DIR: &str = "/etc/stellar/peers";
 /// The list: key [`labels::PEERS_JSON`] of that ConfigMap.
 pub const PEERS_FILE: &str = "/etc/stellar/peers/peers.json";
-/// Where the memory-backed volume with the finished config is mounted.
+/// Mount path of the in-memory volume with the finished config.
 pub const CONFIG_DIR: &str = "/config";
 /// The finished config, mode 0600.
 pub const CONFIG_FILE: &str = "/config/stellar-core.cfg";
-/// Where the validator's volume is mounted; also stellar-core's working directory.
+/// Mount path of the validator's volume, and stellar-core's working directory.
 pub const DATA_DIR: &str = "/data";
 /// stellar-core's `DATABASE` on that volume.
 pub const DATABASE: &str = "sqlite3:///data/stellar.db";
-/// The file of that database.
+/// The file of the database.
 pub const DATABASE_FILE: &str = "/data/stellar.db";
 /// stellar-core's `BUCKET_DIR_PATH` on that volume.
 pub const BUCKET_DIR: &str = "/data/buckets";
-/// The file that `new-db` leaves behind once it has made the database.
+/// File that `new-db` writes after it has created the database.
 pub const NEW_DB_MARKER: &str = "/data/.database-created";
-/// The file that `new-db` leaves behind before it begins: a database beside it may be half made.
+/// File that `new-db` writes before it starts: a database without the other marker may be incomplete.
 pub const NEW_DB_BEGUN: &str = "/data/.database-begun";
 /// The archive on that volume.
 pub const HISTORY_DIR: &str = "/data/history";
-/// The same directory, seen from the volume.
+/// The same directory, relative to the volume.
 pub const HISTORY_SUBDIR: &str = "history";
-/// What an archive has once `new-hist` has initialised it (stellar-core `HistoryArchiveState::baseName`).
+/// File of an initialised archive (stellar-core `HistoryArchiveState::baseName`).
 pub const HISTORY_STATE: &str = "/data/history/.well-known/stellar-history.json";
-/// The file that `new-hist` leaves behind before it begins with that archive: what is in it may be half written.
+/// File that `new-hist` writes before it starts: an archive without a state file may be incomplete.
 pub const NEW_HIST_BEGUN: &str = "/data/.history-begun";
-/// Path of the `health` sidecar that answers 200 while the validator votes.
+/// Path on the `health` sidecar that returns 200 while the validator votes.
 pub const VOTING_PATH: &str = "/voting";
-/// Where Kubernetes reads a container's termination message by default.
+/// Default path of a container's termination message.
 pub const REPORT_FILE: &str = "/dev/termination-log";
-/// What is mounted beside the seed's file in the container that reads it.
+/// Directories that are mounted in the container that reads the seed's file.
 const MOUNTED: [&str; 3] = [BASE_DIR, PEERS_DIR, CONFIG_DIR];
-/// Env in which `render-config` gets the seed, from the pod's own Secret reference.
+/// Environment variable of `render-config` with the seed, from the pod's own Secret reference.
 pub const SEED_ENV: &str = "STELLAR_CORE_SEED";
-/// Env in which `render-config` gets stellar-core's `DATABASE`, where that is not the one on the volume.
+/// Environment variable of `render-config` with stellar-core's `DATABASE`, if external.
 pub const DATABASE_ENV: &str = "STELLAR_CORE_DATABASE";
-/// The argument before the path of the seed's file, where that is not in the env.
+/// Flag of `render-config` with the path of the seed's file.
 pub const SEED_FILE_FLAG: &str = "--seed-file";
-/// Env in which `render-config` gets the pod's own IP (`status.podIP`), so that it never lists itself.
+/// Environment variable of `render-config` with the pod's IP (`status.podIP`), to keep the validator out of its own
+/// list of peers.
 pub const POD_IP_ENV: &str = "POD_IP";
 
-/// Env in which `render-config` gets the pod's own name (`metadata.name`): only the first of a StatefulSet starts.
+/// Environment variable of `render-config` with the pod's name (`metadata.name`): only the first pod of a StatefulSet
+/// starts.
 pub const POD_NAME_ENV: &str = "POD_NAME";
 
-/// The directory of the seed's file, where a volume is mounted; or why none can be.
+/// The directory of the seed's file, the mount path of its volume.
 ///
 /// # Errors
-/// In words that say what to write instead.
+/// Fails if no volume can be mounted there; the message says how to fix it.
 pub fn seed_dir(file: &str) -> Result<&str, String> {
     let dir = file.rsplit_once('/').map_or("", |(dir, _)| dir);
     let plain = |part: &str| !matches!(part, "" | "." | "..");
@@ -85,10 +87,10 @@ pub fn seed_dir(file: &str) -> Result<&str, String> {
     }
 }
 
-/// The arguments with which a pod of this validator starts the binary to write its config.
+/// The arguments of `render-config` in a pod of this validator.
 ///
-/// `seed_file` is where the seed lies when it is not in the env [`SEED_ENV`] (`keySource: KMS`); `version` is that of
-/// its stellar-core. With `group` it has the archives of its group, its own among them.
+/// `seed_file` is the path of the seed, if it is not in [`SEED_ENV`] (`keySource: KMS`); `version` is that of its
+/// stellar-core. With `group`, the config contains the archives of its group, including its own.
 pub fn render_config_args(
     node: &NodeId,
     seed_file: Option<&str>,
@@ -105,7 +107,7 @@ pub fn render_config_args(
     if let Some(file) = seed_file {
         args.extend([SEED_FILE_FLAG, file]);
     }
-    // The default is left out: pods that were started without it have it.
+    // The default is omitted: an extra argument would change the pods that were started without it.
     if peers_as == PeersAs::Preferred {
         args.extend(["--peers-as", "Preferred"]);
     }
@@ -118,8 +120,7 @@ pub fn render_config_args(
     args.into_iter().map(str::to_owned).collect()
 }
 
-/// The arguments with which a pod starts the sidecar that tells whether it votes. A validator whose quorum is itself
-/// votes alone.
+/// The arguments of the `health` sidecar. `alone`: the validator is its own quorum.
 pub fn health_args(alone: bool) -> Vec<String> {
     let mut args = vec![
         "health".to_owned(),
@@ -134,7 +135,7 @@ pub fn health_args(alone: bool) -> Vec<String> {
     args
 }
 
-/// The arguments with which a pod starts the sidecar that serves the archive on its volume.
+/// The arguments of the `history` sidecar.
 pub fn history_args() -> Vec<String> {
     [
         "history",

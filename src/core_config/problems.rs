@@ -1,9 +1,8 @@
-//! What is wrong with a config: as much of it as somebody reads, however much there is.
+//! A bounded list of error messages about a config.
 
-/// How many problems are kept.
 const MOST: usize = 200;
 
-/// The first problems, and how many more there are. A short text can hold a great many, and each is a sentence.
+/// The first problems, and the number of the others. A short text can have very many, and each is a sentence.
 #[derive(Debug, Default)]
 pub(crate) struct Problems {
     first: Vec<String>,
@@ -11,7 +10,6 @@ pub(crate) struct Problems {
 }
 
 impl Problems {
-    /// Adds one.
     pub(crate) fn push(&mut self, problem: impl Into<String>) {
         if self.first.len() < MOST {
             self.first.push(problem.into());
@@ -20,21 +18,20 @@ impl Problems {
         }
     }
 
-    /// How many there are.
+    /// Number of all problems, kept or not.
     pub(crate) fn len(&self) -> usize {
         self.first.len() + self.more
     }
 
-    /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.first.is_empty()
     }
 
-    /// All that is told of them.
+    /// The kept problems, and a last line with the number of the others.
     pub(crate) fn into_vec(self) -> Vec<String> {
         let Self { mut first, more } = self;
         if more > 0 {
-            first.push(format!("and {more} problems more: mend these first"));
+            first.push(format!("and {more} more problems: fix these first"));
         }
         first
     }
@@ -66,7 +63,7 @@ mod tests {
         assert_eq!(problems.len(), 1000);
         let told = problems.into_vec();
         assert_eq!((told.len(), told[0].as_str()), (MOST + 1, "0"));
-        assert_eq!(told[MOST], "and 800 problems more: mend these first");
+        assert_eq!(told[MOST], "and 800 more problems: fix these first");
         assert_eq!(Problems::default().into_vec(), [""; 0]);
     }
 }

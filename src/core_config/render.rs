@@ -1,6 +1,6 @@
 //! Base config, seed and peers → `stellar-core.cfg`.
 //!
-//! Pure: same input, same bytes. The text that comes out holds the seed; nothing else here does.
+//! Pure: same input, same bytes. Only the resulting text contains the seed.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,13 +16,13 @@ use crate::crd::PeersAs;
 use crate::labels;
 use crate::peers::{NodeId, PeerList};
 
-/// Where stellar-core's `DATABASE` comes from.
+/// The source of stellar-core's `DATABASE`.
 #[derive(Clone, Copy, Default)]
 pub enum Database<'a> {
-    /// The base config: the one on the validator's volume.
+    /// The database on the validator's volume, from the base config.
     #[default]
     OnVolume,
-    /// A connection string from a Secret. It may hold a password: nothing that is said quotes it.
+    /// A connection string from a Secret. No message quotes it, since it may contain a password.
     Given(&'a str),
     /// A connection string that only the pod may read.
     Withheld,
@@ -38,37 +38,33 @@ impl fmt::Debug for Database<'_> {
     }
 }
 
-/// What a config is made of, beside the seed.
+/// The inputs of a config, except the seed.
 #[derive(Debug)]
 pub struct Sources<'a> {
-    /// The base config.
     pub base: &'a str,
-    /// The validator.
     pub node: &'a NodeId,
-    /// The user's own peers.
     pub own_peers: &'a [String],
-    /// The discovered peers, where there is a list.
+    /// The discovered peers, if there is a list.
     pub list: Option<&'a PeerList>,
-    /// The address of the validator's pod, so that it never becomes its own peer.
+    /// IP of the validator's pod, to keep the validator out of its own list of peers.
     pub pod_ip: Option<Ipv4Addr>,
-    /// As what the peers are written.
+    /// The key for the peers.
     pub peers_as: PeersAs,
-    /// Its database.
     pub database: Database<'a>,
-    /// The keys that its stellar-core knows.
+    /// The keys that this stellar-core knows.
     pub keys: Keys,
-    /// The archives of its group, where it takes part in them.
+    /// The archives of its group, if it uses them.
     pub archives: Option<GroupArchives<'a>>,
 }
 
-/// The finished config of a validator.
+/// Renders the complete config of a validator.
 ///
-/// The validator itself is left out of both its own peers and the discovered ones, known by its record in the list, its
-/// name in the cluster, or the address of its pod. One base config serves a whole group: the validator's own
-/// `[[VALIDATORS]]` entry is dropped here, and `$self` becomes an alias of the seed where it is used.
+/// The validator's own address is removed from the peers, both the user's and the discovered ones: by its record in the
+/// list, its DNS name, or its pod's IP. One base config serves a whole group, so the validator's own `[[VALIDATORS]]`
+/// entry is dropped, and `$self` becomes an alias of the seed if it is used.
 ///
 /// # Errors
-/// When stellar-core would refuse the result; no error holds the seed.
+/// Fails if stellar-core would refuse the result; no error contains the seed.
 pub fn render(sources: &Sources<'_>, seed: &Seed) -> Result<String, ConfigError> {
     let own = seed.public_key();
     let mut config = compose(sources, Some(own))?;
@@ -81,11 +77,8 @@ pub fn render(sources: &Sources<'_>, seed: &Seed) -> Result<String, ConfigError>
     Ok(document::write(&config))
 }
 
-/// The same file without its line `NODE_SEED`, for who may not see the seed. Without the public key the validator's own
-/// `[[VALIDATORS]]` entry is still in it.
-///
-/// # Errors
-/// When stellar-core would refuse the result.
+/// The same file without `NODE_SEED`, for readers without access to the seed. Without the public key, the validator's
+/// own `[[VALIDATORS]]` entry stays in it.
 pub fn preview(sources: &Sources<'_>, public_key: Option<&str>) -> Result<String, ConfigError> {
     let mut config = compose(sources, public_key)?;
     let withheld = matches!(sources.database, Database::Withheld);
@@ -99,7 +92,7 @@ pub fn preview(sources: &Sources<'_>, public_key: Option<&str>) -> Result<String
     Ok(document::write(&config))
 }
 
-/// Everything but the seed.
+/// Builds everything except the seed.
 fn compose(sources: &Sources<'_>, own: Option<&str>) -> Result<Table, ConfigError> {
     let mut config = document::parse("the base config", sources.base)?;
     if let Some(own) = own {
@@ -133,7 +126,7 @@ fn compose(sources: &Sources<'_>, own: Option<&str>) -> Result<Table, ConfigErro
         let peers = peers.into_iter().map(Value::String).collect();
         config.insert(peers_key.to_owned(), Value::Array(peers));
     }
-    // stellar-core refuses to name one key twice: where the text names ours already, `$self` becomes the key itself.
+    // stellar-core refuses two names for one key. If the text already names this key, the key itself replaces `$self`.
     if let Some(own) = own
         && is_named(&config, own)
     {
@@ -152,7 +145,7 @@ fn checked(config: &Table, own: Option<&str>, keys: Keys) -> Result<(), ConfigEr
     }
 }
 
-/// The key below which the peers are written.
+/// The key that lists the peers.
 pub(super) fn peers_key(peers_as: PeersAs) -> &'static str {
     match peers_as {
         PeersAs::Known => labels::KNOWN_PEERS,
@@ -160,7 +153,7 @@ pub(super) fn peers_key(peers_as: PeersAs) -> &'static str {
     }
 }
 
-/// What is wrong with a `DATABASE`, which is not quoted: it may hold a password (`DatabaseImpl`: soci's backends are
+/// The problem of a `DATABASE`, without a quote, since it may contain a password (`DatabaseImpl`: soci's backends are
 /// `sqlite3` and `postgresql`).
 fn database_problem(database: &str) -> Option<String> {
     let known = ["postgresql://", "sqlite3://"];
@@ -178,7 +171,7 @@ fn database_problem(database: &str) -> Option<String> {
     })
 }
 
-/// The user's peers and the discovered ones, without the validator itself, sorted, each once.
+/// The user's and the discovered peers, without the validator itself, sorted and without duplicates.
 fn known_peers(sources: &Sources<'_>) -> Vec<String> {
     let &Sources { node, list, pod_ip, .. } = sources;
     let own_record = list
@@ -197,7 +190,7 @@ fn known_peers(sources: &Sources<'_>) -> Vec<String> {
         .into_iter()
         .flat_map(|list| list.others(node))
         .filter_map(|member| member.address.as_ref())
-        // One that stellar-core cannot read would cost all others.
+        // stellar-core would fail on an unreadable address.
         .filter(|address| address::problem(address).is_none())
         .map(|address| absolute(address));
     let mut peers: Vec<String> = sources
@@ -214,7 +207,7 @@ fn known_peers(sources: &Sources<'_>) -> Vec<String> {
     peers
 }
 
-/// Whether a host is the validator's own name in the cluster: its pod behind its headless Service, or that Service.
+/// Whether a host is the validator's own DNS name: its pod behind its headless Service, or that Service.
 fn is_own_name(host: &str, node: &NodeId) -> bool {
     let service = labels::headless_service_name(&node.name);
     [
@@ -230,7 +223,7 @@ fn is_own_name(host: &str, node: &NodeId) -> bool {
     })
 }
 
-/// Whether some string gives this key a name, as in `G… name`, or an entry of `[[VALIDATORS]]` does.
+/// Whether a string names this key, as in `G… name`.
 fn is_named(config: &Table, key: &str) -> bool {
     fn inside(value: &Value, key: &str) -> bool {
         match value {
@@ -246,7 +239,7 @@ fn is_named(config: &Table, key: &str) -> bool {
     config.values().any(|value| inside(value, key))
 }
 
-/// Replaces every string that is `from`.
+/// Replaces every string equal to `from`.
 fn substitute(config: &mut Table, from: &str, to: &str) {
     fn inside(value: &mut Value, from: &str, to: &str) {
         match value {

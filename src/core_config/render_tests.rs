@@ -1,4 +1,4 @@
-//! Tests: what `render-config` makes of a base config, a seed and peers.
+//! The config that `render-config` makes from base config, seed and peers.
 
 use proptest::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::core_config::*;
 use crate::crd::PeersAs;
 use crate::peers::{NodeId, PeerList, PeerRecord};
 
-/// A base config and nothing beside it.
+/// A base config without further inputs.
 pub(super) fn sources<'a>(base: &'a str, node: &'a NodeId) -> Sources<'a> {
     Sources {
         base,
@@ -114,9 +114,9 @@ fn discovered_names_are_absolute_and_a_users_own_stay() {
     }
     let own = [
         "core.example".to_owned(),
-        // Relative to the pod's search domains: a dot would lead elsewhere.
+        // Relative to the pod's search domains: a dot would change its meaning.
         "core-1.other:11625".to_owned(),
-        // Another spelling of one that was discovered.
+        // Another spelling of a discovered peer.
         format!("{}:11625", name(2).to_uppercase()),
         "10.9.9.9:11625".to_owned(),
     ];
@@ -169,7 +169,7 @@ fn self_is_an_alias_only_where_it_is_used() {
         config.contains(&format!("NODE_SEED=\"{} self\"", seed_text(1))),
         "{config}"
     );
-    // The key has a name already, and stellar-core refuses a second one.
+    // The key already has a name, and stellar-core refuses a second one.
     let named = format!(
         "NODE_NAMES=['{} me']\n[QUORUM_SET]\nVALIDATORS=['$self','K2','K3','K4']",
         seed(1).public_key()

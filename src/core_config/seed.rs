@@ -1,4 +1,4 @@
-//! A validator's secret seed, held so that it is printed only where it belongs.
+//! A validator's secret seed, protected against accidental output.
 
 use std::fmt;
 
@@ -7,8 +7,7 @@ use stellar_strkey::ed25519::{PrivateKey, PublicKey};
 
 use super::ConfigError;
 
-/// A secret seed (`S…`) and the public key (`G…`) that follows from it. `Debug` shows the public key alone, and there
-/// is no `Display`.
+/// A secret seed (`S…`) and its public key (`G…`). `Debug` shows only the public key, and there is no `Display`.
 #[derive(Clone)]
 pub struct Seed {
     text: String,
@@ -16,10 +15,10 @@ pub struct Seed {
 }
 
 impl Seed {
-    /// Reads a seed as a Secret or a file holds it; blanks around it do not matter.
+    /// Parses a seed from a Secret or a file; surrounding whitespace is ignored.
     ///
     /// # Errors
-    /// When the text is no secret seed. The error does not hold the text.
+    /// Fails if the text is not a secret seed. The error does not contain the text.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let text = text.trim();
         if text.is_empty() {
@@ -47,12 +46,11 @@ impl Seed {
         })
     }
 
-    /// The public key, `G…`.
     pub fn public_key(&self) -> &str {
         &self.public_key
     }
 
-    /// The seed itself, for the one file that holds it.
+    /// The seed itself, only for the config file.
     pub(super) fn expose(&self) -> &str {
         &self.text
     }

@@ -1,41 +1,41 @@
-//! What the version of a stellar-core says of the keys that it knows.
+//! The configuration keys that a version of stellar-core knows.
 
 use std::fmt;
 
 use super::keys;
 
-/// Which keys a stellar-core knows.
+/// The keys of a version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keys {
-    /// Those of any listed release: no version was given, as in a pod of an older operator, whose stellar-core runs.
+    /// All keys of the listed releases: no version is given, as in a pod of an older operator, whose stellar-core
+    /// already runs.
     #[default]
     Listed,
-    /// Others, too, perhaps: the version says nothing, as `latest` does.
+    /// Perhaps more than the listed keys: the version is not a number, such as `latest`.
     PerhapsMore,
-    /// Those of this release, or of the one listed before it. One that is newer than the list may know others, too.
+    /// The keys of this release, or of the listed one before it. A release newer than the list may know more.
     Of {
-        /// The release.
         release: Release,
-        /// Whether it is a build for tests, which knows more keys.
+        /// Whether it is a test build, which knows more keys.
         tests: bool,
     },
 }
 
 impl Keys {
-    /// Those of the stellar-core with this image tag.
+    /// The keys of a stellar-core with this image tag.
     pub fn of(version: &str) -> Self {
         match Release::of(version) {
             None => Self::PerhapsMore,
             Some(release) if keys::releases().first().is_some_and(|first| release < *first) => Self::Listed,
             Some(release) => Self::Of {
                 release,
-                // The suffixes of stellar-core's docker/setup.
+                // The tag suffixes of stellar-core's docker/setup.
                 tests: version.contains("buildtests") || version.contains("perftests"),
             },
         }
     }
 
-    /// Whether a stellar-core of this version knows the key; `None` where that cannot be said.
+    /// Whether this version knows the key; `None` if unknown.
     pub fn knows(self, key: &str) -> Option<bool> {
         match (self, keys::judge(key, self)) {
             (Self::Listed | Self::PerhapsMore, _) => None,
@@ -45,8 +45,8 @@ impl Keys {
         }
     }
 
-    /// Whether a key that is not listed for this version is certainly unknown to it. It is not where the release is
-    /// newer than all that are listed, or than all of its series.
+    /// Whether this version certainly does not know a key that is not listed for it. That is uncertain if the release
+    /// is newer than all listed releases of its series.
     pub(super) fn are_listed(self) -> bool {
         match self {
             Self::Listed => true,
@@ -57,7 +57,7 @@ impl Keys {
         }
     }
 
-    /// Whether it is known to be of a release before this one.
+    /// Whether the version is certainly before this release.
     pub(super) fn are_before(self, release: Release) -> bool {
         matches!(self, Self::Of { release: own, .. } if own < release)
     }
@@ -73,17 +73,15 @@ impl fmt::Display for Keys {
     }
 }
 
-/// A release of stellar-core by its three numbers. One of which less is given is the newest that begins so.
+/// A release of stellar-core as three numbers. A shorter version stands for the newest release with that prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Release([u32; 3]);
 
 impl Release {
-    /// The release with these numbers.
     pub(super) const fn new(major: u32, minor: u32, patch: u32) -> Self {
         Self([major, minor, patch])
     }
 
-    /// The release of an image tag.
     pub(super) fn of(tag: &str) -> Option<Self> {
         let mut numbers = [u32::MAX; 3];
         for (number, given) in numbers.iter_mut().zip(release(tag)?) {
@@ -92,7 +90,7 @@ impl Release {
         Some(Self(numbers))
     }
 
-    /// The newest protocol that it knows.
+    /// The newest protocol of the release.
     fn major(self) -> u32 {
         let [major, ..] = self.0;
         major
@@ -107,7 +105,7 @@ impl fmt::Display for Release {
     }
 }
 
-/// The numbers that an image tag such as `26.0.1-3109.e78c97ed0.jammy` or `v26.0.1` begins with.
+/// The version numbers at the start of an image tag such as `26.0.1-3109.e78c97ed0.jammy` or `v26.0.1`.
 pub fn release(tag: &str) -> Option<Vec<u32>> {
     let numbers = tag.strip_prefix('v').unwrap_or(tag).split('-').next()?;
     numbers.split('.').map(|number| number.parse().ok()).collect()
@@ -130,12 +128,12 @@ mod tests {
             ("24.1.0", EXPERIMENTAL, yes),
             ("25.0.1", PARALLEL, no),
             ("25.1.0", PARALLEL, yes),
-            // A patch release that is not listed is as the one before it.
+            // An unlisted patch release counts as the listed one before it.
             ("25.1.2", PARALLEL, yes),
             ("v25.2.0", PARALLEL, yes),
             ("26.0.1-3109.e78c97ed0.jammy", PARALLEL, yes),
             ("26", PARALLEL, yes),
-            // One that is newer than the list knows what the newest does, and perhaps more, and none that went before.
+            // A release newer than the list knows the keys of the newest one, and perhaps more, but no removed ones.
             ("99.0.0", PARALLEL, yes),
             ("99.0.0", "KEY_OF_TOMORROW", None),
             ("99.0.0", "EXPERIMENTAL_BUCKETLIST_DB", no),

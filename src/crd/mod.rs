@@ -3,6 +3,8 @@
 //! Nothing here talks to a cluster. The CustomResourceDefinition is generated from these types by
 //! `stellar-operator crd`.
 
+#![warn(missing_docs)]
+
 mod bounds;
 mod core;
 mod exclusive;

@@ -1,7 +1,7 @@
-//! Deadlines for calls to the API server.
+//! Deadlines for calls to the API server. Every call goes through [`deadline`].
 //!
-//! kube tries a call that is not a watch up to 15 times and sets no read timeout, so an API server that accepts
-//! connections and answers nothing would hold a loop for ever. Every call goes through [`deadline`].
+//! kube attempts a call other than a watch up to 15 times and sets no read timeout. Without a deadline, an API server
+//! that accepts connections and never answers would block a loop for ever.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -10,20 +10,18 @@ use kube::Api;
 use kube::api::ListParams;
 use serde::de::DeserializeOwned;
 
-/// How long one call to the API server may take, all attempts together.
+/// Longest time of one call, including all its retries.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Why a call to the API server brought nothing.
+/// A call to the API server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// No answer within [`DEADLINE`].
     #[error("the API server did not answer within {} s", DEADLINE.as_secs())]
     Deadline,
-    /// The API server refused.
     #[error("the API server refused: {} ({})", .0.message, .0.code)]
     Refused(Box<kube::core::Status>),
-    /// The API server cannot be reached, or its answer cannot be read.
-    #[error("the API server cannot be asked")]
+    /// The API server is unreachable, or its answer cannot be parsed.
+    #[error("the call to the API server failed")]
     Unreachable(#[source] kube::Error),
 }
 
@@ -37,7 +35,7 @@ impl From<kube::Error> for ApiError {
 }
 
 impl ApiError {
-    /// The HTTP status that the API server answered with, if it answered.
+    /// The HTTP status of the API server's answer, if it answered.
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Refused(status) => Some(status.code),
@@ -50,21 +48,17 @@ impl ApiError {
         matches!(code, 400 | 403 | 422)
     }
 
-    /// Whether somebody else wrote in between: read again, decide again.
+    /// Whether another writer was first: read and decide again.
     pub fn is_conflict(&self) -> bool {
         self.code() == Some(409)
     }
 }
 
-/// Objects of one part of a list: a part is held whole before anything of it is dropped, and an object may have 1.5
-/// MiB.
+/// Objects in one page of a list. A page is held in memory whole, and an object may have 1.5 MiB.
 pub const PART: u32 = 16;
 
-/// Lists what `selected` says in parts, and hands over each: how many objects there are, and how large, a tenant
-/// decides.
-///
-/// # Errors
-/// Those of [`deadline`], for each part.
+/// Lists the selected objects page by page and passes each page to `take`. Tenants control the number and size of the
+/// objects, so the whole list may not fit in memory.
 pub async fn list_in_parts<K>(api: &Api<K>, selected: ListParams, mut take: impl FnMut(Vec<K>)) -> Result<(), ApiError>
 where
     K: Clone + Debug + DeserializeOwned,
@@ -80,10 +74,7 @@ where
     }
 }
 
-/// Waits for a call to the API server, but no longer than [`DEADLINE`].
-///
-/// # Errors
-/// Those of the call, and [`ApiError::Deadline`].
+/// Waits for a call to the API server, at most [`DEADLINE`].
 pub async fn deadline<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, ApiError> {
     tokio::time::timeout(DEADLINE, call)
         .await

@@ -1,11 +1,11 @@
-//! Which API server a person means: the flags that kubectl has too, so that `kubectl stellar-peers --context …` works.
+//! The flags of kubectl that select an API server, so that `kubectl stellar-peers --context …` works.
 
 use std::path::PathBuf;
 
 use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
-/// Where to ask, and in which namespace.
+/// Selects the API server and the namespace.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Cluster")]
 pub struct Connection {
@@ -20,25 +20,24 @@ pub struct Connection {
     namespace: Option<String>,
 }
 
-/// Why there is no connection.
+/// No client can be built.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// Neither a kubeconfig nor a service account says where the API server is.
+    /// Neither a kubeconfig nor a service account names an API server.
     #[error("no API server: set KUBECONFIG or --kubeconfig, or run in a pod with a service account")]
     Infer(#[source] Box<InferConfigError>),
-    /// The kubeconfig cannot be used.
     #[error("the kubeconfig cannot be used")]
     Kubeconfig(#[source] Box<KubeconfigError>),
-    /// The configuration names an API server that no client can be made for.
+    /// The configuration names an API server that no client can be built for.
     #[error("no client can be made for the API server")]
     Client(#[source] Box<kube::Error>),
 }
 
 impl Connection {
-    /// A client, and the namespace that is meant.
+    /// Returns a client and the selected namespace.
     ///
     /// # Errors
-    /// When nothing says where the API server is, or it cannot be understood; the API server itself is not asked.
+    /// Fails if no API server is configured, or its configuration is invalid. This does not call the API server.
     pub async fn open(&self) -> Result<(Client, String), ConnectionError> {
         let config = self.config().await?;
         let namespace = self.namespace.clone();

@@ -1,20 +1,18 @@
-//! Which container of a pod is stellar-core: the same answer for the webhook, which reads templates, and for discovery,
-//! which reads pods.
+//! Finds the stellar-core container of a pod. The webhook, which reads templates, and discovery, which reads pods,
+//! share this rule.
 
 use crate::labels;
 
-/// What has to be known of a container.
+/// The properties of a container that identify it.
 pub trait Described: Copy {
-    /// Its name.
     fn name(&self) -> &str;
-    /// Whether it declares a TCP port of one of the names that the peer port goes by.
+    /// Whether it declares a TCP port with one of the usual names of the peer port.
     fn has_peer_port(&self) -> bool;
-    /// Whether it declares this TCP port.
     fn has_port(&self, number: u16) -> bool;
 }
 
-/// The core container: one of the usual names, else the only one, else the one with a port of one of the usual names,
-/// else the one with the port that others are to dial.
+/// Picks the container with a usual name, else the only container, else the one with a port of a usual name, else the
+/// one that declares the port that peers dial.
 pub fn find<C: Described>(containers: &(impl Iterator<Item = C> + Clone), dialled: impl Fn() -> u16) -> Option<C> {
     let named = labels::CORE_CONTAINERS
         .iter()
@@ -33,7 +31,7 @@ pub fn find<C: Described>(containers: &(impl Iterator<Item = C> + Clone), dialle
 mod tests {
     use super::*;
 
-    /// Name, and name and number of its one port.
+    /// Container name, and name and number of its only port.
     impl Described for (&str, &str, u16) {
         fn name(&self) -> &str {
             self.0

@@ -1,6 +1,6 @@
-//! Kubernetes itself: deadlines of calls, names, quantities, problems of fields, what stored objects say.
+//! Kubernetes basics: call deadlines, names, quantities, field errors, and readers of stored objects.
 //!
-//! Knows nothing of peers and decides nothing.
+//! This module makes no decision and does not depend on peers.
 
 pub mod api;
 pub mod connection;

@@ -1,33 +1,34 @@
-//! What Kubernetes takes as a name, and how a person is told what it does not take (Kubernetes docs, "Object Names and
-//! IDs", "Labels and Selectors").
+//! Syntax of Kubernetes names, and the messages for invalid ones (Kubernetes docs, "Object Names and IDs", "Labels and
+//! Selectors").
 //!
-//! Names of our own are in [`labels`](crate::labels).
+//! The operator's own names are in [`labels`](crate::labels).
 
 use crate::labels::LABEL_LIMIT;
 
 /// Longest DNS subdomain (RFC 1123).
 pub const SUBDOMAIN_LIMIT: usize = 253;
 
-/// Whether a text can be the name of a namespace or a container: an RFC 1123 label.
+/// Whether a text is an RFC 1123 label, the name of a namespace or a container.
 pub fn is_dns_label(text: &str) -> bool {
     let outer = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     text.len() <= LABEL_LIMIT && is_framed(text, outer, |c| outer(c) || c == '-')
 }
 
-/// Whether a text can be the name of most objects, such as a ConfigMap or Secret: an RFC 1123 subdomain.
+/// Whether a text is an RFC 1123 subdomain, the name of most objects, such as a ConfigMap or Secret.
 pub fn is_subdomain(text: &str) -> bool {
     let outer = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let is_part = |part: &str| is_framed(part, outer, |c| outer(c) || c == '-');
     text.len() <= SUBDOMAIN_LIMIT && text.split('.').all(is_part)
 }
 
-/// Whether a text can be the value of a label; the name of one, too, if it is not empty.
+/// Whether a text is a valid label value. A non-empty label value is also a valid label name.
 pub fn is_label_value(text: &str) -> bool {
     let outer = |c: char| c.is_ascii_alphanumeric();
     text.is_empty() || text.len() <= LABEL_LIMIT && is_framed(text, outer, |c| outer(c) || "-_.".contains(c))
 }
 
-/// Whether a text can be the name of a label, an annotation, a taint or a resource: `name`, or `domain/name`.
+/// Whether a text is a qualified name, `name` or `domain/name`: the name of a label, an annotation, a taint or a
+/// resource.
 pub fn is_qualified(text: &str) -> bool {
     let (prefix, short) = match text.split_once('/') {
         Some((prefix, short)) => (Some(prefix), short),
@@ -36,7 +37,7 @@ pub fn is_qualified(text: &str) -> bool {
     !short.is_empty() && is_label_value(short) && prefix.is_none_or(is_subdomain)
 }
 
-/// Why a text that is not [qualified](is_qualified) cannot be the name of such a thing.
+/// The message for a name that is not [qualified](is_qualified).
 pub fn not_qualified(name: &str, what: &str) -> String {
     format!(
         "{name:?} cannot be the name of {what}: write at most {LABEL_LIMIT} letters, digits, -, _ and ., first and last a letter \
@@ -44,7 +45,7 @@ pub fn not_qualified(name: &str, what: &str) -> String {
     )
 }
 
-/// Why a text that is no [subdomain](is_subdomain) cannot be the name of an object of this kind.
+/// The message for an object name that is not a [subdomain](is_subdomain).
 pub fn not_a_name(name: &str, kind: &str) -> String {
     format!("{name:?} cannot be the name of a {kind}: write a-z, 0-9, - and . only, first and last a letter or digit")
 }
@@ -53,15 +54,15 @@ fn is_framed(text: &str, outer: impl Fn(char) -> bool, inner: impl Fn(char) -> b
     text.starts_with(&outer) && text.ends_with(&outer) && text.chars().all(inner)
 }
 
-/// How many letters of one text must be added, left out or changed to make it the other, where these are so many at
-/// most (Levenshtein's distance). It costs as much as the shorter text is long, however long the other is.
+/// The edit distance (Levenshtein) between two texts, if it is at most `most`. The cost depends only on the length of
+/// the shorter text.
 pub(crate) fn distance(one: &str, other: &str, most: usize) -> Option<usize> {
     const FAR: usize = usize::MAX / 2;
     let (one, other) = (one.as_bytes(), other.as_bytes());
     if one.len().abs_diff(other.len()) > most {
         return None;
     }
-    // The usual table, row by row, without what is further from its diagonal than the distance may be.
+    // The usual table, row by row, restricted to the band around the diagonal that `most` allows.
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (i, letter) in one.iter().enumerate() {
         let mut diagonal = row.get(i.saturating_sub(most)).copied().unwrap_or(FAR);
@@ -82,7 +83,7 @@ pub(crate) fn distance(one: &str, other: &str, most: usize) -> Option<usize> {
             left = best;
             least = least.min(best);
         }
-        // From row to row it only grows.
+        // The minimum of a row never decreases.
         if least > most {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Tests: an API server that is played in the same process, and what it was asked.
+//! Tests: an API server in the same process that records its calls.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,32 +7,32 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::Value;
 
-/// One call.
+/// One recorded call.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub query: String,
 }
 
 impl Call {
-    /// A parameter of the query, as it is written.
+    /// A parameter of the query, still percent-encoded.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         let mut pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
         pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 }
 
-/// What an API server was asked.
+/// The calls that an API server received.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Calls(Arc<Mutex<Vec<Call>>>);
 
 impl Calls {
-    /// All of it, in order.
+    /// All calls, in order.
     pub(crate) fn all(&self) -> Vec<Call> {
         self.0.lock().unwrap().clone()
     }
 }
 
-/// A client of an API server that answers every call so.
+/// A client of an API server that answers every call with `answer`.
 pub(crate) fn api_server(answer: impl Fn(&Call) -> Value + Clone + Send + 'static) -> (Client, Calls) {
     let calls = Calls::default();
     let noted = calls.clone();

@@ -1,13 +1,13 @@
-//! Amounts as Kubernetes writes them: `100Gi`, `500m`, `1e3` (apimachinery, `api/resource/quantity.go`).
+//! Kubernetes quantities: `100Gi`, `500m`, `1e3` (apimachinery, `api/resource/quantity.go`).
 
-/// An amount, held in thousand-millionths so that the smallest suffix, `n`, is whole.
+/// A quantity in nano-units, so that the smallest suffix, `n`, is a whole number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Quantity(i128);
 
 const NANO: i128 = 1_000_000_000;
 
 impl Quantity {
-    /// Reads an amount that is not negative; `None` if it is none, or larger than any machine.
+    /// Parses a quantity; `None` if it is invalid, negative or out of range.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.strip_prefix('+').unwrap_or(text);
         let end = text
@@ -25,13 +25,12 @@ impl Quantity {
         Some(Self(nanos / places / denominator))
     }
 
-    /// Whether it is nothing.
     pub(crate) fn is_zero(self) -> bool {
         self.0 == 0
     }
 }
 
-/// The factor that a suffix stands for, as numerator and denominator.
+/// The factor of a suffix, as numerator and denominator.
 fn scale(suffix: &str) -> Option<(i128, i128)> {
     Some(match suffix {
         "" => (1, 1),

@@ -1,6 +1,6 @@
-//! What stored objects say: StatefulSets, pod templates, labels. Pure.
+//! Readers of stored StatefulSets, pod templates and labels. Pure.
 //!
-//! Whoever may write them can have them say anything: what follows from it concerns their own namespace.
+//! Anyone with write access can forge these values, so a value may only affect its own namespace.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 
 use crate::labels;
 
-/// Whether labels say that an object is managed by us.
+/// Whether the labels mark an object as managed by the operator.
 pub fn is_ours(labels: &BTreeMap<String, String>) -> bool {
     labels
         .get(labels::MANAGED_BY)
         .is_some_and(|manager| manager == labels::OPERATOR)
 }
 
-/// Hash of the spec that a stored pod template was built from.
+/// Hash of the spec that a pod template was built from.
 pub fn template_from(template: &PodTemplateSpec) -> Option<&str> {
     let annotations = template.metadata.as_ref()?.annotations.as_ref()?;
     annotations.get(labels::SPEC_HASH).map(String::as_str)
@@ -27,7 +27,7 @@ pub fn built_from(stored: &StatefulSet) -> Option<&str> {
     template_from(&stored.spec.as_ref()?.template)
 }
 
-/// The image whose `render-config` its pods run.
+/// The image of the `render-config` init container.
 pub fn program_of(stored: &StatefulSet) -> Option<&str> {
     let pod = stored.spec.as_ref()?.template.spec.as_ref()?;
     let mut containers = pod.init_containers.iter().flatten();
@@ -37,7 +37,7 @@ pub fn program_of(stored: &StatefulSet) -> Option<&str> {
         .as_deref()
 }
 
-/// Whether a StatefulSet is to have pods, or still has some.
+/// Whether a StatefulSet wants pods or still has some.
 pub fn runs(stored: &StatefulSet) -> bool {
     let wanted = stored.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     let present = stored.status.as_ref().map_or(0, |status| status.replicas);

@@ -1,4 +1,4 @@
-//! The two forms of a peer's address that the operator writes. A record with another one was written by somebody else.
+//! The two forms of peer address that the operator writes. A record with any other form comes from another writer.
 
 use std::net::Ipv4Addr;
 
@@ -6,8 +6,8 @@ use super::NodeId;
 use crate::kubernetes::names::{SUBDOMAIN_LIMIT, is_subdomain};
 use crate::labels;
 
-/// The port of `node`'s address, as the operator writes it: `IPv4:port`, or `{its pod's name in the cluster}:port`.
-/// `None` for any other text.
+/// The port of an address in the operator's form, `IPv4:port` or `{DNS name of the node's pod}:port`. `None` for any
+/// other text.
 pub fn port_of_address(node: &NodeId, address: &str) -> Option<u16> {
     let (host, digits) = address.rsplit_once(':')?;
     let port: u16 = digits.parse().ok().filter(|port| *port != 0)?;
@@ -16,7 +16,7 @@ pub fn port_of_address(node: &NodeId, address: &str) -> Option<u16> {
     (is_written_so && is_host).then_some(port)
 }
 
-/// Whether a host is the name of the validator's pod, in a cluster of any domain.
+/// Whether a host is the DNS name of the validator's pod, in any cluster domain.
 fn is_name_of(node: &NodeId, host: &str) -> bool {
     let pod = labels::pod_host(&node.name, &node.namespace);
     let domain = host.strip_prefix(&pod).and_then(|rest| rest.strip_prefix(".svc."));

@@ -1,4 +1,4 @@
-//! Tests: what of a list that somebody wrote is believed.
+//! A list from another writer: the parts that are accepted.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -35,7 +35,7 @@ fn what_is_no_entry_costs_no_other_and_nobody_is_in_it_twice() {
     assert!(left_out.iter().all(|what| !what.contains(char::is_control)));
 }
 
-/// Whatever may stand in a list for an entry.
+/// Anything that a list may contain as an entry.
 fn entry() -> impl Strategy<Value = Value> {
     let address = prop_oneof![
         any::<String>(),
@@ -67,7 +67,7 @@ proptest! {
         prop_assert!(read.addresses().contains(&good["address"].as_str().unwrap().to_owned()));
         let blank = |address: &String| address.contains(|c: char| c.is_whitespace() || c.is_control() || "\"'\\".contains(c));
         prop_assert!(!read.addresses().iter().any(blank));
-        // Who writes it again writes the same: such a list is put right once.
+        // Writing the list again gives the same bytes, so one write repairs it.
         prop_assert_eq!(&PeerList::parse(&read.to_json()).unwrap(), &read);
     }
 }

@@ -1,8 +1,10 @@
-//! The list of known peers, the views that validators take of it, and what a pod reports to have loaded.
+//! The list of known peers, each validator's view of it, and the report of what a pod loaded.
 //!
-//! The controller writes the list and reads the reports; `render-config`, inside the validators' pods, reads the list
-//! and writes the reports. Both sides live here so that they cannot drift apart. Old init images live for months:
-//! fields are only ever added to either format.
+//! The controller writes the list and reads the reports. `render-config`, inside the validators' pods, reads the list
+//! and writes the reports. Both sides share this module, so the formats cannot drift apart. Init images stay in use for
+//! months, so either format only ever gains fields.
+
+#![warn(missing_docs)]
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,24 +23,24 @@ pub use report::{REPORT_LIMIT, Report, peer_hash, reported_public_key};
 use view::Sum;
 pub use view::View;
 
-/// Version of the format of `peers.json`.
+/// Version of the `peers.json` format.
 const LIST_FORMAT: u32 = 1;
 
-/// Why a list or a report could not be read.
+/// A list or a report is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum PeersError {
-    /// `peers.json` is not the JSON that it should be.
+    /// `peers.json` is not JSON of the expected shape.
     #[error("peers.json cannot be read")]
     List(#[from] serde_json::Error),
-    /// `peers.json` is of a format that this program does not know.
+    /// `peers.json` has a format that this program does not know.
     #[error("peers.json has format {0}, this program reads format {LIST_FORMAT}")]
     Format(u32),
-    /// A node is not written as `namespace/name`.
+    /// A node is not in the form `namespace/name`.
     #[error("{0:?} is not of the form namespace/name")]
     Node(String),
 }
 
-/// Which validator: namespace and name of its StellarNode, written `namespace/name`.
+/// A validator: namespace and name of its StellarNode, written `namespace/name`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct NodeId {
@@ -49,7 +51,7 @@ pub struct NodeId {
 }
 
 impl NodeId {
-    /// The validator of that name in that namespace.
+    /// The validator `name` in `namespace`.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
         Self {
             namespace: namespace.into(),
@@ -91,24 +93,24 @@ impl From<NodeId> for String {
     }
 }
 
-/// One member of a peer group, as `peers.json` holds it.
+/// One member of a peer group in `peers.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerRecord {
-    /// The member.
+    /// The validator.
     pub node: NodeId,
-    /// Its peer port.
+    /// Peer port of the validator.
     pub port: u16,
-    /// Where to dial it, `host:port`; absent once it has had no pod for longer than the grace period.
+    /// Peer address, `host:port`. It is absent once the validator has had no pod for longer than the grace period.
     pub address: Option<String>,
-    /// Since when it is dialled there.
+    /// Since when the member has this address.
     pub since: Timestamp,
-    /// The port at which its pod serves its history archive; absent where it serves none.
+    /// Port of the pod's history archive; absent if the pod serves none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<u16>,
 }
 
 impl PeerRecord {
-    /// Whether the operator could have written it.
+    /// Whether the operator could have written this record.
     fn is_sound(&self) -> bool {
         self.port != 0 && self.history != Some(0) && self.address.as_ref().is_none_or(|address| self.is_at(address))
     }
@@ -117,7 +119,7 @@ impl PeerRecord {
         port_of_address(&self.node, address) == Some(self.port)
     }
 
-    /// The record without what the operator cannot have written. A member stays one whatever its address is.
+    /// Drops the fields that the operator cannot have written. The member stays in the list without them.
     fn believed(self) -> Self {
         Self {
             address: self.address.clone().filter(|address| self.is_at(address)),
@@ -127,15 +129,15 @@ impl PeerRecord {
     }
 }
 
-/// The content of `peers.json`: the members of a peer group, sorted, each with an address that the operator could have
-/// written, or with none.
+/// The content of `peers.json`: the members of a peer group, sorted. Each address has a form that the operator writes,
+/// or is absent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerList<M = PeerRecord> {
     /// Format of the document, 1.
     pub format: u32,
-    /// When this content was first written; it grows with each change and changes with nothing else.
+    /// Time of the first write of this content. It grows with each change of the content and only then.
     pub version: Timestamp,
-    /// Passphrase of the network that the members take part in; absent in lists of programs that did not write it.
+    /// Passphrase of the members' network; absent in lists of older programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
     /// The members, sorted by node.
@@ -143,8 +145,7 @@ pub struct PeerList<M = PeerRecord> {
 }
 
 impl PeerList {
-    /// The list of these members, sorted, each once, without a network. An address of another form than ours is left
-    /// out.
+    /// A list of these members, sorted and without duplicates, without a network. Drops addresses of any other form.
     pub fn new(version: Timestamp, members: Vec<PeerRecord>) -> Self {
         let mut members: Vec<PeerRecord> = members.into_iter().map(PeerRecord::believed).collect();
         members.sort_by(|a, b| a.node.cmp(&b.node));
@@ -157,29 +158,28 @@ impl PeerList {
         }
     }
 
-    /// The network of this list, if it names one and that is not `passphrase`: then it is no list for a validator
-    /// there.
+    /// The network of this list, if it differs from `passphrase`: a validator of that network must ignore the list.
     pub fn other_network(&self, passphrase: &str) -> Option<&str> {
         self.network.as_deref().filter(|network| *network != passphrase)
     }
 
-    /// Reads `peers.json`, without what of it the operator cannot have written.
+    /// Parses `peers.json` and drops everything that the operator cannot have written.
     ///
     /// # Errors
-    /// When it is not JSON of that shape, or of a format that this program does not know.
+    /// Fails if the text is not JSON of that shape, or has a format that this program does not know.
     pub fn parse(json: &str) -> Result<Self, PeersError> {
         Ok(Self::parse_noting(json)?.0)
     }
 
-    /// As [`parse`](Self::parse), with a sentence for each thing that was left out.
+    /// Like [`parse`](Self::parse), with a description of each dropped item.
     ///
     /// # Errors
-    /// As [`parse`](Self::parse).
+    /// Fails like [`parse`](Self::parse).
     pub fn parse_noting(json: &str) -> Result<(Self, Vec<String>), PeersError> {
         let list = match serde_json::from_str::<Self>(json) {
             Ok(list) if list.format != LIST_FORMAT => return Err(PeersError::Format(list.format)),
             Ok(list) if list.is_sound() => return Ok((list, Vec::new())),
-            // One bad entry costs no other.
+            // One bad entry must not cost another one: parse the entries one by one.
             Ok(_) | Err(_) => serde_json::from_str::<PeerList<Value>>(json)?,
         };
         if list.format != LIST_FORMAT {
@@ -211,13 +211,13 @@ impl PeerList {
         is_sorted && self.members.iter().all(PeerRecord::is_sound)
     }
 
-    /// The text of `peers.json`: the same bytes for the same list.
+    /// The text of `peers.json`. Equal lists give equal bytes.
     pub fn to_json(&self) -> String {
-        // A struct of strings and numbers always serialises.
+        // Serialising a struct of strings and numbers cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// The addresses of all members that have one, sorted, each once.
+    /// All addresses, sorted and without duplicates.
     pub fn addresses(&self) -> Vec<String> {
         let mut addresses: Vec<String> = self
             .members
@@ -234,18 +234,18 @@ impl PeerList {
         self.members.iter().filter(move |member| member.node != *node)
     }
 
-    /// How many members there are beside `node`.
+    /// Number of members other than `node`.
     pub fn count_others(&self, node: &NodeId) -> usize {
         let is_member = self.members.binary_search_by(|member| member.node.cmp(node)).is_ok();
         self.members.len() - usize::from(is_member)
     }
 
-    /// The view that `node` has of this list.
+    /// The view of `node`.
     pub fn view_of(&self, node: &NodeId) -> View {
         View::of(self.others(node).map(|member| (&member.node, member.port)))
     }
 
-    /// The view of every member, by its node: the same as [`Self::view_of`] for each, and cheaper than that.
+    /// The view of every member, by node. Cheaper than [`Self::view_of`] for each.
     pub fn views(&self) -> BTreeMap<NodeId, View> {
         let all = Sum::of(self.members.iter().map(|member| (&member.node, member.port)));
         self.members
@@ -255,7 +255,7 @@ impl PeerList {
     }
 }
 
-/// An entry on one line of bounded length: JSON escapes what a terminal would obey.
+/// An entry on one line of bounded length. JSON escapes control characters.
 fn shown(entry: &Value) -> String {
     const LONGEST: usize = 120;
     let text: String = entry.to_string().chars().take(LONGEST).collect();

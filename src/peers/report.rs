@@ -1,46 +1,47 @@
-//! What a pod reports to have loaded at its start, in 1,024 bytes.
+//! The report of what a pod loaded at its start, in at most 1,024 bytes.
 
 use jiff::Timestamp;
 
 use super::{NodeId, PeerList, View};
 use crate::util::digest;
 
-/// First word of a report in the one format there is.
+/// First word of a report. There is only one format.
 const REPORT_FORMAT: &str = "1";
-/// The kubelet shares 12,288 bytes among all containers of a pod and cuts the tail silently; this much always fits.
+/// Longest report. The kubelet shares 12,288 bytes among all containers of a pod and truncates silently; this length
+/// always fits.
 pub const REPORT_LIMIT: usize = 1024;
-/// The kubelet keeps no longer message of one container (`MaxContainerTerminationMessageLength`).
+/// Longest message that the kubelet keeps of one container (`MaxContainerTerminationMessageLength`).
 const MESSAGE_LIMIT: usize = 4096;
-/// Hexadecimal characters of one peer in a report.
+/// Hexadecimal characters of a peer's hash.
 const PEER_HASH_LENGTH: usize = 8;
 /// Hexadecimal characters of a view.
 const VIEW_LENGTH: usize = 64;
 /// Characters of a public key (SEP-23).
 const KEY_LENGTH: usize = 56;
 
-/// A short hash of one peer and the address at which it is dialled.
+/// A short hash of one peer and its address.
 pub fn peer_hash(node: &NodeId, address: &str) -> String {
     digest::short_hex(format!("{node} {address}").as_bytes(), PEER_HASH_LENGTH)
 }
 
-/// What a pod loaded at its start, as its `render-config` init container tells in its termination message.
+/// What a pod loaded at its start. Its `render-config` init container writes this as its termination message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
-    /// It loaded a list, or found none.
+    /// The pod loaded a list, or found none.
     Loaded {
-        /// The view that it took of the list; [`View::empty`] when there was none.
+        /// View of the list; [`View::empty`] without a list.
         view: View,
-        /// The list's version; `None` when there was no list.
+        /// Version of the list; `None` without a list.
         version: Option<Timestamp>,
-        /// [`peer_hash`] of each peer that it loaded; `None` when they did not fit.
+        /// [`peer_hash`] of each loaded peer; `None` if the hashes did not fit.
         peers: Option<Vec<String>>,
     },
-    /// The list was there and could not be read; it went on with the user's own peers.
+    /// The list was unreadable. The pod started with the user's own peers only.
     Unreadable,
 }
 
 impl Report {
-    /// What `node` reports of having loaded this list.
+    /// The report of `node` after it loaded this list.
     pub fn of_list(list: &PeerList, node: &NodeId) -> Self {
         let peers = list
             .others(node)
@@ -53,7 +54,7 @@ impl Report {
         }
     }
 
-    /// What a node reports that found no list.
+    /// The report of a node that found no list.
     pub fn of_nothing() -> Self {
         Self::Loaded {
             view: View::empty(),
@@ -62,8 +63,8 @@ impl Report {
         }
     }
 
-    /// The termination message, with the validator's public key: at most [`REPORT_LIMIT`] bytes; the peers are left out
-    /// where they do not fit.
+    /// The termination message, with the validator's public key, in at most [`REPORT_LIMIT`] bytes. Leaves out the
+    /// peers if they do not fit.
     pub fn to_message(&self, public_key: &str) -> String {
         let (view, version, peers) = match self {
             Self::Unreadable => ("-".to_owned(), "-".to_owned(), "-".to_owned()),
@@ -83,8 +84,8 @@ impl Report {
         }
     }
 
-    /// Reads a termination message. `None` when it was cut off or is of a format that this program does not know: such
-    /// a report restarts nobody.
+    /// Parses a termination message. `None` for a truncated message or an unknown format; such a report causes no
+    /// restart.
     pub fn parse(message: &str) -> Option<Self> {
         let [view, version, peers, ..] = words(message)?[..] else {
             return None;
@@ -92,7 +93,7 @@ impl Report {
         if view == "-" {
             return Some(Self::Unreadable);
         }
-        // A pod writes what it likes: no other text is a view.
+        // A pod can write any text.
         if view.len() != VIEW_LENGTH || !is_hex(view) {
             return None;
         }
@@ -118,7 +119,8 @@ impl Report {
     }
 }
 
-/// The public key in a termination message; `None` where it was cut off, or written before keys were reported.
+/// The public key in a termination message; `None` if the message is truncated or comes from a program that reported no
+/// key.
 pub fn reported_public_key(message: &str) -> Option<&str> {
     let key = words(message)?.get(3).copied()?;
     let is_key = key.len() == KEY_LENGTH
@@ -133,7 +135,7 @@ fn is_hex(text: &str) -> bool {
     text.bytes().all(is_digit)
 }
 
-/// The words after format and length, of a message that was not cut off. Later programs may add words at the end.
+/// The words after format and length of a message that is not truncated. Later programs may append words.
 fn words(message: &str) -> Option<Vec<&str>> {
     if message.len() > MESSAGE_LIMIT {
         return None;
@@ -143,10 +145,10 @@ fn words(message: &str) -> Option<Vec<&str>> {
     whole.then(|| words.collect())
 }
 
-/// Puts format and total length in front, so that a message that was cut off is known as such.
+/// Prepends format and total length, so that a reader detects a truncated message.
 fn framed(body: &str) -> String {
     let rest = REPORT_FORMAT.len() + 1 + 1 + body.len();
-    // The length counts its own digits: at most one step, for adding digits grows it by less than a power of ten.
+    // The length includes its own digits. One correction is enough: adding a digit never adds a second one.
     let mut length = rest + rest.to_string().len();
     length = rest + length.to_string().len();
     format!("{REPORT_FORMAT} {length} {body}")

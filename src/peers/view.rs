@@ -1,30 +1,30 @@
-//! The view that a validator has of its group: who the others are, as one hash.
+//! A validator's view of its group: one hash of all other members.
 //!
-//! A group of n has n views, so that a view is made from the sum of the hashes of all members without one of them, not
-//! from the text of the others: that would be n texts of n lines.
+//! A group of n members has n views. Each one is the sum of all members' hashes minus one of them; hashing the text of
+//! the others instead would take n texts of n lines.
 
 use serde::{Deserialize, Serialize};
 
 use super::NodeId;
 use crate::util::digest;
 
-/// Prefix of the text that is hashed; to be changed whenever what a view covers changes.
+/// Prefix of the hashed text. Change it whenever a view covers something else.
 const FORMAT: &str = "view 1";
 
-/// Hash of the *identities* of the other members of a group: who they are and their ports, never their addresses.
+/// Hash of the *identities* of the other members of a group: their nodes and ports, never their addresses.
 ///
-/// Restarting a validator changes its address and nobody's view: that is what makes restarts converge (rule R2).
+/// A restart changes the validator's address and no view, so restarts converge (rule R2).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct View(pub(super) String);
 
 impl View {
-    /// The view of these members, given in any order.
+    /// The view of these members, in any order.
     pub fn of<'a>(members: impl Iterator<Item = (&'a NodeId, u16)>) -> Self {
         Sum::of(members).view()
     }
 
-    /// The view of somebody who knows nobody.
+    /// The view of a validator without other members.
     pub fn empty() -> Self {
         Self::of(std::iter::empty())
     }
@@ -35,12 +35,12 @@ impl View {
     }
 }
 
-/// How many members there are, and the sum of their hashes modulo 2²⁵⁶: the same in any order, and one member can be
-/// taken out.
+/// The number of members, and the sum of their hashes modulo 2²⁵⁶. The order does not matter, and a member can be
+/// subtracted.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sum {
     count: usize,
-    /// The least significant first.
+    /// Least significant limb first.
     limbs: [u64; 4],
 }
 
@@ -49,7 +49,7 @@ impl Sum {
         members.fold(Self::default(), |sum, (node, port)| sum.with(hash(node, port), 1))
     }
 
-    /// The view of a member that is in the sum.
+    /// The view of a member that is part of the sum.
     pub(super) fn without(self, node: &NodeId, port: u16) -> View {
         let negated = hash(node, port).map(|limb| !limb);
         let mut rest = self.with(negated, 1).with([1, 0, 0, 0], 0);
@@ -76,7 +76,6 @@ impl Sum {
     }
 }
 
-/// The hash of one member.
 fn hash(node: &NodeId, port: u16) -> [u64; 4] {
     let bytes = digest::sha256(format!("{node}:{port}").as_bytes());
     let mut limbs = [0; 4];

@@ -1,7 +1,7 @@
-//! `caBundle` in the MutatingWebhookConfiguration and the ValidatingWebhookConfiguration of one name.
+//! Keeps `caBundle` in the MutatingWebhookConfiguration and the ValidatingWebhookConfiguration of one name.
 //!
-//! Nothing else of them is written, no configuration of another name is read, and none is ever created: one that an
-//! administrator deleted is their emergency brake, and is only reported.
+//! Only `caBundle` is written, and only in configurations of this name. A missing configuration is reported and never
+//! created: deleting it is an administrator's emergency brake.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,30 +14,28 @@ use tracing::info;
 use crate::kubernetes::api::{ApiError, deadline};
 use crate::labels;
 
-/// What a look at both configurations found.
+/// State of both configurations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
-    /// Kinds of configurations that do not exist.
+pub struct BundleState {
     pub missing: Vec<&'static str>,
-    /// Kinds of configurations that hold another bundle.
     pub different: Vec<&'static str>,
 }
 
-impl Found {
-    /// Whether nothing that exists holds another bundle: no call that the API server makes fails for want of trust.
+impl BundleState {
+    /// Whether every existing configuration has the bundle, so that no call of the API server fails for lack of trust.
     pub fn is_in_force(&self) -> bool {
         self.different.is_empty()
     }
 }
 
-/// How one configuration was.
+/// State of one configuration before a write.
 enum Before {
     Missing,
     Different,
     Same,
 }
 
-/// Both webhook configurations of one name.
+/// The two webhook configurations of one name.
 #[derive(Clone)]
 pub struct Configurations {
     name: String,
@@ -45,7 +43,7 @@ pub struct Configurations {
 }
 
 impl Configurations {
-    /// The configurations called `name`; nothing is read yet.
+    /// The configurations called `name`; this reads nothing yet.
     pub fn new(client: &kube::Client, name: &str) -> Self {
         let mutating = ApiResource::erase::<MutatingWebhookConfiguration>(&());
         let validating = ApiResource::erase::<ValidatingWebhookConfiguration>(&());
@@ -61,17 +59,13 @@ impl Configurations {
         }
     }
 
-    /// Name of both.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Looks whether `bundle` is in both.
-    ///
-    /// # Errors
-    /// When the API server does not answer.
-    pub async fn look(&self, bundle: &str) -> Result<Found, ApiError> {
-        let mut found = Found::default();
+    /// Checks whether both contain `bundle`.
+    pub async fn look(&self, bundle: &str) -> Result<BundleState, ApiError> {
+        let mut found = BundleState::default();
         for (kind, api) in &self.apis {
             match deadline(api.get_opt(&self.name)).await? {
                 None => found.missing.push(kind),
@@ -82,15 +76,12 @@ impl Configurations {
         Ok(found)
     }
 
-    /// Puts `bundle` into both where it is not, and tells what it found before.
+    /// Writes `bundle` into both where it is missing, and returns the state before the write.
     ///
-    /// A configuration that somebody changed in between is left for the next time; one that cannot be written keeps the
-    /// other from nothing.
-    ///
-    /// # Errors
-    /// When the API server does not answer or refuses.
-    pub async fn put(&self, bundle: &str) -> Result<Found, ApiError> {
-        let mut found = Found::default();
+    /// A conflict on one configuration is left for the next round. A failed write of one does not prevent that of the
+    /// other.
+    pub async fn put(&self, bundle: &str) -> Result<BundleState, ApiError> {
+        let mut found = BundleState::default();
         let mut failure = None;
         for (kind, api) in &self.apis {
             match self.put_into(kind, api, bundle).await {
@@ -124,8 +115,8 @@ impl Configurations {
         Ok(Before::Different)
     }
 
-    /// Whether a write failed because the object has changed since it was read. 422 can be that the test of the
-    /// resourceVersion did not hold, and can be a policy that refuses the change.
+    /// Whether a write failed because the object changed since it was read. Status 422 is either the failed test of the
+    /// resourceVersion or a policy that refuses the change.
     async fn is_overtaken(
         &self,
         error: &ApiError,
@@ -153,9 +144,9 @@ impl std::fmt::Debug for Configurations {
     }
 }
 
-/// The patch that gives every webhook of a configuration this bundle and changes nothing else; `None` when all have it.
+/// The patch that sets the bundle on every webhook of a configuration and changes nothing else; `None` if all have it.
 ///
-/// It begins with a test of the resourceVersion: list positions mean nothing in an object that changed meanwhile.
+/// It first tests the resourceVersion: list indices are only valid for the object that was read.
 fn repair(configuration: &DynamicObject, bundle: &str) -> Option<JsonPatch> {
     let wanted = STANDARD.encode(bundle);
     let webhooks = configuration.data.get("webhooks").and_then(Value::as_array)?;
@@ -174,7 +165,7 @@ fn repair(configuration: &DynamicObject, bundle: &str) -> Option<JsonPatch> {
     let version = configuration.metadata.resource_version.as_deref().unwrap_or_default();
     let test = json!({ "op": "test", "path": "/metadata/resourceVersion", "value": version });
     let operations = std::iter::once(test).chain(writes).collect();
-    // Both kinds of operation are spelled out above, so this reads back.
+    // Parsing cannot fail: both operations are spelled out above.
     serde_json::from_value(Value::Array(operations)).ok()
 }
 

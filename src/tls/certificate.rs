@@ -1,4 +1,4 @@
-//! Certificates as this program handles them: PEM, with the few facts that decisions need read out of it.
+//! Certificates in PEM, with the fields that decisions need.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,44 +9,37 @@ use rcgen::PublicKeyData as _;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, Pem, X509Certificate};
 
-/// How far a certificate's `notBefore` lies before the moment it was made, for clocks that are not quite right.
+/// Time that `notBefore` lies before the creation of a certificate, as tolerance for clock skew.
 pub const BACKDATE: SignedDuration = SignedDuration::from_hours(1);
 
-/// Why a certificate or key cannot be used.
+/// A certificate or key is invalid.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CertificateError {
-    /// Not PEM, or not an X.509 certificate in it.
+    /// Not PEM, or not an X.509 certificate inside.
     #[error("not a certificate in PEM: {0}")]
     Unreadable(String),
-    /// There is no certificate in the text.
     #[error("holds no certificate")]
     Empty,
-    /// The private key cannot be read.
     #[error("the private key cannot be read: {0}")]
     Key(String),
-    /// Certificate and private key are not of one pair.
     #[error("the private key does not belong to the certificate")]
     Mismatch,
 }
 
-/// One certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
-    /// The certificate in PEM, one block.
+    /// The certificate as one PEM block.
     pub pem: String,
-    /// When it was made: `notBefore` without [`BACKDATE`].
+    /// Creation time: `notBefore` without [`BACKDATE`].
     pub issued: Timestamp,
-    /// `notAfter`: the first second at which it is no longer good.
+    /// The first second at which the certificate is no longer valid.
     pub expires: Timestamp,
-    /// DNS names and IP addresses that it is good for.
+    /// DNS names and IP addresses of the certificate.
     pub names: BTreeSet<String>,
 }
 
 impl Certificate {
-    /// Reads every certificate of a PEM text, in order.
-    ///
-    /// # Errors
-    /// When one of them cannot be read.
+    /// Parses all certificates of a PEM text, in order.
     pub fn parse_all(pem: &str) -> Result<Vec<Self>, CertificateError> {
         let blocks = Pem::iter_from_buffer(pem.as_bytes());
         blocks
@@ -57,10 +50,7 @@ impl Certificate {
             .collect()
     }
 
-    /// Reads the first certificate of a PEM text.
-    ///
-    /// # Errors
-    /// When there is none, or it cannot be read.
+    /// Parses the first certificate of a PEM text.
     pub fn parse(pem: &str) -> Result<Self, CertificateError> {
         Self::parse_all(pem)?.into_iter().next().ok_or(CertificateError::Empty)
     }
@@ -78,7 +68,7 @@ impl Certificate {
             issued: seconds(x509.validity().not_before)?
                 .checked_add(BACKDATE)
                 .map_err(|error| unreadable(&error))?,
-            // notAfter itself is still good (RFC 5280, 4.1.2.5).
+            // `notAfter` itself is still valid (RFC 5280, 4.1.2.5).
             expires: seconds(x509.validity().not_after)?
                 .checked_add(SignedDuration::from_secs(1))
                 .map_err(|error| unreadable(&error))?,
@@ -97,17 +87,18 @@ impl Certificate {
         own.verify_signature(Some(other.public_key())).is_ok()
     }
 
-    /// Whether it can still be used at `now`.
+    /// Whether the certificate has not expired at `now`.
     pub fn is_good_at(&self, now: Timestamp) -> bool {
         now < self.expires
     }
 
-    /// Whether it cannot be used yet at `now`, since it was made by a clock that was more than [`BACKDATE`] ahead.
+    /// Whether the certificate is not yet valid at `now`, because the clock that issued it was more than [`BACKDATE`]
+    /// ahead.
     pub fn is_early_at(&self, now: Timestamp) -> bool {
         self.issued.duration_since(now) > BACKDATE
     }
 
-    /// Whether two thirds of its life are over at `now`.
+    /// Whether two thirds of its lifetime have passed at `now`.
     pub fn is_old_at(&self, now: Timestamp) -> bool {
         let life = self.expires.duration_since(self.issued);
         now.duration_since(self.issued) >= life / 3 * 2
@@ -120,20 +111,19 @@ impl Certificate {
     }
 }
 
-/// A certificate and its private key. `Debug` shows no key.
+/// A certificate and its private key. `Debug` omits the key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pair {
-    /// The certificate.
     pub certificate: Certificate,
-    /// Its private key, PKCS#8 in PEM.
+    /// Private key, PKCS#8 in PEM.
     pub key: String,
 }
 
 impl Pair {
-    /// Reads a certificate and its key, and holds them against each other.
+    /// Parses a certificate and its key, and checks that they match.
     ///
     /// # Errors
-    /// When one of them cannot be read, or they do not belong together.
+    /// Fails if one of them is invalid, or they do not match.
     pub fn parse(certificate: &str, key: &str) -> Result<Self, CertificateError> {
         let certificate = Certificate::parse(certificate)?;
         let pair = rcgen::KeyPair::from_pem(key).map_err(|error| CertificateError::Key(error.to_string()))?;

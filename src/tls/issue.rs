@@ -1,4 +1,4 @@
-//! Makes authorities and the leaves that they sign. The time is given; randomness is the only input that is not.
+//! Issues CAs and leaf certificates. The time is a parameter; randomness is the only hidden input.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,28 +12,24 @@ use rcgen::{
 use super::certificate::{BACKDATE, CertificateError, Pair};
 use crate::util::digest;
 
-/// Why no certificate could be made.
+/// A certificate cannot be issued.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
     /// The library refused: a name that no certificate can hold, or no randomness.
     #[error("cannot make a certificate: {0}")]
     Make(#[from] rcgen::Error),
-    /// What was made cannot be read back.
     #[error("made a certificate that cannot be read")]
     Read(#[from] CertificateError),
-    /// A time that no certificate can hold.
+    /// The validity is outside of the range of X.509 times.
     #[error("the lifetime is out of range; give less than a hundred years")]
     Range,
 }
 
-/// Makes an authority that signs from `now` for `lifetime`.
-///
-/// # Errors
-/// See [`IssueError`].
+/// Issues a CA that is valid from `now` for `lifetime`.
 pub fn authority(now: Timestamp, lifetime: SignedDuration) -> Result<Pair, IssueError> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new(Vec::new())?;
-    // A name of its own for each: clients pick the authority by name before they try its key.
+    // A unique name for each CA: clients select the CA by name before they try its key.
     let id = digest::short_hex(&key.subject_public_key_info(), 12);
     params
         .distinguished_name
@@ -45,10 +41,7 @@ pub fn authority(now: Timestamp, lifetime: SignedDuration) -> Result<Pair, Issue
     Ok(Pair::parse(&certificate.pem(), &key.serialize_pem())?)
 }
 
-/// Makes what the webhook serves: good for `names`, from `now` for `lifetime`, but never longer than its authority.
-///
-/// # Errors
-/// See [`IssueError`].
+/// Issues the webhook's certificate for `names`, valid from `now` for `lifetime`, but never longer than its CA.
 pub fn leaf(
     authority: &Pair,
     names: &BTreeSet<String>,
@@ -82,7 +75,7 @@ fn set_validity(params: &mut CertificateParams, now: Timestamp, expires: Timesta
             .ok_or(IssueError::Range)
     };
     params.not_before = at(now.checked_sub(BACKDATE).map_err(|_| IssueError::Range)?)?;
-    // notAfter itself is still good (RFC 5280, 4.1.2.5), `expires` is the second after it.
+    // `notAfter` itself is still valid (RFC 5280, 4.1.2.5); `expires` is the second after it.
     params.not_after = at(expires
         .checked_sub(SignedDuration::from_secs(1))
         .map_err(|_| IssueError::Range)?)?;

@@ -1,42 +1,38 @@
-//! What the certificate Secret holds, read and written as its entries.
+//! The content of the certificate Secret, and its conversion from and to entries.
 
 use std::collections::BTreeMap;
 
 use super::certificate::{Certificate, CertificateError, Pair};
 use crate::labels;
 
-/// Why the entries of a Secret are no material.
+/// The entries of a Secret are invalid.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum MaterialError {
-    /// An entry that must be there is not.
     #[error("{0} is missing")]
     Missing(&'static str),
-    /// An entry that cannot be used.
     #[error("{0}: {1}")]
     Bad(&'static str, #[source] CertificateError),
-    /// The served certificate is not signed by the authority beside it.
     #[error("tls.crt is not signed by ca.crt")]
     NotSigned,
 }
 
-/// Authorities and the leaf that is served. Always consistent: keys fit, the leaf is signed by `ca`.
+/// CAs and the leaf. Always consistent: each key matches its certificate, and `ca` signed the leaf.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Material {
-    /// The authority that signs.
+    /// The current CA.
     pub ca: Pair,
-    /// What is served.
     pub leaf: Pair,
-    /// The authority that signs next, already trusted or about to be.
+    /// The next CA, already trusted or about to be.
     pub next: Option<Pair>,
-    /// Authorities that sign no longer and are still trusted.
+    /// Former CAs, still trusted.
     pub previous: Vec<Certificate>,
 }
 
 impl Material {
-    /// Reads the entries of the Secret. `None`: there are none of ours, as in a Secret that was just created empty.
+    /// Parses the entries of the Secret. `None` if it has none of them, as in a Secret that was created empty.
     ///
     /// # Errors
-    /// When an entry is missing or bad; the message names it.
+    /// Fails if an entry is missing or invalid; the message names it.
     pub fn from_entries(entries: &BTreeMap<String, String>) -> Result<Option<Self>, MaterialError> {
         let required = [labels::CA_CERT, labels::CA_KEY, labels::TLS_CERT, labels::TLS_KEY];
         if required.iter().all(|key| !entries.contains_key(*key)) {
@@ -66,7 +62,7 @@ impl Material {
         }))
     }
 
-    /// The entries of the Secret; `None` for an entry that has to go.
+    /// The entries of the Secret; `None` removes an entry.
     pub fn to_entries(&self) -> BTreeMap<&'static str, Option<String>> {
         let Self {
             ca,
@@ -92,16 +88,15 @@ impl Material {
         ])
     }
 
-    /// Every authority that is to be trusted, as one PEM text: the content of `caBundle`.
+    /// All trusted CAs as one PEM text: the content of `caBundle`.
     ///
-    /// Oldest first, so that an authority's place does not change with the part that it plays.
+    /// Oldest first, so a CA keeps its position when its role changes.
     pub fn bundle(&self) -> String {
         let mut authorities: Vec<&Certificate> = self.authorities().collect();
         authorities.sort_by(|one, other| (one.issued, &one.pem).cmp(&(other.issued, &other.pem)));
         authorities.iter().map(|certificate| certificate.pem.as_str()).collect()
     }
 
-    /// Every authority that is to be trusted.
     pub fn authorities(&self) -> impl Iterator<Item = &Certificate> {
         let signing = std::iter::once(&self.ca)
             .chain(&self.next)

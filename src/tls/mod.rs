@@ -1,22 +1,22 @@
-//! The webhook's certificates: made, shared by all replicas, rotated, reloaded, and told to the API server.
+//! The webhook's certificates: issued, shared by all replicas, rotated, reloaded, and announced in `caBundle`.
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`certificate`] | a certificate in PEM and the facts that decisions need |
-//! | [`issue`] | makes authorities and leaves |
-//! | [`material`] | what the certificate Secret holds |
-//! | [`plan`] | what to do next to the material (pure) |
+//! | [`certificate`] | a certificate in PEM, with the fields that decisions need |
+//! | [`issue`] | issues CAs and leaf certificates |
+//! | [`material`] | the content of the certificate Secret |
+//! | [`plan`] | the next step of rotation (pure) |
 //! | [`store`] | the Secret: created once, updated with preconditions |
-//! | [`serving`] | what the server shows to clients; changes without dropping a connection |
+//! | [`serving`] | the served certificate; replaced without dropping a connection |
 //! | [`ca_bundle`] | `caBundle` in both webhook configurations |
 //! | [`upkeep`] | the loops that join these |
 //!
-//! # How an authority is replaced without a failed call
+//! # CA rotation without a failed call
 //!
-//! A replica may serve a leaf for as long as that leaf is good, however late it reads the Secret. So an authority is
-//! trusted *before* it signs and *until* it expires: at two thirds of the old one's life the next is made and put in
-//! the bundle beside it; only when the API server has had that bundle for a while does it sign; the old one, which no
-//! longer signs (its key is thrown away), stays in the bundle until it expires. No leaf outlives its authority.
+//! A replica may serve a leaf until it expires, however late it reads the Secret. So a CA is trusted *before* it signs
+//! and *until* it expires. At two thirds of the current CA's lifetime, the next one is issued and added to the bundle.
+//! It signs only after the API server has had that bundle for a while. The former CA no longer signs (its key is
+//! discarded), and stays in the bundle until it expires. No leaf outlives its CA.
 
 pub mod ca_bundle;
 pub mod certificate;

@@ -1,4 +1,4 @@
-//! The pauses between looks at the certificate: longer after errors, and each error logged once.
+//! The waits between rounds of certificate upkeep. They grow after errors; each error is logged once.
 
 use std::error::Error;
 use std::time::Duration;
@@ -8,10 +8,9 @@ use tracing::{error, info};
 use crate::metrics;
 use crate::util::error_chain;
 
-/// The longest wait after errors.
+/// Longest wait after errors.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// The pauses between rounds, longer after errors; and each error logged once.
 pub(super) struct Pace {
     pub(super) interval: Duration,
     failures: u32,

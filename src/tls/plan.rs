@@ -1,4 +1,4 @@
-//! What to do next to the material, and what it is afterwards. No client, no clock.
+//! The next step of certificate rotation, and its result. Neither client nor clock.
 
 use std::collections::BTreeSet;
 
@@ -8,40 +8,36 @@ use super::certificate::Pair;
 use super::issue::{self, IssueError};
 use super::material::Material;
 
-/// What the material is held to.
+/// Requirements on the material.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// DNS names and IP addresses that the leaf must be good for.
+    /// DNS names and IP addresses that the leaf must have.
     pub names: BTreeSet<String>,
-    /// Life of a leaf.
     pub leaf_lifetime: SignedDuration,
-    /// Life of an authority.
     pub ca_lifetime: SignedDuration,
-    /// How long the bundle must have been in force before a new authority in it signs: the time in which every API
-    /// server sees a changed webhook configuration.
+    /// Time that a bundle must be in place before its new CA signs: every API server sees a changed webhook
+    /// configuration within it.
     pub settle: SignedDuration,
 }
 
-/// One change to the material.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing to do.
     Keep,
-    /// There is nothing that can be used: make an authority and a leaf.
+    /// No usable CA exists: issue a CA and a leaf.
     CreateAll,
-    /// The authority is old: make the next one, to be trusted before it signs.
+    /// The CA is old: issue the next one, to be trusted before it signs.
     AddNextCa,
-    /// The next authority is trusted: it signs from now on.
+    /// The next CA is trusted: it becomes the current one.
     PromoteNextCa,
-    /// The leaf is old, or not good for every name: make a new one.
+    /// The leaf is old, or lacks a name: issue a new one.
     RenewLeaf,
-    /// A former authority expired: trust it no longer.
+    /// A former CA has expired: remove it from the bundle.
     ForgetExpired,
 }
 
 /// Decides the next step.
 ///
-/// `trusted_since`: since when the present bundle has been in both webhook configurations, as far as is known.
+/// `trusted_since`: since when the current bundle is known to be in both webhook configurations.
 pub fn plan(material: Option<&Material>, policy: &Policy, trusted_since: Option<Timestamp>, now: Timestamp) -> Step {
     let Some(material) = material else {
         return Step::CreateAll;
@@ -77,10 +73,7 @@ pub fn plan(material: Option<&Material>, policy: &Policy, trusted_since: Option<
     Step::Keep
 }
 
-/// The material after `step`; the same material for [`Step::Keep`].
-///
-/// # Errors
-/// When a certificate cannot be made.
+/// The material after `step`; unchanged for [`Step::Keep`].
 pub fn after(
     step: Step,
     material: Option<&Material>,
@@ -132,7 +125,8 @@ fn needs_renewal(leaf: &Pair, ca: &Pair, policy: &Policy, now: Timestamp) -> boo
     if !policy.names.is_subset(&leaf.certificate.names) || leaf.certificate.is_early_at(now) {
         return true;
     }
-    // A leaf that already ends with its authority gains nothing; renewing it would be done again and again.
+    // A leaf that expires with its CA is not renewed: the new leaf would expire at the same time, and be renewed in
+    // each round.
     leaf.certificate.is_old_at(now) && leaf.certificate.expires < ca.certificate.expires
 }
 
@@ -158,7 +152,7 @@ mod tests {
         }
     }
 
-    /// The material after each of these steps, taken at these seconds.
+    /// The material after each of these steps at these seconds.
     fn material(policy: &Policy, steps: &[(Step, i64)]) -> Material {
         let mut material = None;
         for (step, second) in steps {
@@ -281,7 +275,7 @@ mod tests {
         }
     }
 
-    /// A cluster in which everybody is late now and then.
+    /// A cluster in which every component is late now and then.
     struct World {
         policy: Policy,
         material: Option<Material>,
@@ -339,9 +333,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
 
-        /// The present and the previous state of everything: replicas that read late, an API server that sees late, a
-        /// keeper that misses rounds and cannot always write. No leaf that is good meets an API server that does not
-        /// trust it; and whoever reads often enough always has a leaf that is good.
+        /// The current and the previous state of everything: replicas that read late, an API server that sees changes
+        /// late, a keeper that misses rounds and cannot always write. No API server meets a valid leaf that it does not
+        /// trust, and a replica that reads often enough always has a valid leaf.
         #[test]
         fn whatever_is_served_is_trusted(
             leaf in 30_i64..200,
@@ -374,7 +368,7 @@ mod tests {
                 if *chance == 0 {
                     world.served[2] = latest;
                 }
-                // Before the first bundle arrived nobody is ready.
+                // No replica is ready before the first bundle arrives.
                 if now < 10 + lag {
                     continue;
                 }

@@ -1,7 +1,6 @@
-//! What the server shows to clients: one certificate, replaced while connections go on.
+//! The served certificate, replaced while connections continue.
 //!
-//! Each handshake asks for the certificate of the moment; a connection that stands keeps the one that it began with, so
-//! a replacement drops nothing.
+//! Each handshake reads the current certificate. An open connection keeps its own, so a replacement drops nothing.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -12,27 +11,22 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
 use rustls::sign::CertifiedKey;
 
-/// Why a certificate is not served.
+/// A certificate cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServingError {
-    /// The certificate chain is not PEM, or empty.
     #[error("the certificate cannot be read")]
     Certificate(#[source] rustls::pki_types::pem::Error),
-    /// There is no certificate in the text.
     #[error("there is no certificate in it")]
     Empty,
-    /// The private key is not PEM.
     #[error("the private key cannot be read")]
     Key(#[source] rustls::pki_types::pem::Error),
-    /// Certificate and key cannot be used together.
     #[error("certificate and private key cannot be used")]
     Pair(#[source] rustls::Error),
-    /// No TLS configuration is possible.
     #[error("TLS cannot be set up")]
     Config(#[source] rustls::Error),
 }
 
-/// The certificate that is served; cheap to clone, all clones are one. Without one, handshakes fail.
+/// The served certificate. Clones share it. Handshakes fail while there is none.
 #[derive(Clone)]
 pub struct Serving {
     slot: Arc<Slot>,
@@ -51,10 +45,10 @@ impl Default for Serving {
 }
 
 impl Serving {
-    /// Serves this certificate chain from now on. Returns whether that is a change.
+    /// Serves this certificate chain from now on. Returns whether it is a new one.
     ///
     /// # Errors
-    /// When it cannot be used; what was served before is served on.
+    /// Fails if the chain or key is invalid; the previous certificate stays.
     pub fn offer(&self, chain: &str, key: &str) -> Result<bool, ServingError> {
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain.as_bytes())
             .collect::<Result<_, _>>()
@@ -76,10 +70,7 @@ impl Serving {
         self.slot.get().is_some()
     }
 
-    /// TLS 1.2 and 1.3, no client certificates, HTTP/1.1 alone: what API servers speak to webhooks.
-    ///
-    /// # Errors
-    /// When the provider lacks what the versions need.
+    /// TLS 1.2 and 1.3 without client certificates, HTTP/1.1 only: the protocols that API servers use for webhooks.
     pub fn server_config(&self) -> Result<ServerConfig, ServingError> {
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])

@@ -1,10 +1,9 @@
-//! The certificate Secret: one, by name, in the operator's namespace; created once however many replicas start at once.
+//! The certificate Secret, in the operator's namespace. Several replicas that start at once create it only once.
 //!
-//! Only GET and PATCH are used. A `create` by POST is refused where RBAC names the one Secret (the name is not part
-//! of a POST's path), so it is created by server-side apply; each keeper applies under a field manager of its own
-//! and without force, so of two that create at the same moment the second gets a conflict. Later writes carry the
-//! resourceVersion that was read. The rights needed, for this one name: `get`, `patch`, and `create`, which the API
-//! server asks for when an apply creates.
+//! The store uses only GET and PATCH. RBAC for a single Secret cannot allow a `create` by POST, whose path has no name,
+//! so the store creates by server-side apply. Each keeper applies without force and under its own field manager, so the
+//! second of two concurrent creations gets a conflict. Later writes carry the resourceVersion that was read. The
+//! rights, for this one name, are `get`, `patch`, and `create`, which the API server checks when an apply creates.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,52 +17,41 @@ use crate::kubernetes::api::{ApiError, deadline};
 use crate::labels;
 use crate::util::{clock, digest};
 
-/// Why the Secret cannot be used.
+/// The Secret cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A call to the API server failed.
     #[error("Secret {name}")]
     Api {
-        /// Name of the Secret.
         name: String,
-        /// What went wrong.
         #[source]
         source: ApiError,
     },
-    /// Somebody else's Secret (rule R7).
+    /// The Secret belongs to another program (rule R7).
     #[error(
         "Secret {name} exists and is not ours (it has no label {}={}): delete it, or give another name with \
          --certificate-secret and in the operator's Role",
         labels::MANAGED_BY,
         labels::OPERATOR
     )]
-    NotOurs {
-        /// Name of the Secret.
-        name: String,
-    },
-    /// Somebody else wrote in between; read again.
+    NotOurs { name: String },
+    /// Another writer was first; read again.
     #[error("Secret {name} was written by another replica")]
-    Conflict {
-        /// Name of the Secret.
-        name: String,
-    },
+    Conflict { name: String },
 }
 
-/// What was read.
 #[derive(Debug)]
 pub struct Stored {
-    /// For the precondition of the next write; `None`: there is no such Secret.
+    /// resourceVersion for the precondition of the next write; `None` if the Secret does not exist.
     version: Option<String>,
-    /// The content, if there is any; an error where it cannot be used.
+    /// The content, if there is any; an error if it is invalid.
     pub material: Result<Option<Material>, MaterialError>,
 }
 
-/// The certificate Secret.
 pub struct Store {
     api: Api<Secret>,
     name: String,
-    /// Under which it creates: another one for each replica, for each life of one, and for each keeper in it. That is
-    /// what makes two creations a conflict: an apply by the same manager would replace what the first one made.
+    /// Field manager for creation, unique for each replica, process and keeper. An apply by the same manager would
+    /// replace the first one's content instead of causing a conflict.
     manager: String,
 }
 
@@ -87,7 +75,7 @@ fn new_manager() -> String {
 }
 
 impl Store {
-    /// The Secret `name` in `namespace`; nothing is read yet.
+    /// The Secret `name` in `namespace`; this reads nothing yet.
     pub fn new(client: kube::Client, namespace: &str, name: &str) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
@@ -99,7 +87,7 @@ impl Store {
     /// Reads the Secret.
     ///
     /// # Errors
-    /// When the API server does not answer, or the Secret is somebody else's.
+    /// Fails if the API server does not answer, or the Secret belongs to another program.
     pub async fn read(&self) -> Result<Stored, StoreError> {
         let secret = deadline(self.api.get_opt(&self.name))
             .await
@@ -125,10 +113,10 @@ impl Store {
         })
     }
 
-    /// Writes `material` in place of what was read.
+    /// Replaces the content that was read by `material`.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when another replica wrote since; else when the API server refuses.
+    /// [`StoreError::Conflict`] if another replica wrote since; otherwise an error of the API server.
     pub async fn write(&self, read: &Stored, material: &Material) -> Result<(), StoreError> {
         match &read.version {
             None => self.create(material).await,
@@ -191,7 +179,7 @@ impl std::fmt::Debug for Store {
     }
 }
 
-/// Values as a Secret's `data` wants them: base64; `null` stays.
+/// Values in the form of a Secret's `data`: base64; `null` stays.
 fn encoded(entries: impl IntoIterator<Item = (&'static str, impl Into<Option<String>>)>) -> serde_json::Value {
     use base64::Engine as _;
     let engine = base64::engine::general_purpose::STANDARD;

@@ -1,10 +1,10 @@
-//! The loops that keep the certificate: [`Follower`] on every replica, [`Keeper`] on one of them.
+//! The loops that keep the certificate up to date: [`Follower`] on every replica, [`Keeper`] on one of them.
 //!
-//! The follower serves what the Secret or the files hold, and says whether this replica is ready. The keeper makes and
-//! rotates what the Secret holds and keeps `caBundle` right. A replica that is not trusted yet keeps, too: the leader
-//! may have been started with other settings – another webhook configuration, a certificate from elsewhere –, and goes
-//! on leading until this replica is ready. Two keepers at once are harmless: every write has a precondition, and the
-//! one that comes second reads again.
+//! The follower serves the certificate of the Secret or the files, and sets readiness. The keeper creates and rotates
+//! the content of the Secret and keeps `caBundle` up to date. Until a replica is trusted, it also runs a keeper of its
+//! own: the leader may run with older settings, such as another webhook configuration or certificate source, and leads
+//! until this replica is ready. Two keepers at once are safe: every write has a precondition, and the loser reads
+//! again.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::{info, warn};
 
-use super::ca_bundle::{Configurations, Found};
+use super::ca_bundle::{BundleState, Configurations};
 use super::certificate::{Certificate, CertificateError};
 use super::issue::IssueError;
 use super::material::{Material, MaterialError};
@@ -25,73 +25,61 @@ use crate::metrics;
 use crate::metrics::probes::Readiness;
 use crate::util::{clock, error_chain};
 
-/// Condition of readiness: there is a certificate to serve.
+/// Readiness condition: a certificate is available.
 pub const CERTIFICATE: &str = "certificate";
-/// Condition of readiness: the API server trusts it.
+/// Readiness condition: the API server trusts the certificate.
 pub const CA_BUNDLE: &str = "caBundle";
-/// How often to look, at most, while this replica waits to become ready.
+/// Longest interval between rounds until this replica is ready.
 const FIRST_INTERVAL: Duration = Duration::from_millis(250);
-/// Where the certificate comes from.
+/// The source of the certificate.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// Made by the keeper, shared in a Secret.
+    /// A Secret, written by the keeper and shared by all replicas.
     Secret(Box<Store>),
-    /// Files that somebody else renews, such as cert-manager.
+    /// Files that another program renews, such as cert-manager.
     Files {
         /// Chain, leaf first.
         cert: PathBuf,
-        /// Private key.
         key: PathBuf,
-        /// What `caBundle` is to hold; without it `caBundle` is left to whoever writes it.
+        /// Content of `caBundle`; `None` leaves `caBundle` to another program.
         ca: Option<PathBuf>,
     },
 }
 
-/// Why a round of one of the loops failed. The next round tries again.
+/// A round of a loop failed. The next round tries again.
 #[derive(Debug, thiserror::Error)]
 pub enum UpkeepError {
-    /// The Secret cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A webhook configuration cannot be read or written.
     #[error("webhook configuration {name}")]
     Configuration {
-        /// Name of both configurations.
         name: String,
-        /// What went wrong.
         #[source]
         source: ApiError,
     },
-    /// What the Secret holds is no certificate; what is served stays until the keeper has replaced it.
+    /// The content of the Secret is invalid. The served certificate stays until the keeper has replaced the content.
     #[error("the certificate Secret cannot be used")]
     Unusable(#[source] MaterialError),
-    /// The certificate cannot be served.
     #[error("cannot serve the certificate")]
     Serving(#[from] ServingError),
-    /// A certificate cannot be made.
     #[error("cannot make a certificate")]
     Issue(#[from] IssueError),
-    /// A file cannot be read.
     #[error("cannot read {}", path.display())]
     File {
-        /// The file.
         path: PathBuf,
-        /// What went wrong.
         #[source]
         source: std::io::Error,
     },
-    /// The file for `caBundle` holds no certificates.
+    /// The file for `caBundle` has no certificates.
     #[error("{} cannot be used as caBundle", path.display())]
     Bundle {
-        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
         #[source]
         source: CertificateError,
     },
 }
 
-/// What is to be served, and what is to be trusted.
+/// The certificate to serve, and the bundle to trust.
 struct Wanted {
     chain: String,
     key: String,
@@ -99,7 +87,7 @@ struct Wanted {
 }
 
 impl Source {
-    /// What the source holds now; `None`: nothing yet.
+    /// The current content of the source; `None` if it has none yet.
     async fn read(&self) -> Result<Option<Wanted>, UpkeepError> {
         match self {
             Self::Secret(store) => match store.read().await?.material {
@@ -123,20 +111,18 @@ impl Source {
     }
 }
 
-/// Serves what the source holds, on every replica.
+/// Serves the certificate of the source; runs on every replica.
 #[derive(Debug)]
 pub struct Follower {
-    /// Says where the certificate comes from, where it has to be trusted and how often to look, and sees to it until it
-    /// is trusted.
+    /// Source, webhook configurations and interval. It also runs here until this replica is trusted.
     pub keeper: Keeper,
-    /// Where the certificate goes.
     pub serving: Serving,
-    /// Whom to tell.
+    /// The readiness of this replica.
     pub readiness: Readiness,
 }
 
 impl Follower {
-    /// Follows for ever.
+    /// Never returns.
     pub async fn run(self) {
         let mut trusted = false;
         let mut memory = Memory::default();
@@ -146,7 +132,7 @@ impl Follower {
             if !trusted {
                 result = self.keeper.round(&mut memory).await;
             }
-            // What cannot be written may be there all the same.
+            // Follow even after a failed write: the bundle may already be in place.
             result = self.round(&mut trusted).await.and(result);
             if let Err(error) = &result
                 && !trusted
@@ -158,7 +144,7 @@ impl Follower {
                 };
                 self.readiness.unmet(what, error_chain::on_one_line(error));
             }
-            // Until this replica is ready, somebody waits for each round.
+            // A rollout waits for this replica until it is ready.
             pace.interval = if trusted {
                 self.keeper.interval
             } else {
@@ -168,8 +154,8 @@ impl Follower {
         }
     }
 
-    /// `trusted`: whether `caBundle` has been in place. It decides only when this replica becomes ready. Were readiness
-    /// taken back while the bundle is being changed or repaired, every replica would leave the Service at once.
+    /// `trusted`: whether `caBundle` has been in place once. It only affects the first readiness: if readiness were
+    /// withdrawn during each change of the bundle, every replica would leave the Service at once.
     async fn round(&self, trusted: &mut bool) -> Result<(), UpkeepError> {
         let Some(wanted) = self.keeper.source.read().await? else {
             if !self.serving.is_ready() {
@@ -217,30 +203,28 @@ impl Follower {
     }
 }
 
-/// Makes, rotates and makes known what the followers serve; on the leader, and on each replica that is not trusted yet.
+/// Issues and rotates the certificate, and writes `caBundle`; runs on the leader, and on each replica that is not
+/// trusted yet.
 #[derive(Clone, Debug)]
 pub struct Keeper {
-    /// Where the certificate is kept.
+    /// The source of the certificate.
     pub source: Source,
-    /// Where it has to be trusted.
     pub configurations: Configurations,
-    /// What the certificate is held to.
     pub policy: Policy,
-    /// How often to look.
     pub interval: Duration,
 }
 
-/// What a keeper remembers between two rounds; nothing that a new one could not do without.
+/// State of a keeper between two rounds. A new keeper starts without it.
 #[derive(Default)]
 struct Memory {
-    /// The bundle that both configurations hold, and since when we know.
+    /// The bundle in both configurations, and since when it is known to be there.
     trusted: Option<(String, Timestamp)>,
-    /// What was missing at the last look, to report it once.
+    /// The missing configurations of the last round, to log each once.
     missing: Vec<&'static str>,
 }
 
 impl Keeper {
-    /// Keeps for ever.
+    /// Never returns.
     pub async fn run(self) {
         let mut memory = Memory::default();
         let mut pace = Pace::new(self.interval);
@@ -268,7 +252,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// One step of the plan, if it has one. Returns the bundle that follows from it.
+    /// Executes the next step of the plan, if any. Returns the resulting bundle.
     async fn advance(&self, store: &Store, memory: &Memory) -> Result<Option<String>, UpkeepError> {
         let read = store.read().await?;
         let material = read.material.as_ref().unwrap_or_else(|error| {
@@ -305,7 +289,7 @@ impl Memory {
         (Some(trusted.as_str()) == bundle).then_some(*since)
     }
 
-    fn remember(&mut self, name: &str, bundle: String, found: &Found) {
+    fn remember(&mut self, name: &str, bundle: String, found: &BundleState) {
         if found.missing != self.missing {
             for kind in &found.missing {
                 warn!(
@@ -315,7 +299,7 @@ impl Memory {
             }
             self.missing.clone_from(&found.missing);
         }
-        // What was just repaired counts from the next look on: the write may have been overtaken.
+        // A write in this round counts only from the next one on: it may have been overtaken.
         if !found.is_in_force() {
             self.trusted = None;
         } else if self.trusted.as_ref().is_none_or(|(trusted, _)| *trusted != bundle) {
@@ -324,7 +308,7 @@ impl Memory {
     }
 }
 
-/// The authority of a bundle that signed `leaf`: while one is rotated the bundle holds others, too.
+/// The CA in the bundle that signed `leaf`. During a rotation the bundle has several.
 fn signer(leaf: &Certificate, bundle: &str) -> Option<Certificate> {
     let authorities = Certificate::parse_all(bundle).ok()?;
     authorities.into_iter().find(|authority| leaf.is_signed_by(authority))

@@ -1,4 +1,4 @@
-//! Tests: how long the next look waits.
+//! Tests: the wait before the next round.
 
 use jiff::SignedDuration;
 

@@ -1,10 +1,9 @@
-//! The one place where the program reads the time.
+//! The only module that reads the system clock. Pure code takes the time as a parameter; its callers read it here.
 //!
-//! Code that decides is given the time; code at the edge asks here.
 
 use jiff::Timestamp;
 
-/// The present time, in whole milliseconds: what is written for people to read needs no more.
+/// The current time, truncated to milliseconds: log lines and annotations need no finer precision.
 #[allow(clippy::disallowed_methods)]
 pub fn now() -> Timestamp {
     let now = Timestamp::now();

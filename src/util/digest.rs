@@ -1,11 +1,10 @@
-//! SHA-256 in the one spelling that views, networks and specs are compared by.
+//! SHA-256 in lower-case hexadecimal. Views, networks and specs are compared by it.
 
 use std::fmt::Write as _;
 
-/// SHA-256 of `bytes`.
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
-    // A SHA-256 has 32 bytes; the slice does not say so in its type.
+    // `ring` returns a slice whose type does not state the length, 32 bytes.
     for (to, from) in hash
         .iter_mut()
         .zip(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())

@@ -1,36 +1,33 @@
-//! Spans of time as people write them on a command line.
+//! Parsers of durations on the command line.
 
 use std::str::FromStr as _;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 
-/// The longest life of a certificate.
+/// The longest lifetime of a certificate.
 const LONGEST_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 36_500);
-/// The shortest, which tests live with.
+/// The shortest lifetime of a certificate; tests use it.
 const SHORTEST_LIFETIME: SignedDuration = SignedDuration::from_secs(3);
 
-/// Why a span of time could not be read.
+/// A duration on the command line is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotADuration {
-    /// The text is none, or a negative one.
     #[error("{0:?} is not a time: write a number and a unit, such as 250ms, 30s or 5m")]
     Unreadable(String),
-    /// The text is no lifetime.
     #[error("{0:?} is not a lifetime: write for example 90d, 12h or 30s")]
     NoLifetime(String),
-    /// The lifetime is too short or too long.
     #[error("must be between 3 s and 36500 days")]
     Lifetime,
-    /// No Lease can hold it.
+    /// `leaseDurationSeconds` cannot hold this duration.
     #[error("must be whole seconds, from 1s to 1h")]
     Lease,
 }
 
-/// Reads a time such as `250ms`, `30s`, `5m` or `2h`.
+/// Parses a duration such as `250ms`, `30s`, `5m` or `2h`.
 ///
 /// # Errors
-/// When the text is no duration, or a negative one.
+/// Fails if the text is not a duration, or is negative.
 pub fn duration(text: &str) -> Result<Duration, NotADuration> {
     SignedDuration::from_str(text)
         .ok()
@@ -38,10 +35,10 @@ pub fn duration(text: &str) -> Result<Duration, NotADuration> {
         .ok_or_else(|| NotADuration::Unreadable(text.to_owned()))
 }
 
-/// Reads the lifetime of a certificate, such as `90d` or `12h`; a day has 24 hours.
+/// Parses the lifetime of a certificate, such as `90d` or `12h`. A day has 24 hours.
 ///
 /// # Errors
-/// When the text is no span of time, or one that no certificate should have.
+/// Fails if the text is not a duration, or is outside of the limits above.
 pub fn lifetime(text: &str) -> Result<SignedDuration, NotADuration> {
     let span = Span::from_str(text).and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()));
     let lifetime = span.map_err(|_| NotADuration::NoLifetime(text.to_owned()))?;
@@ -52,10 +49,10 @@ pub fn lifetime(text: &str) -> Result<SignedDuration, NotADuration> {
     }
 }
 
-/// Reads the duration of a Lease, whose `leaseDurationSeconds` is a whole number.
+/// Parses the duration of a Lease. `leaseDurationSeconds` is a whole number.
 ///
 /// # Errors
-/// When the text is no duration, or one that no Lease can hold.
+/// Fails if the text is not a duration, or not whole seconds from 1s to 1h.
 pub fn lease_duration(text: &str) -> Result<Duration, NotADuration> {
     let duration = duration(text)?;
     if duration.subsec_nanos() == 0 && (1..=3600).contains(&duration.as_secs()) {

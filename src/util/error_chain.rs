@@ -1,10 +1,10 @@
-//! An error for a person who sees one line of it: a condition, an Event, a reason why somebody is not ready.
+//! Formats an error with its causes on one line, for a condition, an Event or a readiness message.
 
 use std::error::Error;
 
 use super::text::plain;
 
-/// An error with everything that caused it.
+/// The error and all its sources, joined by `: `.
 pub fn on_one_line(error: &dyn Error) -> String {
     let causes = std::iter::successors(Some(error), |error| (*error).source());
     let words: Vec<String> = causes.map(ToString::to_string).collect();

@@ -1,4 +1,4 @@
-//! Small helpers that know neither Kubernetes nor Stellar.
+//! Helpers that depend on neither Kubernetes nor Stellar.
 
 pub mod clock;
 pub mod digest;

@@ -1,16 +1,15 @@
-//! What failed in one cycle, so that the log tells of each outage once and the next attempt waits longer each time.
+//! The failures of one cycle. Each outage is logged once, and the wait before the next attempt doubles.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// How soon what failed is tried again at first.
+/// The first wait after a failure.
 pub(crate) const RETRY: Duration = Duration::from_secs(2);
-/// The longest wait. No event tells that writes succeed again, so this is how much longer than necessary an outage may
-/// seem.
+/// The longest wait. No event signals that writes succeed again, so recovery is noticed up to this much late.
 const LONGEST: Duration = Duration::from_secs(15);
 
-/// How long to wait after so many failures in a row.
+/// The wait after this many consecutive failures.
 pub(crate) fn retry_after(failures: u32) -> Duration {
     let doubled = 2u32.saturating_pow(failures.saturating_sub(1));
     RETRY.saturating_mul(doubled).min(LONGEST)
@@ -19,7 +18,7 @@ pub(crate) fn retry_after(failures: u32) -> Duration {
 /// The failures of one cycle.
 #[derive(Debug, Default)]
 pub(crate) struct Failures {
-    /// What failed in the cycle before.
+    /// The failures of the previous cycle.
     before: BTreeSet<String>,
     now: Mutex<Now>,
 }
@@ -31,13 +30,13 @@ struct Now {
 }
 
 impl Failures {
-    /// Those of the next cycle: none yet.
+    /// Starts the next cycle.
     pub(crate) fn next(&mut self) {
         let now = std::mem::take(self.now.get_mut().unwrap_or_else(PoisonError::into_inner));
         self.before = now.failed;
     }
 
-    /// Notes that `what` failed; tells whether that is news.
+    /// Records that `what` failed. Returns true if it did not fail in the previous cycle.
     pub(crate) fn is_news(&self, what: impl Into<String>) -> bool {
         let what = what.into();
         let news = !self.before.contains(&what);
@@ -46,18 +45,17 @@ impl Failures {
         news
     }
 
-    /// Notes that somebody else wrote in between: decided again, and no failure.
+    /// Records that a write lost to another writer. This is not a failure; the next cycle decides again.
     pub(crate) fn conflict(&self) {
         self.now.lock().unwrap_or_else(PoisonError::into_inner).conflict = true;
     }
 
-    /// Whether anything failed.
     pub(crate) fn any(&self) -> bool {
         let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         !now.failed.is_empty()
     }
 
-    /// Whether somebody else wrote in between.
+    /// Whether a write lost to another writer.
     pub(crate) fn has_conflict(&self) -> bool {
         self.now.lock().unwrap_or_else(PoisonError::into_inner).conflict
     }

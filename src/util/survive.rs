@@ -1,10 +1,10 @@
-//! A loop goes on when the work on one item panics.
+//! Keeps a loop running when one item panics.
 
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt as _;
 
-/// The future's result; `None` if it panicked, so that the caller goes on. The panic itself is in the log by then.
+/// Returns the result of the future, or `None` if it panicked. The panic hook has logged the panic by then.
 pub async fn survive<T>(future: impl Future<Output = T>) -> Option<T> {
     AssertUnwindSafe(future).catch_unwind().await.ok()
 }

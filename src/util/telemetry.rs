@@ -1,6 +1,6 @@
-//! Logging: levels from `RUST_LOG`, lines on standard error.
+//! Logging to standard error. `RUST_LOG` sets the levels.
 //!
-//! Whoever reads the log may stop reading; the program goes on, and lines that nobody takes are dropped in the end.
+//! The program never blocks on a reader that stops reading; it drops lines once the buffer is full.
 
 use std::io::{self, IsTerminal as _};
 
@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::text::PlainLines;
 
-/// How a line of the log looks.
+/// Format of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people.
@@ -20,20 +20,20 @@ pub enum LogFormat {
     Json,
 }
 
-/// Lines that wait for a slow reader before new ones are dropped; some megabytes.
+/// Lines that the buffer holds before it drops new ones; some megabytes.
 const MOST_WAITING: usize = 10_000;
 
-/// Keeps the log going; dropped, it writes what is left.
+/// Keeps the log writer alive. Dropping it flushes the buffered lines.
 #[derive(Debug)]
 #[must_use = "without it nothing is logged"]
 pub struct Log(#[allow(dead_code, reason = "its drop is its use")] WorkerGuard);
 
-/// Starts the log. Without `RUST_LOG`: INFO for this program, WARN for its libraries.
+/// Starts the log. The default level is INFO for this program and WARN for its libraries.
 pub fn start(format: LogFormat) -> Log {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,stellar_k8s=info"));
     let builder = NonBlockingBuilder::default().buffered_lines_limit(MOST_WAITING);
     let (writer, guard) = builder.lossy(true).finish(io::stderr());
-    // The formats of a terminal and of JSON leave alone some signs that a terminal obeys.
+    // Neither format of tracing escapes all control characters of a terminal.
     let coloured = io::stderr().is_terminal() && format == LogFormat::Pretty;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -42,7 +42,7 @@ pub fn start(format: LogFormat) -> Log {
             inner: writer.clone(),
             coloured,
         });
-    // Fails only where a log was started before, as in tests; that one serves.
+    // Fails only if a logger is already set, as in tests; that logger stays.
     let _ = match format {
         LogFormat::Pretty => log.try_init(),
         LogFormat::Json => log.json().flatten_event(true).with_span_list(false).try_init(),

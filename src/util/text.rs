@@ -1,13 +1,12 @@
-//! Texts of others, before they are shown: on a terminal, in a line of the log, an Event, a condition, a metric.
+//! Escapes foreign text before it reaches a terminal, the log, an Event, a condition or a metric.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-/// The text without signs that do something else than stand there: an ESC that moves the cursor of a terminal, a
-/// newline that begins a line of its own, a sign that turns the direction of what follows. Each is written as Rust
-/// writes it.
+/// Escapes control and direction characters in Rust's notation. Unescaped, an ESC moves the cursor of a terminal, a
+/// newline starts a new line of the log, and a direction mark reverses the text after it.
 pub fn plain(text: &str) -> String {
-    // Nearly all are.
+    // The common case.
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return text.to_owned();
     }
@@ -16,7 +15,7 @@ pub fn plain(text: &str) -> String {
         if is_plain(sign) {
             shown.push(sign);
         } else {
-            // Into a String it cannot fail.
+            // Writing to a String cannot fail.
             let _ = write!(shown, "{}", sign.escape_default());
         }
     }
@@ -24,15 +23,15 @@ pub fn plain(text: &str) -> String {
 }
 
 fn is_plain(sign: char) -> bool {
-    let slots = matches!(sign, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    !sign.is_control() && !slots
+    let changes_layout = matches!(sign, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !sign.is_control() && !changes_layout
 }
 
-/// Writes lines, each of which is given at once, as [`plain`] text.
+/// Escapes each line with [`plain`]. Every call of `write` must hold one whole line.
 #[derive(Debug)]
 pub(crate) struct PlainLines<W> {
     pub(crate) inner: W,
-    /// Whether a line holds colours, which begin with an ESC.
+    /// Whether lines may hold colour codes, which begin with an ESC.
     pub(crate) coloured: bool,
 }
 
@@ -59,9 +58,9 @@ impl<W: Write> Write for PlainLines<W> {
     }
 }
 
-/// The beginning of a text that is longer than so many characters, and a sign that it goes on.
+/// Truncates a text to `most` characters and marks the cut with `…`.
 pub(crate) fn cut(mut text: String, most: usize) -> String {
-    // A character has one byte at least.
+    // A character has at least one byte, so a shorter text needs no count.
     if text.len() > most
         && let Some((end, _)) = text.char_indices().nth(most)
     {

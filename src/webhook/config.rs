@@ -1,4 +1,4 @@
-//! The webhook's flags, and what follows from them.
+//! The webhook's flags and the values derived from them.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -16,63 +16,65 @@ use crate::util::durations::{duration, lifetime};
 /// Flags of the admission webhook.
 #[derive(Args, Clone, Debug)]
 pub struct WebhookConfig {
-    /// Address that the webhook is served on; port 0 takes a free one.
+    /// Address that the webhook listens on; port 0 picks a free port.
     #[arg(long, env = "WEBHOOK_LISTEN", default_value = "0.0.0.0:9443")]
     pub webhook_listen: SocketAddr,
-    /// Address under which the API server calls the webhook, when that is not the Service, such as `https://HOST:PORT`.
+    /// Address at which the API server calls the webhook, if not through its Service, such as `https://HOST:PORT`.
     #[arg(long, env = "WEBHOOK_URL", value_parser = url)]
     pub webhook_url: Option<Uri>,
     /// Name of the webhook's Service, in the operator's namespace.
     #[arg(long, env = "WEBHOOK_SERVICE", default_value = labels::DEFAULT_WEBHOOK_SERVICE)]
     pub webhook_service: String,
-    /// Name of the MutatingWebhookConfiguration and of the ValidatingWebhookConfiguration whose caBundle is kept.
+    /// Name of the MutatingWebhookConfiguration and ValidatingWebhookConfiguration whose caBundle the operator keeps up
+    /// to date.
     #[arg(long, env = "WEBHOOK_CONFIGURATION", default_value = labels::DEFAULT_WEBHOOK_CONFIGURATION)]
     pub webhook_configuration: String,
-    /// Name of the Secret, in the operator's namespace, in which the replicas share the certificate.
+    /// Name of the Secret, in the operator's namespace, with the certificate that all replicas share.
     #[arg(long, env = "CERTIFICATE_SECRET", default_value = labels::DEFAULT_CERTIFICATE_SECRET)]
     pub certificate_secret: String,
-    /// File with a certificate chain that somebody else renews, in place of the Secret.
+    /// File with an externally renewed certificate chain, used instead of the Secret.
     #[arg(long, env = "TLS_CERT_FILE", requires = "tls_key_file")]
     pub tls_cert_file: Option<PathBuf>,
     /// File with the private key of that certificate.
     #[arg(long, env = "TLS_KEY_FILE", requires = "tls_cert_file")]
     pub tls_key_file: Option<PathBuf>,
-    /// File with what caBundle is to hold; without it, caBundle is left to whoever provides the files.
+    /// File with the CA certificates for caBundle; without it, the operator leaves caBundle alone if the certificate
+    /// comes from files.
     #[arg(long, env = "TLS_CA_FILE", requires = "tls_cert_file")]
     pub tls_ca_file: Option<PathBuf>,
-    /// Life of the certificate; it is renewed after two thirds of that.
+    /// Lifetime of the certificate; the operator renews it after two thirds of that.
     #[arg(long, env = "CERTIFICATE_LIFETIME", default_value = "90d", value_parser = lifetime)]
     pub certificate_lifetime: SignedDuration,
-    /// Life of the authority that signs it; the next one is made after two thirds of that.
+    /// Lifetime of the CA that signs it; the operator creates the next CA after two thirds of that.
     #[arg(long, env = "CA_LIFETIME", default_value = "730d", value_parser = lifetime)]
     pub ca_lifetime: SignedDuration,
-    /// Address of /healthz and /readyz; port 0 takes a free one.
+    /// Address of /healthz and /readyz; port 0 picks a free port.
     #[arg(long, env = "PROBE_LISTEN", default_value = "0.0.0.0:8080")]
     pub probe_listen: SocketAddr,
-    /// How long to go on serving after being told to stop, until no API server sends anything here any more.
+    /// Time to continue serving after a shutdown signal, until no API server sends further requests.
     #[arg(long, env = "DRAIN_TIME", default_value = "10s", value_parser = duration)]
     pub drain_time: Duration,
 }
 
 impl WebhookConfig {
-    /// What the certificate is held to.
+    /// The requirements on the certificate.
     pub fn policy(&self, namespace: &str) -> Policy {
         Policy {
             names: self.names(namespace),
             leaf_lifetime: self.certificate_lifetime,
             ca_lifetime: self.ca_lifetime,
-            // API servers learn of a changed configuration through a watch, within a second or so.
+            // API servers see a changed configuration through a watch, within a second or so.
             settle: SignedDuration::from_secs(30).min(self.ca_lifetime / 12),
         }
     }
 
-    /// How often Secret, files and configurations are looked at: often enough for the shortest of lives.
+    /// Interval at which Secret, files and configurations are checked; short enough for the shortest lifetime.
     pub fn interval(&self) -> Duration {
         let life = self.certificate_lifetime.min(self.ca_lifetime).unsigned_abs();
         (life / 40).clamp(Duration::from_millis(100), Duration::from_secs(3))
     }
 
-    /// Names and addresses that the API server may call the webhook by.
+    /// Names and addresses by which the API server may call the webhook.
     fn names(&self, namespace: &str) -> BTreeSet<String> {
         let service = &self.webhook_service;
         let mut names = BTreeSet::from([

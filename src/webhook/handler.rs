@@ -1,4 +1,5 @@
-//! The webhook's routes: a request is read within its limits, decided by a [`Reviewer`], and answered.
+//! The webhook's routes. A handler reads a request within its limits, passes it to a [`Reviewer`], and sends the
+//! answer.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,28 +17,28 @@ use axum::routing::post;
 use tokio::sync::Semaphore;
 use tracing::{debug, error, info};
 
-use super::limits::{Limits, Refusal, no_room, read_body};
+use super::limits::{Limits, Refusal, over_budget, read_body};
+use super::memory_budget::{MemoryBudget, Reservation, Size};
 use super::reviewer::{Answer, Reviewer};
-use super::room::{Room, Share, Size};
 use crate::metrics::{self, Outcome};
-use crate::util::http::Guest;
+use crate::util::http::Permit;
 
 #[derive(Clone)]
 struct App {
     reviewer: Arc<dyn Reviewer>,
     limits: Arc<Limits>,
-    room: Room,
-    small_places: Arc<Semaphore>,
-    places: Arc<Semaphore>,
+    budget: MemoryBudget,
+    small_permits: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 /// The routes of the webhook. While `draining`, every answer asks its client to close the connection.
 pub fn router(reviewer: Arc<dyn Reviewer>, limits: &Limits, draining: Arc<AtomicBool>) -> Router {
     let app = App {
         reviewer,
-        room: Room::new(limits.small_bodies, limits.bodies),
-        small_places: Arc::new(Semaphore::new(limits.small_reviews)),
-        places: Arc::new(Semaphore::new(limits.reviews)),
+        budget: MemoryBudget::new(limits.small_budget, limits.large_budget),
+        small_permits: Arc::new(Semaphore::new(limits.small_reviews)),
+        permits: Arc::new(Semaphore::new(limits.large_reviews)),
         limits: Arc::new(limits.clone()),
     };
     Router::new()
@@ -46,12 +47,7 @@ pub fn router(reviewer: Arc<dyn Reviewer>, limits: &Limits, draining: Arc<Atomic
         .method_not_allowed_fallback(|| async {
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "send a review with POST")
         })
-        .fallback(|| async {
-            Refusal::new(
-                StatusCode::NOT_FOUND,
-                "there are /mutate and /validate here, nothing else",
-            )
-        })
+        .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "only /mutate and /validate exist") })
         .with_state(app)
         .layer(middleware::from_fn_with_state(draining, close_while_draining))
 }
@@ -96,55 +92,55 @@ impl App {
         path: &'static str,
         request: Request,
         ask: fn(&dyn Reviewer, &[u8]) -> Answer,
-    ) -> Result<(Answer, Share), Refusal> {
+    ) -> Result<(Answer, Reservation), Refusal> {
         let (mut parts, body) = request.into_parts();
         let length = check_headers(&parts.headers, &self.limits)?;
-        let (size, places) = match length {
-            Some(length) if length <= self.limits.small as u64 => (Size::Small, self.small_places),
-            _ => (Size::Large, self.places),
+        let (size, permits) = match length {
+            Some(length) if length <= self.limits.small as u64 => (Size::Small, self.small_permits),
+            _ => (Size::Large, self.permits),
         };
-        let share = self.room.enter(parts.extensions.remove::<Guest>(), size);
-        let body = read_body(body, &self.limits, &share).await?;
-        share.is_decided();
+        let reservation = self.budget.reserve(parts.extensions.remove::<Permit>(), size);
+        let body = read_body(body, &self.limits, &reservation).await?;
+        reservation.mark_complete();
         let reviewer = self.reviewer;
         if reviewer.is_quick(&body) {
-            // A panic ends with its review, as on a thread of its own.
+            // A panic fails only this review, as on a thread of its own.
             let decided = catch_unwind(AssertUnwindSafe(|| ask(&*reviewer, &body)));
             let answer = decided.map_err(|_| undecided(path, &"it panicked"))?;
-            return answered(answer, share);
+            return answered(answer, reservation);
         }
-        let place = tokio::time::timeout(self.limits.queue, places.acquire_owned()).await;
-        let Ok(Ok(place)) = place else {
+        let permit = tokio::time::timeout(self.limits.queue, permits.acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else {
             return Err(Refusal::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too many reviews at once, try again",
             ));
         };
-        // On a thread of its own: a review of megabytes holds up nobody else, and a panic ends with it. What it holds
-        // is given back when it is done, and not when its client goes away.
+        // On a thread of its own: a review of megabytes delays no other request, and a panic fails only this review.
+        // Its memory is released when the review is done, even if the client disconnects earlier.
         let decided = tokio::task::spawn_blocking(move || {
             let answer = ask(&*reviewer, &body);
-            drop((place, body));
-            (answer, share)
+            drop((permit, body));
+            (answer, reservation)
         });
-        let (answer, share) = decided.await.map_err(|error| undecided(path, &error))?;
-        answered(answer, share)
+        let (answer, reservation) = decided.await.map_err(|error| undecided(path, &error))?;
+        answered(answer, reservation)
     }
 }
 
-/// An answer that is to be taken, and its memory.
-fn answered(answer: Answer, share: Share) -> Result<(Answer, Share), Refusal> {
-    if share.is_answered(answer.body.len()) {
-        Ok((answer, share))
+/// Reserves memory for the answer, in place of the review's.
+fn answered(answer: Answer, reservation: Reservation) -> Result<(Answer, Reservation), Refusal> {
+    if reservation.replace_by_answer(answer.body.len()) {
+        Ok((answer, reservation))
     } else {
-        Err(no_room())
+        Err(over_budget())
     }
 }
 
-/// An answer that holds its share until its last byte is taken.
+/// An answer that holds its reservation until the last byte is sent.
 struct Held {
     body: Vec<u8>,
-    _share: Share,
+    _reservation: Reservation,
 }
 
 impl AsRef<[u8]> for Held {
@@ -158,7 +154,7 @@ fn undecided(path: &'static str, error: &dyn fmt::Display) -> Refusal {
     Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the review could not be decided")
 }
 
-/// Checks them, and tells how long the body is, where they do.
+/// Checks the headers. Returns the length of the body, if announced.
 fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<Option<u64>, Refusal> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let media_type = text(header::CONTENT_TYPE)
@@ -188,7 +184,7 @@ fn outcome_of(answer: &Answer) -> Outcome {
     }
 }
 
-/// Tells of an answer, in one event: a span with these fields would be made and written for each review, heard or not.
+/// Logs an answer as one event. A span with these fields would cost time for each review even if nothing logs it.
 fn log(path: &'static str, answer: &Answer) {
     let Answer { status, facts, .. } = answer;
     debug!(
@@ -205,7 +201,7 @@ fn log(path: &'static str, answer: &Answer) {
     );
 }
 
-fn respond(answer: Answer, share: Share) -> Response {
+fn respond(answer: Answer, reservation: Reservation) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let media_type = if status == StatusCode::OK {
         "application/json"
@@ -214,7 +210,7 @@ fn respond(answer: Answer, share: Share) -> Response {
     };
     let held = Held {
         body: answer.body,
-        _share: share,
+        _reservation: reservation,
     };
     let body = Body::from(Bytes::from_owner(held));
     (status, [(header::CONTENT_TYPE, media_type)], body).into_response()

@@ -1,4 +1,4 @@
-//! What one client, or many, may cost: connections, memory, time.
+//! Limits of the HTTPS server: connections, memory and time.
 
 use std::time::Duration;
 
@@ -7,40 +7,39 @@ use axum::http::StatusCode;
 use futures::StreamExt as _;
 use tokio::time::{Instant, timeout_at};
 
-use super::room::Share;
+use super::memory_budget::Reservation;
 
-/// Every limit of the HTTPS server.
+/// All limits of the HTTPS server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of one body. A review holds an object twice; etcd takes 1.5 MiB for one.
+    /// Bytes of one body. A review contains an object twice; etcd accepts 1.5 MiB for one object.
     pub body: usize,
-    /// Bytes of a small body. Small reviews have memory and places of their own: none waits for a large one.
+    /// Bytes of a small body. Small reviews have their own memory and permits, so they never wait for a large one.
     pub small: usize,
-    /// Bytes of all small bodies that are being read or decided, and of the answers to them that are not taken yet.
-    pub small_bodies: usize,
-    /// The same of large ones.
-    pub bodies: usize,
-    /// Connections at once; a further one takes the place of one of the client that has most.
+    /// Memory budget of small reviews in bytes: their bodies, and their answers until they are sent.
+    pub small_budget: usize,
+    /// Memory budget of large reviews.
+    pub large_budget: usize,
+    /// Open connections. One more closes a connection of the client that has most.
     pub connections: usize,
-    /// Connections of one client; a further one takes the place of one of its own. An API server has one for each
-    /// review that it waits for, and may be the only client.
-    pub each: usize,
-    /// Small reviews decided at once that are not quick.
+    /// Open connections of one client. One more closes another connection of that client. An API server opens one for
+    /// each pending review, and may be the only client.
+    pub per_client: usize,
+    /// Concurrent small reviews that are not quick.
     pub small_reviews: usize,
-    /// Large reviews decided at once; each may hold two objects of `MOST_VALUES` values, some 25 MiB.
-    pub reviews: usize,
-    /// How long a review waits for its place among those.
+    /// Concurrent large reviews. Each may hold two objects of `MOST_VALUES` values, some 25 MiB.
+    pub large_reviews: usize,
+    /// Time that a review waits for its permit.
     pub queue: Duration,
-    /// Time in which a client takes an answer.
+    /// Time in which a client must read an answer.
     pub answer_time: Duration,
     /// Time for the TLS handshake.
     pub handshake: Duration,
-    /// Time from there to the end of the first request's headers.
+    /// Time from the handshake to the end of the first request's headers.
     pub first_request: Duration,
-    /// Time from one request to the end of the next one's headers. Longer than the 90 s after which an API server
-    /// closes an idle connection itself: closing first could meet a request on its way.
+    /// Time from one request to the end of the next request's headers. An API server closes an idle connection after 90
+    /// s; closing it earlier could hit a request in flight.
     pub idle: Duration,
-    /// Time for a body.
     pub body_time: Duration,
 }
 
@@ -49,12 +48,12 @@ impl Default for Limits {
         Self {
             body: 4 << 20,
             small: 64 << 10,
-            small_bodies: 4 << 20,
-            bodies: 12 << 20,
+            small_budget: 4 << 20,
+            large_budget: 12 << 20,
             connections: 512,
-            each: 256,
+            per_client: 256,
             small_reviews: 2,
-            reviews: 2,
+            large_reviews: 2,
             queue: Duration::from_secs(1),
             answer_time: Duration::from_secs(5),
             handshake: Duration::from_secs(5),
@@ -65,17 +64,14 @@ impl Default for Limits {
     }
 }
 
-/// Why a request is not reviewed: an HTTP status and one sentence.
+/// A request is not reviewed: HTTP status and a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// HTTP status.
     pub status: StatusCode,
-    /// What is wrong.
     pub sentence: String,
 }
 
 impl Refusal {
-    /// A refusal with this status and sentence.
     pub fn new(status: StatusCode, sentence: impl Into<String>) -> Self {
         Self {
             status,
@@ -84,13 +80,12 @@ impl Refusal {
     }
 }
 
-/// Reads a body within the limits. Memory is accounted as bytes arrive: who announces much and sends little holds
-/// little.
+/// Reads a body within the limits. Memory is reserved as bytes arrive, so a client that announces much and sends little
+/// reserves little.
 ///
 /// # Errors
-/// 413 for one that is too large, 408 for one that is too slow, 400 for one that breaks off, 503 when all the memory
-/// for bodies is in use.
-pub async fn read_body(body: Body, limits: &Limits, share: &Share) -> Result<Vec<u8>, Refusal> {
+/// 413 if the body is too large, 408 if it is too slow, 400 if it breaks off, 503 if the memory budget is used up.
+pub async fn read_body(body: Body, limits: &Limits, reservation: &Reservation) -> Result<Vec<u8>, Refusal> {
     let end = Instant::now() + limits.body_time;
     let mut frames = body.into_data_stream();
     let mut read = Vec::new();
@@ -107,15 +102,15 @@ pub async fn read_body(body: Body, limits: &Limits, share: &Share) -> Result<Vec
             let sentence = format!("the body is larger than {} bytes", limits.body);
             return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, sentence));
         }
-        if !share.grow(bytes.len()) {
-            return Err(no_room());
+        if !reservation.grow(bytes.len()) {
+            return Err(over_budget());
         }
         read.extend_from_slice(&bytes);
     }
 }
 
-/// What is said where all the memory for bodies and answers is in use.
-pub(crate) fn no_room() -> Refusal {
+/// The refusal when the memory budget is used up.
+pub(crate) fn over_budget() -> Refusal {
     Refusal::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "too many large requests at once, try again",

@@ -1,27 +1,26 @@
-//! What the HTTP layer knows of the rules: the body of a review goes in, the body of an answer comes out.
+//! The interface between the HTTP server and the rules: the body of a review in, the body of an answer out.
 
-/// Decides reviews. Pure: the same body gives the same answer, however often it is asked.
+/// Decides reviews. Pure: the same body always gives the same answer.
 pub trait Reviewer: Send + Sync + 'static {
     /// Answers a review sent to `/mutate`.
     fn mutate(&self, body: &[u8]) -> Answer;
     /// Answers a review sent to `/validate`.
     fn validate(&self, body: &[u8]) -> Answer;
-    /// Whether either is answered so soon that handing it to another thread would cost more than it spares the others.
+    /// Whether the review is cheaper to decide than to hand to another thread.
     fn is_quick(&self, body: &[u8]) -> bool;
 }
 
-/// The answer to one review.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// HTTP status: 200 for every decision, allowed or not; 400 for what is no review.
+    /// HTTP status: 200 for every decision, allowed or denied; 400 for an invalid review.
     pub status: u16,
-    /// JSON for a decision, else one sentence.
+    /// JSON for a decision, otherwise one sentence.
     pub body: Vec<u8>,
-    /// What goes to the log.
+    /// Fields of the log line.
     pub facts: Facts,
 }
 
-/// What the log says of a review; empty where the body did not tell.
+/// Fields of a review's log line; empty if the body does not contain them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// `request.uid`.
@@ -34,9 +33,9 @@ pub struct Facts {
     pub namespace: String,
     /// `request.name`.
     pub name: String,
-    /// Whether the object was allowed; none where nothing was decided.
+    /// Whether the object is allowed; `None` without a decision.
     pub allowed: Option<bool>,
-    /// Whether there are no rules for an object of its kind.
+    /// Whether no rule covers objects of this kind.
     pub unknown_kind: bool,
     /// `response.status.code` of a denial.
     pub code: Option<u16>,

@@ -1,6 +1,6 @@
-//! The webhook's HTTPS server, and how certificate, server and probes are joined.
+//! The webhook's HTTPS server, joined with certificate and probes.
 //!
-//! The HTTP layer knows nothing of Stellar: what it reads goes to a [`Reviewer`], what that answers goes out.
+//! The server has no rules about Stellar: a [`Reviewer`] decides what it reads.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,34 +21,30 @@ use crate::tls::ca_bundle::Configurations;
 use crate::tls::serving::{Serving, ServingError};
 use crate::tls::store::Store;
 use crate::tls::upkeep::{CA_BUNDLE, CERTIFICATE, Follower, Keeper, Source};
-use crate::util::http::{self, Acceptor, Patience, serve_plain};
+use crate::util::http::{self, Acceptor, Timeouts, serve_plain};
 
-/// Condition of readiness: not being told to stop.
+/// Readiness condition: no shutdown is in progress.
 const SERVING: &str = "serving";
-/// How long requests that have begun may go on once no further ones are taken.
+/// Time for pending requests after the server stops accepting new ones.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
 
-/// Why the webhook ended.
+/// The webhook failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// An address cannot be listened on.
+    /// An address is in use or invalid.
     #[error("cannot listen on {address}")]
     Listen {
-        /// The address.
         address: SocketAddr,
-        /// Why not.
         #[source]
         source: io::Error,
     },
-    /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] ServingError),
-    /// The server failed.
     #[error("the webhook's server failed")]
     Serve(#[source] io::Error),
 }
 
-/// The webhook, bound to its ports, not serving yet.
+/// The webhook, bound to its ports but not serving yet.
 #[derive(Debug)]
 pub struct Webhook {
     config: WebhookConfig,
@@ -64,9 +60,6 @@ pub struct Webhook {
 
 impl Webhook {
     /// Binds both ports.
-    ///
-    /// # Errors
-    /// When one of them is taken.
     pub async fn bind(
         config: WebhookConfig,
         client: kube::Client,
@@ -75,7 +68,7 @@ impl Webhook {
     ) -> Result<Self, ServerError> {
         let listener = listen(config.webhook_listen)?;
         let probes = listen(config.probe_listen)?;
-        // Before anybody can ask: no conditions would be ready.
+        // Set before the probes are served: without any condition, the replica would be ready.
         readiness.require(CERTIFICATE, "no certificate yet");
         readiness.require(CA_BUNDLE, "not known to be in place yet");
         let configurations = Configurations::new(&client, &config.webhook_configuration);
@@ -100,15 +93,12 @@ impl Webhook {
         })
     }
 
-    /// The address that the webhook is served on.
-    ///
-    /// # Errors
-    /// When the system does not tell.
+    /// The address that the webhook listens on.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// What makes and rotates the certificate and keeps `caBundle`; to be run on the leader.
+    /// Creates and rotates the certificate and keeps `caBundle` up to date; runs on the leader.
     pub fn keeper(&self) -> Keeper {
         Keeper {
             source: self.source.clone(),
@@ -118,10 +108,7 @@ impl Webhook {
         }
     }
 
-    /// Serves until `shutdown`, then drains. Serves whatever certificate the source holds; makes none.
-    ///
-    /// # Errors
-    /// When a server fails for good.
+    /// Serves until `shutdown`, then drains. It serves the certificate of the source and creates none.
     pub async fn serve(
         self,
         reviewer: Arc<dyn Reviewer>,
@@ -149,26 +136,20 @@ impl Webhook {
     }
 }
 
-/// The HTTPS server alone: a certificate to show, a reviewer to ask.
+/// The HTTPS server without certificate upkeep and probes.
 #[derive(Debug)]
 pub struct HttpsServer {
-    /// Where connections come from.
     pub listener: std::net::TcpListener,
-    /// What is shown to clients.
     pub serving: Serving,
-    /// What clients may cost.
     pub limits: Limits,
-    /// How long to serve on after being told to stop.
+    /// Time to continue serving after the shutdown signal.
     pub drain: Duration,
 }
 
 impl HttpsServer {
-    /// Serves until `shutdown`. Then, for the time of the drain, goes on as before, but not ready, and asking clients
-    /// to close: API servers go on sending to a pod that ends until they hear of it. Then takes nothing new, and ends
-    /// when the requests that have begun are answered.
-    ///
-    /// # Errors
-    /// When the listener fails for good.
+    /// Serves until `shutdown`. During the drain, the server is not ready and asks clients to close their connections,
+    /// but still serves: API servers send requests until they see that the pod ends. After the drain, it accepts
+    /// nothing new and returns once the pending requests are answered.
     pub async fn serve(
         self,
         reviewer: Arc<dyn Reviewer>,
@@ -178,14 +159,14 @@ impl HttpsServer {
         let draining = Arc::new(AtomicBool::new(false));
         let routes = router(reviewer, &self.limits, Arc::clone(&draining));
         let tls = RustlsConfig::from_config(Arc::new(self.serving.server_config()?));
-        let patience = Patience {
-            stall: self.limits.answer_time,
-            whole: true,
-            life: None,
+        let timeouts = Timeouts {
+            write: self.limits.answer_time,
+            whole_write: true,
+            lifetime: None,
         };
         let acceptor = RustlsAcceptor::new(tls)
             .handshake_timeout(self.limits.handshake)
-            .acceptor(Acceptor::new(self.limits.connections, self.limits.each, patience));
+            .acceptor(Acceptor::new(self.limits.connections, self.limits.per_client, timeouts));
         let handle = Handle::new();
         let mut server = axum_server::from_tcp(self.listener)
             .map_err(ServerError::Serve)?

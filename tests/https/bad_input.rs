@@ -150,7 +150,7 @@ async fn a_panic_ends_one_review_and_not_its_connection() {
 async fn a_body_that_breaks_off_leaves_the_server_as_it_was() {
     let limits = Limits {
         small_reviews: 1,
-        small_bodies: 100,
+        small_budget: 100,
         ..Limits::default()
     };
     let server = Server::start(limits);

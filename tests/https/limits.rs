@@ -69,7 +69,7 @@ async fn an_idle_connection_is_closed_and_a_used_one_is_not() {
 async fn a_crowd_of_idle_connections_keeps_nobody_out() {
     let server = Server::start(Limits {
         connections: 20,
-        each: 20,
+        per_client: 20,
         ..Limits::default()
     });
     let mut crowd = Vec::new();
@@ -89,8 +89,8 @@ async fn a_crowd_of_idle_connections_keeps_nobody_out() {
 async fn bodies_that_do_not_end_keep_nobody_out() {
     let server = Server::start(Limits {
         small: 1000,
-        small_bodies: 10_000,
-        bodies: 100_000,
+        small_budget: 10_000,
+        large_budget: 100_000,
         body_time: Duration::from_secs(60),
         ..Limits::default()
     });
@@ -114,7 +114,7 @@ async fn bodies_that_do_not_end_keep_nobody_out() {
 async fn a_small_review_waits_for_no_large_one() {
     let server = Server::start(Limits {
         small: 10,
-        reviews: 1,
+        large_reviews: 1,
         queue: Duration::from_secs(60),
         ..Limits::default()
     });
@@ -161,7 +161,7 @@ async fn too_many_reviews_at_once_are_refused_quickly() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_bodies_together_have_so_much_room() {
     let server = Server::start(Limits {
-        small_bodies: 1000,
+        small_budget: 1000,
         body_time: Duration::from_secs(60),
         ..Limits::default()
     });

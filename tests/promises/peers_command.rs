@@ -107,7 +107,7 @@ async fn it_shows_who_knows_whom_and_what_comes_next() {
         table.starts_with("NAMESPACE") && table.matches("2/2").count() == 3,
         "{table}"
     );
-    assert_eq!(viewer.peers(&["--dry-run"]), "nothing to write, and nobody waits\n");
+    assert_eq!(viewer.peers(&["--dry-run"]), "nothing to write, and no restart waits\n");
 
     // One that is held back is seen to wait, and why.
     env.kubectl(&[

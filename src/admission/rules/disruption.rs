@@ -1,4 +1,4 @@
-//! The rules for `minAvailable` and `maxUnavailable`: what a PodDisruptionBudget of Kubernetes takes, and what makes
+//! The rules for `minAvailable` and `maxUnavailable`: values that a PodDisruptionBudget accepts, and values that make
 //! sense.
 
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::admission::validate::Verdict;
 use crate::kubernetes::field_error::FieldError;
 
-/// How many pods may be missing, or must be there, while machines are drained.
+/// Checks the limits on evicted pods during a drain.
 pub(crate) fn check(spec: &Value, verdict: &mut Verdict) {
     let (least, most) = (&spec["minAvailable"], &spec["maxUnavailable"]);
     for (name, value) in [("minAvailable", least), ("maxUnavailable", most)] {
@@ -55,7 +55,7 @@ pub(crate) fn check(spec: &Value, verdict: &mut Verdict) {
     }
 }
 
-/// What Kubernetes calls IntOrString.
+/// An IntOrString of Kubernetes.
 enum Amount {
     Pods(i64),
     Percent(i64),

@@ -1,5 +1,5 @@
-//! What the other validators of the namespace have to do with one: whose seed and database it would use, and whose list
-//! it shares.
+//! The rules about other StellarNodes of the namespace: no shared seed, database or object name, and no shared list
+//! across networks.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use crate::crd::{KeySource, Network, NodeType, SecretKeyRef, SeedSource, Stellar
 use crate::kubernetes::field_error::FieldError;
 use crate::labels;
 
-/// Judges a validator beside the others.
+/// Checks a validator against the other ones of its namespace.
 pub(crate) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) {
     let spec = &node["spec"];
     let config = &spec["validatorConfig"];
@@ -68,7 +68,7 @@ pub(crate) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) 
     }
 }
 
-/// A list in the ConfigMap with another node's config would take that from it.
+/// A list in the config ConfigMap of another node would overwrite that config.
 fn check_configs(namespace: &str, name: &str, list: &str, context: &dyn Context, verdict: &mut Verdict) {
     let node = list.strip_suffix(labels::CONFIG_SUFFIX).filter(|node| *node != name);
     if node.is_some_and(|node| context.node(namespace, node).is_some()) {
@@ -82,8 +82,8 @@ fn check_configs(namespace: &str, name: &str, list: &str, context: &dyn Context,
     }
 }
 
-/// Judges a node of another type by the validators that are there: it gets a ConfigMap, a Service and a
-/// PodDisruptionBudget of its own, and none of theirs is to be that.
+/// Checks the name of a Horizon or SorobanRpc against the validators: its ConfigMap, Service and PodDisruptionBudget
+/// must not be theirs.
 pub(crate) fn check_name(node: &Value, context: &dyn Context, verdict: &mut Verdict) {
     let namespace = node["metadata"]["namespace"].as_str().unwrap_or_default();
     let name = node["metadata"]["name"].as_str().unwrap_or_default();
@@ -121,7 +121,7 @@ fn has_service(service: &str, other: &str) -> FieldError {
     )
 }
 
-/// Whether a ConfigMap is that with the config of this node.
+/// Whether a ConfigMap holds the config of this node.
 fn is_config_of(node: &str, config_map: &str) -> bool {
     config_map.strip_suffix(labels::CONFIG_SUFFIX) == Some(node)
 }
@@ -146,7 +146,7 @@ fn seed_source(config: &Value) -> Option<SeedSource> {
     SeedSource::of(source, secret, read(&config["kmsConfig"]).as_ref())
 }
 
-/// A part of the object, where it is there and has the shape that it should have.
+/// Parses a part of the object; `None` if it is absent or has another shape.
 fn read<T: DeserializeOwned>(part: &Value) -> Option<T> {
     part.is_object().then(|| serde_json::from_value(part.clone()).ok())?
 }

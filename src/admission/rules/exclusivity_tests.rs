@@ -1,4 +1,4 @@
-//! What other validators have to do with one: each rule, with those that it knows.
+//! The rules about other validators, one case each.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ fn fields(verdict: &Verdict) -> Vec<&str> {
     verdict.errors.iter().map(|error| error.field.as_str()).collect()
 }
 
-/// What is refused of `object` beside `other`.
+/// The refused fields of `object` next to `other`.
 fn beside(object: &Value, other: &Value) -> Vec<String> {
     let verdict = validate(object, None, &Known(vec![other.clone()]));
     verdict.errors.into_iter().map(|error| error.field).collect()
@@ -63,7 +63,7 @@ fn another_network_in_the_group_is_a_warning_that_names_the_fix() {
     );
 }
 
-/// A validator whose seed a driver puts into a file.
+/// A validator with a seed in a file of a CSI driver.
 fn with_driver(name: &str, secret: &str, class: &str, path: &str) -> Value {
     let config = json!({
         "seedSecretRef": secret, "keySource": "KMS",
@@ -79,10 +79,10 @@ fn of_a_seed_in_a_file_the_file_counts_and_not_the_secret_that_is_not_read() {
     assert_eq!(beside(&one, &with_driver("v2", "none", "b", "/seeds/1")), [""; 0]);
     assert_eq!(beside(&one, &with_driver("v2", "none", "a", "/seeds/2")), [""; 0]);
     assert_eq!(beside(&one, &with_driver("v2", "other", "a", "/seeds/1")), kms);
-    // A Secret of that name is another one's seed.
+    // A Secret with that name is a different source of a seed.
     let secret = with(validator("v2"), "/spec/validatorConfig/seedSecretRef", &json!("none"));
     assert_eq!(beside(&one, &secret), [""; 0]);
-    // What an agent puts there is not known.
+    // The content of a file from an agent is unknown.
     let mut agent = one.clone();
     agent["spec"]["validatorConfig"]["kmsConfig"]["csi"] = Value::Null;
     let mut another = agent.clone();
@@ -118,7 +118,7 @@ fn no_list_is_the_config_of_a_node() {
     assert_eq!(beside(&on("v1", "v2-config"), &validator("v2")), [LIST]);
     assert_eq!(beside(&on("v1", "api-config"), &horizon()), [LIST]);
     assert_eq!(beside(&on("v1", "nobody-config"), &validator("v2")), [""; 0]);
-    // The same the other way round.
+    // The same in the other direction.
     assert_eq!(beside(&validator("v2"), &on("v1", "v2-config")), ["metadata.name"]);
     assert_eq!(beside(&horizon(), &on("v1", "api-config")), ["metadata.name"]);
     assert_eq!(beside(&validator("v3"), &on("v1", "v2-config")), [""; 0]);

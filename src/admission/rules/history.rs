@@ -1,4 +1,4 @@
-//! The rules for where a validator publishes history, and for what the archive on its volume takes of the pod.
+//! The rules for `history`: the archive that a validator publishes, and its use of the pod.
 
 use serde_json::Value;
 
@@ -12,10 +12,10 @@ use crate::kubernetes::names::{is_subdomain, not_a_name};
 use crate::kubernetes::quantity::Quantity;
 use crate::labels;
 
-/// A volume below this is small for an archive, which nobody ever prunes: an idle network writes some 2 GB a year.
+/// A smaller volume causes a warning: the archive is never pruned, and an idle network writes some 2 GB a year.
 const SMALL: &str = "10Gi";
 
-/// Judges `history`, and what follows from its default.
+/// Checks `history`, or its default.
 pub(crate) fn check(spec: &Value, config: &ValidatorConfig, verdict: &mut Verdict) {
     let network = Network::parse(spec["network"].as_str().unwrap_or_default());
     if let Some(history) = &config.history {

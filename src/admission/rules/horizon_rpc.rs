@@ -1,6 +1,6 @@
-//! The rules for a StellarNode that serves an API, Horizon or SorobanRpc, and for the fields that only these have.
+//! The rules for Horizon and SorobanRpc nodes, and for the fields that only these have.
 //!
-//! Raw JSON is read, as everywhere in the rules. What a captive core may be given is [`core_config`]'s to say.
+//! The input is raw JSON. [`core_config`] defines the valid settings of a captive core.
 
 use axum::http::Uri;
 use serde_json::Value;
@@ -14,8 +14,7 @@ use crate::kubernetes::field_error::FieldError;
 use crate::kubernetes::names::{is_subdomain, not_a_name};
 use crate::labels;
 
-/// Judges the block of a Horizon or a SorobanRpc; of other nodes, that they have none of the fields that mean nothing
-/// there.
+/// Checks the disruption limits of any node, and the block of a Horizon or a SorobanRpc.
 pub(crate) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) {
     let spec = &node["spec"];
     disruption::check(spec, verdict);
@@ -36,7 +35,7 @@ pub(crate) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) 
     }
 }
 
-/// Whether a Horizon or a SorobanRpc has a captive core in its pod.
+/// Whether a Horizon or a SorobanRpc runs a captive core in its pod.
 fn ingests(spec: &Value) -> bool {
     spec["horizonConfig"]["enableIngest"] != false
 }
@@ -114,7 +113,7 @@ fn check_core_url(node: &Value, block: &str, context: &dyn Context, verdict: &mu
     }
 }
 
-/// The validator whose HTTP port a URL names: by its Services, its pod, or its own name.
+/// The validator whose HTTP port a URL names, by its Services, its pod or its name.
 fn validator_named_by(url: &str, namespace: &str, context: &dyn Context) -> Option<String> {
     let url: Uri = url.parse().ok()?;
     if url.port_u16() != Some(labels::HTTP_PORT) {
@@ -171,7 +170,7 @@ fn check_captive_core(spec: &Value, block: &str, verdict: &mut Verdict) {
             for problem in core_config::check_captive_core(text, &network) {
                 verdict.error(FieldError::invalid(field("captiveCoreConfig"), problem));
             }
-            // Which stellar-core is in the image, its tag does not tell; nor which settings the program hands on to it.
+            // The image tag does not show the version of its stellar-core, nor which settings the program passes to it.
             for warning in core_config::key_warnings(text, Keys::PerhapsMore)
                 .into_iter()
                 .chain(core_config::unlisted_keys(text))
@@ -180,7 +179,7 @@ fn check_captive_core(spec: &Value, block: &str, verdict: &mut Verdict) {
             }
         }
         None if ingests(spec) && !network.is_testnet() => verdict.warn(format!(
-            "{}: absent, and {} has no default, so this node will not start: write whom its captive core trusts",
+            "{}: absent, and {} has no default, so this node will not start: name the validators that its captive core trusts",
             field("captiveCoreConfig"),
             network.display_name()
         )),

@@ -1,4 +1,4 @@
-//! The rules for a seed that comes from a file: with keySource KMS, and without its path, the pod has no seed.
+//! The rules for a seed in a file: keySource KMS requires a path.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::kubernetes::names::{is_subdomain, not_a_name};
 /// Longest name of a CSI driver (`storage/v1`, `CSIDriver`).
 const DRIVER_LIMIT: usize = 63;
 
-/// Judges where the seed of a validator comes from.
+/// Checks the source of a validator's seed.
 pub(crate) fn check(config: &Value, verdict: &mut Verdict) {
     if config["keySource"] != "KMS" {
         return;
@@ -25,7 +25,7 @@ pub(crate) fn check(config: &Value, verdict: &mut Verdict) {
         )),
         Some(path) if !path.starts_with('/') => verdict.error(FieldError::invalid(
             field,
-            format!("{path:?} is no absolute path: write one from / on, {example}"),
+            format!("{path:?} is not an absolute path: write one that starts with /, {example}"),
         )),
         Some(path) if !csi.is_null() => {
             if let Err(problem) = pod_paths::seed_dir(path) {

@@ -1,7 +1,7 @@
-//! The rules for StellarNodes and StatefulSets, one file a subject. Pure.
+//! The rules for StellarNodes and StatefulSets, one file per subject. Pure.
 //!
-//! `stellar_node`, `horizon_rpc` and `workload` are the rules for each kind of object, `readable` the last rule: the
-//! controller can read what is let in.
+//! `stellar_node`, `horizon_rpc` and `workload` hold the rules for each kind of object. `readable` is the last rule: it
+//! refuses a node that the controller could not parse.
 
 pub(crate) mod disruption;
 pub(crate) mod exclusivity;

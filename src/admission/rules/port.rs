@@ -1,10 +1,10 @@
-//! Whether a number can be a validator's peer port.
+//! The rule for a validator's peer port.
 
 use crate::admission::validate::Verdict;
 use crate::kubernetes::field_error::FieldError;
 use crate::labels;
 
-/// Judges the peer port that `field` asks for; `found` is how it is written there.
+/// Checks the peer port in `field`; `found` is its text there.
 pub(crate) fn check(field: &str, number: Option<i64>, found: &str, verdict: &mut Verdict) {
     match number {
         Some(number) if number == i64::from(labels::HTTP_PORT) => verdict.error(FieldError::invalid(
@@ -20,7 +20,7 @@ pub(crate) fn check(field: &str, number: Option<i64>, found: &str, verdict: &mut
         }
         _ => verdict.error(FieldError::invalid(
             field,
-            format!("{found} is no port: write a whole number from 1 to 65535, for example 11625"),
+            format!("{found} is not a port: write a whole number from 1 to 65535, for example 11625"),
         )),
     }
 }

@@ -1,7 +1,7 @@
-//! The last rule for a StellarNode: the controller can read it.
+//! The last rule for a StellarNode: the controller must be able to parse it.
 //!
-//! The API server holds an object to the schema, and the rules above to what they know; the controller reads it as a
-//! type. What is let in and cannot be read would be a node that nobody manages.
+//! The API server checks the schema, and the other rules check raw JSON, but the controller parses a type. A node that
+//! passes both and fails to parse would have no controller.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,13 +10,13 @@ use crate::admission::validate::Verdict;
 use crate::crd::{PodSettings, StellarNodeSpec};
 use crate::kubernetes::field_error::FieldError;
 
-/// Refuses a spec that cannot be read, by the first field that is why. A rule that has spoken of that field speaks
-/// better.
+/// Refuses a spec that cannot be parsed and names the first bad field. If another rule already reports that field, its
+/// error stays alone.
 pub(crate) fn check(spec: &Value, verdict: &mut Verdict) {
     if StellarNodeSpec::deserialize(spec).is_ok() {
         return;
     }
-    // A flattened struct is read from a copy, which has no path: by itself it has one.
+    // serde gives no path inside a flattened struct, so `PodSettings` is parsed separately.
     let found = problem::<PodSettings>(spec).or_else(|| problem::<StellarNodeSpec>(spec));
     let Some((path, reason)) = found else {
         return;
@@ -25,17 +25,17 @@ pub(crate) fn check(spec: &Value, verdict: &mut Verdict) {
         "." => "spec".to_owned(),
         path => format!("spec.{path}"),
     };
-    let is_told = |error: &FieldError| {
+    let is_reported = |error: &FieldError| {
         let rest = error.field.strip_prefix(&field);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };
-    if field == "spec" || !verdict.errors.iter().any(is_told) {
+    if field == "spec" || !verdict.errors.iter().any(is_reported) {
         let message = format!("cannot be read: {reason}; see kubectl explain stellarnode.spec");
         verdict.error(FieldError::invalid(field, message));
     }
 }
 
-/// Which field of a spec cannot be read as part of `T`, and why.
+/// The first field of a spec that does not parse as `T`, with the reason.
 fn problem<'a, T: Deserialize<'a>>(spec: &'a Value) -> Option<(String, String)> {
     let error = serde_path_to_error::deserialize::<_, T>(spec).err()?;
     Some((error.path().to_string(), error.inner().to_string()))

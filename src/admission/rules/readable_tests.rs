@@ -1,4 +1,4 @@
-//! Tests: whatever the schema and the rules let in, the controller can read.
+//! The controller can parse every object that the schema and the rules accept.
 
 use std::sync::LazyLock;
 
@@ -16,7 +16,7 @@ use crate::admission::validate::{Verdict, validate};
 use crate::commands::check::schema;
 use crate::crd::{StellarNode, StellarNodeSpec};
 
-/// Numbers at which types end, as the API server hands them on.
+/// Numbers at the limits of types, as the API server passes them on.
 const NUMBERS: [&str; 16] = [
     "0",
     "-1",
@@ -50,7 +50,7 @@ impl Tape<'_> {
         self.below(end) == 1
     }
 
-    /// An arbitrary value of the types that a schema has: what its other keywords have to judge.
+    /// An arbitrary value with a type of the schema; the other keywords decide about it.
     fn value(&mut self, schema: &JSONSchemaProps) -> Value {
         if schema.nullable == Some(true) && self.one_in(9) {
             return Value::Null;
@@ -94,7 +94,7 @@ impl Tape<'_> {
         Value::Object(fields)
     }
 
-    /// A sound node of which two fields of the spec are arbitrary, and the status.
+    /// A valid node with two arbitrary fields in the spec, and an arbitrary status.
     fn node(mut self) -> Value {
         let fields = SCHEMA.properties.as_ref().expect("fields");
         let of_spec: Vec<_> = fields["spec"].properties.iter().flatten().collect();
@@ -108,7 +108,7 @@ impl Tape<'_> {
     }
 }
 
-/// Whether the API server asks the webhook about it, and what it is then.
+/// The object as the API server sends it to the webhook; `None` if it refuses the object itself.
 fn after_schema(mut node: Value) -> Option<Value> {
     schema::prune(&SCHEMA, &mut node);
     schema::check(&SCHEMA, &node).is_empty().then_some(node)

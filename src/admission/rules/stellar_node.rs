@@ -1,7 +1,7 @@
 //! The rules for a StellarNode.
 //!
-//! They read raw JSON, so that a field of the wrong type is one problem among others and hides none. What stellar-core
-//! itself demands is [`core_config`]'s to say.
+//! The input is raw JSON, so a field of the wrong type is one error among others and hides none. The rules of
+//! stellar-core itself are in [`core_config`].
 
 use serde_json::{Map, Value};
 
@@ -16,16 +16,16 @@ use crate::kubernetes::names::{is_dns_label, is_qualified, is_subdomain, not_a_n
 use crate::kubernetes::quantity::Quantity;
 use crate::labels;
 
-/// Longest name whose StatefulSet still gets pods: the revision label of a longer one would pass 63 characters.
+/// Longest name of a StatefulSet with pods: the revision label of a longer one would exceed 63 characters.
 const NAME_LIMIT: usize = 52;
-/// Which block belongs to which `nodeType`.
+/// The block of each `nodeType`.
 const BLOCKS: [(&str, &str); 3] = [
     ("Validator", "validatorConfig"),
     ("Horizon", "horizonConfig"),
     ("SorobanRpc", "sorobanConfig"),
 ];
 
-/// Judges a StellarNode as it stands.
+/// Checks a StellarNode without its stored version.
 pub(crate) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) {
     let spec = &node["spec"];
     check_name(node, verdict);
@@ -43,7 +43,7 @@ pub(crate) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) 
     readable::check(spec, verdict);
 }
 
-/// Judges what an update changes.
+/// Checks an update.
 pub(crate) fn check_change(node: &Value, old: &Value, verdict: &mut Verdict) {
     let (spec, before) = (&node["spec"], &old["spec"]);
     if spec["nodeType"] != before["nodeType"] {
@@ -72,7 +72,7 @@ pub(crate) fn check_change(node: &Value, old: &Value, verdict: &mut Verdict) {
     storage::check_change(spec, before, verdict);
 }
 
-/// stellar-core refuses a database that a newer one has upgraded, and has no way back.
+/// Warns of a downgrade: stellar-core refuses a database that a newer version has upgraded, and cannot downgrade it.
 fn check_downgrade(spec: &Value, before: &Value, verdict: &mut Verdict) {
     let (Some(new), Some(was)) = (spec["version"].as_str(), before["version"].as_str()) else {
         return;
@@ -113,7 +113,7 @@ fn check_blocks(spec: &Value, verdict: &mut Verdict) {
         verdict.error(if found.is_empty() {
             FieldError::required(field, format!("absent: {known}"))
         } else {
-            FieldError::invalid(field, format!("{found:?} is no type of node: {known}"))
+            FieldError::invalid(field, format!("{found:?} is not a type of node: {known}"))
         });
         return;
     };
@@ -159,7 +159,7 @@ fn check_resources(resources: &Value, verdict: &mut Verdict) {
             if amount_of(amount).is_none() {
                 verdict.error(FieldError::invalid(
                     format!("spec.resources.{part}.{name}"),
-                    format!("{amount} is no quantity: write for example 500m or 2 (cpu), 4Gi (memory)"),
+                    format!("{amount} is not a quantity: write for example 500m or 2 (cpu), 4Gi (memory)"),
                 ));
             }
         }
@@ -180,13 +180,13 @@ fn check_resources(resources: &Value, verdict: &mut Verdict) {
     }
 }
 
-/// Whether a container can ask for it (`ValidateContainerResourceName` in `pkg/apis/core/validation`).
+/// Whether a container can request this resource (`ValidateContainerResourceName` in `pkg/apis/core/validation`).
 fn is_resource(name: &str) -> bool {
     let standard = ["cpu", "memory", "ephemeral-storage"].contains(&name) || name.starts_with("hugepages-");
     is_qualified(name) && (standard || name.contains('/'))
 }
 
-/// A quantity is a string or, in YAML without quotes, a number.
+/// Parses a quantity: a string or, in YAML without quotes, a number.
 pub(crate) fn amount_of(value: &Value) -> Option<Quantity> {
     match value {
         Value::String(text) => Quantity::parse(text),
@@ -213,7 +213,7 @@ fn check_validator(node: &Value, context: &dyn Context, verdict: &mut Verdict) {
     }
     let seed = config["seedSecretRef"].as_str().unwrap_or_default();
     if config["keySource"] == "KMS" {
-        // Then it is not read: whatever stands there.
+        // The operator ignores seedSecretRef then.
     } else if seed.is_empty() {
         verdict.error(FieldError::required(
             field("seedSecretRef"),
@@ -266,7 +266,7 @@ fn check_known_peers_ref(node: &Value, verdict: &mut Verdict) {
     }
 }
 
-/// Each namespace of a group is the name of one, and of another one.
+/// Checks the namespaces of a group: each must be the valid name of another namespace.
 fn check_peer_group(node: &Value, verdict: &mut Verdict) {
     let Some(namespaces) = node["spec"]["validatorConfig"]["peerGroup"]["namespaces"].as_array() else {
         return;
@@ -287,28 +287,28 @@ fn check_peer_group(node: &Value, verdict: &mut Verdict) {
     }
 }
 
-/// What stellar-core says to the settings together.
+/// Checks the settings by the rules of stellar-core.
 fn check_core_settings(node: &Value, verdict: &mut Verdict) {
     let spec = &node["spec"];
     let network = Network::parse(spec["network"].as_str().unwrap_or_default());
     if spec["validatorConfig"]["quorumSet"].is_null() && !network.is_testnet() {
         verdict.warn(format!(
-            "spec.validatorConfig.quorumSet: absent, and {} has no default, so this validator will not start: write whom it \
-             trusts",
+            "spec.validatorConfig.quorumSet: absent, and {} has no default, so this validator will not start: name the validators \
+             that it trusts",
             network.display_name()
         ));
     }
-    // The fields that other rules speak of are left out: wrong, they would hide what stellar-core says to the rest.
+    // Other rules check these fields. Invalid here, they would hide all further errors.
     let mut config = spec["validatorConfig"].clone();
     if let Some(fields) = config.as_object_mut() {
         fields.remove("peerPort");
         fields.remove("knownPeersRef");
     }
-    // Which field cannot be read is said at the end.
+    // `readable` reports a field that does not parse.
     if let Ok(config) = serde_json::from_value::<ValidatorConfig>(config) {
         let keys = Keys::of(spec["version"].as_str().unwrap_or_default());
         let problems = core_config::check_validator(&config, keys);
-        // Without a text of the author's own there is nothing in it that the operator did not write.
+        // Without a text from the author, the config is entirely the operator's own.
         let has_text = config.quorum_set.is_some() || config.core_config.is_some();
         if problems.is_empty() && has_text {
             check_whole_config(spec, &config, verdict);
@@ -328,11 +328,11 @@ fn check_core_settings(node: &Value, verdict: &mut Verdict) {
     }
 }
 
-/// What stellar-core says to the config that is made of settings of which each is well by itself.
+/// Checks the complete config; each setting in it is valid on its own.
 fn check_whole_config(spec: &Value, config: &ValidatorConfig, verdict: &mut Verdict) {
     let text = |field: &str| spec[field].as_str().unwrap_or_default();
     let Err(ConfigError::Refused(problems)) = core_config::config_of(config, text("network"), text("version")) else {
-        // That nobody is trusted is said above.
+        // A missing quorum set is reported above.
         return;
     };
     for problem in problems {

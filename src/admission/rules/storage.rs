@@ -1,4 +1,4 @@
-//! The rules for where a node keeps its data: in a volume or in its pod, in SQLite or in a database of its own.
+//! The rules for data: on a volume or in the pod, in SQLite or in an external database.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::kubernetes::field_error::FieldError;
 use crate::kubernetes::names::{SUBDOMAIN_LIMIT, is_subdomain, not_a_name};
 use crate::kubernetes::quantity::Quantity;
 
-/// Judges `storage.mode` and what goes with it, and a validator's `database`.
+/// Checks `storage` and a validator's `database`.
 pub(crate) fn check(spec: &Value, verdict: &mut Verdict) {
     check_size(&spec["storage"], verdict);
     if in_pod(spec) {
@@ -17,7 +17,7 @@ pub(crate) fn check(spec: &Value, verdict: &mut Verdict) {
     check_database(&spec["validatorConfig"]["database"], verdict);
 }
 
-/// Judges what an update changes: a database is never moved.
+/// Checks an update: the operator never moves a database.
 pub(crate) fn check_change(spec: &Value, before: &Value, verdict: &mut Verdict) {
     check_volume(spec, before, verdict);
     if spec["nodeType"] != "Validator" {
@@ -40,7 +40,7 @@ pub(crate) fn check_change(spec: &Value, before: &Value, verdict: &mut Verdict) 
     }
 }
 
-/// Whether the data is in the pod and lost with it, though storage is asked for.
+/// Whether the data is in the pod and lost with it, even with `storage` given.
 pub(crate) fn in_pod(spec: &Value) -> bool {
     spec["storage"]["mode"] == "EmptyDir"
 }
@@ -48,8 +48,8 @@ pub(crate) fn in_pod(spec: &Value) -> bool {
 fn check_empty_dir(spec: &Value, verdict: &mut Verdict) {
     if spec["nodeType"] == "Validator" {
         verdict.warn(
-            "spec.storage.mode: with EmptyDir a validator loses its ledger with every pod and catches up anew after each \
-             restart, and while it does, it does not vote: write PersistentVolume where that matters",
+            "spec.storage.mode: with EmptyDir a validator loses its ledger with every pod, catches up after each restart, \
+             and does not vote meanwhile: write PersistentVolume if that matters",
         );
     }
     let storage = &spec["storage"];
@@ -92,13 +92,13 @@ fn check_size(storage: &Value, verdict: &mut Verdict) {
     if amount_of(size).is_none_or(Quantity::is_zero) {
         verdict.error(FieldError::invalid(
             "spec.storage.size",
-            format!("{size} is no size of a volume: write for example 100Gi"),
+            format!("{size} is not a size of a volume: write for example 100Gi"),
         ));
     }
 }
 
 fn check_volume(spec: &Value, before: &Value, verdict: &mut Verdict) {
-    // Without storage a validator has a volume of the default size, and nobody else has one.
+    // Without `storage`, a validator has a volume of the default size and other nodes have none.
     let has_volume = spec["nodeType"] == "Validator" || before["storage"].is_object() && spec["storage"].is_object();
     if !has_volume {
         return;

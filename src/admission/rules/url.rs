@@ -1,13 +1,13 @@
-//! Whether a text is the URL of an HTTP server.
+//! The rule for the URL of an HTTP server.
 
 use axum::http::Uri;
 
-/// What is wrong with a URL and what to write instead; `None` if nothing is.
+/// The problem of a URL and how to fix it; `None` if it is valid.
 pub(crate) fn problem(text: &str) -> Option<String> {
     let printable = !text.contains(|c: char| c.is_whitespace() || c.is_control() || "\"'<>`".contains(c));
     let url = text.parse::<Uri>().ok().filter(|_| printable);
     (!url.is_some_and(|url| serves_http(&url)))
-        .then(|| format!("{text:?} is no URL of an HTTP server: write for example http://core.stellar.svc:11626"))
+        .then(|| format!("{text:?} is not the URL of an HTTP server: write for example http://core.stellar.svc:11626"))
 }
 
 fn serves_http(url: &Uri) -> bool {
@@ -16,7 +16,7 @@ fn serves_http(url: &Uri) -> bool {
         return false;
     };
     let host = authority.host();
-    // Without this, a port that is none, such as in `core:` or `core:99999`, counts as no port.
+    // `port_u16` is also `None` for an invalid port, as in `core:` or `core:99999`.
     let after_host = authority.as_str().rsplit_once(host).map_or("", |(_, rest)| rest);
     let port_is_right = after_host.is_empty() || authority.port_u16().is_some_and(|port| port > 0);
     !host.is_empty() && port_is_right

@@ -1,6 +1,6 @@
 //! The rules for a validator's StatefulSet: its ports must agree with each other.
 //!
-//! A difference between a StellarNode and its StatefulSet is no contradiction here, or no port could ever be changed.
+//! A difference between a StellarNode and its StatefulSet is allowed; otherwise the port could never change.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::admission::validate::Verdict;
 use crate::kubernetes::field_error::FieldError;
 use crate::labels;
 
-/// Judges a StatefulSet that carries the labels of a validator.
+/// Checks a StatefulSet with the labels of a validator.
 pub(crate) fn check(object: &Value, set: ValidatorSet<'_>, verdict: &mut Verdict) {
     let annotation_field = format!("metadata.annotations[{}]", labels::PEER_PORT);
     let annotated = set.port_annotation();

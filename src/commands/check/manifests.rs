@@ -1,6 +1,6 @@
-//! Manifests: from files to objects, and what the objects of one call know of each other.
+//! Reads manifests from files, and lets the objects of one call refer to each other.
 //!
-//! Decides nothing about an object; [`check`](crate::commands::check) does.
+//! [`check`](crate::commands::check) applies the rules.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -12,10 +12,7 @@ use crate::admission::context::Context;
 use crate::crd::{NodeType, StellarNode};
 use crate::webhook::wire::strict_json::Strict;
 
-/// A file's name and its text; `-` is standard input.
-///
-/// # Errors
-/// When it cannot be read.
+/// Name and text of a file; `-` is standard input.
 pub(crate) fn read(path: &Path) -> Result<(String, String), CheckError> {
     let (file, text) = if path == Path::new("-") {
         let mut text = String::new();
@@ -30,12 +27,9 @@ pub(crate) fn read(path: &Path) -> Result<(String, String), CheckError> {
     }
 }
 
-/// The documents of a file that are not empty.
-///
-/// # Errors
-/// When the text is neither YAML nor JSON.
+/// The non-empty documents of a file.
 pub(crate) fn documents(file: &str, text: &str) -> Result<Vec<Value>, CheckError> {
-    // Several JSON objects in a row are no YAML.
+    // A sequence of JSON objects is not valid YAML.
     let json: Result<Vec<Strict>, _> = serde_json::Deserializer::from_str(text).into_iter().collect();
     if let Ok(documents) = json {
         return Ok(documents.into_iter().map(|Strict(document)| document).collect());
@@ -47,8 +41,8 @@ pub(crate) fn documents(file: &str, text: &str) -> Result<Vec<Value>, CheckError
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 
-/// The objects of a document: those of a `List` or of a list of one kind, such as a `StellarNodeList`, else the
-/// document.
+/// The objects of a document: the items of a `List` or of a typed list such as a `StellarNodeList`, otherwise the
+/// document itself.
 pub(crate) fn items(mut document: Value) -> Vec<Value> {
     let is_list = document["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
     match document.get_mut("items").map(Value::take) {
@@ -62,7 +56,7 @@ pub(crate) fn items(mut document: Value) -> Vec<Value> {
     }
 }
 
-/// The StellarNodes of one call; those that cannot be read are reported by the rules and unknown to the others.
+/// The StellarNodes of one call. Those that do not parse are missing here; the rules report them.
 pub(crate) struct Manifests(pub(crate) Vec<StellarNode>);
 
 impl Manifests {
@@ -80,9 +74,9 @@ impl Context for Manifests {
             .cloned()
     }
 
-    fn each_validator(&self, namespace: &str, tell: &mut dyn FnMut(&StellarNode)) {
+    fn each_validator(&self, namespace: &str, visit: &mut dyn FnMut(&StellarNode)) {
         self.of(namespace)
             .filter(|node| node.spec.node_type == NodeType::Validator)
-            .for_each(tell);
+            .for_each(visit);
     }
 }

@@ -1,7 +1,8 @@
-//! `stellar-operator check`: manifests judged without a cluster, by the rules of the webhook.
+//! `stellar-operator check`: checks manifests against the rules of the webhook, without a cluster.
 //!
-//! Objects are first given what the webhook would add, then held to the CRD's schema and to the rules, beside the other
-//! objects of the same call, so that a seed used twice is found here, too. Objects of kinds without rules pass unread.
+//! Each object first gets the webhook's additions, and is then checked against the CRD's schema and the rules. The
+//! other objects of the same call serve as context, so a duplicate seed is found here as well. Objects of kinds without
+//! rules pass unchecked.
 
 #[cfg(test)]
 mod check_tests;
@@ -26,91 +27,71 @@ use crate::labels;
 use crate::util::text::plain;
 use manifests::{Manifests, documents, items, read};
 
-/// Exit code when a manifest would be refused.
+/// Exit code if a manifest would be refused.
 pub(crate) const REFUSED: u8 = 1;
-/// Exit code when a file is no manifest.
+/// Exit code if a file is not a manifest.
 pub(crate) const UNREADABLE: u8 = 2;
 
 /// Arguments of `check`.
 #[derive(Clone, Debug, Args)]
 pub struct CheckArgs {
-    /// Manifests, YAML or JSON, one or many documents each; - for standard input
+    /// Manifests in YAML or JSON, with one or more documents each; - for standard input
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// How to print the result
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub(crate) enum Output {
-    /// One line for each problem
+    /// One line per problem
     #[default]
     Text,
-    /// One JSON list, an entry for each object
+    /// A JSON list with one entry per object
     Json,
 }
 
-/// Why a file could not be checked.
+/// A file cannot be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// The file cannot be read.
     #[error("{file}: cannot be read: {source}")]
-    Read {
-        /// Which file.
-        file: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is neither YAML nor JSON.
+    Read { file: String, source: std::io::Error },
     #[error("{file}: neither YAML nor JSON: {reason}")]
-    Parse {
-        /// Which file.
-        file: String,
-        /// Where and why.
-        reason: String,
-    },
-    /// A document is not an object with a kind.
-    #[error("{file}: document {document} is no Kubernetes object: it has no kind")]
+    Parse { file: String, reason: String },
+    #[error("{file}: document {document} is not a Kubernetes object: it has no kind")]
     NoKind {
-        /// Which file.
         file: String,
-        /// Which document, from 1.
+        /// Number of the document, from 1.
         document: usize,
     },
-    /// The result cannot be written.
     #[error("the result cannot be written")]
     Write(#[from] std::io::Error),
 }
 
-/// What is to be said of one object.
+/// The result for one object.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// The file it is from.
     pub file: String,
-    /// Which document of the file, from 1; empty ones do not count.
+    /// Number of the document in the file, from 1. Empty documents do not count.
     pub document: usize,
-    /// Whether there are rules for its kind.
+    /// Whether the rules cover its kind.
     pub judged: bool,
-    /// Its kind.
     pub kind: String,
-    /// Its name, empty if it has none.
+    /// The name; empty if it has none.
     pub name: String,
-    /// What refuses it.
+    /// Errors: the webhook would refuse the object.
     pub errors: Vec<FieldError>,
-    /// What is told and passes.
+    /// Warnings: the webhook would accept the object.
     pub warnings: Vec<String>,
-    /// What the quorum set of a validator stands, where it has one that works.
+    /// Failures that a validator's quorum set tolerates; `None` without a valid quorum set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tolerance: Option<Tolerance>,
 }
 
 impl CheckArgs {
-    /// Checks and prints; the exit code is 0 if all objects pass, 1 if one would be refused, 2 if a file is no
-    /// manifest.
-    ///
-    /// # Errors
-    /// When the result cannot be written.
+    /// Checks and prints. The exit code is 0 if all objects pass, 1 if the webhook would refuse one, 2 if a file is not
+    /// a manifest.
     pub fn run(&self, out: &mut dyn Write, err: &mut dyn Write) -> Result<ExitCode, CheckError> {
         let reports = self.files.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>();
         let reports = match reports.and_then(|files| check(&files)) {
@@ -132,10 +113,7 @@ impl CheckArgs {
     }
 }
 
-/// Judges manifests, each a file's name and its text.
-///
-/// # Errors
-/// When a text is no manifest.
+/// Checks manifests, given as pairs of file name and text.
 pub fn check(files: &[(String, String)]) -> Result<Vec<Report>, CheckError> {
     let mut found = Vec::new();
     for (file, text) in files {
@@ -146,14 +124,14 @@ pub fn check(files: &[(String, String)]) -> Result<Vec<Report>, CheckError> {
                     let file = file.clone();
                     return Err(CheckError::NoKind { file, document });
                 }
-                found.push(Found { file, document, object });
+                found.push(SourceObject { file, document, object });
             }
         }
     }
     let nodes = found.iter().map(|found| &found.object);
     let context = Manifests(
         nodes
-            .filter(|object| Rules::of(object) == Rules::StellarNode)
+            .filter(|object| RuleSet::of(object) == RuleSet::StellarNode)
             .filter_map(|object| serde_json::from_value(object.clone()).ok())
             .collect(),
     );
@@ -164,22 +142,22 @@ pub fn check(files: &[(String, String)]) -> Result<Vec<Report>, CheckError> {
         .collect())
 }
 
-/// An object and where it stands.
-struct Found<'a> {
+/// An object and its source.
+struct SourceObject<'a> {
     file: &'a str,
     document: usize,
     object: Value,
 }
 
-/// Which rules there are for an object.
+/// The rules for an object.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Rules {
+enum RuleSet {
     StellarNode,
     StatefulSet,
     None,
 }
 
-impl Rules {
+impl RuleSet {
     fn of(object: &Value) -> Self {
         let version = object["apiVersion"].as_str().unwrap_or_default();
         let group = version.split_once('/').map_or("", |(group, _)| group);
@@ -191,19 +169,19 @@ impl Rules {
     }
 }
 
-impl Found<'_> {
+impl SourceObject<'_> {
     fn judge(self, context: &Manifests, schema: Option<&JSONSchemaProps>) -> Report {
         let Self {
             file,
             document,
             mut object,
         } = self;
-        let rules = Rules::of(&object);
+        let rules = RuleSet::of(&object);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let mut report = Report {
             file: file.to_owned(),
             document,
-            judged: rules != Rules::None,
+            judged: rules != RuleSet::None,
             kind: text(&object["kind"]),
             name: text(&object["metadata"]["name"]),
             errors: Vec::new(),
@@ -213,7 +191,7 @@ impl Found<'_> {
         if !report.judged {
             return report;
         }
-        let schema = schema.filter(|_| rules == Rules::StellarNode);
+        let schema = schema.filter(|_| rules == RuleSet::StellarNode);
         if let Some(schema) = schema {
             schema::prune(schema, &mut object);
         }
@@ -227,7 +205,7 @@ impl Found<'_> {
         let verdict = validate(&object, None, context);
         report.warnings.extend(verdict.warnings);
         report.errors = verdict.errors;
-        if rules == Rules::StellarNode {
+        if rules == RuleSet::StellarNode {
             report.errors.extend(unknown_version(&object));
             report.tolerance = tolerance(&object);
         }
@@ -243,7 +221,7 @@ fn tolerance(node: &Value) -> Option<Tolerance> {
     Tolerance::of(&spec)
 }
 
-/// A version of the StellarNode that no API server with our CRD serves.
+/// The error for an apiVersion that the CRD does not serve.
 fn unknown_version(node: &Value) -> Option<FieldError> {
     let version = &node["apiVersion"];
     (version != labels::API_VERSION).then(|| {
@@ -254,8 +232,8 @@ fn unknown_version(node: &Value) -> Option<FieldError> {
     })
 }
 
-/// Adds what the schema says where the rules are silent; of one field the rules speak better. A rule that could not
-/// read a whole block gives way to the schema, which names the field in it.
+/// Adds the errors of the schema for fields without an error of a rule, whose message is better. An `Invalid` error
+/// about a whole block gives way to schema errors about fields inside.
 fn merge(errors: &mut Vec<FieldError>, schema: Vec<FieldError>) {
     let holds = |outer: &str, inner: &str| {
         inner
@@ -287,7 +265,7 @@ pub(crate) fn print(reports: &[Report], out: &mut dyn Write) -> std::io::Result<
         let place = format!("{file}: document {document}: {kind} {name}");
         let mut say = |text: &str| writeln!(out, "{}", plain(&format!("{place}: {text}")));
         if !judged {
-            say("not judged, there are no rules for its kind")?;
+            say("not checked: there are no rules for its kind")?;
         } else if errors.is_empty() && warnings.is_empty() {
             say("fine")?;
         }

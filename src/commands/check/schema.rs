@@ -1,9 +1,9 @@
-//! What the CRD's schema refuses, for manifests that no API server has seen.
+//! Validates manifests against the CRD's schema, as the API server does.
 //!
-//! Reads the schema that `stellar-operator crd` prints, so that the two cannot drift apart, and knows as much of it as
-//! that schema uses: types, required fields, ranges, lengths, enums, unknown fields. The CEL rules are left to the
-//! rules of the webhook, which say the same. Not for the webhook itself: there the API server has asked the schema
-//! already.
+//! The schema is the one that `stellar-operator crd` prints, so the two cannot drift apart. Only the features that it
+//! uses are implemented: types, required fields, ranges, lengths, enums and unknown fields. The webhook's rules cover
+//! the CEL rules. The webhook itself does not use this module: the API server has validated the schema before it calls
+//! the webhook.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
@@ -12,11 +12,11 @@ use serde_json::{Map, Value};
 
 use crate::kubernetes::field_error::FieldError;
 
-/// What the API server judges in its own way, or not at all on a create.
+/// Fields that the API server validates in its own way, or not at all on a create.
 const NOT_OURS: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
 
-/// Removes what the API server removes before it asks anybody: a null where the schema allows none
-/// (apiextensions-apiserver, `PruneNonNullableNullsWithoutDefaults`; with a default, the default takes its place).
+/// Removes nulls where the schema allows none, as the API server does before validation (apiextensions-apiserver,
+/// `PruneNonNullableNullsWithoutDefaults`; with a default, the default replaces the null).
 pub(crate) fn prune(schema: &JSONSchemaProps, value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -36,7 +36,7 @@ pub(crate) fn prune(schema: &JSONSchemaProps, value: &mut Value) {
     }
 }
 
-/// Everything that `schema` refuses about a new object that was pruned.
+/// All schema errors of a new, pruned object.
 pub(crate) fn check(schema: &JSONSchemaProps, object: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     if let Some(fields) = object.as_object() {
@@ -112,7 +112,7 @@ fn check_fields(schema: &JSONSchemaProps, fields: &Map<String, Value>, path: &st
     }
 }
 
-/// What was expected, where a value is of another type.
+/// The expected type, if the value has another one.
 fn wrong_type(schema: &JSONSchemaProps, value: &Value) -> Option<&'static str> {
     if schema.x_kubernetes_int_or_string == Some(true) {
         return (!value.is_i64() && !value.is_string()).then_some("a whole number or a text");
@@ -129,7 +129,7 @@ fn wrong_type(schema: &JSONSchemaProps, value: &Value) -> Option<&'static str> {
     (!fits).then_some(expected)
 }
 
-/// A number without a fraction, also one that is written with one, such as `1.0`.
+/// A number without a fraction, including one written as `1.0`.
 fn is_whole(value: &Value) -> bool {
     value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|number| number.fract() == 0.0)
 }
@@ -181,7 +181,7 @@ fn check_count(schema: &JSONSchemaProps, items: &[Value], path: &str, errors: &m
     }
 }
 
-/// A value as one short line: whole objects would bury the sentence.
+/// A value in short form: a whole object would make the message unreadable.
 fn shown(value: &Value) -> String {
     match value {
         Value::Array(_) => "a list".to_owned(),

@@ -1,7 +1,7 @@
-//! The `health` sidecar: asks the stellar-core beside it once a second whether it votes, and tells whoever probes.
+//! The `health` sidecar: polls the stellar-core in its pod once a second, and reports over HTTP whether it votes.
 //!
-//! It answers what was last decided, as long as that holds, so that no number of probes costs stellar-core more.
-//! [`VotingJudge`] decides; nothing is decided here.
+//! Probes get the last verdict while it is valid, so more probes cause no more load on stellar-core. [`VotingJudge`]
+//! makes the verdict.
 
 mod voting;
 
@@ -24,52 +24,46 @@ use crate::util::http::{listen, serve_plain};
 
 pub use voting::{Silence, Verdict, VotingJudge};
 
-/// How often stellar-core is asked.
+/// Interval between requests to stellar-core.
 const PERIOD: Duration = Duration::from_secs(1);
-/// How long it may take to answer: connecting, headers and body together.
+/// Longest time of a request: connection, headers and body together.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Largest answer that is read; `/info` is below 4 KiB.
+/// Largest accepted answer in bytes; `/info` is below 4 KiB.
 const LARGEST: usize = 256 * 1024;
-/// How long open connections are waited for at the end.
+/// Time for open connections at shutdown.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// Tell, over HTTP, whether the stellar-core beside us takes part in consensus: GET /voting (200 or 503) and GET
+/// Report over HTTP whether the stellar-core in the same pod takes part in consensus: GET /voting (200 or 503) and GET
 /// /alive.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Health {
-    /// Where to answer.
+    /// Address to listen on.
     #[arg(long, env = "HEALTH_LISTEN", default_value = "0.0.0.0:11628")]
     listen: SocketAddr,
-    /// stellar-core's /info.
+    /// URL of stellar-core's /info.
     #[arg(long, env = "HEALTH_INFO_URL", default_value = "http://127.0.0.1:11626/info")]
     info_url: Uri,
-    /// The validator's quorum is itself: it needs no peer.
+    /// The validator is its own quorum and needs no peer.
     #[arg(long, env = "HEALTH_ALONE")]
     alone: bool,
 }
 
-/// Why the sidecar cannot answer probes.
+/// The sidecar cannot answer probes.
 #[derive(Debug, thiserror::Error)]
 pub enum HealthError {
-    /// Its address is taken, or is none of this pod's.
+    /// The address is in use, or not one of this pod's.
     #[error("cannot listen on {address}: give another address with --listen")]
     Listen {
-        /// As it was given.
         address: SocketAddr,
-        /// What the system said.
         #[source]
         source: std::io::Error,
     },
-    /// The server or the handling of signals failed.
     #[error("cannot answer probes")]
     Serve(#[from] std::io::Error),
 }
 
 impl Health {
-    /// Answers until the process is asked to end.
-    ///
-    /// # Errors
-    /// When it cannot listen.
+    /// Answers probes until a termination signal.
     pub async fn run(self) -> Result<(), HealthError> {
         let listener = listen(self.listen).map_err(|source| HealthError::Listen {
             address: self.listen,
@@ -84,10 +78,10 @@ impl Health {
     }
 }
 
-/// Asks and answers, until it is dropped.
+/// Polls and answers until it is dropped.
 async fn serve(listener: std::net::TcpListener, info_url: Uri, judge: VotingJudge) -> Result<(), HealthError> {
     let begin = Instant::now();
-    let (tell, verdict) = watch::channel(Verdict::NotVoting("stellar-core was not asked yet".to_owned()));
+    let (sender, verdict) = watch::channel(Verdict::NotVoting("stellar-core was not asked yet".to_owned()));
     let app = Router::new().route("/alive", get(|| async { "alive\n" })).route(
         VOTING_PATH,
         get(move || std::future::ready(voting(&verdict.borrow(), begin.elapsed()))),
@@ -95,7 +89,7 @@ async fn serve(listener: std::net::TcpListener, info_url: Uri, judge: VotingJudg
     let handle = axum_server::Handle::new();
     tokio::select! {
         result = serve_plain(listener, app, handle.clone()) => result?,
-        () = poll(&info_url, judge, begin, tell) => handle.graceful_shutdown(Some(DRAIN)),
+        () = poll(&info_url, judge, begin, sender) => handle.graceful_shutdown(Some(DRAIN)),
     }
     Ok(())
 }
@@ -107,25 +101,26 @@ fn voting(verdict: &Verdict, now: Duration) -> (StatusCode, String) {
     }
 }
 
-/// Asks for ever; ends when nobody listens any more. Times count from `begin`.
-async fn poll(info_url: &Uri, mut judge: VotingJudge, begin: Instant, tell: watch::Sender<Verdict>) {
+/// Polls until the receiver is dropped. Times count from `begin`.
+async fn poll(info_url: &Uri, mut judge: VotingJudge, begin: Instant, verdicts: watch::Sender<Verdict>) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let asked = begin.elapsed();
         let verdict = match ask(info_url).await {
-            // The ledger was as old as it says some time between the question and now.
+            // The reported age was correct at some time between the request and now; the time of the request makes the
+            // ledger older, never younger.
             Ok(json) => judge.answer(asked, &json),
             Err(silence) => judge.silence(begin.elapsed(), silence),
         };
-        if tell.send(verdict).is_err() {
+        if verdicts.send(verdict).is_err() {
             return;
         }
     }
 }
 
-/// Why `/info` could not be read.
+/// `/info` cannot be read.
 #[derive(Debug, thiserror::Error)]
 enum InfoError {
     #[error("the URL has no host: give one such as http://127.0.0.1:11626/info with --info-url")]
@@ -144,7 +139,7 @@ enum InfoError {
     Text(#[from] std::string::FromUtf8Error),
 }
 
-/// One GET, bounded in time and size.
+/// One GET with limits on time and size.
 async fn ask(url: &Uri) -> Result<String, Silence> {
     match tokio::time::timeout(PATIENCE, fetch(url)).await {
         Ok(Ok(text)) => Ok(text),
@@ -157,8 +152,8 @@ async fn ask(url: &Uri) -> Result<String, Silence> {
 }
 
 impl InfoError {
-    /// A connection that breaks off may be that of a process that ends: the next one is then refused. A busy main
-    /// thread refuses nothing; the system accepts for it.
+    /// A connection that breaks off may belong to a process that ends; the next one is then refused. A busy main thread
+    /// does not refuse connections, since the kernel accepts them.
     fn silence(&self) -> Silence {
         let reason = format!("stellar-core's /info cannot be read: {}", on_one_line(self));
         match self {
@@ -190,7 +185,7 @@ async fn fetch(url: &Uri) -> Result<String, InfoError> {
         }
         Ok(String::from_utf8(body.to_bytes().into())?)
     };
-    // The connection does the work; it ends by itself when the exchange has what it wants or is dropped.
+    // The connection drives the exchange. It ends once the exchange is complete or dropped.
     let mut exchange = std::pin::pin!(exchange);
     tokio::select! {
         result = &mut exchange => result,
@@ -255,7 +250,7 @@ mod tests {
             *answer.lock().unwrap() = text;
             let heard = ask(&url).await.unwrap_err();
             assert!(heard.reason().contains(reason), "{reason}: {heard:?}");
-            // Only what says nothing at all may be busy.
+            // Only a complete silence may mean a busy process.
             let busy = matches!(heard, Silence::Unanswered(_));
             assert_eq!(busy, !reason.contains("length") && reason != "404", "{heard:?}");
         }
@@ -294,7 +289,7 @@ mod tests {
             ask(&format!("{base}/alive").parse().unwrap()).await,
             Ok("alive\n".to_owned())
         );
-        // The ledger grows only once the first one was seen.
+        // The ledger grows only after the first one was seen.
         let seen = async {
             for ledger in 101.. {
                 *answer.lock().unwrap() = ok(&info("Synced!", ledger, 1, 2));

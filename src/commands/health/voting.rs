@@ -1,41 +1,39 @@
-//! Is a validator voting, from what its stellar-core says of itself?
+//! Decides from the answers of `/info` whether a validator votes.
 //!
-//! `info.state == "Synced!"` alone is not health: stellar-core forces SCP when it starts as a validator and says so for
-//! up to 35 s having heard nobody (`CONSENSUS_STUCK_TIMEOUT_SECONDS`). So a validator begins to vote when it is synced
-//! and connected, a ledger has closed since stellar-core started, and that ledger is [`YOUNG`]. It votes until it says
-//! otherwise or its last ledger is [`OLD`]; then it needs a new ledger to begin again. Between the two ages nothing
-//! changes, so that a slow network does not flap.
+//! `info.state == "Synced!"` alone does not prove it: a starting validator forces SCP and reports this state for up to
+//! 35 s without any message from peers (`CONSENSUS_STUCK_TIMEOUT_SECONDS`). So a validator starts to vote when it is
+//! synced and connected, a ledger has closed since stellar-core started, and that ledger is younger than [`YOUNG`]. It
+//! stops when it reports another state or its last ledger is older than [`OLD`], and needs a new ledger to start again.
+//! Between the two ages nothing changes, so a slow network does not flap.
 //!
-//! A main thread that resolves names answers nobody for seconds: silence alone changes nothing, and the last ledger
-//! ages on.
+//! A main thread that resolves names answers no request for seconds. So a missing answer alone changes nothing; the
+//! last ledger just gets older.
 //!
-//! Pure: it asks nobody and reads no clock. A time is a span since any one moment, the same for all calls.
+//! Pure: no client and no clock. Times are durations since one fixed moment, the same for all calls.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-/// A validator whose last ledger is this old has lost its quorum. With one of four dead a ledger takes up to 10 s, and
-/// the age, which counts from the beginning of nomination, reaches 15 s. The kubelet takes 10 s more (two probes) and
-/// the next answer 1 s: the pod is not ready after 35 s, when stellar-core gives up too.
+/// Age of the last ledger at which a validator has lost its quorum. With one of four validators dead, a ledger takes up
+/// to 10 s, and the age, which counts from the start of nomination, reaches 15 s. The kubelet adds 10 s (two probes)
+/// and the next answer 1 s, so the pod is not ready after 35 s, when stellar-core gives up as well.
 const OLD: Duration = Duration::from_secs(24);
-/// A ledger younger than this shows that its network closes ledgers. At a steady pace a ledger is half as old when it
-/// closes as when the next one does: half of [`OLD`], so that a steady pace does not flap.
+/// Age below which a ledger shows that its network closes ledgers. At a steady pace, a ledger that closes is half as
+/// old as when the next one closes. With half of [`OLD`], a steady pace does not flap.
 const YOUNG: Duration = Duration::from_secs(12);
-/// Longest part of a text of stellar-core that is repeated.
+/// Longest quoted part of a text from stellar-core.
 const LONGEST_TEXT: usize = 160;
 
-/// Whether a validator votes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It does, with this ledger; without a further answer the verdict ends at `until`.
+    /// The validator votes; without a further answer, this ends at `until`.
     Voting {
-        /// Its last ledger.
         ledger: u64,
-        /// When that ledger is too old.
+        /// Time at which that ledger is too old.
         until: Duration,
     },
-    /// It does not, for this reason.
+    /// The validator does not vote, for this reason.
     NotVoting(String),
 }
 
@@ -43,7 +41,7 @@ impl Verdict {
     /// The ledger with which it votes at this time.
     ///
     /// # Errors
-    /// The reason why it does not vote, for a person.
+    /// The reason why it does not vote, in words for people.
     pub fn at(&self, now: Duration) -> Result<u64, String> {
         match self {
             Self::Voting { ledger, until } if now < *until => Ok(*ledger),
@@ -56,17 +54,16 @@ impl Verdict {
     }
 }
 
-/// Why there is no answer of `/info`.
+/// `/info` gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Silence {
-    /// Nothing listens on its port, or something else does: stellar-core does not run.
+    /// Nothing listens on the port, or another program does: stellar-core does not run.
     Gone(String),
-    /// It said nothing in time: its main thread may be busy.
+    /// No answer in time: the main thread may be busy.
     Unanswered(String),
 }
 
 impl Silence {
-    /// For a person.
     #[cfg(test)]
     pub(crate) fn reason(&self) -> &str {
         match self {
@@ -75,25 +72,24 @@ impl Silence {
     }
 }
 
-/// Decides from one answer of `/info` after the other.
+/// Makes a verdict from each answer of `/info`.
 #[derive(Clone, Debug)]
 pub struct VotingJudge {
     alone: bool,
     process: Option<Process>,
 }
 
-/// What is known of one process of stellar-core.
+/// State of one process of stellar-core.
 #[derive(Clone, Debug)]
 struct Process {
-    /// When it started, as it says.
+    /// Start time that it reports.
     started_on: Option<String>,
     voting: bool,
-    /// It begins to vote with a later ledger than this: the first one seen, or the last one with which it voted.
+    /// Voting starts with a ledger after this one: the first one seen, or the last one before voting stopped.
     baseline: u64,
     last: Ledger,
 }
 
-/// The last ledger that was seen.
 #[derive(Clone, Copy, Debug)]
 struct Ledger {
     number: u64,
@@ -106,8 +102,8 @@ impl Ledger {
         self.age + now.saturating_sub(self.seen)
     }
 
-    /// The last ledger after this answer. One that is seen again ages by our clock at least: stellar-core's may be set
-    /// back.
+    /// The last ledger after this answer. A repeated ledger ages at least by our own clock, since stellar-core's clock
+    /// may be set back.
     fn next(self, now: Duration, info: &Info<'_>) -> Self {
         let least = if self.number == info.ledger {
             self.age(now)
@@ -122,11 +118,11 @@ impl Ledger {
     }
 }
 
-/// What counts of an answer.
+/// The relevant fields of an answer.
 struct Info<'a> {
     state: &'a str,
     started_on: Option<&'a str>,
-    /// What it waits for, where it says so.
+    /// What stellar-core waits for, if reported.
     status: Option<&'a str>,
     ledger: u64,
     age: Duration,
@@ -152,7 +148,7 @@ impl<'a> Info<'a> {
         })
     }
 
-    /// Why nobody with this state votes.
+    /// The reason why this state does not vote; `None` if synced.
     fn unsynced(&self) -> Option<String> {
         let ledger = self.ledger;
         match (self.state, self.status) {
@@ -167,7 +163,7 @@ impl<'a> Info<'a> {
     }
 }
 
-/// The beginning of a text, on one line.
+/// The start of a text, on one line.
 fn clipped(text: &str) -> String {
     let printable = text.chars().filter(|letter| !letter.is_control());
     printable.take(LONGEST_TEXT).collect()
@@ -187,7 +183,7 @@ impl Process {
         }
     }
 
-    /// Why it does not vote at this time, after this answer.
+    /// The reason why it does not vote at this time, after this answer.
     fn obstacle(&self, now: Duration, info: &Info<'_>, alone: bool) -> Option<String> {
         let (number, age) = (self.last.number, self.last.age(now));
         let limit = if self.voting || age >= OLD { OLD } else { YOUNG };
@@ -209,7 +205,7 @@ impl Process {
         })
     }
 
-    /// Ends what the passing of time has ended.
+    /// Stops voting if the last ledger has become too old.
     fn lapse(&mut self, now: Duration) {
         if self.last.age(now) >= OLD {
             self.stop();
@@ -240,12 +236,12 @@ impl Process {
 }
 
 impl VotingJudge {
-    /// Nothing seen yet. `alone`: the validator's quorum is itself, it needs no peer.
+    /// A judge without any answer yet. `alone`: the validator is its own quorum and needs no peer.
     pub fn new(alone: bool) -> Self {
         Self { alone, process: None }
     }
 
-    /// What to say after this answer.
+    /// The verdict after this answer.
     pub fn answer(&mut self, now: Duration, json: &str) -> Verdict {
         let Ok(answer) = serde_json::from_str::<Value>(json) else {
             return self.not_an_answer("stellar-core's /info is not JSON");
@@ -265,7 +261,7 @@ impl VotingJudge {
         verdict
     }
 
-    /// What to say when there was no answer.
+    /// The verdict after a missing answer.
     pub fn silence(&mut self, now: Duration, silence: Silence) -> Verdict {
         let reason = match silence {
             Silence::Gone(reason) => return self.not_an_answer(reason),
@@ -280,7 +276,7 @@ impl VotingJudge {
         Verdict::NotVoting(reason)
     }
 
-    /// What to say when stellar-core does not run, or cannot say how it is.
+    /// The verdict if stellar-core does not run, or gives no usable answer.
     fn not_an_answer(&mut self, reason: impl Into<String>) -> Verdict {
         if let Some(process) = self.dated() {
             process.stop();
@@ -288,8 +284,8 @@ impl VotingJudge {
         Verdict::NotVoting(reason.into())
     }
 
-    /// The process, if it is the same one as long as it gives the same date. One without a date is forgotten: it may
-    /// have been another one meanwhile.
+    /// The process, if its start time identifies it. Without a start time it is dropped: the next answer may come from
+    /// another process.
     fn dated(&mut self) -> Option<&mut Process> {
         self.process.take_if(|process| process.started_on.is_none());
         self.process.as_mut()

@@ -1,4 +1,4 @@
-//! Verdicts over sequences as they were recorded, and over networks of any pace.
+//! Verdicts for recorded sequences of answers, and for networks of any pace.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -25,12 +25,12 @@ pub(crate) fn info(state: &str, num: u64, age: u64, peers: u64) -> String {
     })
 }
 
-/// What is heard in one moment.
+/// The answer at one moment.
 #[derive(Clone, Debug)]
 enum Heard {
     /// State, ledger, age, peers.
     Info(&'static str, u64, u64, u64),
-    /// The same of a process that started later.
+    /// The same from a process that started later.
     Restarted(&'static str, u64, u64, u64),
     Text(&'static str),
     Blocked,
@@ -57,7 +57,7 @@ const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Second, what is heard, and what is said: `Ok` the ledger, `Err` a part of the reason.
+/// Second, answer, and expected verdict: `Ok` with the ledger, `Err` with a part of the reason.
 type Row = (u64, Heard, Result<u64, &'static str>);
 
 fn follow(name: &str, rows: &[Row]) {
@@ -138,7 +138,7 @@ fn catching_up_is_a_state_of_its_own() {
             // However far it has jumped, and however young that ledger is.
             (209, Says("Catching up", 80, 2, 3), Err("catching up, ledger 80")),
             (210, Says("Synced!", 81, 2, 3), Ok(81)),
-            // It fell behind.
+            // The validator fell behind.
             (230, Says("Catching up", 83, 9, 3), Err("catching up, ledger 83")),
             (231, Says("Synced!", 83, 10, 3), Err("stopped voting, at ledger 83")),
             (232, Says("Synced!", 85, 1, 3), Ok(85)),
@@ -169,9 +169,9 @@ fn it_stops_and_comes_back_with_a_new_young_ledger() {
                 (27, Says("Synced!", 101, 24, 1), Err("24 s old")),
                 (38, Says("Joining SCP", 101, 35, 1), Err("Joining SCP")),
                 (90, Says("Synced!", 101, 87, 3), Err("too old")),
-                // A clock that is set back makes no ledger new.
+                // A clock that is set back does not make a ledger new.
                 (91, Says("Synced!", 101, 0, 3), Err("too old")),
-                // One that closed long ago is no proof that the next one does.
+                // A ledger that closed long ago does not prove that the next one will.
                 (95, Says("Synced!", 102, 12, 3), Err("12 s is too old")),
                 (99, Says("Synced!", 103, 5, 3), Ok(103)),
             ],
@@ -277,7 +277,7 @@ fn who_is_its_own_quorum_needs_no_peer() {
 /// A network: how long each ledger takes, in milliseconds. The next nomination begins 5 s after the last one, or when
 /// that ledger has closed if it takes longer. A ledger's age counts from its nomination, in whole seconds of the clock.
 struct Network {
-    /// Beginning of nomination and close, of ledger 1 and on.
+    /// Start of nomination and close time of each ledger, from ledger 1 on.
     ledgers: Vec<(u64, u64)>,
 }
 
@@ -301,7 +301,8 @@ impl Network {
         Some((number as u64, now / 1000 - begin / 1000, close))
     }
 
-    /// What is said in each second, `offset` ms past it, until `end`; nobody answers in the spans `silent`.
+    /// The verdicts of each second, `offset` ms after it, until `end`; stellar-core does not answer in the spans
+    /// `silent`.
     fn verdicts(&self, offset: u64, end: u64, silent: &[(u64, u64)]) -> Vec<(u64, bool)> {
         let mut judge = VotingJudge::new(false);
         let moments = (0..end / 1000).map(|second| second * 1000 + offset);
@@ -321,7 +322,7 @@ impl Network {
 
 #[test]
 fn one_dead_of_four_never_flaps() {
-    // As recorded: each takes 5 to 9 s, and ages beyond 10 s were seen three times in 100 s.
+    // As recorded: each ledger takes 5 to 9 s, and ages above 10 s occurred three times in 100 s.
     let network = Network::new(&[
         5000, 9000, 6000, 5100, 9000, 5200, 8000, 7000, 9000, 5000, 6200, 9000, 5500, 5000,
     ]);
@@ -343,7 +344,7 @@ fn one_dead_of_four_never_flaps() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Ledgers of up to 10 s, of which the oldest is 20 s old, and nobody answers for 3 s now and then.
+    /// Ledgers take up to 10 s, the oldest is 20 s old, and some answers are missing for 3 s.
     #[test]
     fn no_pace_up_to_ten_seconds_flaps(
         durations in proptest::collection::vec(100_u64..10_000, 5..40),
@@ -357,8 +358,8 @@ proptest! {
         prop_assert!(said.iter().skip_while(|(_, voting)| !voting).all(|(_, voting)| *voting), "{said:?}");
     }
 
-    /// A steady pace: either it votes and goes on to, or it never does. (Ages are whole seconds: between 10 s and 13 s
-    /// it may.)
+    /// At a steady pace, the validator either starts to vote and continues, or never votes. (Ages are whole seconds, so
+    /// between 10 s and 13 s either may happen.)
     #[test]
     fn no_steady_pace_flaps(duration in prop_oneof![100_u64..10_000, 13_000_u64..60_000], offset in 0_u64..1000) {
         let network = Network::new(&[duration; 20]);
@@ -369,8 +370,8 @@ proptest! {
         prop_assert!(once_it_votes.all(|(_, voting)| *voting), "{said:?}");
     }
 
-    /// However it went before, and whatever is not answered: 24 s after the last ledger nobody is said to vote, and not
-    /// before the first one that closes while it is looked at.
+    /// For any history and any missing answers, the verdict is not voting 24 s after the last ledger, and before the
+    /// first ledger that closes under observation.
     #[test]
     fn nobody_votes_without_ledgers(
         durations in proptest::collection::vec(100_u64..30_000, 1..20),

@@ -1,8 +1,7 @@
-//! Opens the regular files beneath a directory, and nothing else.
+//! Opens only regular files beneath a directory.
 //!
-//! Links are followed only as far as they stay beneath it. That is decided by the open itself (openat2 with
-//! RESOLVE_BENEATH, or step by step on an older kernel), not by a look at the path before it: no change between the two
-//! can lead out.
+//! A link may not lead outside. The open itself enforces this (openat2 with RESOLVE_BENEATH, or step by step on an
+//! older kernel). A separate check of the path would be open to a race.
 
 use std::future::Future;
 use std::io;
@@ -18,7 +17,7 @@ use tower_http::services::fs::{Backend, File};
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>>;
 
-/// The regular files beneath this directory, which is looked up for each: it may appear later.
+/// The regular files beneath a directory. Each open looks up the directory again, since it may appear later.
 #[derive(Clone, Debug)]
 pub(crate) struct Beneath(Arc<PathBuf>);
 
@@ -31,7 +30,7 @@ impl Beneath {
         let opening = tokio::task::spawn_blocking(move || {
             let dir = Dir::open_ambient_dir(&*self.0, ambient_authority())?;
             let mut options = OpenOptions::new();
-            // Opening a pipe would wait for its writer.
+            // Without this, opening a pipe blocks until a writer appears.
             options.read(true).custom_flags(libc::O_NONBLOCK);
             let file = dir.open_with(path, &options)?.into_std();
             let regular = file.metadata()?.is_file();
@@ -41,10 +40,9 @@ impl Beneath {
         });
         match opening.await.map_err(io::Error::other)? {
             Ok(file) => Ok(Regular(tokio::fs::File::from_std(file))),
-            // Too many open files, or a disk that fails.
+            // Too many open files, or a disk failure.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::EIO)) => Err(error),
-            // Whatever else cannot be opened is not there for a client: a directory, a link that leads out, a name that
-            // no file can have.
+            // Everything else is 404 for a client: a directory, a link that leads outside, an invalid name.
             Err(_) => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -66,7 +64,6 @@ impl Backend for Beneath {
     }
 }
 
-/// An open file.
 #[derive(Debug)]
 pub(crate) struct Regular(tokio::fs::File);
 

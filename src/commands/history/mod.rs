@@ -1,7 +1,7 @@
-//! The `history` sidecar: serves the history archive that a validator publishes on its volume to the other members.
+//! The `history` sidecar: serves the history archive on a validator's volume to the other members of its group.
 //!
-//! Read-only: GET and HEAD of regular files, with ranges; no listing, and no way out of the directory (`beneath`). The
-//! directory may appear later: until then nothing is there. It has no rights for the API server.
+//! Read-only: GET and HEAD of regular files, with ranges, without listings, and confined to the directory (`beneath`).
+//! The directory may appear later; until then every file is 404. The sidecar has no rights at the API server.
 
 mod beneath;
 
@@ -22,58 +22,52 @@ use crate::util::http::{self, PlainLimits, serve_within};
 use crate::util::telemetry::LogFormat;
 use beneath::Beneath;
 
-/// What the members of a group, each with a few `curl`s at once, may cost: 16 MiB of buffers where all are slow.
+/// Limits for the members of a group, each with a few `curl`s at once: at most 16 MiB of buffers if all are slow.
 const LIMITS: PlainLimits = PlainLimits {
     connections: 128,
-    each: 32,
-    // A `curl` asks once.
+    per_client: 32,
+    // A `curl` sends one request.
     idle: Duration::from_secs(10),
     buffer: 64 * 1024,
-    stall: Duration::from_secs(30),
-    // A member's `curl` gives up after two minutes; a person's may take longer.
-    life: Some(Duration::from_secs(600)),
+    write_timeout: Duration::from_secs(30),
+    // A member's `curl` gives up after two minutes; a person's download may take longer.
+    lifetime: Some(Duration::from_secs(600)),
 };
-/// Bytes that are read at once.
+/// Bytes of one read.
 const CHUNK: usize = 32 * 1024;
-/// How long open connections are waited for at the end.
+/// Time for open connections at shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Serve a history archive over HTTP, read-only: GET and HEAD of the files of a directory, and GET /alive.
 #[derive(Debug, Clone, clap::Args)]
 pub struct History {
-    /// Where to answer.
+    /// Address to listen on.
     #[arg(long, env = "HISTORY_LISTEN", default_value = "0.0.0.0:11629")]
     listen: SocketAddr,
-    /// The archive; it need not exist yet.
+    /// Directory of the archive; it need not exist yet.
     #[arg(long, env = "HISTORY_DIR", default_value = "/data/history")]
     dir: PathBuf,
-    /// Format of the log; RUST_LOG sets what is logged: stellar_k8s=debug logs each request
+    /// Format of the log. RUST_LOG sets the levels; stellar_k8s=debug logs each request
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
 }
 
-/// Why the archive cannot be served.
+/// The archive cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
-    /// The address is taken, or is none of this pod's.
+    /// The address is in use, or not one of this pod's.
     #[error("cannot listen on {address}: give another address with --listen")]
     Listen {
-        /// As it was given.
         address: SocketAddr,
-        /// What the system said.
         #[source]
         source: std::io::Error,
     },
-    /// The server or the handling of signals failed.
     #[error("cannot serve the archive")]
     Serve(#[from] std::io::Error),
 }
 
 impl History {
-    /// Serves until the process is asked to end.
-    ///
-    /// # Errors
-    /// When it cannot listen.
+    /// Serves until a termination signal.
     pub async fn run(self) -> Result<(), HistoryError> {
         let Self { listen, dir, .. } = self;
         let listener = http::listen(listen).map_err(|source| HistoryError::Listen {
@@ -90,13 +84,13 @@ impl History {
             _ = terminate.recv() => {}
             result = tokio::signal::ctrl_c() => result?,
         }
-        // Whoever downloads a file may go on for a moment.
+        // Lets downloads in progress continue for a moment.
         handle.graceful_shutdown(Some(DRAIN));
         Ok(serving.await?)
     }
 }
 
-/// The archive, and `/alive`, a name that no file of an archive has.
+/// The archive, and `/alive`, which is not the name of any file in an archive.
 fn router(dir: PathBuf) -> Router {
     let files: ServeDir<_, _> = ServeDir::with_backend("", Beneath::new(dir))
         .append_index_html_on_directories(false)
@@ -105,12 +99,12 @@ fn router(dir: PathBuf) -> Router {
     Router::new()
         .route("/alive", get(|| async { "alive\n" }))
         .fallback_service(files)
-        .layer(from_fn(answered))
+        .layer(from_fn(set_content_type))
 }
 
-/// Types the files of an archive as what they are: `.gz` is not an encoding of something else, it is what was asked
-/// for.
-async fn answered(request: Request, next: Next) -> Response {
+/// Sets the content type and logs the request. A `.gz` file is sent as is: it is the requested file, not an encoding of
+/// another one.
+async fn set_content_type(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = next.run(request).await;
     debug!(%method, path, status = response.status().as_u16(), "answered");

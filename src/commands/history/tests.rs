@@ -1,4 +1,4 @@
-//! What a client that does not read may cost.
+//! The cost of a client that does not read.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::commands::history::*;
 
 const SOON: Duration = Duration::from_secs(30);
-/// More than the buffers of a connection hold, the system's included.
+/// More than the buffers of a connection hold, including those of the kernel.
 const LARGE: u64 = 64 << 20;
 
 async fn serving(limits: PlainLimits) -> (SocketAddr, tempfile::TempDir) {
@@ -36,7 +36,7 @@ async fn serving(limits: PlainLimits) -> (SocketAddr, tempfile::TempDir) {
 async fn ask(address: SocketAddr, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET /{path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n");
-    // There may be no place: then it is closed before anything is sent.
+    // The connection limit may close it before anything is sent.
     let _ = stream.write_all(request.as_bytes()).await;
     stream
 }
@@ -55,7 +55,7 @@ async fn is_served(address: SocketAddr) {
     timeout(SOON, served).await.expect("a place");
 }
 
-/// How much of the large file comes before the connection ends.
+/// Bytes of the large file that arrive before the connection ends.
 async fn rest(mut stream: TcpStream) -> u64 {
     let read = async {
         let (mut all, mut some) = (0, vec![0; 1 << 16]);
@@ -73,7 +73,7 @@ async fn rest(mut stream: TcpStream) -> u64 {
 async fn who_reads_nothing_loses_its_place() {
     let (address, _dir) = serving(PlainLimits {
         connections: 1,
-        stall: Duration::from_millis(300),
+        write_timeout: Duration::from_millis(300),
         ..LIMITS
     })
     .await;
@@ -87,7 +87,7 @@ async fn who_reads_nothing_loses_its_place() {
 async fn a_download_ends_in_the_end() {
     let (address, _dir) = serving(PlainLimits {
         connections: 1,
-        life: Some(Duration::from_secs(1)),
+        lifetime: Some(Duration::from_secs(1)),
         ..LIMITS
     })
     .await;

@@ -1,4 +1,4 @@
-//! What the account that asks may read: told at once and by name, and done without where that is possible.
+//! Checks the rights of the account in advance: optional kinds are skipped with a warning.
 
 use std::fmt::Debug;
 
@@ -17,17 +17,17 @@ use crate::controller::{Scope, ScopePart};
 use crate::crd::StellarNode;
 use crate::kubernetes::api::{ApiError, deadline};
 
-/// The answer that says that the account lacks a right.
+/// Status of an answer if the account lacks a right.
 const FORBIDDEN: u16 = 403;
-/// The answer for a kind that nobody defined.
+/// Status of an answer for an unknown kind.
 const UNKNOWN: u16 = 404;
 
-/// Asks for one object of each kind, and tells what has to be done without.
+/// Requests one object of each kind, and returns the optional kinds that the account may not read.
 ///
-/// What else goes wrong is left to the watches, which try again.
+/// Other errors are left to the watches, which retry.
 ///
 /// # Errors
-/// When something may not be read without which nothing can be shown.
+/// Fails if the account may not read a required kind.
 pub(crate) async fn missing(
     client: &Client,
     scope: &Scope,
@@ -78,7 +78,7 @@ fn one() -> ListParams {
     ListParams::default().limit(1)
 }
 
-/// How the API server answers who lists this kind there; `None` where it does.
+/// The error status of a list of this kind; `None` if it succeeds.
 async fn ask<K>(client: &Client, part: &ScopePart) -> Option<u16>
 where
     K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
@@ -88,7 +88,7 @@ where
     code(deadline(api.list_metadata(&one())).await)
 }
 
-/// The same for Namespaces: all are listed, some are asked for one by one.
+/// The same for Namespaces: one list for all, or one request for each selected namespace.
 async fn namespaces(client: &Client, scope: &Scope) -> Option<u16> {
     let api: Api<Namespace> = Api::all(client.clone());
     let Scope::Namespaces(names) = scope else {
@@ -107,19 +107,19 @@ fn code<T>(answer: Result<T, ApiError>) -> Option<u16> {
     answer.err().and_then(|error| error.code())
 }
 
-/// What is not told for want of it.
+/// The warning for a skipped kind.
 pub(crate) fn left_out(what: OptionalKind, slots_in: &str) -> String {
     match what {
         OptionalKind::Slots => format!(
-            "your account may not list leases in namespace {slots_in}, where --operator-namespace says that the slots are: who \
-             has a slot is not shown, and what comes next is told as if nobody had one"
+            "your account may not list leases in namespace {slots_in}, where --operator-namespace says the slots are: \
+             their holders are not shown, and the next steps are shown as if no validator had a slot"
         ),
         OptionalKind::Budgets => {
-            "your account may not list poddisruptionbudgets: what comes next is told as if there were none".to_owned()
+            "your account may not list poddisruptionbudgets: the next steps are shown as if there were none".to_owned()
         }
         OptionalKind::Namespaces => {
-            "your account may not read the namespaces themselves: one whose restarts are paused by its annotation \
-             stellar.org/pause-restarts is shown as if they were not"
+            "your account may not read the namespaces themselves: a namespace with the annotation \
+             stellar.org/pause-restarts is shown as not paused"
                 .to_owned()
         }
     }

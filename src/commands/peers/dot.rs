@@ -1,14 +1,14 @@
-//! Who has loaded whom, as a graph for Graphviz. Pure.
+//! The loaded peers as a graph for Graphviz. Pure.
 //!
 //! | | drawn as |
 //! |---|---|
-//! | votes, and is as it should be | green |
-//! | its restart is pending or under way | orange |
-//! | does not vote | red |
-//! | suspended, or not joined yet | grey |
-//! | loaded the present address of the other | black arrow |
-//! | does not tell what it loaded | dotted grey arrow |
-//! | two members of which neither loaded the other | dashed red line |
+//! | a voting validator | green |
+//! | a validator with a pending or running restart | orange |
+//! | a validator that does not vote | red |
+//! | a suspended validator, or one that has not joined | grey |
+//! | loaded the other's current address | black arrow |
+//! | no report of loaded peers | dotted grey arrow |
+//! | neither member loaded the other | dashed red line |
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -19,7 +19,7 @@ use crate::controller::model::snapshot::{Snapshot, Validator};
 use crate::controller::peering::groups::{self, Group};
 use crate::controller::peering::links::Acquaintance;
 
-/// The graph of all groups, each in a box of its own.
+/// The graph of all groups, one box per group.
 pub(crate) fn graph(snapshot: &Snapshot, options: &Options) -> String {
     let plan = decide(snapshot, options);
     let mut text = "digraph peers {\n  node [shape=box, style=filled];\n".to_owned();
@@ -67,7 +67,7 @@ fn node(snapshot: &Snapshot, group: &Group<'_>, plan: &Plan, validator: &Validat
     format!("    {id:?} [label={label:?}, fillcolor={color}];\n")
 }
 
-/// The arrows from this group's own members; those from its remote_members are drawn with their own list.
+/// The arrows from this group's own members. Those from remote members are drawn with their own list.
 fn edges(group: &Group<'_>) -> String {
     let acquaintance = Acquaintance::of(group);
     let members = &group.members;

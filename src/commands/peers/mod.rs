@@ -1,8 +1,8 @@
-//! `stellar-operator peers`: who knows whom, and what would be done next, as the operator itself would decide it.
+//! `stellar-operator peers`: shows which peers each validator has loaded, and the operator's next decisions.
 //!
-//! It watches what the operator watches and decides as the operator does, with the rights of who calls it. It writes
-//! nothing, asks for no Secret, and needs no operator to run. An account with the ClusterRole `view` can do everything
-//! here; what one with less cannot be told is said.
+//! It watches the same objects and runs the same decision function as the operator, with the rights of the caller's
+//! kubeconfig. It writes nothing, reads no Secret, and needs no operator. The ClusterRole `view` is enough for
+//! everything; with fewer rights, warnings name the missing parts.
 
 mod access;
 mod dot;
@@ -24,29 +24,29 @@ use crate::kubernetes::connection::{Connection, ConnectionError};
 use crate::util::clock;
 use rows::{Row, rows};
 
-/// How long everything may take to be read.
+/// Time limit for the first read of all objects.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long changes are collected before they are shown.
+/// Time in which changes are collected before they are shown.
 const SETTLE: Duration = Duration::from_millis(250);
-/// What waits for a time changes without an event.
+/// Interval of updates without an event: some decisions wait for a time.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Arguments of `peers`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct PeersArgs {
-    /// The validators of all namespaces
+    /// Show the validators of all namespaces
     #[arg(short = 'A', long)]
     all_namespaces: bool,
-    /// How to print them; dot draws who has loaded whom, for Graphviz
+    /// Output format; dot draws a graph of loaded peers for Graphviz
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
-    /// Go on, and print what changes
+    /// Continue and print changes
     #[arg(short, long)]
     watch: bool,
-    /// Print what an operator with the options below would write next, and why the rest waits
+    /// Print the next writes of an operator with the options below, and the reasons for waiting restarts
     #[arg(long, conflicts_with_all = ["watch", "output"])]
     dry_run: bool,
-    /// The operator's namespace, where it keeps the slots; without it the one that is looked at, or stellar for all
+    /// The operator's namespace, which has the slots; by default the selected namespace, or stellar for all namespaces
     #[arg(long)]
     operator_namespace: Option<String>,
     #[command(flatten)]
@@ -70,48 +70,36 @@ enum Output {
     Dot,
 }
 
-/// Why nothing can be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum PeersCommandError {
-    /// There is no connection.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    /// The account may not read what there is to show.
+    /// The account lacks the rights to read the necessary objects.
     #[error(
         "your account may not list {kinds} {place}: the ClusterRole view, with what the operator's manifests add to it, has these \
          rights; --namespace looks at one namespace only"
     )]
-    Forbidden {
-        /// What it may not list.
-        kinds: String,
-        /// Where.
-        place: String,
-    },
-    /// There are no StellarNodes in this cluster.
+    Forbidden { kinds: String, place: String },
     #[error(
         "the CustomResourceDefinition {} is not installed in this cluster",
         crate::labels::CRD_NAME
     )]
     NotInstalled,
-    /// Not everything could be read in time; the warnings before it say what.
+    /// Some objects could not be read in time; earlier warnings name them.
     #[error("not everything could be read within {} s: the warnings above say what", PATIENCE.as_secs())]
     Incomplete,
-    /// What was found cannot be written as JSON: a defect of this program.
+    /// JSON output failed: a bug in this program.
     #[error("the validators cannot be written as JSON")]
     Json(#[from] serde_json::Error),
-    /// What was found cannot be written as YAML: a defect of this program.
+    /// YAML output failed: a bug in this program.
     #[error("the validators cannot be written as YAML")]
     Yaml(#[from] serde_saphyr::SerializeError),
-    /// The result cannot be written.
     #[error("the result cannot be written")]
     Write(#[from] io::Error),
 }
 
 impl PeersArgs {
-    /// Prints to `out`; with `--watch` until `out` is closed.
-    ///
-    /// # Errors
-    /// When the cluster cannot be read, or the result cannot be written.
+    /// Prints to `out`; with `--watch`, until `out` is closed.
     pub async fn run(&self, out: &mut dyn Write) -> Result<(), PeersCommandError> {
         let (client, namespace) = self.connection.open().await?;
         let (scope, slots_in) = if self.all_namespaces {
@@ -123,7 +111,7 @@ impl PeersArgs {
         let caches = timeout(PATIENCE, async {
             let without = access::missing(&client, &scope, slots_in).await?;
             for what in &without {
-                // Only what would be written next depends on budgets.
+                // Only `--dry-run` depends on budgets.
                 if self.dry_run || *what != OptionalKind::Budgets {
                     tracing::warn!("{}", access::left_out(*what, slots_in));
                 }
@@ -142,8 +130,8 @@ impl PeersArgs {
         if self.dry_run {
             if self.operator_namespace.is_none() && snapshot.slots.is_empty() && !snapshot.validators.is_empty() {
                 tracing::warn!(
-                    "no slots are kept in namespace {slots_in}: if the operator is in another one, name it with \
-                     --operator-namespace, or what comes next is told as if nobody had a slot"
+                    "namespace {slots_in} has no slots: if the operator runs in another namespace, set \
+                     --operator-namespace; otherwise the next steps are shown as if no validator had a slot"
                 );
             }
             out.write_all(next::text(&snapshot, &decide(&snapshot, &self.options)).as_bytes())?;
@@ -164,7 +152,7 @@ impl PeersArgs {
         Ok(())
     }
 
-    /// Prints what changes, for as long as somebody reads it.
+    /// Prints changes until the output is closed.
     async fn follow(
         &self,
         caches: &Caches,

@@ -1,4 +1,4 @@
-//! A decision in words: what an operator would write next, and what the rest waits for. Pure.
+//! Prints a plan: the operator's next writes, and the reasons for waiting restarts. Pure.
 
 use std::collections::BTreeSet;
 
@@ -9,15 +9,15 @@ use crate::controller::rollout::plan::{SlotPlan, Step};
 use crate::labels;
 use crate::util::text::plain;
 
-/// One line for each write, and one for each validator whose restart waits.
+/// One line per write, and one per validator that waits for a restart.
 pub(crate) fn text(snapshot: &Snapshot, plan: &Plan) -> String {
     let mut lines = Vec::new();
     for record in &plan.records {
         let what = match &record.member {
             Some(member) => format!("{} is a member at {}", record.node, member.address),
-            None => format!("{} is no member any more", record.node),
+            None => format!("{} is no longer a member", record.node),
         };
-        lines.push(format!("remember on StatefulSet {}: {what}", record.workload));
+        lines.push(format!("record on StatefulSet {}: {what}", record.workload));
     }
     lines.extend(plan.lists.iter().map(|write| list(snapshot, write)));
     for removal in &plan.removals {
@@ -32,7 +32,7 @@ pub(crate) fn text(snapshot: &Snapshot, plan: &Plan) -> String {
         lines.extend(of_slots(snapshot, network, slots));
     }
     if lines.is_empty() {
-        lines.push("nothing to write, and nobody waits".to_owned());
+        lines.push("nothing to write, and no restart waits".to_owned());
     }
     let lines: Vec<String> = lines.iter().map(|line| plain(line)).collect();
     lines.join("\n") + "\n"
@@ -84,7 +84,7 @@ fn of_slots(snapshot: &Snapshot, network: &str, slots: &SlotPlan) -> Vec<String>
         Step::ApplyTemplate(slot) => format!("restart {}: its spec changed", slot.node),
         Step::Restart(slot) => format!("restart {}: {}", slot.node, slot.cause.as_str()),
         Step::GiveBack(slot) => format!(
-            "{} gives its slot back: the reason or the leave for it is gone",
+            "{} gives its slot back: the reason or the permission for it is gone",
             slot.node
         ),
         Step::DeletePod { node, name, .. } => format!("delete pod {name} of {node}, which is not Ready"),
@@ -92,7 +92,7 @@ fn of_slots(snapshot: &Snapshot, network: &str, slots: &SlotPlan) -> Vec<String>
     let stalled = slots.stalled.iter();
     lines.extend(stalled.map(|(group, holder)| {
         let (namespace, name) = (&group.namespace, &group.name);
-        format!("stalled: the restart of {holder} is not done, and nobody of {namespace}/{name} goes down before")
+        format!("stalled: the restart of {holder} is not complete, and no other validator of {namespace}/{name} restarts before")
     }));
     let waiting = slots.waiting.iter();
     lines.extend(waiting.map(|(node, why)| format!("{node} waits for its restart: {why}")));

@@ -1,4 +1,4 @@
-//! One row for each validator: what the operator knows and says of it. Pure.
+//! One row per validator, with the operator's data about it. Pure.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,40 +9,35 @@ use crate::controller::model::snapshot::{Snapshot, Validator};
 use crate::controller::status::peers::PeersReport;
 use crate::util::text::plain;
 
-/// A validator, as it is shown.
+/// One validator in the output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Row {
-    /// Its namespace.
     pub(crate) namespace: String,
-    /// Its name.
     pub(crate) name: String,
-    /// Its network, as people call it.
+    /// Display name of the network.
     pub(crate) network: String,
     /// The ConfigMap of its peer group.
     pub(crate) list: String,
-    /// Its pod.
     pub(crate) pod: Option<String>,
-    /// Where the others dial it.
     pub(crate) address: Option<String>,
-    /// Whether its pod is Ready, which says that it votes.
+    /// Whether the pod is Ready, which means that it votes.
     pub(crate) ready: bool,
-    /// Number of other members of its group.
+    /// Number of other members of the group.
     pub(crate) known: i32,
-    /// Number of those that its pod loaded; `None` where it does not tell.
+    /// Number of members that its pod loaded; `None` without a report.
     pub(crate) loaded: Option<i32>,
-    /// Why it is to be restarted; `None` where it is not.
+    /// Reason of the pending restart, if any.
     pub(crate) pending_restart: Option<String>,
-    /// One word for how it stands.
+    /// The status in one word.
     pub(crate) status: String,
-    /// Why it stands so, in a sentence.
+    /// The reason for the status, in a sentence.
     pub(crate) why: String,
-    /// When it was created.
     pub(crate) created: Timestamp,
 }
 
 impl Row {
-    /// Its texts as a terminal shows them and does not obey them.
+    /// Escapes control characters in all texts.
     fn plain(mut self) -> Self {
         let Self {
             namespace,
@@ -67,7 +62,7 @@ impl Row {
     }
 }
 
-/// The rows of all validators, which hold nothing that a terminal would obey, sorted by namespace and name.
+/// The rows of all validators, sorted by namespace and name, with control characters escaped.
 pub(crate) fn rows(snapshot: &Snapshot, plan: &Plan) -> Vec<Row> {
     let mut rows: Vec<Row> = snapshot
         .validators
@@ -98,7 +93,7 @@ fn row(validator: &Validator, report: Option<&PeersReport>) -> Row {
     }
 }
 
-/// The first that holds: what is out of order before what is as it should be.
+/// The first status that applies: problems come before normal states.
 fn status(validator: &Validator, report: Option<&PeersReport>) -> (String, String) {
     let conditions = report.map_or(&[][..], |report| &report.conditions[..]);
     let said = |about: ConditionType, status: bool| {
@@ -120,7 +115,7 @@ fn status(validator: &Validator, report: Option<&PeersReport>) -> (String, Strin
         .unwrap_or_default()
 }
 
-/// The rows that are new or other than before; one that is gone comes as it was, called so.
+/// New and changed rows. A removed row appears with its last values and the status Gone.
 pub(crate) fn changes(before: &[Row], now: &[Row]) -> Vec<Row> {
     let is_same = |a: &Row, b: &Row| a.namespace == b.namespace && a.name == b.name;
     let mut changed: Vec<Row> = now.iter().filter(|row| !before.contains(row)).cloned().collect();

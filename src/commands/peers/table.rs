@@ -1,13 +1,13 @@
-//! Rows → a table as kubectl prints them. Pure.
+//! Formats rows as a table in the style of kubectl. Pure.
 
 use jiff::Timestamp;
 
 use super::rows::Row;
 
-/// Blanks between two columns, as in kubectl.
+/// Spaces between two columns, as in kubectl.
 const GAP: usize = 3;
 
-/// The table, with its heading or without; `wide` adds columns.
+/// The table, with or without its heading; `wide` adds columns.
 pub(crate) fn table(rows: &[Row], heading: bool, wide: bool, now: Timestamp) -> String {
     if rows.is_empty() {
         return "no validators found\n".to_owned();
@@ -73,7 +73,7 @@ fn aligned(line: &[String], widths: &[usize]) -> String {
     format!("{}\n", text.trim_end())
 }
 
-/// Time since then in its greatest unit, as kubectl says it.
+/// The age in its largest unit, as kubectl prints it.
 fn age(then: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(then).as_secs().max(0);
     match seconds {

@@ -91,7 +91,7 @@ impl Caches {
         };
         let all = watcher::Config::default().page_size(PART);
         let of_nodes = all.clone().labels(labels::INSTANCE);
-        let ours = all.clone().labels(labels::LISTS_AND_TURNS).page_size(LISTS_PAGE);
+        let ours = all.clone().labels(labels::LISTS_AND_SLOTS).page_size(LISTS_PAGE);
         let of_groups = all.clone().labels(labels::BUDGETS);
         let parts = scope.parts();
         let nodes = watches.start_in(client, &parts, &[], &all);

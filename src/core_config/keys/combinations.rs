@@ -1,5 +1,5 @@
-//! What keys mean together in a validator: `processConfig` behind its loop, `validateAndLogConfig` of
-//! `ApplicationImpl.cpp`, and what its parts ask for at the start.
+//! Rules about several keys of a validator's config: `processConfig` after its loop, `validateAndLogConfig` of
+//! `ApplicationImpl.cpp`, and the checks of its components at start.
 
 use toml::{Table, Value};
 
@@ -8,10 +8,10 @@ use crate::core_config::Keys;
 use crate::core_config::version::Release;
 use crate::labels;
 
-/// `MAX_CLASSIC_TX_SIZE_BYTES`, the least that `HerderImpl` asks for; the settings of a network can ask for more.
+/// `MAX_CLASSIC_TX_SIZE_BYTES`, the minimum that `HerderImpl` requires; the network settings may require more.
 const LARGEST_TRANSACTION: i64 = 100 * 1024;
 
-/// Values and how often each is to be taken.
+/// Lists of values that each have a list of weights.
 const LOAD: [&str; 7] = [
     "LOADGEN_BYTE_COUNT",
     "LOADGEN_INSTRUCTIONS",
@@ -22,7 +22,6 @@ const LOAD: [&str; 7] = [
     "LOADGEN_WASM_BYTES",
 ];
 
-/// A config, read for what its keys mean together.
 struct Settings<'a>(&'a Table);
 
 impl<'a> Settings<'a> {
@@ -51,7 +50,7 @@ impl<'a> Settings<'a> {
     }
 }
 
-/// What stellar-core refuses about the keys of a validator's config together.
+/// The problems of all key combinations.
 pub(in super::super) fn problems(table: &Table, keys: Keys) -> Vec<String> {
     let settings = Settings(table);
     let mut problems = Vec::new();
@@ -81,7 +80,7 @@ pub(in super::super) fn problems(table: &Table, keys: Keys) -> Vec<String> {
         backfill && !events,
         "BACKFILL_STELLAR_ASSET_EVENTS needs EMIT_CLASSIC_EVENTS=true",
     );
-    // enableInvariantsFromConfig; where the validator is on a network, it may have no stream.
+    // enableInvariantsFromConfig; a validator on a network cannot have a stream.
     let streams = settings.on("RUN_STANDALONE") && !settings.text("METADATA_OUTPUT_STREAM").is_empty();
     refuse(
         !(streams && events && backfill)
@@ -89,7 +88,7 @@ pub(in super::super) fn problems(table: &Table, keys: Keys) -> Vec<String> {
         "INVARIANT_CHECKS: the invariant EventsAreConsistentWithEntryDiffs needs METADATA_OUTPUT_STREAM, which no \
          validator can have: leave it out, as in \"(?!BucketList|Events).*\"",
     );
-    // Without a DATABASE stellar-core takes one of SQLite in memory. Only some releases read the key: others ignore it.
+    // Without a DATABASE, stellar-core uses SQLite in memory. Only some releases read this key; others ignore it.
     let is_read = matches!(keys, Keys::Of { .. }) && keys.are_before(Release::new(25, 1, 0));
     let database = table.get("DATABASE").and_then(Value::as_str);
     let is_sqlite = database.is_none_or(|database| database.starts_with("sqlite3:"));
@@ -124,7 +123,7 @@ fn capacities(settings: &Settings<'_>, keys: Keys, problems: &mut Vec<String>) {
              than the latter"
         ),
     );
-    // Where both are 0, stellar-core finds values of its own.
+    // If both are 0, stellar-core computes its own values.
     let flood = settings.int("PEER_FLOOD_READING_CAPACITY_BYTES", 0);
     let batch = settings.int("FLOW_CONTROL_SEND_MORE_BATCH_SIZE_BYTES", 0);
     refuse(
@@ -137,7 +136,7 @@ fn capacities(settings: &Settings<'_>, keys: Keys, problems: &mut Vec<String>) {
     );
 }
 
-/// What only a validator that is on a network may not have (`isNetworkedValidator` in `validateAndLogConfig`).
+/// Keys that a validator on a network may not use (`isNetworkedValidator` in `validateAndLogConfig`).
 fn networked(settings: &Settings<'_>, problems: &mut Vec<String>) {
     if !settings.text("METADATA_OUTPUT_STREAM").is_empty() {
         problems.push(
@@ -162,7 +161,7 @@ fn networked(settings: &Settings<'_>, problems: &mut Vec<String>) {
     }
 }
 
-/// The ports in a pod that are taken.
+/// The problem of a port that the pod already uses.
 fn port_problem(settings: &Settings<'_>) -> Option<String> {
     let port = settings.int("HTTP_QUERY_PORT", 0);
     let taken = [labels::HTTP_PORT, labels::HEALTH_PORT].map(i64::from);
@@ -195,7 +194,7 @@ fn load(settings: &Settings<'_>, problems: &mut Vec<String>) {
         "OP_APPLY_SLEEP_TIME_WEIGHT_FOR_TESTING",
     );
     let mut given = Vec::new();
-    // Hardly any config has one: a quick look first.
+    // Hardly any config has one, so a quick check comes first.
     if settings.0.keys().any(|key| key.starts_with("LOADGEN_")) {
         for name in LOAD {
             let values = format!("{name}_FOR_TESTING");

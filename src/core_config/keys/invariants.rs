@@ -1,4 +1,4 @@
-//! INVARIANT_CHECKS: each entry is a regular expression that must switch on an invariant that is off
+//! INVARIANT_CHECKS: each entry is a regular expression that must enable a further invariant
 //! (`InvariantManagerImpl::enableInvariant`).
 
 use regex::{Regex, RegexBuilder};
@@ -6,7 +6,7 @@ use regex::{Regex, RegexBuilder};
 use crate::core_config::Keys;
 use crate::core_config::version::Release;
 
-/// The invariants that `ApplicationImpl::initialize` registers, and the release that brought each.
+/// The invariants that `ApplicationImpl::initialize` registers, each with its first release.
 const INVARIANTS: [(&str, Release); 10] = [
     ("AccountSubEntriesCountIsValid", Release::new(19, 0, 0)),
     ("ArchivedStateConsistency", Release::new(24, 1, 0)),
@@ -20,30 +20,30 @@ const INVARIANTS: [(&str, Release); 10] = [
     ("SponsorshipCountIsValid", Release::new(19, 0, 0)),
 ];
 
-/// The one that needs a stream of metadata.
+/// The invariant that needs a stream of metadata.
 pub(super) const EVENTS: &str = "EventsAreConsistentWithEntryDiffs";
 
-/// The largest program of a pattern; a larger one is not judged.
+/// Largest compiled pattern; a larger one is not checked.
 const SIZE_LIMIT: usize = 1 << 16;
-/// Most entries: each must switch on an invariant of its own, and there are ten.
+/// Most entries: each must enable an invariant of its own, and there are ten.
 const MOST: usize = 32;
-/// Bytes of the longest entry that is judged.
+/// Longest entry in bytes that is checked.
 const LONGEST: usize = 256;
-/// Most beginnings that an entry may exclude to be judged.
+/// Most excluded prefixes of an entry that is checked.
 const MOST_EXCLUDED: usize = 4;
-/// Most expressions that are judged, for each costs some tenths of a millisecond; a config has one or two, beside
-/// names.
+/// Most expressions that are checked, since each costs some tenths of a millisecond. Apart from names, a config has one
+/// or two.
 const MOST_EXPRESSIONS: usize = 4;
 
-/// An entry of INVARIANT_CHECKS, as far as it is read here.
+/// A parsed entry of INVARIANT_CHECKS.
 enum Pattern<'a> {
-    /// A name, which is most often what is given.
+    /// A name, the most common form.
     Name(&'a str),
-    /// Excluded beginnings, as in `(?!BucketList).*`, and the expression that the whole name must match.
+    /// Excluded prefixes, as in `(?!BucketList).*`, and the expression that the whole name must match.
     Expression(Vec<Regex>, Regex),
-    /// Not for ECMAScript, which is what stellar-core reads.
+    /// Invalid in ECMAScript, the syntax that stellar-core reads.
     Broken,
-    /// What this reader does not know of ECMAScript's.
+    /// Possibly valid ECMAScript that this parser does not support.
     Foreign,
 }
 
@@ -81,7 +81,7 @@ impl<'a> Pattern<'a> {
         }
     }
 
-    /// Whether it switches an invariant on; `None` where that is not known.
+    /// Whether it enables an invariant; `None` if unknown.
     fn matches(&self, name: &str) -> Option<bool> {
         match self {
             Self::Name(given) => Some(given.eq_ignore_ascii_case(name)),
@@ -94,7 +94,7 @@ impl<'a> Pattern<'a> {
     }
 }
 
-/// Each entry and what it is read as; expressions beyond the most are not judged.
+/// Each entry with its pattern. Expressions beyond [`MOST_EXPRESSIONS`] are not checked.
 fn read_all<'a>(texts: &[&'a str]) -> impl Iterator<Item = (&'a str, Pattern<'a>)> {
     let mut expressions = 0;
     texts.iter().take(MOST).map(move |text| {
@@ -112,7 +112,7 @@ fn is_name(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// `(?!inner)rest`, where `inner` holds no parentheses.
+/// `(?!inner)rest` if `inner` has no parentheses.
 fn split_exclusion(text: &str) -> Option<(&str, &str)> {
     let (inner, rest) = text.strip_prefix("(?!")?.split_once(')')?;
     (!inner.contains(['(', '\\', '['])).then_some((inner, rest))
@@ -133,11 +133,11 @@ fn known(keys: Keys) -> impl Iterator<Item = &'static str> {
     known.map(|(name, _)| *name)
 }
 
-/// What is wrong with the entries.
+/// The problems of the entries.
 pub(super) fn problems(texts: &[&str], keys: Keys) -> Vec<String> {
     if texts.len() > MOST {
         return vec![format!(
-            "it has {} entries, each of which must mean an invariant of its own: write at most {MOST}",
+            "it has {} entries, each of which must enable an invariant of its own: write at most {MOST}",
             texts.len()
         )];
     }
@@ -150,7 +150,7 @@ pub(super) fn problems(texts: &[&str], keys: Keys) -> Vec<String> {
         }
         if matches!(pattern, Pattern::Broken) {
             problems.push(format!(
-                "{text:?} is no regular expression that stellar-core reads: write the name of an invariant, such as {}",
+                "{text:?} is not a regular expression that stellar-core reads: write the name of an invariant, such as {}",
                 "ConservationOfLumens"
             ));
             continue;
@@ -162,13 +162,13 @@ pub(super) fn problems(texts: &[&str], keys: Keys) -> Vec<String> {
         if matched.is_empty() && keys.are_listed() {
             let names: Vec<&str> = known(keys).collect();
             problems.push(format!(
-                "{text:?} is none of the invariants of {keys}: write {}",
+                "{text:?} matches none of the invariants of {keys}: write {}",
                 names.join(", ")
             ));
         }
         if let Some(twice) = matched.iter().find(|name| enabled.contains(name)) {
             problems.push(format!(
-                "{text:?} means {twice}, which an entry before it means, too: remove one"
+                "{text:?} enables {twice}, which an earlier entry already enables: remove one"
             ));
         }
         enabled.extend(matched);
@@ -176,7 +176,7 @@ pub(super) fn problems(texts: &[&str], keys: Keys) -> Vec<String> {
     problems
 }
 
-/// Whether one of the entries is known to mean this invariant, which a stellar-core of this version has.
+/// Whether an entry certainly enables this invariant in this version.
 pub(super) fn enable(texts: &[&str], name: &str, keys: Keys) -> bool {
     let exists = keys != Keys::Listed && known(keys).any(|known| known == name);
     exists && read_all(texts).any(|(_, pattern)| pattern.matches(name) == Some(true))
@@ -207,18 +207,18 @@ mod tests {
             (&["ArchivedStateConsistency"], "24.0.0", "none of the invariants"),
             (&["BucketListStateConsistency"], "25.1.3", "none of the invariants"),
             (&["(?!.*).*"], "26.1.0", "none of the invariants"),
-            (&["("], "26.1.0", "no regular expression"),
-            (&["*"], "latest", "no regular expression"),
-            (&["[a"], "26.1.0", "no regular expression"),
-            (&["a)(b"], "26.1.0", "no regular expression"),
-            (&["(?i)conservation.*"], "26.1.0", "no regular expression"),
+            (&["("], "26.1.0", "not a regular expression"),
+            (&["*"], "latest", "not a regular expression"),
+            (&["[a"], "26.1.0", "not a regular expression"),
+            (&["a)(b"], "26.1.0", "not a regular expression"),
+            (&["(?i)conservation.*"], "26.1.0", "not a regular expression"),
             (&[""], "26.1.0", "empty"),
             (
                 &["Conservation.*", "ConservationOfLumens"],
                 "26.1.0",
-                "means ConservationOfLumens",
+                "enables ConservationOfLumens",
             ),
-            // What this reader does not know is left to stellar-core.
+            // stellar-core decides about syntax that this parser does not support.
             (&["(?=Con).*", "\\w+", "(?!(a|b)).*", "(a{1000}){1000}"], "26.1.0", ""),
         ] {
             let problems = problems(texts, Keys::of(version));

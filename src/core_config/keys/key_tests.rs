@@ -1,5 +1,4 @@
-//! Tests: texts of `coreConfig` that a stellar-core starts with or not: 26.1.0 as it was tried, other releases as
-//! their source says.
+//! Texts of `coreConfig` that a stellar-core accepts or refuses: 26.1.0 by experiment, other releases by their source.
 
 use crate::core_config::render_tests::sources;
 use crate::core_config::rules_tests::{me, seed, with};
@@ -9,7 +8,7 @@ fn problems(text: &str, version: &str) -> Vec<String> {
     check::core_config_problems(text, Keys::of(version), false).into_vec()
 }
 
-/// Holds each text to its verdict: the one problem has the word in it, and "" is for none.
+/// Asserts for each text that its only problem contains the word; "" stands for no problem.
 fn judged(cases: &[(&str, &str, &str)]) {
     for (text, version, word) in cases {
         let problems = problems(text, version);
@@ -49,7 +48,7 @@ fn keys_that_no_release_knows() {
 
 #[test]
 fn keys_that_only_builds_for_tests_know() {
-    const TESTS: &str = "only where it is built for tests";
+    const TESTS: &str = "only in test builds";
     const BUILD: &str = "26.1.0-3315.a1b2c3d4e.noble-buildtests";
     judged(&[
         ("TESTING_MAX_SOROBAN_BYTE_ALLOWANCE=1", "26.1.0", TESTS),
@@ -67,12 +66,12 @@ fn keys_that_only_builds_for_tests_know() {
         ("APPLY_LOAD_BL_BATCH_SIZE=1", "26.1.0", TESTS),
         ("APPLY_LOAD_TIME_WRITES=true", "26.1.0", TESTS),
         ("APPLY_LOAD_NUM_LEDGERS=1", "25.0.1", ""),
-        ("APPLY_LOAD_NUM_LEDGERS=1", "22.0.0", "which came with 23.0.1"),
+        ("APPLY_LOAD_NUM_LEDGERS=1", "22.0.0", "added in 23.0.1"),
         ("APPLY_LOAD_NUM_LEDGERS=1", BUILD, ""),
         ("APPLY_LOAD_NUM_LEDGERS='x'", BUILD, "a whole number"),
         ("OP_APPLY_SLEEP_TIME_WEIGHT_FOR_TESTING=[]", "27.0.0", TESTS),
         ("OP_APPLY_SLEEP_TIME_WEIGHT_FOR_TESTING=[]", "26.1.0", ""),
-        // These every build knows.
+        // Every build knows these.
         ("CATCHUP_WAIT_MERGES_TX_APPLY_FOR_TESTING=true", "26.1.0", ""),
         ("GENESIS_TEST_ACCOUNT_COUNT=1", "26.1.0", ""),
         ("TESTING_SOROBAN_HIGH_LIMIT_OVERRIDE=true", "26.1.0", ""),
@@ -84,9 +83,9 @@ fn keys_that_only_builds_for_tests_know() {
 #[test]
 fn keys_that_came_later_or_went_before() {
     judged(&[
-        ("DEPRECATED_SQL_LEDGER_STATE=false", "26.1.0", "went with 23.0.0"),
+        ("DEPRECATED_SQL_LEDGER_STATE=false", "26.1.0", "removed in 23.0.0"),
         ("DEPRECATED_SQL_LEDGER_STATE=false", "22.1.0", ""),
-        ("EXPERIMENTAL_BUCKETLIST_DB=true", "26.1.0", "went with 23.0.0"),
+        ("EXPERIMENTAL_BUCKETLIST_DB=true", "26.1.0", "removed in 23.0.0"),
         ("EXPERIMENTAL_BUCKETLIST_DB=true", "21.0.0", ""),
         (
             "EXPERIMENTAL_BUCKETLIST_DB_INDEX_CUTOFF=1",
@@ -96,24 +95,24 @@ fn keys_that_came_later_or_went_before() {
         (
             "EXPERIMENTAL_BACKGROUND_EVICTION_SCAN=true",
             "26.1.0",
-            "went with 23.0.0, and would not start: remove it",
+            "removed in 23.0.0, and would not start: remove it",
         ),
         (
             "EXPERIMENTAL_BACKGROUND_OVERLAY_PROCESSING=true",
             "26.1.0",
             "write BACKGROUND_OVERLAY_PROCESSING",
         ),
-        ("LOADGEN_OP_COUNT_FOR_TESTING=[]", "26.1.0", "went with 24.1.0"),
-        ("KNOWN_CURSORS=[]", "26.1.0", "went with 22.2.0"),
+        ("LOADGEN_OP_COUNT_FOR_TESTING=[]", "26.1.0", "removed in 24.1.0"),
+        ("KNOWN_CURSORS=[]", "26.1.0", "removed in 22.2.0"),
         ("KNOWN_CURSORS=[]", "22.1.0", ""),
-        ("LIMIT_TX_QUEUE_SOURCE_ACCOUNT=true", "26.1.0", "went with 20.0.0"),
-        ("EXPERIMENTAL_TRIGGER_TIMER=true", "26.1.0", "came with 27.1.0"),
+        ("LIMIT_TX_QUEUE_SOURCE_ACCOUNT=true", "26.1.0", "removed in 20.0.0"),
+        ("EXPERIMENTAL_TRIGGER_TIMER=true", "26.1.0", "added in 27.1.0"),
         ("EXPERIMENTAL_TRIGGER_TIMER=true", "27.1.0", ""),
-        ("NTP_DRIFT_CHECK_SERVER='pool.ntp.org'", "26.1.0", "came with 27.1.0"),
-        ("NTP_DRIFT_CHECK_SERVER='pool.ntp.org'", "27.0.0", "came with 27.1.0"),
+        ("NTP_DRIFT_CHECK_SERVER='pool.ntp.org'", "26.1.0", "added in 27.1.0"),
+        ("NTP_DRIFT_CHECK_SERVER='pool.ntp.org'", "27.0.0", "added in 27.1.0"),
         ("NTP_DRIFT_CHECK_SERVER='pool.ntp.org'", "27.1.0", ""),
-        ("TX_SET_DOWNLOAD_TIMEOUT=1", "26.1.0", "came with 27.0.0"),
-        ("DISABLE_TX_META_FOR_TESTING=true", "26.1.0", "came with 27.0.0"),
+        ("TX_SET_DOWNLOAD_TIMEOUT=1", "26.1.0", "added in 27.0.0"),
+        ("DISABLE_TX_META_FOR_TESTING=true", "26.1.0", "added in 27.0.0"),
         (
             "PARALLEL_LEDGER_APPLY=false",
             "24.1.0",
@@ -122,17 +121,17 @@ fn keys_that_came_later_or_went_before() {
         (
             "PARALLEL_LEDGER_APPLY=false",
             "22.1.0",
-            "came with 25.1.0, and would not start: remove it",
+            "added in 25.1.0, and would not start: remove it",
         ),
         ("PARALLEL_LEDGER_APPLY=false", "25.1.0", ""),
-        ("EXPERIMENTAL_PARALLEL_LEDGER_APPLY=false", "22.1.0", "came with 22.2.0"),
-        // What the version does not say is not refused, and what is certain is.
+        ("EXPERIMENTAL_PARALLEL_LEDGER_APPLY=false", "22.1.0", "added in 22.2.0"),
+        // Uncertain keys are not refused; certain errors are.
         ("NTP_DRIFT_CHECK_SERVER='pool.ntp.org'", "latest", ""),
         ("NTP_DRIFT_CHECK_SERVER='pool.ntp.org'", "26.9.0", ""),
         ("IGNORE_MESSAGE_LIMITS_FOR_TESTING=true", "latest", ""),
         ("EXPERIMENTAL_BUCKETLIST_DB=true", "latest", ""),
-        ("EXPERIMENTAL_BUCKETLIST_DB=true", "99.0.0", "went with 23.0.0"),
-        // Bounds are those of the release.
+        ("EXPERIMENTAL_BUCKETLIST_DB=true", "99.0.0", "removed in 23.0.0"),
+        // The bounds depend on the release.
         ("WORKER_THREADS=1", "20.4.0", ""),
         ("WORKER_THREADS=1", "21.0.0", "from 2 to 1000"),
         ("QUERY_SNAPSHOT_LEDGERS=11", "22.0.0", "from 0 to 10"),
@@ -147,7 +146,7 @@ fn values_that_are_refused_behind_the_reading() {
     judged(&[
         ("INVARIANT_CHECKS=['Lumens']", "26.1.0", "none of the invariants"),
         ("INVARIANT_CHECKS=['']", "26.1.0", "empty"),
-        ("INVARIANT_CHECKS=['(']", "26.1.0", "no regular expression"),
+        ("INVARIANT_CHECKS=['(']", "26.1.0", "not a regular expression"),
         ("INVARIANT_CHECKS=['.*']", "26.1.0", "needs METADATA_OUTPUT_STREAM"),
         (
             "INVARIANT_CHECKS=['EventsAreConsistentWithEntryDiffs']",
@@ -204,13 +203,13 @@ fn values_that_are_refused_behind_the_reading() {
         ),
         (&filtered("x"), "26.1.0", "no account"),
         (&filtered(&account), "26.1.0", ""),
-        (&filtered(&account), "25.1.1", "came with 25.1.3"),
+        (&filtered(&account), "25.1.1", "added in 25.1.3"),
         ("FLOOD_OP_RATE_PER_LEDGER=1e400", "26.1.0", "not TOML"),
         ("FLOOD_OP_RATE_PER_LEDGER=1e300", "26.1.0", "at most 9.2e18"),
         ("FLOOD_OP_RATE_PER_LEDGER=inf", "26.1.0", "does not reach"),
         ("FLOOD_SOROBAN_RATE_PER_LEDGER=1e-400", "26.1.0", "a number above 0"),
         ("FLOOD_ARB_TX_DAMPING_FACTOR=1e-310", "26.1.0", "does not reach"),
-        // A file may be in the image: admission warns.
+        // The image may contain the file, so admission only warns.
         ("PATH_TO_PROTOCOL_23_CORRUPTION_FILE='/data/p23.csv'", "26.1.0", ""),
     ]);
 }

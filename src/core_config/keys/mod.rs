@@ -1,14 +1,14 @@
-//! The keys that stellar-core knows, what each may hold, and those that the operator owns.
+//! stellar-core's configuration keys, their valid values, and the keys that the operator owns.
 //!
-//! `keys.tsv` says which release reads which key, and as what: it is made from `Config::processConfig` of each
-//! release since 19. An unknown key is fatal there: «Unknown configuration entry».
+//! `keys.tsv` lists each key with its releases and its type, extracted from `Config::processConfig` of each release
+//! since 19. An unknown key is fatal in stellar-core: «Unknown configuration entry».
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | `table` | `keys.tsv`, and what a version says of a key |
-//! | `values` | what a key may hold: its type, and rules of its own |
-//! | `invariants` | which invariants a pattern of INVARIANT_CHECKS switches on |
-//! | `combinations` | what keys mean together |
+//! | `table` | `keys.tsv`, and whether a version knows a key |
+//! | `values` | valid values of a single key: type and further rules |
+//! | `invariants` | the invariants that a pattern of INVARIANT_CHECKS enables |
+//! | `combinations` | rules about several keys |
 
 mod combinations;
 mod invariants;
@@ -25,7 +25,7 @@ use table::Row;
 pub(super) use combinations::problems as problems_together;
 pub(super) use table::{Judgement, judge, releases};
 
-/// Keys that `coreConfig` may not hold, each with the place where its value comes from.
+/// Keys that `coreConfig` may not contain, each with the place to set it instead.
 #[rustfmt::skip]
 const OWNED: &[(&str, &str)] = &[
     ("BUCKET_DIR_PATH", "the operator puts the buckets on the validator's volume"),
@@ -45,10 +45,10 @@ const OWNED: &[(&str, &str)] = &[
     ("VALIDATORS", "write it in spec.validatorConfig.quorumSet"),
 ];
 
-/// Characters of the longest key that is looked at; the longest that any release knows has 56.
+/// Longest key in characters that is looked up; the longest known key has 56.
 const LONGEST: usize = 128;
 
-/// Keys that `quorumSet` may hold.
+/// Keys that `quorumSet` may contain.
 pub(super) const OF_QUORUM: [&str; 6] = [
     "QUORUM_SET",
     "VALIDATORS",
@@ -58,28 +58,28 @@ pub(super) const OF_QUORUM: [&str; 6] = [
     "FAILURE_SAFETY",
 ];
 
-/// Where the value of an owned key comes from, or `None` when the operator does not own the key.
+/// The place to set an owned key, or `None` if the operator does not own it.
 pub(super) fn owner(key: &str) -> Option<&'static str> {
     OWNED.iter().find(|(owned, _)| *owned == key).map(|(_, place)| *place)
 }
 
-/// Whether some stellar-core knows this key.
+/// Whether any release of stellar-core knows this key.
 pub(super) fn is_known(key: &str) -> bool {
     !table::rows(key).is_empty()
 }
 
-/// Whether a key that is not listed may be one of a newer stellar-core: it is written like one and is no misspelt one.
+/// Whether an unlisted key may belong to a newer stellar-core: it has the form of a key and resembles no listed one.
 fn may_be_new(key: &str) -> bool {
     !is_known(key) && reads_like_a_name(key) && key.len() <= LONGEST && table::similar(key).next().is_none()
 }
 
-/// Whether a text is written as stellar-core writes its keys, and XDR its enumerators.
+/// Whether a text has the form of stellar-core's keys and of XDR enumerators.
 fn reads_like_a_name(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     !text.is_empty() && text.bytes().all(plain)
 }
 
-/// What is wrong with a top-level key and its value, by name and value; what keys mean together is not looked at here.
+/// The problems of a single top-level key and its value.
 pub(super) fn problems(key: &str, value: &Value, keys: Keys) -> Vec<String> {
     let problem = match judge(key, keys) {
         Judgement::Known(rows) => return values::problems(rows, value, keys),
@@ -87,21 +87,21 @@ pub(super) fn problems(key: &str, value: &Value, keys: Keys) -> Vec<String> {
         Judgement::TestsOnly | Judgement::Later(_) if !keys.are_listed() => return Vec::new(),
         Judgement::Unknown => unknown(key, keys),
         Judgement::TestsOnly => {
-            format!("{keys} knows {key} only where it is built for tests, and would not start: remove it")
+            format!("{keys} knows {key} only in test builds, and would not start: remove it")
         }
         Judgement::Later(since) => format!(
-            "{keys} does not know {key}, which came with {since}, and would not start: {}",
+            "{keys} does not know {key}, added in {since}, and would not start: {}",
             other_name(key, keys)
         ),
         Judgement::Gone(gone) => format!(
-            "{keys} does not know {key}, which went with {gone}, and would not start: {}",
+            "{keys} does not know {key}, removed in {gone}, and would not start: {}",
             other_name(key, keys)
         ),
     };
     vec![problem]
 }
 
-/// What is to be written for a key that a version does not know: that without EXPERIMENTAL_, or with it.
+/// The advice for a key that a version does not know: its name with or without EXPERIMENTAL_, if known.
 fn other_name(key: &str, keys: Keys) -> String {
     const PREFIX: &str = "EXPERIMENTAL_";
     let other = key
@@ -115,18 +115,18 @@ fn other_name(key: &str, keys: Keys) -> String {
     }
 }
 
-/// What is to be said of a key that is accepted: nothing, where it is one that this version is known to read.
+/// The warning about an accepted key; `None` if this version is known to read it.
 pub(super) fn warning(key: &str, value: &Value, keys: Keys) -> Option<String> {
-    let look_it_up = "look it up, for with one that it does not know it does not start";
+    let look_it_up = "check it, since stellar-core does not start with an unknown key";
     match judge(key, keys) {
         Judgement::Unknown if !keys.are_listed() && may_be_new(key) => {
             let newest = releases().last().map(ToString::to_string).unwrap_or_default();
             Some(format!(
-                "{key} is no key of stellar-core {newest} or before, and a newer one may know it: {look_it_up}"
+                "{key} is not a key of stellar-core {newest} or older, and a newer one may know it: {look_it_up}"
             ))
         }
         Judgement::Later(since) if !keys.are_listed() => Some(format!(
-            "{key} came with stellar-core {since}, and it is not known whether this one knows it: {look_it_up}"
+            "{key} was added in stellar-core {since}, and this version may not know it: {look_it_up}"
         )),
         Judgement::TestsOnly if !keys.are_listed() => Some(format!(
             "{key} is known only to builds of stellar-core for tests: {look_it_up}"
@@ -134,7 +134,7 @@ pub(super) fn warning(key: &str, value: &Value, keys: Keys) -> Option<String> {
         Judgement::Known(rows) => match (rows.last(), values::file_of(key, value)) {
             (Some(row), _) if keys == Keys::PerhapsMore && row.gone().is_some() => row.gone().map(|gone| {
                 format!(
-                    "{key} went with stellar-core {gone}: {}, unless this one is older",
+                    "{key} was removed in stellar-core {gone}: {}, unless this version is older",
                     other_name(key, keys)
                 )
             }),
@@ -154,7 +154,7 @@ fn unknown(key: &str, keys: Keys) -> String {
     let near = table::similar(key).find(known);
     let advice = match near {
         Some(name) => format!("did you mean {name}?"),
-        None => "remove it (known are those of stellar-core's example config)".to_owned(),
+        None => "remove it (stellar-core's example config lists the known keys)".to_owned(),
     };
     if key.len() > LONGEST {
         let length = key.len();
@@ -163,7 +163,7 @@ fn unknown(key: &str, keys: Keys) -> String {
     format!("{keys} knows no key {key:?} and would not start: {advice}")
 }
 
-/// A value as a message names it: scalars as they are, strings not at all (one may be a password).
+/// A value as quoted in messages: scalars literally, strings not at all (one may be a password).
 pub(super) fn found(value: &Value) -> String {
     match value {
         Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => value.to_string(),
@@ -253,7 +253,7 @@ mod tests {
                 "EXPERIMENTAL_BUCKETLIST_DB",
                 &on,
                 "latest",
-                "went with stellar-core 23.0.0: remove it, unless",
+                "was removed in stellar-core 23.0.0: remove it, unless",
             ),
             (
                 "IGNORE_MESSAGE_LIMITS_FOR_TESTING",
@@ -265,7 +265,7 @@ mod tests {
                 "NTP_DRIFT_CHECK_SERVER",
                 &path,
                 "26.9.0",
-                "came with stellar-core 27.1.0",
+                "was added in stellar-core 27.1.0",
             ),
             ("LOG_COLOR", &on, "latest", ""),
             ("LOG_COLOR", &on, "26.1.0", ""),

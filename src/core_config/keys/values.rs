@@ -1,4 +1,4 @@
-//! What a key may hold: the type that it is read as, and what stellar-core asks of the value alone.
+//! Valid values of a single key: its type, and stellar-core's further rules about the value.
 
 use stellar_strkey::ed25519::PublicKey;
 use toml::Value;
@@ -10,7 +10,7 @@ use crate::core_config::version::Release;
 use crate::core_config::{Keys, address};
 use crate::kubernetes::names::distance;
 
-/// `OperationType` of the network's XDR, and the protocol of the last three.
+/// `OperationType` of the network's XDR, and the protocol that added the last three.
 const OPERATIONS: [&str; 27] = [
     "CREATE_ACCOUNT",
     "PAYMENT",
@@ -43,7 +43,7 @@ const OPERATIONS: [&str; 27] = [
 const SOROBAN_OPERATIONS: [&str; 3] = ["INVOKE_HOST_FUNCTION", "EXTEND_FOOTPRINT_TTL", "RESTORE_FOOTPRINT"];
 const SOROBAN: Release = Release::new(20, 0, 0);
 
-/// What is wrong with the value of a key that is read in one of these ways; nothing where one of them takes it.
+/// The problems of a value; none if one of the rows accepts it.
 pub(super) fn problems(rows: &[Row], value: &Value, keys: Keys) -> Vec<String> {
     let mut problems = Vec::new();
     for row in rows {
@@ -86,16 +86,16 @@ fn problems_of(row: &Row, value: &Value, keys: Keys) -> Vec<String> {
     vec![format!("{key} is {}: write {wanted}", found(value))]
 }
 
-/// Whether cpptoml reads it: `std::stod` throws for what is too large and for what is too small for all its digits.
+/// Whether cpptoml can read it: `std::stod` throws for numbers that are too large, and for subnormal ones.
 fn is_readable(number: f64) -> bool {
     number.is_normal() || number == 0.0
 }
 
-/// What a rate must be at most: multiplied by the operations of a ledger it must be a whole number of 64 bits
+/// Largest rate: multiplied by the operations of a ledger, it must fit in a whole number of 64 bits
 /// (`getMaxResourcesToFloodThisPeriod`).
 const LARGEST_RATE: f64 = 9.2e18;
 
-/// cpptoml gives a whole number where a fraction is asked for.
+/// cpptoml also accepts a whole number for a double.
 fn ratio(value: &Value) -> Option<f64> {
     match value {
         Value::Float(number) => Some(*number),
@@ -113,7 +113,7 @@ fn is_within(value: &Value, min: i64, max: i64) -> bool {
     value.as_integer().is_some_and(|number| (min..=max).contains(&number))
 }
 
-/// What readers ask of a whole number beyond its bounds.
+/// Further rules about whole numbers.
 fn of_number(key: &str, number: i64) -> Vec<String> {
     let wanted = match key {
         // validateAndLogConfig.
@@ -128,7 +128,7 @@ fn of_number(key: &str, number: i64) -> Vec<String> {
     vec![format!("{key} is {number}: write {wanted}")]
 }
 
-/// What readers ask of the strings of an array.
+/// Further rules about the strings of an array.
 fn of_strings(row: &Row, items: &[Value], keys: Keys) -> Vec<String> {
     let key = row.name;
     let texts = || items.iter().filter_map(Value::as_str);
@@ -174,7 +174,7 @@ fn account_problem(text: &str) -> Option<String> {
     ))
 }
 
-/// The file that stellar-core reads at its start because of this key (`ApplicationImpl::initialize`).
+/// The file that this key makes stellar-core read at start (`ApplicationImpl::initialize`).
 pub(super) fn file_of<'a>(key: &str, value: &'a Value) -> Option<&'a str> {
     let path = value.as_str().filter(|path| !path.is_empty())?;
     (key == "PATH_TO_PROTOCOL_23_CORRUPTION_FILE").then_some(path)

@@ -1,8 +1,10 @@
-//! The part of a config that says whom a validator trusts, read as `Config::processConfig` reads it.
+//! Parses the quorum set of a config as `Config::processConfig` does.
 //!
-//! Reading goes on after a problem where it can, so that a user hears of all of them at once; stellar-core ends at the
-//! first. Here is what both ways to say it have in common; each has a file below this.
+//! Parsing continues after an error where possible, so a user sees all errors at once; stellar-core stops at the first.
+//! This file has the parts that both forms share; each form has a file of its own.
 
+#[cfg(test)]
+pub(super) mod quorum_tests;
 pub(crate) mod set;
 pub(crate) mod table;
 pub(crate) mod tolerance;
@@ -17,27 +19,25 @@ use super::keys::found;
 use super::problems::Problems;
 use table::{Level, Quality, QuorumSet};
 
-/// Stands for the public key of a validator whose seed is not known here.
-const SOMEBODY: &str = "$self";
+/// Placeholder for the public key of a validator whose seed is not known here.
+const SELF: &str = "$self";
 
-/// The quorum set of a config, and what stellar-core would not like about it.
+/// The quorum set of a config, and its problems.
 #[derive(Debug)]
 pub(crate) struct Consensus {
-    /// The set, where there is one.
     pub(crate) set: Option<QuorumSet>,
-    /// What is wrong, each with what to write instead.
     pub(crate) problems: Problems,
-    /// Whether every entry was understood; problems are then about the set as a whole.
+    /// Whether every entry was parsed. Problems are then about the set as a whole.
     legible: bool,
 }
 
-/// Reads a document as the config of the validator with this public key, or of one that is not known yet.
+/// Parses a document as the config of the validator with this public key, or of a validator with an unknown key.
 pub(crate) fn examine(document: &Table, own: Option<&str>) -> Consensus {
-    let first = Reader::new(document, own.unwrap_or(SOMEBODY)).read();
+    let first = Reader::new(document, own.unwrap_or(SELF)).read();
     if own.is_some() || first.problems.is_empty() || !first.legible {
         return first;
     }
-    // One text serves a whole group: the validator may be one of those that it lists, and its entry is dropped then.
+    // One text serves a whole group: the validator may be among the listed ones, and its entry is then dropped.
     for key in members(document) {
         let (without, _) = drop_own_entry(document, key);
         let as_member = Reader::new(&without, key).read();
@@ -48,8 +48,8 @@ pub(crate) fn examine(document: &Table, own: Option<&str>) -> Consensus {
     first
 }
 
-/// One of each kind of the validators listed of this home domain. Whichever of them a validator is, it is in the set by
-/// the same key: all that differs is whether an archive goes with the entry, and whether something names it.
+/// One representative of each kind of listed validators in the validator's home domain. Two validators are of one kind
+/// if only their key differs: both with or without an archive, both with or without a reference to their name.
 fn members(document: &Table) -> impl Iterator<Item = &str> {
     let home = document.get("NODE_HOME_DOMAIN");
     let mut named = BTreeSet::new();
@@ -68,8 +68,8 @@ fn members(document: &Table) -> impl Iterator<Item = &str> {
         })
 }
 
-/// One of each kind of the home domains listed. Of which a validator is one decides by its quality, and by whether it
-/// has the validators that a high one needs with and without this one.
+/// One representative of each kind of listed home domains. The kind is the quality and the number of validators, up to
+/// the three that a high quality needs.
 pub(crate) fn kinds_of_domains(document: &Table) -> impl Iterator<Item = &str> {
     let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
     for entry in tables(document, "VALIDATORS") {
@@ -86,7 +86,7 @@ pub(crate) fn kinds_of_domains(document: &Table) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The names that strings use, as `$name`.
+/// The names in strings of the form `$name`.
 fn names_in<'a>(value: &'a Value, names: &mut BTreeSet<&'a str>) {
     match value {
         Value::String(text) => names.extend(text.strip_prefix('$')),
@@ -96,8 +96,8 @@ fn names_in<'a>(value: &'a Value, names: &mut BTreeSet<&'a str>) {
     }
 }
 
-/// The document without the `[[VALIDATORS]]` entry of this key, which stellar-core adds by itself and refuses to see
-/// twice (stellar-core issue 5176), and the name that the entry had.
+/// Removes the `[[VALIDATORS]]` entry of this key, which stellar-core adds itself and refuses as a duplicate
+/// (stellar-core issue 5176). Returns the document and the name in that entry.
 pub(crate) fn drop_own_entry(document: &Table, own: &str) -> (Table, Option<String>) {
     let mut document = document.clone();
     let mut name = None;
@@ -116,7 +116,7 @@ pub(crate) fn drop_own_entry(document: &Table, own: &str) -> (Table, Option<Stri
     (document, name)
 }
 
-/// Whether any string in the document is this one.
+/// Whether any string of the document equals `text`.
 pub(crate) fn mentions(document: &Table, text: &str) -> bool {
     fn inside(value: &Value, text: &str) -> bool {
         match value {
@@ -129,18 +129,18 @@ pub(crate) fn mentions(document: &Table, text: &str) -> bool {
     document.values().any(|value| inside(value, text))
 }
 
-/// The tables of an array of tables; none where the key is absent or something else.
+/// The tables of an array of tables; none if the key is absent or of another type.
 fn tables<'a>(document: &'a Table, key: &str) -> Vec<&'a Table> {
     let items = document.get(key).and_then(Value::as_array);
     items.into_iter().flatten().filter_map(Value::as_table).collect()
 }
 
-/// Names given to public keys (`VALIDATOR_NAMES`).
+/// Names of public keys (`VALIDATOR_NAMES`).
 #[derive(Clone, Debug, Default)]
 struct Names {
     by_key: BTreeMap<String, String>,
     by_name: BTreeMap<String, String>,
-    /// Keys in the order in which they were named.
+    /// Keys in the order of definition.
     order: Vec<String>,
 }
 
@@ -165,7 +165,7 @@ impl Names {
         Ok(())
     }
 
-    /// Forgets all but the first so many.
+    /// Removes all names except the first `count`.
     fn truncate(&mut self, count: usize) {
         for key in self.order.drain(count..) {
             if let Some(name) = self.by_key.remove(&key) {
@@ -197,7 +197,7 @@ impl<'a> Reader<'a> {
             self.node_id("NODE_NAMES", text);
         }
         if mentions(self.document, "$self") && !self.names.by_key.contains_key(self.own) {
-            // The alias that `render` puts behind the seed.
+            // The alias that `render` adds after the seed.
             let named = self.names.add(self.own, "self");
             self.note(named);
         }
@@ -225,7 +225,7 @@ impl<'a> Reader<'a> {
                 let set = self.quorum_set("QUORUM_SET", table, 0);
                 if listed && !self.is_unsafe() && set != generated {
                     self.problems.push(
-                        "QUORUM_SET and VALIDATORS are both given and say different things: keep one of them, or set \
+                        "QUORUM_SET and VALIDATORS are both given and differ: keep one of them, or set \
                          UNSAFE_QUORUM=true"
                             .to_owned(),
                     );
@@ -268,7 +268,7 @@ impl<'a> Reader<'a> {
             .unwrap_or(false)
     }
 
-    /// The strings of an array; other elements are told of by the check of types.
+    /// The strings of an array. The check of types reports other elements.
     fn strings(&self, key: &str) -> Vec<&'a str> {
         let items = self.document.get(key).and_then(Value::as_array);
         items.into_iter().flatten().filter_map(Value::as_str).collect()
@@ -309,12 +309,10 @@ impl<'a> Reader<'a> {
         ));
     }
 
-    /// A key that does not belong there; most often one of the top level behind a table.
+    /// Reports a key in the wrong place; usually a top-level key after a table.
     fn unknown_key(&mut self, place: &str, key: &str, known: &str) {
         self.problems.push(if super::keys::is_known(key) {
-            format!(
-                "{key} stands behind {place} and so belongs to it: move it above the first line that starts with '['"
-            )
+            format!("{key} comes after {place} and so belongs to it: move it above the first line that starts with '['")
         } else {
             format!("{place} has no key {key:?}: it takes {known}")
         });
@@ -337,15 +335,13 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What is wrong with a public key, or `None`.
+/// The problem of a public key, or `None`.
 fn key_problem(key: &str) -> Option<String> {
     if key.starts_with('S') && key.len() == 56 {
-        return Some(
-            "a secret seed stands where a public key (G…) belongs: take it out, and make a new seed".to_owned(),
-        );
+        return Some("this is a secret seed and not a public key (G…): remove it, and create a new seed".to_owned());
     }
     let error = PublicKey::from_string(key).err()?;
     Some(format!(
-        "{key:?} is no public key (G followed by 55 characters): {error}"
+        "{key:?} is not a public key (G followed by 55 characters): {error}"
     ))
 }

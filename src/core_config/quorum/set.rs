@@ -1,4 +1,4 @@
-//! A quorum set as a config writes it out, and whether it is safe.
+//! Parses an explicit `[QUORUM_SET]`, and checks its safety.
 
 use toml::Value;
 
@@ -32,7 +32,7 @@ impl Reader<'_> {
                     found(other)
                 )),
                 ("VALIDATORS", Value::Array(items)) => {
-                    // Names that other tables of the quorum set define may not be there yet: cpptoml has no order.
+                    // Names that inner tables define may be unknown yet: cpptoml has no order of tables.
                     let before = self.names.order.len();
                     for item in items {
                         let Some(text) = item.as_str() else {
@@ -67,7 +67,7 @@ impl Reader<'_> {
         if set.entries() == 0 {
             if complete {
                 self.problems
-                    .push(format!("{place} names nobody: give it VALIDATORS or inner tables"));
+                    .push(format!("{place} is empty: add VALIDATORS or inner tables"));
             }
             return None;
         }
@@ -87,20 +87,20 @@ impl Reader<'_> {
         let tolerated = blocking.saturating_sub(1);
         if wanted >= blocking {
             self.problems.push(format!(
-                "the quorum set stops when {blocking} of its validators fail, and FAILURE_SAFETY asks to stand {wanted}: lower \
+                "the quorum set stops when {blocking} of its validators fail, and FAILURE_SAFETY requires a tolerance of {wanted}: lower \
                  THRESHOLD_PERCENT (67 is usual), or set FAILURE_SAFETY to {tolerated}"
             ));
         }
         if !self.is_unsafe() {
             if wanted == 0 {
                 self.problems.push(format!(
-                    "a quorum set of {entries} entries that stands no failure (FAILURE_SAFETY 0) is refused by stellar-core: \
+                    "a quorum set of {entries} entries that tolerates no failure (FAILURE_SAFETY 0) is refused by stellar-core: \
                      name at least 4, or set UNSAFE_QUORUM=true if that is what you want"
                 ));
             }
             if set.threshold < least {
                 self.problems.push(format!(
-                    "the quorum set needs {} of its {entries} entries, {least} is the least that is safe: raise \
+                    "the quorum set needs {} of its {entries} entries, {least} is the safe minimum: raise \
                      THRESHOLD_PERCENT (67 is usual), or set UNSAFE_QUORUM=true",
                     set.threshold
                 ));

@@ -1,51 +1,49 @@
-//! Quorum sets as sets: thresholds, what they tolerate, and how one is generated from a list of validators.
+//! Quorum sets: thresholds, the failures that they tolerate, and their generation from a list of validators.
 //!
-//! Nothing here knows of TOML. Sources: `Config.cpp`, `src/scp/LocalNode.cpp`, `src/scp/QuorumSetUtils.cpp`.
+//! Independent of TOML. Sources: `Config.cpp`, `src/scp/LocalNode.cpp`, `src/scp/QuorumSetUtils.cpp`.
 
 use std::collections::BTreeSet;
 
-/// Deepest nesting, 0 being none (`QuorumSetUtils.cpp`, `MAXIMUM_QUORUM_NESTING_LEVEL`).
+/// Deepest nesting; 0 is a flat set (`QuorumSetUtils.cpp`, `MAXIMUM_QUORUM_NESTING_LEVEL`).
 pub(crate) const DEEPEST: usize = 4;
 /// Most validators in one quorum set (`QuorumSetSanityChecker`).
 const MOST: usize = 1000;
 
-/// A slice of the network that must agree: `threshold` of the validators and inner sets together.
+/// A quorum set: `threshold` of its validators and inner sets must agree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct QuorumSet {
-    /// How many of the entries must agree.
+    /// Number of entries that must agree.
     pub(crate) threshold: usize,
-    /// Public keys.
     pub(crate) validators: Vec<String>,
-    /// Sets that count as one entry each.
+    /// Inner sets, which count as one entry each.
     pub(crate) inner: Vec<Self>,
 }
 
-/// Which failures a set must stand (`ValidationThresholdLevels`).
+/// The failures that a set must tolerate (`ValidationThresholdLevels`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
-    /// More than half, where the set has no inner sets.
+    /// More than half, for a set without inner sets.
     SimpleMajority,
     /// n − ⌊(n − 1) / 3⌋.
     Byzantine,
-    /// Everybody.
     All,
 }
 
-/// How much a validator is trusted (`kQualities`).
+/// Trust in a validator (`kQualities`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Quality {
-    /// Least; weighs nothing in leader election.
+    /// No weight in leader election.
     Low,
-    /// Counts as one entry of its level.
+    /// One entry of its level.
     Medium,
-    /// Three or more to a home domain, each with an archive.
+    /// At least three validators per home domain, each with an archive.
     High,
-    /// As high, and every such home domain is needed.
+    /// As high, and the quorum needs every such home domain.
     Critical,
 }
 
 impl Quality {
-    /// The quality of that name (`parseQuality`).
+    /// Parses a quality (`parseQuality`).
     pub(crate) fn parse(text: &str) -> Option<Self> {
         match text {
             "LOW" => Some(Self::Low),
@@ -56,13 +54,13 @@ impl Quality {
         }
     }
 
-    /// Whether its home domain needs three validators and each an archive.
+    /// Whether its home domain needs three validators, each with an archive.
     pub(crate) fn is_high(self) -> bool {
         self >= Self::High
     }
 }
 
-/// One validator of the list from which a set is generated.
+/// One validator of the list that a set is generated from.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) name: String,
@@ -73,12 +71,12 @@ pub(crate) struct Entry {
 }
 
 impl QuorumSet {
-    /// Validators and inner sets of the top level.
+    /// Number of validators and inner sets of the top level.
     pub(crate) fn entries(&self) -> usize {
         self.validators.len() + self.inner.len()
     }
 
-    /// The smallest threshold that is safe (`computeDefaultThreshold`).
+    /// The smallest safe threshold (`computeDefaultThreshold`).
     pub(crate) fn safe_threshold(&self, level: Level) -> usize {
         let entries = self.entries();
         match level {
@@ -89,12 +87,12 @@ impl QuorumSet {
         }
     }
 
-    /// Number of validators whose failure stops this set, the fewest that do (`LocalNode::findClosestVBlocking`).
+    /// The smallest number of validators whose failure stops this set (`LocalNode::findClosestVBlocking`).
     pub(crate) fn fewest_that_block(&self) -> usize {
         self.fewest_more_that_block(&BTreeSet::new())
     }
 
-    /// The same where these have failed already; 0 where they are enough.
+    /// The smallest number of further failures that stops this set, after these; 0 if it has stopped.
     pub(crate) fn fewest_more_that_block(&self, failed: &BTreeSet<&str>) -> usize {
         let needed = (self.entries() + 1).saturating_sub(self.threshold);
         let inner = self.inner.iter().map(|set| set.fewest_more_that_block(failed));
@@ -119,14 +117,14 @@ impl QuorumSet {
         blocked >= needed
     }
 
-    /// Every public key in it, as often as it is there.
+    /// All public keys, with repetitions.
     pub(crate) fn keys(&self) -> Vec<&str> {
         let mut keys: Vec<&str> = self.validators.iter().map(String::as_str).collect();
         keys.extend(self.inner.iter().flat_map(Self::keys));
         keys
     }
 
-    /// What makes the set insane (`QuorumSetSanityChecker::checkSanity`), or `None`.
+    /// The reason why the set is not sane (`QuorumSetSanityChecker::checkSanity`), or `None`.
     pub(crate) fn insanity(&self, safe: bool) -> Option<String> {
         let mut seen = BTreeSet::new();
         if let Some(twice) = self.keys().into_iter().find(|key| !seen.insert(*key)) {
@@ -149,7 +147,7 @@ impl QuorumSet {
         if self.threshold < 1 || self.threshold > entries {
             return Some(format!("a threshold is {} of {entries}", self.threshold));
         }
-        // The threshold of the whole set has a stricter rule (`validateConfig`), which says so.
+        // The threshold of the outer set has a stricter rule with its own message (`validateConfig`).
         if safe && depth > 0 && 2 * self.threshold < entries + 1 {
             return Some(format!(
                 "an inner quorum set needs only {} of its {entries} entries: raise its THRESHOLD_PERCENT to 51 or more, or \
@@ -160,7 +158,7 @@ impl QuorumSet {
         self.inner.iter().find_map(|set| set.insane_level(safe, depth + 1))
     }
 
-    /// The set that stellar-core makes from a list of validators (`generateQuorumSet`), or what is wrong with the list.
+    /// The set that stellar-core generates from a list of validators (`generateQuorumSet`), or the problem of the list.
     pub(crate) fn generate(entries: &[Entry]) -> Result<Self, String> {
         let mut sorted: Vec<&Entry> = entries.iter().collect();
         sorted.sort_by(|a, b| {
@@ -173,7 +171,8 @@ impl QuorumSet {
         Ok(set)
     }
 
-    /// `generateQuorumSetHelper`: home domains of one quality side by side, all lower ones together as one more entry.
+    /// `generateQuorumSetHelper`: the home domains of one quality as entries, and all lower ones together as one more
+    /// entry.
     fn generate_level(mut entries: &[&Entry], quality: Quality) -> Result<Self, String> {
         let mut set = Self::default();
         while let Some(first) = entries.first().filter(|entry| entry.quality == quality) {
@@ -215,7 +214,8 @@ impl QuorumSet {
         Ok(set)
     }
 
-    /// `normalizeQSet`: an inner set of one validator is that validator, a set of one inner set is that set.
+    /// `normalizeQSet`: replaces an inner set of one validator by that validator, and a set of one inner set by that
+    /// set.
     fn normalize(&mut self) {
         for mut inner in std::mem::take(&mut self.inner) {
             inner.normalize();

@@ -1,4 +1,4 @@
-//! How many failures a validator's quorum set stands, and how many more once one of its members is down.
+//! The failures that a validator's quorum set tolerates, in total and while one member is down.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,22 +10,23 @@ use super::table::QuorumSet;
 use crate::core_config::{base, document};
 use crate::crd::StellarNodeSpec;
 
-/// What a quorum set stands before the validator that trusts it stops.
+/// The failures that a quorum set tolerates before the validator stops.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tolerance {
-    /// Number of validators in it.
+    /// Number of validators in the set.
     pub validators: usize,
-    /// How many of them can be down, whichever they are.
+    /// Number of validators that can be down, for any choice of them.
     pub failures: usize,
-    /// For each member, how many more can be down while that one is; `None` where it halts by that one alone.
+    /// For each member, the number of further validators that can be down while it is; `None` if its failure alone
+    /// stops the validator.
     pub while_down: BTreeMap<String, Option<usize>>,
 }
 
 impl Tolerance {
-    /// Of a validator with this spec; `None` where stellar-core would refuse its config, or it is no validator.
+    /// The tolerance of a validator; `None` if it is not a validator, or stellar-core would refuse its config.
     ///
-    /// A validator that is not in the set by its key stands in it as `$self`.
+    /// A validator whose key is not known appears as `$self`.
     pub fn of(spec: &StellarNodeSpec) -> Option<Self> {
         let base = document::parse("the base config", &base::base_config(spec).ok()?).ok()?;
         examine(&base, None).set.map(|set| Self::of_set(&set))
@@ -50,7 +51,7 @@ impl fmt::Display for Tolerance {
         let Self {
             validators, failures, ..
         } = self;
-        write!(f, "the quorum set of {validators} stands {}", counted(*failures))?;
+        write!(f, "the quorum set of {validators} tolerates {}", counted(*failures))?;
         let mut alike: BTreeMap<Option<usize>, Vec<&str>> = BTreeMap::new();
         for (key, more) in &self.while_down {
             alike.entry(*more).or_default().push(key);
@@ -107,25 +108,26 @@ mod tests {
         for (set, said) in [
             (
                 set(3, &["a", "b", "c", "d"], Vec::new()),
-                "the quorum set of 4 stands 1 failure; with any one down no more",
+                "the quorum set of 4 tolerates 1 failure; with any one down no more",
             ),
             (
                 set(3, &["a", "b", "c"], Vec::new()),
-                "the quorum set of 3 stands no failure; with any one down it halts",
+                "the quorum set of 3 tolerates no failure; with any one down it halts",
             ),
             (
                 set(5, &["a", "b", "c", "d", "e", "f", "g"], Vec::new()),
-                "the quorum set of 7 stands 2 failures; with any one down 1 more",
+                "the quorum set of 7 tolerates 2 failures; with any one down 1 more",
             ),
             (
                 // Three of four organisations of three: two organisations must lose two validators each.
                 set(3, &[], organisations()),
-                "the quorum set of 12 stands 3 failures; with any one down 2 more",
+                "the quorum set of 12 tolerates 3 failures; with any one down 2 more",
             ),
             (
-                // All four: one organisation that loses two is enough, and a validator beside them all by itself.
+                // All four: one organisation that loses two is enough, and so is a validator that is an organisation of
+                // its own.
                 set(5, &["self"], organisations()),
-                "the quorum set of 13 stands no failure; with self down it halts; with a1 or a2 or a3 or b1 or b2 or b3 or \
+                "the quorum set of 13 tolerates no failure; with self down it halts; with a1 or a2 or a3 or b1 or b2 or b3 or \
                  c1 or c2 or c3 or d1 or d2 or d3 down no more",
             ),
         ] {

@@ -1,5 +1,4 @@
-//! Validators as a config lists them one by one, with their home domains and qualities: stellar-core makes the quorum
-//! set from these.
+//! Parses `[[VALIDATORS]]` and `[[HOME_DOMAINS]]`, the list from which stellar-core generates the quorum set.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +27,7 @@ impl Reader<'_> {
                 (Some(domain), Some(quality)) => {
                     if domains.insert(domain.to_owned(), quality).is_some() {
                         self.problems
-                            .push(format!("HOME_DOMAINS: {domain:?} is there twice: keep one"));
+                            .push(format!("HOME_DOMAINS: {domain:?} is listed twice: keep one"));
                     }
                 }
                 _ => self.problems.push(format!(
@@ -144,7 +143,7 @@ impl Reader<'_> {
                  HOME_DOMAINS"
                     .to_owned()
             } else {
-                "there is neither QUORUM_SET nor VALIDATORS: write whom this validator trusts".to_owned()
+                "there is neither QUORUM_SET nor VALIDATORS: name the validators that it trusts".to_owned()
             });
             return;
         }

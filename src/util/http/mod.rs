@@ -1,9 +1,9 @@
-//! What the clients of our HTTP servers may cost: connections, and the time in which they say or read nothing.
+//! HTTP servers with limits on connections, on idle clients and on slow clients.
 //!
-//! The webhook has more limits, in [`admission::limits`](crate::webhook::limits).
+//! The webhook has further limits: [`webhook::limits`](crate::webhook::limits).
 
-mod patient;
-mod places;
+mod connection_limit;
+mod timeouts;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -19,22 +19,22 @@ use hyper_util::rt::TokioTimer;
 use tokio::net::{TcpSocket, TcpStream};
 use tower_service::Service;
 
-pub use patient::{Patience, PatientStream};
-pub use places::Guest;
+pub use connection_limit::Permit;
+pub use timeouts::{TimeoutStream, Timeouts};
 
-pub(crate) use places::Places;
+pub(crate) use connection_limit::ConnectionLimit;
 
-/// Time from a connection to the end of its first request's headers.
+/// Time from the connection to the end of the first request's headers.
 const FIRST_REQUEST: Duration = Duration::from_secs(5);
 
-/// Connections that the system may hold until they are accepted; more than a crowd has, or those of others would wait a
-/// second for their next try. The system has a bound of its own.
+/// Connections that the kernel queues before they are accepted. A full queue delays a client by a second, until its
+/// next SYN. The kernel has an upper bound of its own.
 const BACKLOG: u32 = 4096;
 
-/// Listens on an address, without blocking. It wants a runtime around it.
+/// Opens a non-blocking listener. It must be called inside a Tokio runtime.
 ///
 /// # Errors
-/// When the address is taken, or is none of this machine.
+/// Fails if the address is in use, or does not belong to this machine.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -45,64 +45,58 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?.into_std()
 }
 
-/// What the clients of a server without TLS may cost.
+/// Limits of a server without TLS.
 #[derive(Clone, Copy, Debug)]
 pub struct PlainLimits {
-    /// Connections at once; a further one takes the place of one of the client that has most.
+    /// Open connections. One more closes a connection of the client that has most.
     pub connections: usize,
-    /// Connections of one client; a further one takes the place of one of its own.
-    pub each: usize,
-    /// Time from one request to the end of the next one's headers.
+    /// Open connections of one client. One more closes another connection of that client.
+    pub per_client: usize,
+    /// Time from one request to the end of the next request's headers.
     pub idle: Duration,
-    /// Bytes of requests and of answers, each, that a connection buffers.
+    /// Buffer of each connection in bytes, once for requests and once for answers.
     pub buffer: usize,
-    /// How long a client may read nothing of what is there for it.
-    pub stall: Duration,
-    /// How long a connection may last; without one: for ever.
-    pub life: Option<Duration>,
+    /// Time in which a client must read part of a pending answer.
+    pub write_timeout: Duration,
+    /// Lifetime of a connection; `None` sets no limit.
+    pub lifetime: Option<Duration>,
 }
 
 impl Default for PlainLimits {
-    /// For a few small routes.
+    /// Defaults for a few small routes.
     fn default() -> Self {
         Self {
-            // A kubelet and a Prometheus or two need a few; so many silent ones cost some MiB.
+            // A kubelet and a Prometheus or two need a few. This many silent connections cost some MiB.
             connections: 256,
-            each: 64,
-            // Longer than a Prometheus pauses.
+            per_client: 64,
+            // Longer than the scrape interval of Prometheus.
             idle: Duration::from_secs(150),
-            // hyper's own.
+            // hyper's default.
             buffer: 408 * 1024,
-            stall: Duration::from_secs(30),
-            life: None,
+            write_timeout: Duration::from_secs(30),
+            lifetime: None,
         }
     }
 }
 
-/// Serves a few small routes without TLS, until `handle` says to end.
-///
-/// # Errors
-/// When the listener, which must not block, fails for good.
+/// Serves `routes` without TLS until `handle` shuts it down.
 pub async fn serve_plain(listener: TcpListener, routes: Router, handle: Handle<SocketAddr>) -> io::Result<()> {
     serve_within(listener, routes, handle, PlainLimits::default()).await
 }
 
-/// As [`serve_plain`], within these limits.
-///
-/// # Errors
-/// When the listener, which must not block, fails for good.
+/// Like [`serve_plain`], with the given limits.
 pub async fn serve_within(
     listener: TcpListener,
     routes: Router,
     handle: Handle<SocketAddr>,
     limits: PlainLimits,
 ) -> io::Result<()> {
-    let patience = Patience {
-        stall: limits.stall,
-        whole: false,
-        life: limits.life,
+    let timeouts = Timeouts {
+        write: limits.write_timeout,
+        whole_write: false,
+        lifetime: limits.lifetime,
     };
-    let acceptor = Acceptor::new(limits.connections, limits.each, patience);
+    let acceptor = Acceptor::new(limits.connections, limits.per_client, timeouts);
     let mut server = axum_server::from_tcp(listener)?
         .acceptor(acceptor)
         .handle(handle)
@@ -116,49 +110,49 @@ pub async fn serve_within(
     server.serve(routes.into_make_service()).await
 }
 
-/// Gives each connection a place (`places`), ends it with the [patience](Patience) for it, and sets TCP_NODELAY: an
-/// answer goes out in several writes, and without it the last one waits for the client's delayed acknowledgement.
+/// Takes a [`Permit`] for each connection, applies the [`Timeouts`], and sets TCP_NODELAY. An answer goes out in
+/// several writes; without TCP_NODELAY the last one would wait for the client's delayed acknowledgement.
 #[derive(Clone, Debug)]
 pub struct Acceptor {
-    places: Places,
-    patience: Patience,
+    limit: ConnectionLimit,
+    timeouts: Timeouts,
 }
 
 impl Acceptor {
-    /// An acceptor for so many connections at once, and so many of one client.
-    pub fn new(connections: usize, each: usize, patience: Patience) -> Self {
+    /// Limits the open connections in total and of each client.
+    pub fn new(connections: usize, per_client: usize, timeouts: Timeouts) -> Self {
         Self {
-            places: Places::new(connections, each),
-            patience,
+            limit: ConnectionLimit::new(connections, per_client),
+            timeouts,
         }
     }
 
-    fn seat<S>(&self, stream: TcpStream, inner: S) -> io::Result<(PatientStream<TcpStream>, Placed<S>)> {
+    fn admit<S>(&self, stream: TcpStream, inner: S) -> io::Result<(TimeoutStream<TcpStream>, WithPermit<S>)> {
         stream.set_nodelay(true)?;
-        let (guest, closed) = self.places.take(stream.peer_addr()?.ip());
-        let stream = PatientStream::new(stream, self.patience, closed);
-        Ok((stream, Placed { inner, guest }))
+        let (permit, closed) = self.limit.take(stream.peer_addr()?.ip());
+        let stream = TimeoutStream::new(stream, self.timeouts, closed);
+        Ok((stream, WithPermit { inner, permit }))
     }
 }
 
 impl<S> Accept<TcpStream, S> for Acceptor {
-    type Stream = PatientStream<TcpStream>;
-    type Service = Placed<S>;
+    type Stream = TimeoutStream<TcpStream>;
+    type Service = WithPermit<S>;
     type Future = std::future::Ready<io::Result<(Self::Stream, Self::Service)>>;
 
     fn accept(&self, stream: TcpStream, inner: S) -> Self::Future {
-        std::future::ready(self.seat(stream, inner))
+        std::future::ready(self.admit(stream, inner))
     }
 }
 
-/// The service of one connection, which has its place until that ends. Each request says by an extension whose it is.
+/// The service of one connection. It holds the connection's [`Permit`] and adds it to each request as an extension.
 #[derive(Clone, Debug)]
-pub struct Placed<S> {
+pub struct WithPermit<S> {
     inner: S,
-    guest: Guest,
+    permit: Permit,
 }
 
-impl<S, B> Service<Request<B>> for Placed<S>
+impl<S, B> Service<Request<B>> for WithPermit<S>
 where
     S: Service<Request<B>>,
     S::Future: Send + 'static,
@@ -172,13 +166,13 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let guest = self.guest.clone();
-        guest.asks();
-        request.extensions_mut().insert(guest.clone());
+        let permit = self.permit.clone();
+        permit.mark_busy();
+        request.extensions_mut().insert(permit.clone());
         let answered = self.inner.call(request);
         Box::pin(async move {
             let answer = answered.await;
-            guest.is_answered();
+            permit.mark_idle();
             answer
         })
     }
@@ -199,7 +193,7 @@ mod tests {
         let routes = Router::new().route("/", get(|| async { "here" }));
         let limits = PlainLimits {
             connections: SOME,
-            each: SOME,
+            per_client: SOME,
             ..PlainLimits::default()
         };
         tokio::spawn(serve_within(listener, routes, Handle::new(), limits));
@@ -233,7 +227,7 @@ mod tests {
         answer(&mut stream).await
     }
 
-    /// As the kubelet asks while somebody holds as many connections as he can.
+    /// A kubelet sends requests while another client holds as many connections as possible.
     #[tokio::test]
     async fn whoever_asks_is_answered_beside_a_crowd_that_says_nothing() {
         let address = serving().await;
@@ -247,7 +241,7 @@ mod tests {
         assert_eq!(answer(&mut held[0]).await, "", "the first of them had to go");
     }
 
-    /// An address of its own for the crowd: the whole of 127.0.0.0/8 is this machine.
+    /// The crowd has another address: all of 127.0.0.0/8 is this machine.
     async fn connect_as(client: [u8; 4], address: SocketAddr) -> TcpStream {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((client, 0).into()).unwrap();

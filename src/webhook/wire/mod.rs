@@ -1,4 +1,4 @@
-//! `AdmissionReview` in and out, and JSON in which no key is given twice.
+//! Parses and writes `AdmissionReview`, and JSON without duplicate keys.
 
 pub mod response;
 pub mod review;

@@ -1,4 +1,4 @@
-//! The wire, outwards: a decision as the `AdmissionReview` that answers.
+//! Writes a decision as an `AdmissionReview` response.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,18 +11,14 @@ use crate::kubernetes::field_error::{FieldError, LONGEST};
 use crate::kubernetes::names::SUBDOMAIN_LIMIT;
 use crate::util::text::{cut, plain};
 
-/// Ends every cause.
 const SPEAKER: &str = "(refused by the admission webhook of stellar-operator)";
-/// HTTP status of a denial, as the API server gives it for an invalid object.
+/// Status code of a denial, the API server's own for an invalid object.
 pub const UNPROCESSABLE: u16 = 422;
-/// Most problems, and most warnings, of an answer. The API server shows some twenty warnings, and nobody reads more
-/// problems.
+/// Most problems, and most warnings, of an answer. The API server shows some twenty warnings.
 pub(crate) const MOST: usize = 50;
-/// Bytes of an answer without patch and warnings, roughly: what is written into it moves it to a larger place less
-/// often.
+/// Approximate bytes of an answer without patch and warnings; the buffer then rarely grows.
 const ENVELOPE: usize = 256;
 
-/// A decision, ready to be written.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Response {
@@ -30,7 +26,7 @@ pub struct Response {
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     patch_type: Option<&'static str>,
-    /// Base64 between quotes: JSON as it is, and the larger part of an answer.
+    /// Quoted base64: already JSON, and the larger part of an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     patch: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -57,22 +53,18 @@ struct Details {
 }
 
 impl Response {
-    /// Lets the request pass.
     pub fn allow(uid: &str, warnings: Vec<String>) -> Self {
         Self {
             uid: uid.to_owned(),
             allowed: true,
             patch_type: None,
             patch: None,
-            warnings: told(warnings),
+            warnings: bounded_warnings(warnings),
             status: None,
         }
     }
 
-    /// Lets the request pass with a change; an empty patch is none.
-    ///
-    /// # Errors
-    /// When the patch cannot be written as JSON.
+    /// Allows the request with a change. An empty patch is no change.
     pub fn patched(uid: &str, patch: &Patch, warnings: Vec<String>) -> Result<Self, serde_json::Error> {
         let mut response = Self::allow(uid, warnings);
         if !patch.0.is_empty() {
@@ -85,11 +77,11 @@ impl Response {
         Ok(response)
     }
 
-    /// Refuses the request, with every problem in the message and in a cause of its own: `kubectl` prints only the
-    /// causes, client libraries only the message. The API server puts the webhook's name before the message; a cause
-    /// has to say by itself who speaks.
+    /// Denies the request. Each problem is both in the message and a cause: `kubectl` prints only the causes, client
+    /// libraries only the message. The API server prefixes the message with the webhook's name; a cause must name the
+    /// webhook itself.
     pub fn deny(request: &Request<'_>, name: &str, errors: Vec<FieldError>, warnings: Vec<String>) -> Self {
-        let errors = first(errors);
+        let errors = bounded_errors(errors);
         let name = cut(plain(name), SUBDOMAIN_LIMIT);
         let problems: Vec<String> = errors.iter().map(ToString::to_string).collect();
         let kind = &request.kind;
@@ -121,7 +113,6 @@ impl Response {
         response
     }
 
-    /// Whether the request passes.
     pub fn allowed(&self) -> bool {
         self.allowed
     }
@@ -131,10 +122,7 @@ impl Response {
         self.status.as_ref().map(|status| status.code)
     }
 
-    /// The review that answers, as JSON.
-    ///
-    /// # Errors
-    /// When it cannot be written as JSON.
+    /// The `AdmissionReview` with this response, as JSON.
     pub fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
@@ -155,29 +143,29 @@ impl Response {
     }
 }
 
-/// The first errors, and how many more there are.
-fn first(mut errors: Vec<FieldError>) -> Vec<FieldError> {
+/// The first errors, and the number of the others.
+fn bounded_errors(mut errors: Vec<FieldError>) -> Vec<FieldError> {
     let more = errors.len().saturating_sub(MOST);
     if more > 0 {
         errors.truncate(MOST);
-        let message = format!("there are {more} problems more: mend these first");
+        let message = format!("there are {more} more problems: fix these first");
         errors.push(FieldError::invalid("spec", message));
     }
     errors
 }
 
-/// The first warnings, one line each, and how many more there are.
-fn told(mut warnings: Vec<String>) -> Vec<String> {
+/// The first warnings, one line each, and the number of the others.
+fn bounded_warnings(mut warnings: Vec<String>) -> Vec<String> {
     let more = warnings.len().saturating_sub(MOST);
     if more > 0 {
         warnings.truncate(MOST);
-        warnings.push(format!("there are {more} warnings more"));
+        warnings.push(format!("there are {more} more warnings"));
     }
     let shown = |warning| cut(plain(&one_line(cut(warning, LONGEST))), LONGEST);
     warnings.into_iter().map(shown).collect()
 }
 
-/// A warning that holds a newline or tab vanishes silently in the API server: a warning is one line.
+/// Replaces control characters: the API server silently drops a warning with a newline or tab.
 pub(crate) fn one_line(warning: String) -> String {
     if warning.contains(char::is_control) {
         warning

@@ -1,7 +1,7 @@
-//! The wire, inwards: `AdmissionReview` of `admission.k8s.io/v1`.
+//! Parses an `AdmissionReview` of `admission.k8s.io/v1`.
 //!
-//! The envelope is borrowed from the body and the object in it stays untyped JSON, so that fields of API versions newer
-//! than ours pass through unharmed. Nothing here knows what a StellarNode is.
+//! The envelope borrows from the body. The object stays untyped JSON, so fields of newer API versions pass through
+//! unchanged. This module has no rules about StellarNodes.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -17,121 +17,100 @@ use super::strict_json::StrictObject;
 
 pub(crate) const API_VERSION: &str = "admission.k8s.io/v1";
 pub(crate) const KIND: &str = "AdmissionReview";
-/// Longest sentence about a body that is no review: it repeats parts of the body.
+/// Longest sentence about an invalid review. It quotes the body.
 const SENTENCE: usize = 500;
 
-/// Why a body is no review that can be decided; each is one sentence.
+/// The body is not a valid review; each message is one sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum BadReview {
-    /// The body is not text.
     #[error("the body is not UTF-8: send an AdmissionReview as JSON")]
     Utf8(#[from] std::str::Utf8Error),
-    /// The body is not JSON, or not of the shape of a review.
+    /// The body is not JSON, or not shaped like a review.
     #[error("the body is not an AdmissionReview: {0}")]
     Json(#[source] serde_json::Error),
-    /// The body is JSON of another form.
     #[error("the body is not a JSON object: send an {KIND}")]
     NotObject,
-    /// The body is JSON of another kind.
     #[error("the kind is {0:?}: send an {KIND}")]
     Kind(String),
-    /// The body is a review of another version.
     #[error("the apiVersion is {0:?}: this webhook speaks {API_VERSION}")]
     Version(String),
-    /// The review asks nothing.
     #[error("the review has no request")]
     NoRequest,
-    /// The answer could not be told from others.
+    /// Without a uid, the API server cannot match the answer.
     #[error("request.uid is empty")]
     NoUid,
-    /// The object to decide on is absent.
     #[error("request.{0} is absent, which {1} needs")]
     NoObject(&'static str, Operation),
-    /// The object is JSON of another form.
     #[error("request.{0} is not a JSON object")]
     ObjectForm(&'static str),
-    /// The object is not what the request says that it is: by whose rules would it be judged?
+    /// The kind of the object differs from that in the request, so it is unclear which rules apply.
     #[error("request.{field} is of kind {found:?}, and request.kind says {said:?}")]
     ObjectKind {
-        /// Which object.
         field: &'static str,
-        /// What the object says.
         found: String,
-        /// What the request says.
         said: String,
     },
-    /// The object is JSON that cannot be read, for example nested too deeply or with one key twice.
+    /// The object cannot be parsed, for example nested too deeply or with a duplicate key.
     #[error("request.{0} cannot be read: {1}")]
     Object(&'static str, #[source] serde_json::Error),
 }
 
 impl BadReview {
-    /// The sentence, in one line of bounded length, whatever the body said.
+    /// The message on one line of bounded length, for any body.
     pub fn sentence(&self) -> String {
         one_line(self.to_string()).chars().take(SENTENCE).collect()
     }
 }
 
-/// A review whose envelope is sound.
+/// A review with a valid envelope.
 #[derive(Debug)]
 pub struct Review<'a> {
-    /// What is asked.
     pub request: Request<'a>,
 }
 
-/// The part of `request` that is needed.
+/// The needed part of `request`.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// Goes back in the response.
+    /// Copied into the response.
     pub uid: Cow<'a, str>,
-    /// What kind of object it is.
     pub kind: GroupVersionKind<'a>,
     /// `status`, `scale` and the like; absent or empty for the object itself.
     pub sub_resource: Option<Cow<'a, str>>,
     /// Name of the object; empty on a create with `generateName`.
     pub name: Option<Cow<'a, str>>,
-    /// Namespace of the object.
     pub namespace: Option<Cow<'a, str>>,
-    /// What is to be done.
     pub operation: Operation,
     object: Option<Object<'a>>,
     old_object: Option<Object<'a>>,
 }
 
-/// An object in a request.
 #[derive(Debug)]
 enum Object<'a> {
-    /// Read with the rest of the review.
+    /// Parsed with the rest of the review.
     Read(Value),
-    /// Left as it is, to be read where it is asked for.
+    /// Not parsed yet.
     Raw(&'a RawValue),
 }
 
-/// Group, version and kind of an object.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 pub struct GroupVersionKind<'a> {
     /// API group; empty for the core group.
     #[serde(borrow, default)]
     pub group: Cow<'a, str>,
-    /// Version in the group.
     #[serde(borrow, default)]
     pub version: Cow<'a, str>,
-    /// Kind, in the singular.
     #[serde(borrow, default)]
     pub kind: Cow<'a, str>,
 }
 
-/// What a request does.
+/// The operation of a request.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Operation {
-    /// A new object.
     Create,
-    /// A change of a stored object.
     Update,
-    /// The end of an object.
     Delete,
-    /// A call through an object, `exec` and the like.
+    /// A call through an object, such as `exec`.
     Connect,
 }
 
@@ -157,7 +136,7 @@ struct Envelope<'a, R> {
     request: Option<R>,
 }
 
-/// A request whose objects are read as `O`.
+/// A request with objects of type `O`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a, O: Deserialize<'de>"))]
 struct Wire<'a, O> {
@@ -178,7 +157,7 @@ struct Wire<'a, O> {
     old_object: Option<O>,
 }
 
-/// A request with all that is in it, which serde would read from a list, too.
+/// A request with its objects parsed. serde would also accept a list for this struct, so it is read as a map only.
 struct AtOnce<'a>(Wire<'a, StrictObject>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for AtOnce<'a> {
@@ -201,10 +180,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for AtOnce<'a> {
     }
 }
 
-/// Reads the envelope of a review.
+/// Parses the envelope of a review.
 ///
 /// # Errors
-/// When the body is no review of the one version there is, or lacks what an answer needs.
+/// Fails if the body is not a review of the supported version, or lacks a field that the answer needs.
 pub fn parse(body: &[u8]) -> Result<Review<'_>, BadReview> {
     let text = std::str::from_utf8(body)?;
     match parse_at_once(text) {
@@ -213,7 +192,7 @@ pub fn parse(body: &[u8]) -> Result<Review<'_>, BadReview> {
     }
 }
 
-/// Reads a sound review in one pass, which is what costs; `None` where anything is amiss.
+/// Parses a valid review in one pass, the fast path; `None` if anything is wrong with it.
 pub(crate) fn parse_at_once(text: &str) -> Option<Review<'_>> {
     let envelope: Envelope<'_, AtOnce<'_>> = serde_json::from_str(text).ok()?;
     let sound = text.trim_start().starts_with('{') && envelope.kind == KIND && envelope.api_version == API_VERSION;
@@ -225,11 +204,11 @@ pub(crate) fn parse_at_once(text: &str) -> Option<Review<'_>> {
     .filter(|review| !review.request.uid.is_empty())
 }
 
-/// Reads a review part by part, each only once the one around it is known to be right: else its shape would be blamed
-/// for a wrong kind, and an object that nobody asks for would be held to anything.
+/// Parses a review step by step, the inner part only after the outer part is valid. Otherwise a wrong kind would be
+/// reported as a wrong shape, and an unused object could fail the review.
 pub(crate) fn parse_in_steps(text: &str) -> Result<Review<'_>, BadReview> {
     let envelope: Envelope<'_, &RawValue> = serde_json::from_str(text).map_err(BadReview::Json)?;
-    // serde reads a struct from a list, too.
+    // serde also accepts a list for a struct.
     if !text.trim_start().starts_with('{') {
         return Err(BadReview::NotObject);
     }
@@ -266,19 +245,19 @@ impl<'a, O> Wire<'a, O> {
 }
 
 impl Request<'_> {
-    /// Takes out the object as it would be stored, without its managedFields; a second time it is absent.
+    /// Takes the object to be stored, without managedFields. A second call finds no object.
     ///
     /// # Errors
-    /// When it is absent, cannot be read, or is of another kind than the request says.
+    /// Fails if the object is absent, invalid, or of another kind than the request states.
     pub fn take_object(&mut self) -> Result<Value, BadReview> {
         let object = self.object.take();
         self.read("object", object)
     }
 
-    /// Takes out the object as it is stored, on an update; a second time it is absent.
+    /// Takes the stored object, on an update. A second call finds no object.
     ///
     /// # Errors
-    /// When it is an update and the object is absent, cannot be read, or is of another kind than the request says.
+    /// Fails on an update if the object is absent, invalid, or of another kind than the request states.
     pub fn take_old_object(&mut self) -> Result<Option<Value>, BadReview> {
         if self.operation == Operation::Update {
             let object = self.old_object.take();
@@ -288,7 +267,7 @@ impl Request<'_> {
         }
     }
 
-    /// Whether the request is about the object itself, not about `status`, `scale` or another part of it.
+    /// Whether the request is for the object itself, not for a subresource such as `status` or `scale`.
     pub fn is_whole_object(&self) -> bool {
         self.sub_resource.as_deref().is_none_or(str::is_empty)
     }

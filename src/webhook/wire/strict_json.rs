@@ -1,7 +1,7 @@
-//! JSON in which no object names one key twice, and which holds no more than so many values.
+//! Parses JSON without duplicate keys and with a limit on the number of values.
 //!
-//! Of two values for one key `serde_json` keeps the last and another reader might keep the first; an object that means
-//! two things is judged by neither. And a few bytes of text become hundreds in memory: `{"":0}` is a map of its own.
+//! Of two values for one key, `serde_json` keeps the last and another reader might keep the first, so neither can be
+//! checked. The limit bounds memory: a few bytes of text become hundreds in memory, since `{"":0}` is a map of its own.
 
 use std::cell::Cell;
 use std::fmt;
@@ -10,11 +10,11 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, M
 use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
-/// Most values of one object: elements of lists and fields of maps. One that a person or a program means has a few
-/// hundred. Each takes 640 bytes at most, which is a map with one field.
+/// Most values of one object: list elements and map fields. Real objects have a few hundred. Each value takes at most
+/// 640 bytes, those of a map with one field.
 pub(crate) const MOST_VALUES: usize = 20_000;
 
-/// A [`Value`] that is read only from JSON without duplicate keys.
+/// A [`Value`] from JSON without duplicate keys.
 pub(crate) struct Strict(pub(crate) Value);
 
 impl<'de> Deserialize<'de> for Strict {
@@ -23,8 +23,8 @@ impl<'de> Deserialize<'de> for Strict {
     }
 }
 
-/// The same of a Kubernetes object, without its `metadata.managedFields`: no rule reads them, and they are often the
-/// larger half of it. They are JSON, and that is all that is asked of them.
+/// A [`Strict`] Kubernetes object without its `metadata.managedFields`. No rule reads managedFields, and they are often
+/// the larger half of an object. They must be valid JSON, nothing more.
 pub(crate) struct StrictObject(pub(crate) Value);
 
 impl<'de> Deserialize<'de> for StrictObject {
@@ -38,18 +38,15 @@ fn read<'de, D: Deserializer<'de>>(what: What, deserializer: D) -> Result<Value,
     Place { what, left: &left }.deserialize(deserializer)
 }
 
-/// Which value is read.
+/// Kind of the value that is parsed.
 #[derive(Clone, Copy)]
 enum What {
-    /// A Kubernetes object.
     Object,
-    /// Its `metadata`.
     Metadata,
-    /// Anything else.
     Inside,
 }
 
-/// Which value is read, and how many there may be yet.
+/// Kind of the value, and the number of values still allowed.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     what: What,
@@ -57,7 +54,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// The place of a value inside this one.
+    /// The seed of a nested value.
     fn inside<E: Error>(self, what: What) -> Result<Self, E> {
         match self.left.get().checked_sub(1) {
             Some(left) => {

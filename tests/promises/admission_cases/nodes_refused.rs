@@ -160,7 +160,7 @@ fn seeds() -> Vec<Case> {
                 json!({ "keySource": "KMS", "kmsConfig": { "seedPath": "seed" } }),
             ),
         )
-        .invalid(SEED_PATH, "no absolute path"),
+        .invalid(SEED_PATH, "not an absolute path"),
         Case::create(
             "a driver's seed file where there is no room for its volume",
             configured(
@@ -224,7 +224,7 @@ fn settings_of_core() -> Vec<Case> {
         )
         .invalid(QUORUM_SET, "THRESHOLD_PERCENT"),
         Case::create(
-            "a quorum set that stands no failure",
+            "a quorum set that tolerates no failure",
             quorum("quorum-three", &quorum_set(3)),
         )
         .invalid(QUORUM_SET, "name at least 4"),
@@ -248,7 +248,7 @@ fn settings_of_core() -> Vec<Case> {
             "a setting that went with an older stellar-core",
             core("core-gone", "EXPERIMENTAL_BUCKETLIST_DB=true\n"),
         )
-        .invalid(CORE_CONFIG, "which went with 23.0.0"),
+        .invalid(CORE_CONFIG, "removed in 23.0.0"),
         Case::create(
             "a setting that a validator cannot have",
             core("core-stream", "METADATA_OUTPUT_STREAM=\"fd:3\"\n"),
@@ -294,7 +294,7 @@ fn amounts() -> Vec<Case> {
             "an amount that is none",
             resources("cpu-bad", json!({ "requests": { "cpu": "two" } })),
         )
-        .invalid("spec.resources.requests.cpu", "is no quantity"),
+        .invalid("spec.resources.requests.cpu", "is not a quantity"),
         Case::create(
             "a request above its limit",
             resources(
@@ -324,7 +324,7 @@ fn several() -> Vec<Case> {
             validator("everything", spec),
         )
         .invalid("spec.replicas", "suspended: true")
-        .invalid("spec.storage.size", "no size of a volume")
+        .invalid("spec.storage.size", "not a size of a volume")
         .invalid(PORT, "HTTP port")
         .required(SEED, "absent")
         .invalid(LIST, "own config")

@@ -33,7 +33,7 @@ fn cases() -> Vec<Case> {
                 json!({ "quorumSet": format!("UNSAFE_QUORUM=true\n{}", quorum_set(3)) }),
             ),
         )
-        .warns("this quorum set stands no failure"),
+        .warns("this quorum set tolerates no failure"),
         Case::create(
             "a quorum set of three, said to be unsafe elsewhere",
             private(
@@ -41,7 +41,7 @@ fn cases() -> Vec<Case> {
                 json!({ "quorumSet": quorum_set(3), "coreConfig": "UNSAFE_QUORUM=true\n" }),
             ),
         )
-        .warns("this quorum set stands no failure"),
+        .warns("this quorum set tolerates no failure"),
         Case::create(
             "a setting that only a newer stellar-core may know",
             with(
@@ -49,7 +49,7 @@ fn cases() -> Vec<Case> {
                 json!({ "spec": { "version": "99.0.0" } }),
             ),
         )
-        .warns("KEY_OF_TOMORROW is no key of stellar-core 27.1.0 or before"),
+        .warns("KEY_OF_TOMORROW is not a key of stellar-core 27.1.0 or older"),
         Case::create(
             "a setting that this stellar-core ignores",
             configured(

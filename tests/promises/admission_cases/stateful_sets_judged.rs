@@ -35,9 +35,9 @@ fn created() -> Vec<Case> {
     };
     vec![
         Case::create("an annotation that is no number", annotated("word", "peer", &[bare()]))
-            .invalid(ANNOTATION, "\"peer\" is no port"),
+            .invalid(ANNOTATION, "\"peer\" is not a port"),
         Case::create("an annotation out of range", annotated("range", "70000", &[bare()]))
-            .invalid(ANNOTATION, "\"70000\" is no port"),
+            .invalid(ANNOTATION, "\"70000\" is not a port"),
         Case::create(
             "an annotation with the HTTP port",
             annotated("http", "11626", &[bare()]),
@@ -127,7 +127,7 @@ fn changed() -> Vec<Case> {
             stateful_set("wrong", &[peer(11625)]),
             port_annotation("70000"),
         )
-        .invalid(ANNOTATION, "\"70000\" is no port"),
+        .invalid(ANNOTATION, "\"70000\" is not a port"),
         Case::patch(
             "an annotation is made another",
             stateful_set("other", &[peer(11625)]),
@@ -151,7 +151,7 @@ fn changed() -> Vec<Case> {
         late("an old problem is told", "told", template())
             .warns("as before, metadata.annotations[stellar.org/peer-port]"),
         late("an old problem is not made another", "another", port_annotation("0"))
-            .invalid(ANNOTATION, "\"0\" is no port"),
+            .invalid(ANNOTATION, "\"0\" is not a port"),
         late("an old problem is put right", "right", port_annotation("11625")),
         late(
             "scaling asks nobody",

@@ -39,7 +39,7 @@ fn cases() -> Vec<Case> {
             "worse",
             spec(json!({ "storage": { "size": "none" } })),
         )
-        .invalid("spec.storage.size", "no size of a volume")
+        .invalid("spec.storage.size", "not a size of a volume")
         .warns("as before, spec.validatorConfig.peerPort: 11626"),
         case(
             "the field is wrong in another way",

@@ -1,6 +1,8 @@
-//! The rules for what a user says of the pods of a node: what the operator needs of them stays its own, and what the
-//! API server would refuse of a pod is refused while its author is there to read why.
+//! The rules for pod settings: the operator's own settings are reserved, and settings that the API server would refuse
+//! in a pod are refused here, where their author sees the reason.
 
+#[cfg(test)]
+mod refused_settings_tests;
 pub(crate) mod scheduling;
 #[cfg(test)]
 mod settings_tests;
@@ -18,9 +20,9 @@ use crate::kubernetes::field_error::FieldError;
 use crate::kubernetes::names::{is_label_value, is_qualified, is_subdomain, not_a_name, not_qualified};
 use crate::labels::{self, LABEL_LIMIT};
 
-/// Labels that the operator finds its pods by.
+/// Labels by which the operator selects its pods.
 const OWN_LABELS: [&str; 4] = [labels::NAME, labels::INSTANCE, labels::COMPONENT, labels::MANAGED_BY];
-/// What the operator itself writes into the environment of Horizon and of Stellar RPC, and where to say it instead.
+/// Environment variables that the operator sets for Horizon and Stellar RPC, with the field to use instead.
 #[rustfmt::skip]
 const SERVERS_ENV: [(&str, &str); 5] = [
     ("NETWORK_PASSPHRASE", "write spec.network"),
@@ -35,13 +37,13 @@ const HORIZON_ENV: [(&str, &str); 6] = [
     ("STELLAR_CORE_URL", "write spec.{block}.stellarCoreUrl"),
     ("INGEST", "write spec.{block}.enableIngest"),
     ("APPLY_MIGRATIONS", "write spec.{block}.autoMigration"),
-    ("PORT", "the Service leads to it"),
-    ("ADMIN_PORT", "it is not for others"),
+    ("PORT", "the Service uses it"),
+    ("ADMIN_PORT", "it is internal"),
 ];
 #[rustfmt::skip]
 const RPC_ENV: [(&str, &str); 7] = [
-    ("ENDPOINT", "the Service leads to it"),
-    ("ADMIN_ENDPOINT", "it is not for others"),
+    ("ENDPOINT", "the Service uses it"),
+    ("ADMIN_ENDPOINT", "it is internal"),
     ("DB_PATH", "write spec.storage"),
     ("MAX_EVENTS_LIMIT", "write spec.{block}.maxEventsPerRequest"),
     ("DEFAULT_EVENTS_LIMIT", "write spec.{block}.maxEventsPerRequest"),
@@ -49,7 +51,7 @@ const RPC_ENV: [(&str, &str); 7] = [
     ("STELLAR_CORE_URL", "write spec.{block}.stellarCoreUrl"),
 ];
 
-/// Judges all of it but the sidecars.
+/// Checks all pod settings except the sidecars.
 pub(crate) fn check(spec: &Value, verdict: &mut Verdict) {
     check_pod_labels(&spec["podLabels"], verdict);
     check_annotations(&spec["podAnnotations"], verdict);
@@ -73,7 +75,7 @@ fn check_pod_labels(given: &Value, verdict: &mut Verdict) {
     check_labels(given, "spec.podLabels", verdict);
 }
 
-/// Names of annotations, by the rules of the API server, which does not ask for small letters here.
+/// Checks names of annotations by the rules of the API server, which accepts capital letters here.
 fn check_annotations(given: &Value, verdict: &mut Verdict) {
     let names = given.as_object().into_iter().flat_map(|map| map.keys());
     for name in names.filter(|name| !is_qualified(&name.to_ascii_lowercase())) {
@@ -84,7 +86,7 @@ fn check_annotations(given: &Value, verdict: &mut Verdict) {
     }
 }
 
-/// Names and values of labels, by the rules of the API server.
+/// Checks names and values of labels by the rules of the API server.
 pub(crate) fn check_labels(given: &Value, field: &str, verdict: &mut Verdict) {
     for (name, value) in given.as_object().into_iter().flatten() {
         if !is_qualified(name) {
@@ -206,28 +208,28 @@ fn check_probe(spec: &Value, name: &str, verdict: &mut Verdict) {
         ));
     } else if name == "readiness" {
         verdict.warn(format!(
-            "{field}: the lists of peers, and who may restart next, are made from which validators are Ready: the pod is, only \
-             while this probe passes and container {:?} sees the validator vote",
+            "{field}: the lists of peers, and the order of restarts, depend on which validators are Ready: the pod is Ready \
+             only while this probe passes and container {:?} sees the validator vote",
             labels::HEALTH_CONTAINER
         ));
     } else if name == "liveness" && handler != "tcpSocket" {
         verdict.warn(format!(
-            "{field}: where it depends on consensus, a network that stands still restarts all its validators at once, and none \
-             of them can vote: write tcpSocket with port {}, or leave it out",
+            "{field}: if it depends on consensus, a halted network restarts all its validators at once, and none of them can \
+             vote: write tcpSocket with port {}, or leave it out",
             labels::PEER_PORT_NAME
         ));
     }
 }
 
-/// The first key that two entries of a list have.
+/// The first key that two entries of a list share.
 pub(crate) fn repeated<'a, K: Clone + Eq + Hash>(list: &'a Value, key: impl Fn(&'a Value) -> Option<K>) -> Option<K> {
     let mut seen = HashSet::new();
     let mut keys = list.as_array().into_iter().flatten().filter_map(key);
     keys.find(|key| !seen.insert(key.clone()))
 }
 
-/// Whether an object that the CRD's schema does not describe is one that a pod can have. A field that nobody knows is
-/// told and let pass: a newer API server may know it.
+/// Checks an object without a schema in the CRD against the type of Kubernetes. An unknown field is only a warning: a
+/// newer API server may know it.
 pub(crate) fn check_shape<T: DeserializeOwned + Serialize>(
     given: &Value,
     field: &str,
@@ -251,7 +253,7 @@ pub(crate) fn check_shape<T: DeserializeOwned + Serialize>(
     }
 }
 
-/// The first field that is not there any more.
+/// The path of the first field that `known` lacks.
 fn lost(given: &Value, known: &Value, path: &str) -> Option<String> {
     match (given, known) {
         (Value::Object(given), known) => {

@@ -1,6 +1,6 @@
-//! The rules for where pods run: what the API server would refuse of a pod's scheduling (`pkg/apis/core/validation`) is
-//! refused while its author is there to read why. It does not look into the template of a StatefulSet: the pod would be
-//! refused, when the one before is gone.
+//! The rules for scheduling: settings that the API server would refuse in a pod (`pkg/apis/core/validation`) are
+//! refused here, where their author sees the reason. The API server does not validate them in the template of a
+//! StatefulSet; it would refuse the new pod after the old one is gone.
 
 use k8s_openapi::api::core::v1::Affinity;
 use serde_json::Value;
@@ -11,12 +11,11 @@ use crate::kubernetes::field_error::FieldError;
 use crate::kubernetes::names::{is_label_value, is_qualified, not_qualified};
 use crate::labels;
 
-/// Effects of a taint.
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
-/// How a toleration is compared with a taint; the last two where a newer Kubernetes has them enabled.
+/// Operators of a toleration. The last two need a newer Kubernetes.
 const OPERATORS: [&str; 4] = ["Equal", "Exists", "Lt", "Gt"];
 
-/// Judges where the pods of a node are to run.
+/// Checks the scheduling settings of a node.
 pub(crate) fn check(spec: &Value, verdict: &mut Verdict) {
     check_labels(&spec["nodeSelector"], "spec.nodeSelector", verdict);
     check_spread(&spec["topologySpreadConstraints"], verdict);
@@ -41,8 +40,8 @@ fn check_spread(constraints: &Value, verdict: &mut Verdict) {
     }
     for (place, constraint) in constraints.as_array().into_iter().flatten().enumerate() {
         let field = |name: &str| format!("spec.topologySpreadConstraints[{place}].{name}");
-        // ValidateTopologySpreadConstraints in pkg/apis/core/validation: the pod template would be refused, in its
-        // slot.
+        // ValidateTopologySpreadConstraints in pkg/apis/core/validation; otherwise the API server would refuse the pod
+        // template during its slot.
         if constraint["maxSkew"].as_i64().is_some_and(|skew| skew < 1) {
             verdict.error(FieldError::invalid(field("maxSkew"), "must be 1 or more"));
         }
@@ -69,11 +68,14 @@ fn check_toleration(toleration: &Value, field: &str, verdict: &mut Verdict) {
         verdict.error(FieldError::invalid(format!("{field}.{name}"), message));
     };
     if !operator.is_empty() && !OPERATORS.contains(&operator) {
-        refuse("operator", format!("{operator:?} is none: write Equal or Exists"));
+        refuse(
+            "operator",
+            format!("unsupported value {operator:?}: use Equal or Exists"),
+        );
     } else if key.is_empty() && operator != "Exists" {
         refuse(
             "operator",
-            "without a key it is Exists: write a key, or operator: Exists".to_owned(),
+            "a toleration without a key needs operator: Exists: use that, or write a key".to_owned(),
         );
     }
     if !key.is_empty() && !is_qualified(key) {
@@ -82,7 +84,7 @@ fn check_toleration(toleration: &Value, field: &str, verdict: &mut Verdict) {
     if operator == "Exists" && !value.is_empty() {
         refuse(
             "value",
-            "with operator Exists there is none: leave it out, or write operator: Equal".to_owned(),
+            "operator Exists takes no value: omit it, or use operator: Equal".to_owned(),
         );
     } else if !is_label_value(value) {
         refuse("value", format!("{value:?} cannot be the value of a taint"));
@@ -90,12 +92,12 @@ fn check_toleration(toleration: &Value, field: &str, verdict: &mut Verdict) {
     if !effect.is_empty() && !EFFECTS.contains(&effect) {
         refuse(
             "effect",
-            format!("{effect:?} is none: write {}, or leave it out", EFFECTS.join(", ")),
+            format!("unsupported value {effect:?}: use {}, or omit it", EFFECTS.join(", ")),
         );
     } else if !toleration["tolerationSeconds"].is_null() && effect != "NoExecute" {
         refuse(
             "effect",
-            "with tolerationSeconds it is NoExecute: write that, or leave the seconds out".to_owned(),
+            "tolerationSeconds needs effect NoExecute: use that, or omit tolerationSeconds".to_owned(),
         );
     }
 }

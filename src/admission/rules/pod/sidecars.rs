@@ -1,4 +1,4 @@
-//! The rules for containers that a user puts beside ours: no name, no port and no volume of ours.
+//! The rules for a user's sidecars: they must not use the operator's names, ports or volumes.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use crate::kubernetes::names::is_dns_label;
 use crate::labels::{self, LABEL_LIMIT};
 use crate::util::text::cut;
 
-/// The volumes of a validator's pod that hold its seed: in its config, and as a driver provides it.
+/// Volumes of a validator's pod that contain its seed: the rendered config, and the volume of a CSI driver.
 const SEED_VOLUMES: [&str; 2] = [labels::CONFIG_VOLUME, labels::SEED_VOLUME];
 
-/// Judges the sidecars of a node.
+/// Checks the sidecars of a node.
 pub(crate) fn check(spec: &Value, verdict: &mut Verdict) {
     let mut names = own_names(spec);
     let mut ports = own_ports(spec);
@@ -50,14 +50,14 @@ pub(crate) fn check(spec: &Value, verdict: &mut Verdict) {
     }
 }
 
-/// Names of our own containers, each with whose it is.
+/// Names of the operator's containers, each with its owner.
 fn own_names(spec: &Value) -> HashMap<String, String> {
     let names: &[&str] = match spec["nodeType"].as_str() {
         Some("Validator") => &[
             labels::RENDER_CONTAINER,
             labels::NEW_DB_CONTAINER,
             labels::HEALTH_CONTAINER,
-            // By these a validator's core container is known.
+            // The names that identify the core container.
             labels::CORE_CONTAINERS[0],
             labels::CORE_CONTAINERS[1],
             labels::CORE_CONTAINERS[2],
@@ -69,14 +69,14 @@ fn own_names(spec: &Value) -> HashMap<String, String> {
     ours.collect()
 }
 
-/// Ports of our own containers, each with whose it is.
+/// Ports of the operator's containers, each with its use.
 fn own_ports(spec: &Value) -> HashMap<i64, String> {
     let core = (i64::from(labels::HTTP_PORT), "stellar-core's HTTP port".to_owned());
     if spec["nodeType"] == "Validator" {
         let peer = spec["validatorConfig"]["peerPort"].as_i64();
         let peer = peer.unwrap_or_else(|| i64::from(crate::crd::default_peer_port()));
         let health = format!("the port of container {:?}", labels::HEALTH_CONTAINER);
-        // Of two with one number the last one stays.
+        // For equal numbers, the last entry wins.
         return HashMap::from([
             (i64::from(labels::HEALTH_PORT), health),
             core,
@@ -90,7 +90,7 @@ fn own_ports(spec: &Value) -> HashMap<i64, String> {
     ])
 }
 
-/// The volumes that a node's pod has.
+/// The volumes of a node's pod.
 fn own_volumes(spec: &Value) -> Vec<&'static str> {
     let mut volumes = vec![labels::DATA_VOLUME, labels::TMP_VOLUME, labels::CONFIG_VOLUME];
     if spec["nodeType"] == "Validator" {
@@ -102,8 +102,8 @@ fn own_volumes(spec: &Value) -> Vec<&'static str> {
     volumes
 }
 
-/// The API server looks into the pod template of a Deployment. It does not into that of a StatefulSet, whose pods may
-/// get more volumes from a webhook, such as an agent's for secrets.
+/// Checks the volume mounts. The API server validates the pod template of a Deployment but not that of a StatefulSet,
+/// whose pods may get further volumes from another webhook, such as a secrets agent's.
 fn check_mounts(spec: &Value, sidecar: &Value, field: &str, verdict: &mut Verdict) {
     let volumes = own_volumes(spec);
     let mounts = sidecar["volumeMounts"].as_array().into_iter().flatten().enumerate();
@@ -162,7 +162,7 @@ fn check_ports(sidecar: &Value, field: &str, ports: &mut HashMap<i64, String>, v
     }
 }
 
-/// Whether a container is as restricted as ours; the rest of that standard it has from the pod.
+/// Whether a container is restricted as the Pod Security Standard requires. The pod sets the rest of that standard.
 fn is_restricted(sidecar: &Value) -> bool {
     let context = &sidecar["securityContext"];
     let dropped = context["capabilities"]["drop"].as_array();
@@ -170,7 +170,7 @@ fn is_restricted(sidecar: &Value) -> bool {
     context["allowPrivilegeEscalation"] == false && drops_all && context["runAsNonRoot"] != false
 }
 
-/// What is unwise beside a validator.
+/// Warns of risks next to a validator.
 fn warn_of(sidecar: &Value, field: &str, verdict: &mut Verdict) {
     if sidecar["readinessProbe"].is_object() {
         verdict.warn(format!(

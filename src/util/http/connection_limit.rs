@@ -1,9 +1,9 @@
-//! Who is connected, and who has to go when there is no place for one more.
+//! The connection limit of a server, in total and for each client.
 //!
-//! A connection is never refused: whoever comes new may be the API server or the kubelet, and whoever does nothing may
-//! be anybody. A client that has its share makes room among its own connections; where all places are taken, the client
-//! that has most does. Of its connections the one goes that never asked for anything, else the idlest, else the
-//! slowest.
+//! A new connection is never refused: it may come from the API server or the kubelet. Instead it closes an old one. At
+//! the limit of one client, that is a connection of the same client; at the total limit, one of the client with the
+//! most connections. Within the client, a connection without any request goes first, then the one that is idle for
+//! longest, then the one that has waited longest for its answer.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,17 +12,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// The places of a server.
+/// The connection limit of one server.
 #[derive(Clone, Debug)]
-pub(crate) struct Places(Arc<Mutex<Table>>);
+pub(crate) struct ConnectionLimit(Arc<Mutex<Table>>);
 
 #[derive(Debug)]
 struct Table {
-    /// Places at all.
     all: usize,
-    /// Places of one client.
     each: usize,
-    /// The number of the next connection.
+    /// Number of the next connection.
     next: u64,
     open: BTreeMap<u64, Connection>,
 }
@@ -32,23 +30,23 @@ struct Connection {
     client: IpAddr,
     state: State,
     since: Instant,
-    /// Dropped with this, it ends the connection.
+    /// Dropping this sender closes the connection.
     _open: oneshot::Sender<()>,
 }
 
-/// What a connection does; the first goes first.
+/// State of a connection, in the order in which connections are closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
-    /// It has asked for nothing yet.
+    /// Has sent no request yet.
     New,
-    /// It was answered.
+    /// Its last request was answered.
     Idle,
-    /// It asks, or waits for its answer.
+    /// Sends a request, or waits for the answer.
     Busy,
 }
 
-impl Places {
-    /// So many places, and so many of them for one client.
+impl ConnectionLimit {
+    /// Allows `all` connections in total and `each` of one client.
     pub(crate) fn new(all: usize, each: usize) -> Self {
         Self(Arc::new(Mutex::new(Table {
             all,
@@ -58,9 +56,9 @@ impl Places {
         })))
     }
 
-    /// A place for a client, and what ends when the connection has to.
-    pub(crate) fn take(&self, client: IpAddr) -> (Guest, oneshot::Receiver<()>) {
-        let client = of_one(client);
+    /// Admits a connection of `client`. The receiver completes when the connection must close.
+    pub(crate) fn take(&self, client: IpAddr) -> (Permit, oneshot::Receiver<()>) {
+        let client = client_key(client);
         let mut table = self.lock();
         table.make_room(client);
         let (open, closed) = oneshot::channel();
@@ -74,12 +72,12 @@ impl Places {
         };
         table.open.insert(id, connection);
         drop(table);
-        let place = Place {
-            places: self.clone(),
+        let inner = Inner {
+            limit: self.clone(),
             id,
             client,
         };
-        (Guest(Arc::new(place)), closed)
+        (Permit(Arc::new(inner)), closed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -93,27 +91,27 @@ impl Table {
         for connection in self.open.values() {
             *held.entry(connection.client).or_default() += 1;
         }
-        let whose = if held.get(&client).is_some_and(|own| *own >= self.each) {
+        let closing = if held.get(&client).is_some_and(|own| *own >= self.each) {
             Some(client)
         } else if self.open.len() >= self.all {
-            // Of two that have as many, whoever comes new is the one that gives way.
+            // Of two clients with equally many, the new client gives way.
             held.into_iter()
                 .max_by_key(|(other, held)| (*held, *other == client))
                 .map(|(other, _)| other)
         } else {
             None
         };
-        let Some(whose) = whose else { return };
-        let of_theirs = self.open.iter().filter(|(_, connection)| connection.client == whose);
-        let first = of_theirs.min_by_key(|(id, connection)| (connection.state, connection.since, **id));
+        let Some(closing) = closing else { return };
+        let candidates = self.open.iter().filter(|(_, connection)| connection.client == closing);
+        let first = candidates.min_by_key(|(id, connection)| (connection.state, connection.since, **id));
         if let Some(id) = first.map(|(id, _)| *id) {
             self.open.remove(&id);
         }
     }
 }
 
-/// An address that one client has: it has a whole network of IPv6.
-fn of_one(client: IpAddr) -> IpAddr {
+/// The address that identifies a client: an IPv6 client controls a whole /64.
+fn client_key(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => {
             let network = u128::from(address) & !u128::from(u64::MAX);
@@ -123,49 +121,45 @@ fn of_one(client: IpAddr) -> IpAddr {
     }
 }
 
-/// The client of one connection, which has its place until the last clone of this is gone.
+/// Counts one connection against the limit until the last clone is dropped.
 #[derive(Clone, Debug)]
-pub struct Guest(Arc<Place>);
+pub struct Permit(Arc<Inner>);
 
 #[derive(Debug)]
-struct Place {
-    places: Places,
+struct Inner {
+    limit: ConnectionLimit,
     id: u64,
     client: IpAddr,
 }
 
-impl Guest {
-    /// Its address.
+impl Permit {
     pub(crate) fn client(&self) -> IpAddr {
         self.0.client
     }
 
-    /// Ends its connection.
     pub(crate) fn close(&self) {
-        self.0.places.lock().open.remove(&self.0.id);
+        self.0.limit.lock().open.remove(&self.0.id);
     }
 
-    /// It asks.
-    pub(crate) fn asks(&self) {
-        self.is(State::Busy);
+    pub(crate) fn mark_busy(&self) {
+        self.set_state(State::Busy);
     }
 
-    /// It is answered.
-    pub(crate) fn is_answered(&self) {
-        self.is(State::Idle);
+    pub(crate) fn mark_idle(&self) {
+        self.set_state(State::Idle);
     }
 
-    fn is(&self, state: State) {
-        if let Some(connection) = self.0.places.lock().open.get_mut(&self.0.id) {
+    fn set_state(&self, state: State) {
+        if let Some(connection) = self.0.limit.lock().open.get_mut(&self.0.id) {
             connection.state = state;
             connection.since = Instant::now();
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for Inner {
     fn drop(&mut self) {
-        self.places.lock().open.remove(&self.id);
+        self.limit.lock().open.remove(&self.id);
     }
 }
 
@@ -175,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    type Held = (Guest, oneshot::Receiver<()>);
+    type Held = (Permit, oneshot::Receiver<()>);
 
     fn is_open(held: &mut Held) -> bool {
         held.1.try_recv() == Err(TryRecvError::Empty)
@@ -187,37 +181,37 @@ mod tests {
 
     #[test]
     fn a_client_with_its_share_makes_room_among_its_own() {
-        let places = Places::new(10, 3);
-        let mut other = places.take(client(1));
-        let mut held: Vec<Held> = (0..3).map(|_| places.take(client(2))).collect();
-        held[0].0.asks();
-        held[1].0.asks();
-        held[1].0.is_answered();
-        // The one that never asked, the idle one, the one that asks for longest.
+        let limit = ConnectionLimit::new(10, 3);
+        let mut other = limit.take(client(1));
+        let mut held: Vec<Held> = (0..3).map(|_| limit.take(client(2))).collect();
+        held[0].0.mark_busy();
+        held[1].0.mark_busy();
+        held[1].0.mark_idle();
+        // The one without a request, the idle one, the one that waits for longest.
         for expected in [2, 1, 0] {
-            held.push(places.take(client(2)));
-            held.last().unwrap().0.asks();
+            held.push(limit.take(client(2)));
+            held.last().unwrap().0.mark_busy();
             assert!(!is_open(&mut held[expected]), "{expected}");
         }
         assert!(is_open(&mut other));
-        assert_eq!(places.lock().open.len(), 4);
+        assert_eq!(limit.lock().open.len(), 4);
     }
 
     #[test]
     fn where_all_is_taken_the_client_with_most_makes_room() {
-        let places = Places::new(6, 5);
-        let mut few = [places.take(client(1)), places.take(client(2))];
-        let mut many: Vec<Held> = (0..4).map(|_| places.take(client(3))).collect();
-        let mut new = places.take(client(4));
+        let limit = ConnectionLimit::new(6, 5);
+        let mut few = [limit.take(client(1)), limit.take(client(2))];
+        let mut many: Vec<Held> = (0..4).map(|_| limit.take(client(3))).collect();
+        let mut new = limit.take(client(4));
         assert!(!is_open(&mut many[0]) && is_open(&mut many[1]));
         assert!(is_open(&mut new) && few.iter_mut().all(is_open));
         drop(many);
-        assert_eq!(places.lock().open.len(), 3, "places come back");
+        assert_eq!(limit.lock().open.len(), 3, "permits come back");
     }
 
     #[test]
     fn a_network_of_ipv6_is_one_client() {
-        let of = |text: &str| of_one(text.parse().unwrap());
+        let of = |text: &str| client_key(text.parse().unwrap());
         assert_eq!(of("fd00::1"), of("fd00::ffff:2"));
         assert_ne!(of("fd00::1"), of("fd00:0:0:1::1"));
         assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
