@@ -46,10 +46,10 @@ const CACHES: &str = "caches";
 /// Arguments of `run`.
 #[derive(Clone, Debug, Args)]
 pub struct OperatorArgs {
-    /// Namespace to look after; can be repeated; the operator's own if none is given
+    /// Namespace to watch; can be repeated; the operator's own if none is given
     #[arg(long = "namespace", env = "WATCH_NAMESPACE", value_delimiter = ',', value_parser = namespace)]
     namespaces: Vec<String>,
-    /// Look after all namespaces
+    /// Watch all namespaces
     #[arg(long, env = "WATCH_ALL_NAMESPACES", conflicts_with = "namespaces")]
     all_namespaces: bool,
     /// The operator's own namespace, where slots and the webhook's certificate are kept; that of the kubeconfig or the
@@ -77,8 +77,8 @@ fn namespace(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err(format!(
-            "{text:?} cannot be a namespace: write names like stellar or team-a with a comma and no space between them, or look \
-             after all with --all-namespaces"
+            "{text:?} cannot be a namespace: write names like stellar or team-a with a comma and no space between them, or watch \
+             all with --all-namespaces"
         ))
     }
 }
@@ -212,7 +212,6 @@ async fn lead(keeper: Keeper, client: Client, config: ControllerConfig, known: A
     }
 }
 
-/// The state of the CRD.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Crd {
     Unreadable,

@@ -74,10 +74,10 @@ pub struct Options {
     /// restarts of its group
     #[arg(long, env = "ROLLOUT_DEADLINE", default_value = "15m", value_parser = duration)]
     pub rollout_deadline: Duration,
-    /// Shortest time between two restarts of a validator for the same members
+    /// Shortest time between two restarts of one validator for the same members
     #[arg(long, env = "RESTART_FUSE", default_value = "10m", value_parser = duration)]
     pub restart_fuse: Duration,
-    /// How soon to look again at a StellarNode that waits for something that no watch reports, such as a quota
+    /// How soon to check a StellarNode again that waits for something without a watch, such as a quota
     #[arg(long, env = "LOOK_AGAIN", default_value = "60s", value_parser = duration)]
     pub look_again: Duration,
     /// How many validators of one network the operator may take down at once

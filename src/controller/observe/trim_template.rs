@@ -27,8 +27,8 @@ pub(crate) fn trimmed_template(template: PodTemplateSpec) -> PodTemplateSpec {
     }
 }
 
-/// Keeps the container names, which show whether a pod reports its peers and which container is stellar-core. Keeps the
-/// environment and the CSI volumes that name the seed.
+/// Keeps the container names, which show whether a pod reports its peers and which container is stellar-core. Also
+/// keeps the ports, and the environment, arguments and CSI volumes that name the seed.
 pub(crate) fn only_containers(spec: PodSpec) -> PodSpec {
     let trimmed = |all: Vec<Container>| {
         keep_bounded(all, is_well_known)
