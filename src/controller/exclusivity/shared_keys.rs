@@ -23,7 +23,6 @@ const MAX_NAMED: usize = 3;
 /// A key that a validator's pod and other running pods report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedKey {
-    /// The public key.
     pub key: String,
     /// A few of the other pods, as namespace/name.
     pub pods: Vec<String>,

@@ -41,9 +41,7 @@ pub enum Reason {
 /// manager that it omits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// The StellarNode controller.
     Controller,
-    /// Discovery and rollout.
     Discovery,
 }
 
@@ -77,7 +75,6 @@ impl ConditionType {
 /// A condition without its timestamps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Type and reason.
     pub reason: Reason,
     /// The condition's status, `True` or `False`.
     pub status: bool,
@@ -103,7 +100,6 @@ impl Finding {
         Self { warns: true, ..self }
     }
 
-    /// The condition's type.
     pub fn condition(&self) -> ConditionType {
         self.reason.into()
     }

@@ -9,7 +9,6 @@ use kube::{Api, Client, Resource};
 /// The watched namespaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All namespaces.
     All,
     /// These namespaces. A set, because each must be watched only once.
     Namespaces(BTreeSet<String>),
@@ -39,7 +38,6 @@ impl fmt::Display for ScopePart {
 }
 
 impl ScopePart {
-    /// A part of one namespace.
     pub fn namespace(name: &str) -> Self {
         Self(Some(name.to_owned()))
     }

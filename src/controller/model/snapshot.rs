@@ -35,20 +35,16 @@ pub struct Snapshot {
 /// The key of a known-peers ConfigMap.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ListId {
-    /// Namespace of the ConfigMap.
     pub namespace: String,
-    /// Name of the ConfigMap.
     pub name: String,
 }
 
 /// A StellarNode of type Validator with its StatefulSet and pod.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Validator {
-    /// Namespace and name.
     pub id: NodeId,
     /// Its uid: a node that was deleted and created again has another one.
     pub uid: String,
-    /// When it was created.
     pub created: Timestamp,
     /// The network it takes part in.
     pub network: Network,
@@ -60,21 +56,18 @@ pub struct Validator {
     pub spec_port: u16,
     /// Whether it is suspended: it has no pod then.
     pub suspended: bool,
-    /// Whether it is being deleted.
     pub deleting: bool,
-    /// Whether its restarts are paused.
     pub paused: bool,
     /// The hash of the pending change that a person approved.
     pub approved: Option<String>,
     /// When anything but its status last changed; `None` if unknown.
     pub changed: Option<Timestamp>,
-    /// Hash of the part of the spec that determines the pod; `None` where this operator does not build the pod.
+    /// Hash of the spec fields that determine the pod; `None` for an invalid spec.
     pub spec_hash: Option<String>,
-    /// The pod of another validator that still runs with the seed in this validator's new spec.
+    /// Name of another validator's pod or StatefulSet that still has the seed of this validator's new spec.
     pub seed_held_by: Option<String>,
     /// The membership recorded in its status, the fallback while its StatefulSet is missing.
     pub mirror: Option<MemberRecord>,
-    /// Its StatefulSet.
     pub workload: Option<Workload>,
     /// Its pod, terminating ones included.
     pub pod: Option<Pod>,
@@ -131,20 +124,15 @@ impl Validator {
     }
 }
 
-/// A validator's StatefulSet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Workload {
-    /// Name of the StatefulSet.
     pub name: String,
-    /// Version for write preconditions.
     pub resource_version: String,
     /// Whether it carries our managed-by label. The operator never writes one without it (rule R7).
     pub ours: bool,
-    /// `spec.replicas`.
     pub replicas: i32,
     /// Whether the StatefulSet controller has observed the current spec, so that `update_revision` is up to date.
     pub observed: bool,
-    /// `status.updateRevision`.
     pub update_revision: Option<String>,
     /// Whether the update strategy is `OnDelete` or has a partition: each update then needs a person.
     pub waits_for_person: bool,
@@ -180,9 +168,7 @@ impl Workload {
 pub struct MemberRecord {
     /// When its pod was first ready.
     pub joined: Timestamp,
-    /// Its peer port.
     pub port: u16,
-    /// Its last known peer address.
     pub address: String,
     /// Since when it has had this address.
     pub since: Timestamp,
@@ -210,27 +196,19 @@ pub struct LastRestart {
 /// Annotation `stellar.org/loaded-peers`: the view that a pod without a report is assumed to have loaded at its start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssumedLoad {
-    /// Uid of the pod.
     #[serde(rename = "podUID")]
     pub pod_uid: String,
-    /// The assumed view.
     pub view: View,
 }
 
-/// A validator's pod.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pod {
-    /// Its uid.
     pub uid: String,
-    /// Version for write preconditions.
     pub resource_version: String,
-    /// Its name.
     pub name: String,
-    /// Whether it is being deleted.
     pub deleting: bool,
     /// Whether its phase is Running.
     pub running: bool,
-    /// Its IPv4 address.
     pub ip: Option<String>,
     /// The peer port that the pod declares.
     pub port: Option<u16>,
@@ -274,13 +252,11 @@ impl Pod {
 pub struct PublishedList {
     /// Uid for the precondition of a delete.
     pub uid: String,
-    /// Version for write preconditions.
     pub resource_version: String,
     /// Whether it carries our managed-by label.
     pub ours: bool,
     /// The short hash of the network, from its label.
     pub network: Option<String>,
-    /// Its data, unchanged.
     pub data: BTreeMap<String, String>,
     /// Its parsed `peers.json`; `None` if it cannot be parsed.
     pub list: Option<PeerList>,
@@ -295,7 +271,6 @@ pub struct SlotLease {
     pub readable: bool,
     /// When the Lease was created. An earlier one may have been deleted with slots in use.
     pub created: Option<Timestamp>,
-    /// The slots in use.
     pub slots: Vec<Slot>,
     /// When each namespace last got or ended a slot. Namespaces without a recent one go first.
     pub served: BTreeMap<String, Timestamp>,
@@ -309,11 +284,8 @@ pub struct SlotLease {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Slot {
-    /// The validator that holds it.
     pub node: NodeId,
-    /// The holder's uid.
     pub uid: String,
-    /// The holder's peer group.
     pub group: ListId,
     /// When the slot was given.
     pub since: Timestamp,
@@ -321,7 +293,6 @@ pub struct Slot {
     /// `since`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<Timestamp>,
-    /// The reason for the restart.
     pub cause: Cause,
     /// The spec hash that the new pod must have, if the slot is for a changed spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -353,7 +324,6 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// All causes.
     pub const ALL: [Self; 3] = [Self::SpecChanged, Self::PeersChanged, Self::NotLinked];
 
     /// The name in status, Events and metrics.

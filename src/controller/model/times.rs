@@ -19,7 +19,6 @@ pub fn is_credible(time: Timestamp, now: Timestamp) -> bool {
     !is_past(now, CLOCK_ERROR, time)
 }
 
-/// Adds `span` to `start`.
 pub fn later(start: Timestamp, span: Duration) -> Timestamp {
     let span = SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
     start.checked_add(span).unwrap_or(Timestamp::MAX)

@@ -34,7 +34,6 @@ pub struct Objects {
     pub pods: Vec<Arc<Pod>>,
     /// ConfigMaps with our label and the network label.
     pub lists: Vec<Arc<ConfigMap>>,
-    /// The metadata of all ConfigMaps.
     pub foreign: Vec<Arc<PartialObjectMeta<ConfigMap>>>,
     /// PodDisruptionBudgets with our label and the group label.
     pub budgets: Vec<Arc<PodDisruptionBudget>>,

@@ -267,7 +267,6 @@ impl Caches {
     }
 }
 
-/// Whether a cache is complete.
 pub(crate) fn is_complete<K>(store: &Store<K>) -> bool
 where
     K: Resource<DynamicType = ()> + Clone + 'static,

@@ -301,7 +301,6 @@ fn loaded(statuses: &[ContainerStatus], core_started: Option<Timestamp>) -> Opti
     Some((Report::parse(ended.message.as_deref().unwrap_or_default()), finished))
 }
 
-/// Converts a known-peers ConfigMap.
 pub fn published_list(object: &ConfigMap) -> PublishedList {
     let data = object.data.clone().unwrap_or_default();
     PublishedList {

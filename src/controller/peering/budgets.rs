@@ -24,7 +24,6 @@ pub enum BudgetStep {
     Remove {
         /// The list that gives the budget its name.
         id: ListId,
-        /// Uid for the precondition.
         uid: String,
     },
 }

@@ -21,7 +21,6 @@ use crate::peers::{NodeId, PeerList, PeerRecord, View};
 pub struct Group<'a> {
     /// Its ConfigMap.
     pub id: ListId,
-    /// Its network.
     pub network: Network,
     /// The validators that read its ConfigMap, members or not, sorted by name.
     pub validators: Vec<&'a Validator>,
@@ -33,7 +32,6 @@ pub struct Group<'a> {
     pub other_network: Vec<&'a Validator>,
     /// Its members, those of joined lists included, sorted by name.
     pub members: Vec<Member<'a>>,
-    /// The desired peer list.
     pub list: PeerList,
     /// The view of the list that each member should have loaded.
     pub views: BTreeMap<NodeId, View>,
@@ -44,7 +42,6 @@ pub struct Group<'a> {
 /// A validator that has joined its group and not left it.
 #[derive(Debug)]
 pub struct Member<'a> {
-    /// The validator.
     pub validator: &'a Validator,
     /// The record that outlives its pods.
     pub record: MemberRecord,

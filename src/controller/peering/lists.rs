@@ -26,7 +26,6 @@ pub enum ListAction {
     Keep,
     /// Replace its data.
     Write {
-        /// The complete new data.
         data: BTreeMap<String, String>,
         /// Whether the ConfigMap was changed by others: its data is not what we write for any list.
         repair: bool,

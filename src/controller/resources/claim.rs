@@ -45,7 +45,6 @@ pub(super) fn spec(storage: &StorageConfig) -> Value {
 /// The write that an existing claim needs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClaimStep {
-    /// None.
     None,
     /// Apply this: the owner, a label or an annotation differs.
     Update(Value),

@@ -71,9 +71,7 @@ pub struct BuildSettings {
 pub struct ValidatorObjects {
     /// ConfigMap `{name}-config`: the config without the seed and the discovered peers.
     pub config_map: Value,
-    /// The headless Service.
     pub service: Value,
-    /// The StatefulSet.
     pub stateful_set: Value,
     /// The desired state of the volume claim that Kubernetes creates from the StatefulSet; `None` where the data is
     /// deleted with the pod.

@@ -12,9 +12,7 @@ use crate::labels;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} {name}")]
 pub struct OtherOwner {
-    /// Its kind.
     pub kind: String,
-    /// Its name.
     pub name: String,
 }
 

@@ -18,7 +18,6 @@ const TERMINATION_GRACE_SECONDS: i64 = 90;
 /// all memory of the machine.
 const CONFIG_LIMIT: &str = "16Mi";
 
-/// Builds the StatefulSet.
 pub(super) fn build(subject: &Subject<'_>) -> Value {
     let mut metadata = subject.metadata(&subject.name);
     metadata["annotations"] = json!({ labels::PEER_PORT: subject.config.peer_port().to_string() });

@@ -10,7 +10,6 @@ use crate::peers::NodeId;
 /// The desired content of a network's Lease, as in [`SlotLease`](crate::controller::model::snapshot::SlotLease).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlannedSlots {
-    /// The slots in use.
     pub slots: Vec<Slot>,
     /// When each namespace last got or ended a slot.
     pub served: BTreeMap<String, Timestamp>,
@@ -47,9 +46,7 @@ pub enum Step {
     GiveBack(Slot),
     /// Delete a pod that is not Ready and that Kubernetes does not replace.
     DeletePod {
-        /// The holder of the slot.
         node: NodeId,
-        /// The pod's name.
         name: String,
         /// Precondition: never delete a successor of the pod.
         uid: String,

@@ -9,7 +9,6 @@ use crate::controller::model::snapshot::{Cause, Validator, Workload};
 /// A reason to restart a validator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
-    /// The cause.
     pub cause: Cause,
     /// Hash of the pending change, which a person can approve.
     pub hash: String,

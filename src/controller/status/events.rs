@@ -22,9 +22,7 @@ use crate::util::text::plain;
 /// The reasons of Events that report no condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
 pub enum EventReason {
-    /// A validator is restarted.
     Restarting,
-    /// A restart could not be written.
     RestartFailed,
     /// A pod was deleted because Kubernetes would not replace it.
     PodDeleted,

@@ -22,7 +22,6 @@ use crate::peers::{NodeId, Report};
 /// The report of discovery and rollout on one validator.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PeersReport {
-    /// `status.peers`.
     pub peers: PeersStatus,
     /// The conditions that discovery and rollout own.
     pub conditions: Vec<Finding>,

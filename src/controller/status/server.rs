@@ -10,20 +10,17 @@ use crate::controller::model::conditions::{Degraded, Finding, Progressing, Ready
 /// The state of one server.
 #[derive(Debug)]
 pub struct Serving<'a> {
-    /// Whether the node is suspended.
     pub suspended: bool,
     /// Desired number of pods.
     pub replicas: i32,
     /// The URL at which it serves.
     pub endpoint: &'a str,
-    /// The stored Deployment.
     pub deployment: &'a Deployment,
     /// The reason why its volume was not enlarged.
     pub volume_refused: Option<String>,
 }
 
 impl Serving<'_> {
-    /// Builds the report.
     pub fn report(&self) -> NodeReport {
         let status = self.deployment.status.as_ref();
         NodeReport {

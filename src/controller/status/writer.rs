@@ -23,10 +23,8 @@ use crate::util::clock;
 use crate::util::retry::retry_after;
 use crate::util::survive::survive;
 
-/// Concurrent writes.
 const CONCURRENCY: usize = 8;
 
-/// The report of each validator.
 pub type Reports = Arc<BTreeMap<NodeId, PeersReport>>;
 
 /// Writes the discovery status of validators.
@@ -44,7 +42,6 @@ impl fmt::Debug for StatusWriter {
 }
 
 impl StatusWriter {
-    /// Creates a writer.
     pub fn new(client: Client, caches: Arc<Caches>, events: Events) -> Self {
         Self {
             client,

@@ -20,7 +20,6 @@ const STARTUP_PERIOD_SECONDS: i64 = 10;
 /// How long a rollout may make no progress before it counts as stuck; longer than a start takes.
 const PROGRESS_DEADLINE_SECONDS: i64 = 2 * STARTUP_SECONDS;
 
-/// Builds the Deployment.
 pub(super) fn build(server: &Server<'_>) -> Result<Value, BuildError> {
     let mut deployment = kept(server);
     deployment["spec"] = json!({

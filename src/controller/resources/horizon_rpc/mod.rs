@@ -33,7 +33,6 @@ pub struct HorizonRpcObjects {
     pub config_map: Option<Value>,
     /// The volume claim of a SorobanRpc with storage.
     pub claim: Option<Value>,
-    /// The Service.
     pub service: Value,
     /// The complete Deployment, for a new one and after a change of the spec.
     pub deployment: Value,
@@ -269,7 +268,6 @@ impl Server<'_> {
     }
 }
 
-/// One environment variable.
 fn env(name: &str, value: &str) -> Value {
     json!({ "name": name, "value": value })
 }

@@ -11,11 +11,9 @@ use crate::labels;
 pub(in crate::controller::resources) const IMAGE: &str = "stellar/stellar-rpc";
 /// `default-events-limit` of stellar-rpc, which refuses to start with a lower maximum.
 const DEFAULT_EVENTS: i32 = 100;
-/// SDF's friendbots.
 const TESTNET_FRIENDBOT: &str = "https://friendbot.stellar.org/";
 const FUTURENET_FRIENDBOT: &str = "https://friendbot-futurenet.stellar.org/";
 
-/// The environment.
 pub(super) fn environment(server: &Server<'_>, config: &SorobanConfig) -> Result<Vec<Value>, BuildError> {
     let mut all = vec![
         env("ENDPOINT", &format!("0.0.0.0:{}", labels::API_PORT)),
