@@ -1,12 +1,12 @@
-//! Which replica does the leader's work: discovery, the StellarNode controller, the upkeep of the certificate.
+//! Leader election. The leader runs discovery, the StellarNode controller and the certificate upkeep.
 //!
-//! A Lease, held as client-go's `tools/leaderelection` holds it. It only spares work: what must never happen twice is
-//! kept from happening twice by the preconditions of each write, also while two replicas believe that they lead.
+//! The election uses a Lease, like client-go's `tools/leaderelection`. It only saves work: preconditions on each write
+//! prevent double writes, even while two replicas both believe to lead.
 //!
-//! Our own code because the crate that fits our version of kube (kube-lease-manager 0.13) compares the times in the
-//! Lease with this machine's clock, and takes a Lease over without a precondition: a clock that jumps would depose a
-//! leader. Here nobody's clock is believed. A Lease is taken from its holder only after *this* process has seen it
-//! unchanged for its whole duration, and a holder stops its work before that can be.
+//! This is our own code because the crate for our version of kube (kube-lease-manager 0.13) compares the times in the
+//! Lease with the local clock, and takes over a Lease without a precondition: a clock that jumps would depose a leader.
+//! This code trusts no clock. A replica takes a Lease from its holder only after *this* process has seen it unchanged
+//! for its whole duration, and a holder stops its work before that.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -32,30 +32,29 @@ use crate::{labels, metrics};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Replicas")]
 pub struct LeaderConfig {
-    /// How long another replica waits before it takes over from a leader that is not heard of any more; in whole
-    /// seconds
+    /// How long a leader may be silent before another replica takes over; in whole seconds
     #[arg(long, env = "LEASE_DURATION", default_value = "15s", value_parser = lease_duration)]
     pub lease_duration: Duration,
-    /// What this replica calls itself; one name for each replica. Its pod's name, or one made up at random if absent
+    /// Name of this replica, unique among the replicas; its pod's name, or a random one if absent
     #[arg(long, env = "POD_NAME")]
     pub pod_name: Option<String>,
 }
 
-/// Why a round of the election failed. The next round tries again.
+/// The reason why a round of the election failed. The next round tries again.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaderError {
-    /// The API server refused, or did not answer.
+    /// The API server refused or did not answer.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// Somebody else's Lease has the name.
+    /// A Lease of another program has the name.
     #[error(
-        "Lease {} is there and not managed by stellar-operator: delete it",
+        "Lease {} exists and is not managed by stellar-operator: delete it",
         labels::LEADER_LEASE
     )]
     NotOurs,
 }
 
-/// This replica in the election.
+/// One replica in the election.
 #[derive(Debug)]
 pub struct Election {
     leases: Api<Lease>,
@@ -64,9 +63,8 @@ pub struct Election {
     history: History,
 }
 
-/// The newest version of the Lease that was seen. An API server that holds an older one was put back to an earlier
-/// state: what this process knows of the cluster is of a future that never came, and its watches would wait for it
-/// without a word.
+/// The newest seen version of the Lease. If the API server returns an older one, its storage was restored to an earlier
+/// state: the caches of this process are then of a lost future, and its watches would wait for it silently.
 #[derive(Debug, Default)]
 struct History {
     newest: AtomicU64,
@@ -74,8 +72,8 @@ struct History {
 }
 
 impl History {
-    /// Notes a version. Versions of one resource can be compared as numbers (Kubernetes docs, "API Concepts", "Resource
-    /// versions"); another form says nothing.
+    /// Records a version. The versions of one resource are ordered numbers (Kubernetes docs, "API Concepts", "Resource
+    /// versions"); any other form is ignored.
     fn note(&self, lease: &Lease) {
         let version = lease.metadata.resource_version.as_deref();
         let Some(version) = version.and_then(|version| version.parse().ok()) else {
@@ -88,7 +86,7 @@ impl History {
 }
 
 impl Election {
-    /// The election among the replicas of this namespace.
+    /// Creates a participant in the election of this namespace.
     pub fn new(client: Client, namespace: &str, config: LeaderConfig) -> Self {
         Self {
             leases: Api::namespaced(client, namespace),
@@ -98,25 +96,25 @@ impl Election {
         }
     }
 
-    /// Ends when the API server holds an older Lease than it did: its storage was put back to an earlier state.
+    /// Completes when the API server returns an older Lease than before: its storage was restored to an earlier state.
     pub async fn history_went_back(&self) {
         self.history.went_back.notified().await;
     }
 
-    /// Does `work` whenever this replica leads. Told to `stop`, it drops the work and gives the Lease up, so that
-    /// another replica takes over at once.
+    /// Runs `work` whenever this replica leads. On `stop`, it drops the work and releases the Lease, so that another
+    /// replica takes over at once.
     pub async fn run<W: Future<Output = ()>>(&self, work: impl FnMut() -> W, stop: impl Future<Output = ()>) {
         tokio::select! {
             never = self.campaign(work) => match never {},
             () = stop => {}
         }
         metrics::get().leading(false);
-        match self.give_up().await {
-            Ok(true) => info!("gave up the lead"),
+        match self.release().await {
+            Ok(true) => info!("released the lead"),
             Ok(false) => {}
             Err(error) => warn!(
                 error = &error as &dyn std::error::Error,
-                "the lead could not be given up; another replica takes over when the Lease has run out"
+                "the lead could not be released; another replica takes over when the Lease expires"
             ),
         }
     }
@@ -125,25 +123,25 @@ impl Election {
         let mut seen = Seen::default();
         let mut failing = false;
         loop {
-            match self.stand(&mut seen).await {
+            match self.try_acquire(&mut seen).await {
                 Ok(Some(since)) => {
                     failing = false;
                     info!(identity = self.identity, "leading");
                     metrics::get().leading(true);
                     tokio::select! {
-                        () = work() => error!("the leader's work ended; it is begun anew"),
-                        () = self.hold(since) => warn!("the lead is lost; the work stops until it is regained"),
+                        () = work() => error!("the leader's work ended; restarting it"),
+                        () = self.keep_renewing(since) => warn!("the lead is lost; the work stops until it is regained"),
                     }
                     metrics::get().leading(false);
                 }
                 Ok(None) => failing = false,
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
-                    // One line for each change of state.
+                    // Warn once per outage.
                     if std::mem::replace(&mut failing, true) {
-                        debug!(error, "the leader's Lease still cannot be had; tried again");
+                        debug!(error, "the leader's Lease still cannot be acquired; retrying");
                     } else {
-                        warn!(error, "the leader's Lease cannot be had; tried again");
+                        warn!(error, "the leader's Lease cannot be acquired; retrying");
                     }
                 }
             }
@@ -151,14 +149,14 @@ impl Election {
         }
     }
 
-    /// Takes the Lease if it is there to be taken; tells since when it is held.
-    async fn stand(&self, seen: &mut Seen) -> Result<Option<Instant>, LeaderError> {
-        // Held since it was asked for at the latest, seen when the answer came: neither of two replicas believes too
-        // long.
+    /// Acquires the Lease if it is available; returns since when it is held.
+    async fn try_acquire(&self, seen: &mut Seen) -> Result<Option<Instant>, LeaderError> {
+        // For the holder the Lease starts with the request, for the others with the response, so that no replica
+        // overestimates its time.
         let asked = Instant::now();
         let Some(lease) = deadline(self.leases.get_opt(labels::LEADER_LEASE)).await? else {
-            let created = deadline(self.leases.create(&created(), &self.first_lease())).await;
-            return won(created.map(|lease| {
+            let created = deadline(self.leases.create(&create_params(), &self.first_lease())).await;
+            return acquired(created.map(|lease| {
                 self.history.note(&lease);
                 asked
             }));
@@ -168,11 +166,11 @@ impl Election {
             return Err(LeaderError::NotOurs);
         }
         let spec = lease.spec.unwrap_or_default();
-        let stands = seen.stands(&spec, &self.identity, self.duration, Instant::now());
-        if let Some(holder) = seen.news(&spec) {
+        let available = seen.may_acquire(&spec, &self.identity, self.duration, Instant::now());
+        if let Some(holder) = seen.new_holder(&spec) {
             info!(leader = holder, identity = self.identity, "another replica leads");
         }
-        if !stands {
+        if !available {
             return Ok(None);
         }
         let transitions = i32::from(spec.holder_identity.as_deref() != Some(self.identity.as_str()));
@@ -188,11 +186,11 @@ impl Election {
                 },
             }))
             .await;
-        won(taken.map(|_| asked))
+        acquired(taken.map(|_| asked))
     }
 
-    /// Renews the Lease; ends when it is lost, or could not be renewed for so long that it may be.
-    async fn hold(&self, since: Instant) {
+    /// Renews the Lease; returns when it is lost, or could not be renewed for so long that it may be.
+    async fn keep_renewing(&self, since: Instant) {
         let (pause, patience) = (pause(self.duration), patience(self.duration));
         let mut renewed = since;
         let mut version: Option<String> = None;
@@ -204,8 +202,7 @@ impl Election {
             if now >= end {
                 return;
             }
-            // One that hangs, such as with an API server that has gone, must not use up the time in which another would
-            // do.
+            // A renewal that hangs, such as on a dead API server, must leave time for another attempt.
             match timeout_at(end.min(now + patience / 3), self.renew(&mut version)).await {
                 Ok(Ok(true)) => {
                     renewed = now;
@@ -215,16 +212,17 @@ impl Election {
                 Ok(Ok(false)) => return,
                 Ok(Err(error)) => debug!(
                     error = &error as &dyn std::error::Error,
-                    "the Lease is not renewed; tried again"
+                    "the Lease is not renewed; retrying"
                 ),
-                Err(_) => debug!("no answer to the renewal of the Lease; tried again"),
+                Err(_) => debug!("no answer to the renewal of the Lease; retrying"),
             }
             version = None;
             wait = pause / 3;
         }
     }
 
-    /// Writes a new time; tells whether we still hold the Lease. `version` is that of our last write, if it is known.
+    /// Writes a new renew time; returns whether this replica still holds the Lease. `version` is that of our last
+    /// write, if known.
     async fn renew(&self, version: &mut Option<String>) -> Result<bool, LeaderError> {
         if version.is_none() {
             let lease = deadline(self.leases.get(labels::LEADER_LEASE)).await?;
@@ -245,8 +243,8 @@ impl Election {
         Ok(true)
     }
 
-    /// Leaves the Lease to whoever comes first; tells whether it was ours.
-    async fn give_up(&self) -> Result<bool, LeaderError> {
+    /// Releases the Lease for any other replica; returns whether it was ours.
+    async fn release(&self) -> Result<bool, LeaderError> {
         let Some(lease) = deadline(self.leases.get_opt(labels::LEADER_LEASE)).await? else {
             return Ok(false);
         };
@@ -289,25 +287,25 @@ impl Election {
     }
 }
 
-/// How often a Lease of this duration is renewed, and looked at by the others.
+/// How often the holder renews a Lease of this duration, and the others check it.
 fn pause(duration: Duration) -> Duration {
     duration / 5
 }
 
-/// How long a holder goes on working without being able to renew: less than the others wait.
+/// How long a holder keeps working without a renewal: less than the others wait.
 fn patience(duration: Duration) -> Duration {
     duration * 2 / 3
 }
 
-fn created() -> PostParams {
+fn create_params() -> PostParams {
     PostParams {
         field_manager: Some(labels::MANAGER_LEADER.to_owned()),
         ..PostParams::default()
     }
 }
 
-/// Whoever wrote first has it: a conflict is no failure.
-fn won(written: Result<Instant, ApiError>) -> Result<Option<Instant>, LeaderError> {
+/// Maps a conflict to `None`: another replica wrote first, which is no error.
+fn acquired(written: Result<Instant, ApiError>) -> Result<Option<Instant>, LeaderError> {
     match written {
         Ok(since) => Ok(Some(since)),
         Err(error) if error.is_conflict() => Ok(None),
@@ -315,29 +313,29 @@ fn won(written: Result<Instant, ApiError>) -> Result<Option<Instant>, LeaderErro
     }
 }
 
-/// Two processes never have the same: of two with one name, both would lead.
+/// A random name, unique per process: two replicas with one name would both lead.
 fn random_name() -> String {
     let mut bytes = [0; 8];
-    // Without random bytes there is no TLS either; the time still tells two processes apart.
+    // Without random bytes there is no TLS either; the time still distinguishes two processes.
     if SystemRandom::new().fill(&mut bytes).is_err() {
         bytes = clock::now().as_millisecond().to_be_bytes();
     }
     format!("{}-{:016x}", labels::OPERATOR, u64::from_be_bytes(bytes))
 }
 
-/// What this process saw of the Lease, and when.
+/// The last state of the Lease that this process saw, and when.
 #[derive(Debug, Default)]
 struct Seen {
-    /// Holder and time of the last renewal, and when we first saw these two.
+    /// Holder and renew time, and when this process first saw these two.
     last: Option<(Option<String>, Option<Timestamp>, Instant)>,
-    /// The holder that was last spoken of.
-    told: Option<String>,
+    /// The holder that was logged last.
+    logged: Option<String>,
 }
 
 impl Seen {
-    /// Whether `me` may take the Lease as it is `now`: nobody holds it, it is ours already, or its holder has not been
-    /// heard of for as long as it asked for.
-    fn stands(&mut self, spec: &LeaseSpec, me: &str, duration: Duration, now: Instant) -> bool {
+    /// Whether `me` may acquire the Lease at `now`: it has no holder, it is ours already, or its holder has not renewed
+    /// it for as long as it asked for.
+    fn may_acquire(&mut self, spec: &LeaseSpec, me: &str, duration: Duration, now: Instant) -> bool {
         let holder = spec.holder_identity.clone().filter(|holder| !holder.is_empty());
         let renewed = spec.renew_time.as_ref().map(|time| time.0);
         let since = match &self.last {
@@ -352,12 +350,12 @@ impl Seen {
         holder.is_none_or(|holder| holder == me) || now.duration_since(since) >= asked
     }
 
-    /// The holder, if it is not the one that was last spoken of.
-    fn news(&mut self, spec: &LeaseSpec) -> Option<String> {
+    /// The holder, if it differs from the one logged last.
+    fn new_holder(&mut self, spec: &LeaseSpec) -> Option<String> {
         let holder = spec.holder_identity.clone().filter(|holder| !holder.is_empty());
-        let news = holder != self.told;
-        self.told.clone_from(&holder);
-        holder.filter(|_| news)
+        let is_new = holder != self.logged;
+        self.logged.clone_from(&holder);
+        holder.filter(|_| is_new)
     }
 }
 

@@ -1,11 +1,11 @@
-//! Tests: when a Lease stands, and when history went back.
+//! Tests: when a replica may acquire the Lease, and when history went back.
 
 use futures::FutureExt as _;
 
 use super::*;
 
 #[tokio::test]
-async fn a_lease_that_is_older_than_before_says_that_history_went_back() {
+async fn an_older_lease_shows_that_history_went_back() {
     let noted = |versions: &[&str]| {
         let history = History::default();
         for version in versions {
@@ -32,65 +32,71 @@ fn lease(holder: Option<&str>, renewed: i64, seconds: Option<i32>) -> LeaseSpec 
 }
 
 #[test]
-fn a_lease_that_nobody_holds_or_that_is_ours_is_taken_at_once() {
+fn a_lease_without_a_holder_or_our_own_is_acquired_at_once() {
     let now = Instant::now();
     for holder in [None, Some(""), Some("me")] {
         assert!(
-            Seen::default().stands(&lease(holder, 0, Some(15)), "me", MINE, now),
+            Seen::default().may_acquire(&lease(holder, 0, Some(15)), "me", MINE, now),
             "{holder:?}"
         );
     }
-    assert!(Seen::default().stands(&LeaseSpec::default(), "me", MINE, now));
+    assert!(Seen::default().may_acquire(&LeaseSpec::default(), "me", MINE, now));
 }
 
 #[test]
-fn a_holder_is_deposed_only_after_we_saw_nothing_of_it_for_as_long_as_it_asked_for() {
+fn a_holder_is_deposed_only_after_its_own_lease_duration_without_a_renewal() {
     let start = Instant::now();
     let after = |seconds| start + Duration::from_secs(seconds);
     let mut seen = Seen::default();
-    // However old its time is by our clock: clocks differ.
-    assert!(!seen.stands(&lease(Some("other"), 0, Some(10)), "me", MINE, start));
-    assert!(!seen.stands(&lease(Some("other"), 0, Some(10)), "me", MINE, after(9)));
-    // A renewal, though its time goes backwards.
-    assert!(!seen.stands(&lease(Some("other"), -5, Some(10)), "me", MINE, after(11)));
-    assert!(!seen.stands(&lease(Some("other"), -5, Some(10)), "me", MINE, after(20)));
-    assert!(seen.stands(&lease(Some("other"), -5, Some(10)), "me", MINE, after(21)));
-    // Another holder is another wait.
-    assert!(!seen.stands(&lease(Some("third"), -5, Some(10)), "me", MINE, after(22)));
+    // Its renew time does not count: clocks differ.
+    assert!(!seen.may_acquire(&lease(Some("other"), 0, Some(10)), "me", MINE, start));
+    assert!(!seen.may_acquire(&lease(Some("other"), 0, Some(10)), "me", MINE, after(9)));
+    // A renewal, although its time goes backwards.
+    assert!(!seen.may_acquire(&lease(Some("other"), -5, Some(10)), "me", MINE, after(11)));
+    assert!(!seen.may_acquire(&lease(Some("other"), -5, Some(10)), "me", MINE, after(20)));
+    assert!(seen.may_acquire(&lease(Some("other"), -5, Some(10)), "me", MINE, after(21)));
+    // Another holder restarts the wait.
+    assert!(!seen.may_acquire(&lease(Some("third"), -5, Some(10)), "me", MINE, after(22)));
 }
 
 #[test]
-fn a_holder_that_asked_for_nothing_sensible_is_given_our_own_duration() {
+fn a_holder_without_a_valid_duration_gets_our_own() {
     let start = Instant::now();
     for seconds in [None, Some(-1)] {
         let mut seen = Seen::default();
         let spec = lease(Some("other"), 0, seconds);
-        assert!(!seen.stands(&spec, "me", MINE, start));
-        assert!(!seen.stands(&spec, "me", MINE, start + Duration::from_secs(14)));
-        assert!(seen.stands(&spec, "me", MINE, start + MINE), "{seconds:?}");
+        assert!(!seen.may_acquire(&spec, "me", MINE, start));
+        assert!(!seen.may_acquire(&spec, "me", MINE, start + Duration::from_secs(14)));
+        assert!(seen.may_acquire(&spec, "me", MINE, start + MINE), "{seconds:?}");
     }
 }
 
 #[test]
-fn another_leader_is_spoken_of_once() {
+fn another_leader_is_logged_once() {
     let mut seen = Seen::default();
-    assert_eq!(seen.news(&lease(Some("other"), 0, None)).as_deref(), Some("other"));
-    assert_eq!(seen.news(&lease(Some("other"), 1, None)), None);
-    assert_eq!(seen.news(&lease(None, 1, None)), None);
-    assert_eq!(seen.news(&lease(Some("other"), 2, None)).as_deref(), Some("other"));
+    assert_eq!(
+        seen.new_holder(&lease(Some("other"), 0, None)).as_deref(),
+        Some("other")
+    );
+    assert_eq!(seen.new_holder(&lease(Some("other"), 1, None)), None);
+    assert_eq!(seen.new_holder(&lease(None, 1, None)), None);
+    assert_eq!(
+        seen.new_holder(&lease(Some("other"), 2, None)).as_deref(),
+        Some("other")
+    );
 }
 
 #[test]
 fn a_holder_stops_before_it_can_be_deposed() {
     for seconds in [1, 15, 3600] {
         let duration = Duration::from_secs(seconds);
-        // It may fail three times to renew, and others look no later than a pause after it stopped.
+        // Three renewals may fail, and the others look no later than a pause after the holder stopped.
         assert!(pause(duration) * 3 < patience(duration));
         assert!(patience(duration) + pause(duration) < duration);
     }
 }
 
-/// An API server that knows one Lease, ours, and never answers the renewals of these numbers.
+/// An API server with one Lease, ours, that never answers the renewals with these numbers.
 fn silent_at(silent: &'static [usize]) -> Election {
     let mut renewals = 0;
     let service = tower::service_fn(move |request: axum::http::Request<kube::client::Body>| {
@@ -114,12 +120,12 @@ fn silent_at(silent: &'static [usize]) -> Election {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_renewal_that_hangs_costs_no_lead_and_silence_does() {
+async fn one_hanging_renewal_keeps_the_lead_and_many_lose_it() {
     let hour = Duration::from_secs(3600);
     let held = async |silent| {
         let start = Instant::now();
         let election = silent_at(silent);
-        let _ = tokio::time::timeout(hour, election.hold(start)).await;
+        let _ = tokio::time::timeout(hour, election.keep_renewing(start)).await;
         start.elapsed()
     };
     assert!(held(&[3, 7]).await >= hour);

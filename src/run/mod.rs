@@ -1,7 +1,6 @@
-//! `stellar-operator run`: connects, waits for its CRD, and runs the webhook and, where this replica leads, the
-//! controllers.
+//! `stellar-operator run`: connects, waits for its CRD, and runs the webhook and, on the leader, the controllers.
 //!
-//! It only wires the parts together; nothing is decided here.
+//! This module only wires the parts together; it makes no decisions.
 
 pub mod leader;
 
@@ -32,14 +31,13 @@ use crate::webhook::config::WebhookConfig;
 use crate::webhook::server::{ServerError, Webhook};
 use leader::{Election, LeaderConfig};
 
-/// How often the API server is asked for the CRD while it is not there.
+/// How often the CRD is read until it is established.
 const CRD_POLL: Duration = Duration::from_secs(2);
-/// A connection on which nothing was read for as long as this is dead: on one that lives a watch is sent a bookmark
-/// every minute (Kubernetes docs, "Efficient detection of changes"). Without it a request that is never answered would
-/// hold its watch for ever.
-const SILENCE: Duration = Duration::from_secs(75);
-/// How often it is told anew what is not known of the cluster yet.
-const TELL_AGAIN: Duration = Duration::from_secs(1);
+/// Read timeout of a connection: a live watch gets a bookmark every minute (Kubernetes docs, "Efficient detection of
+/// changes"). Without it, a request without an answer would block its watch forever.
+const READ_TIMEOUT: Duration = Duration::from_secs(75);
+/// How often `/readyz` lists the caches that are still syncing.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Condition of readiness: the CRD is installed.
 const CRD: &str = "crd";
 /// Condition of readiness: the caches are complete.
@@ -48,10 +46,10 @@ const CACHES: &str = "caches";
 /// Arguments of `run`.
 #[derive(Clone, Debug, Args)]
 pub struct OperatorArgs {
-    /// Namespace to look after; can be repeated; the operator's own if none is given
+    /// Namespace to watch; can be repeated; the operator's own if none is given
     #[arg(long = "namespace", env = "WATCH_NAMESPACE", value_delimiter = ',', value_parser = namespace)]
     namespaces: Vec<String>,
-    /// Look after all namespaces
+    /// Watch all namespaces
     #[arg(long, env = "WATCH_ALL_NAMESPACES", conflicts_with = "namespaces")]
     all_namespaces: bool,
     /// The operator's own namespace, where slots and the webhook's certificate are kept; that of the kubeconfig or the
@@ -72,48 +70,46 @@ pub struct OperatorArgs {
     leader: LeaderConfig,
 }
 
-/// Reads the name of a namespace, a DNS label (Kubernetes docs, "Object Names and IDs"): with another no watch would
-/// ever begin.
+/// Parses a namespace name, a DNS label (Kubernetes docs, "Object Names and IDs"): a watch of any other name would
+/// never start.
 fn namespace(text: &str) -> Result<String, String> {
     if is_dns_label(text) {
         Ok(text.to_owned())
     } else {
         Err(format!(
-            "{text:?} cannot be a namespace: write names like stellar or team-a with a comma and no space between them, or look \
-             after all with --all-namespaces"
+            "{text:?} cannot be a namespace: write names like stellar or team-a with a comma and no space between them, or watch \
+             all with --all-namespaces"
         ))
     }
 }
 
-/// Why the operator could not start, or ended.
+/// The reason why the operator could not start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
-    /// Neither a kubeconfig nor a service account says where the API server is.
+    /// Neither a kubeconfig nor a service account names an API server.
     #[error("no API server: set KUBECONFIG, or run in a pod with a service account")]
     Config(#[from] kube::config::InferConfigError),
-    /// The configuration names an API server that no client can be made for.
+    /// No client can be built for the configured API server.
     #[error("no client can be made for the API server")]
     Client(#[source] kube::Error),
-    /// Signals cannot be received.
+    /// Signal handlers cannot be installed.
     #[error("signals cannot be received")]
     Signals(#[from] std::io::Error),
-    /// What is known of the cluster would never be brought up to date again.
-    #[error("a watch ended for good, which is a defect of this program: it has to be started anew")]
+    /// A cache would never be updated again.
+    #[error("a watch ended for good, which is a bug in this program: restart it")]
     Watch,
-    /// What is known of the cluster is of a future that never came.
-    #[error(
-        "the API server holds an earlier state than it did, as after a restore of etcd: this program has to be started anew"
-    )]
+    /// The API server was restored to an earlier state than that of the caches.
+    #[error("the API server has an earlier state than before, as after a restore of etcd: restart this program")]
     WentBack,
     /// The webhook could not be served.
     #[error("the webhook cannot be served")]
     Server(#[from] ServerError),
 }
 
-/// Runs the operator until it is told to stop.
+/// Runs the operator until a signal stops it.
 ///
 /// # Errors
-/// When it cannot connect or serve at all; what can pass is waited for instead.
+/// When it cannot connect or serve at all. It waits out problems that can pass.
 pub async fn run(args: OperatorArgs) -> Result<(), OperatorError> {
     let OperatorArgs {
         namespaces,
@@ -126,7 +122,7 @@ pub async fn run(args: OperatorArgs) -> Result<(), OperatorError> {
         leader,
     } = args;
     let mut config = Config::infer().await?;
-    config.read_timeout = Some(SILENCE);
+    config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
     let own_namespace = pod_namespace.unwrap_or_else(|| config.default_namespace.clone());
     let client = ClientBuilder::try_from(config).map_err(OperatorError::Client)?;
@@ -159,7 +155,7 @@ pub async fn run(args: OperatorArgs) -> Result<(), OperatorError> {
     let election = Election::new(client.clone(), &own_namespace, leader);
     let reviewer = Arc::new(Rules::new(Arc::<OnceComplete<Caches>>::clone(&known)));
     let serve = webhook.serve(reviewer, shutdown.clone());
-    // The lead is given up first; the webhook drains meanwhile.
+    // The lead is released first; the webhook drains meanwhile.
     let serve_and_lead = async { tokio::try_join!(serve, election.run(work, shutdown).map(Ok)) };
     tokio::select! {
         result = serve_and_lead => {
@@ -172,7 +168,7 @@ pub async fn run(args: OperatorArgs) -> Result<(), OperatorError> {
     Ok(())
 }
 
-/// Fills the caches that everything else asks, on every replica, and keeps them; ends only where one cannot be kept.
+/// Starts and keeps the caches, on every replica. Returns only if one of them breaks.
 async fn observe(
     client: &Client,
     scope: &Scope,
@@ -184,8 +180,8 @@ async fn observe(
     readiness.met(CRD);
     let caches = Arc::new(Caches::start(client, scope, own_namespace));
     let complete = async {
-        // Where a namespace is gone, or a right, this takes for ever, and somebody reads /readyz.
-        while tokio::time::timeout(TELL_AGAIN, caches.wait_until_complete())
+        // A missing namespace or right blocks this forever, so `/readyz` lists what is missing.
+        while tokio::time::timeout(REPORT_INTERVAL, caches.wait_until_complete())
             .await
             .is_err()
         {
@@ -206,8 +202,8 @@ async fn observe(
     OperatorError::Watch
 }
 
-/// What one replica does for all, until a part of it ends, which only a panic can bring about: it is begun anew then.
-/// The certificate waits for nothing: without it nobody is ready.
+/// Runs the leader-only work. Returns only after a panic; the election then restarts it. The certificate does not wait
+/// for the caches: without it no replica becomes ready.
 async fn lead(keeper: Keeper, client: Client, config: ControllerConfig, known: Arc<OnceComplete<Caches>>) {
     let control = async { controller::run_controller(client, config, known.wait().await).await };
     tokio::select! {
@@ -216,7 +212,6 @@ async fn lead(keeper: Keeper, client: Client, config: ControllerConfig, known: A
     }
 }
 
-/// What is known of the CRD.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Crd {
     Unreadable,
@@ -225,10 +220,10 @@ enum Crd {
     Established,
 }
 
-/// Waits until the CRD is installed and established, and says what it waits for, once for each.
+/// Waits until the CRD is established, and logs each state once.
 async fn wait_for_crd(client: &Client) {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let mut told = None;
+    let mut logged = None;
     loop {
         let answer = deadline(api.get_opt(labels::CRD_NAME)).await;
         let now = match &answer {
@@ -237,7 +232,7 @@ async fn wait_for_crd(client: &Client) {
             Ok(crd @ Some(_)) if is_crd_established().matches_object(crd.as_ref()) => Crd::Established,
             Ok(Some(_)) => Crd::NotEstablished,
         };
-        let changed = told != Some(now);
+        let changed = logged != Some(now);
         match answer {
             Ok(_) if now == Crd::Established => return,
             Ok(_) if changed && now == Crd::Missing => error!(
@@ -248,16 +243,16 @@ async fn wait_for_crd(client: &Client) {
             Err(error) if changed => error!(
                 crd = labels::CRD_NAME,
                 error = &error as &dyn std::error::Error,
-                "cannot be read; tried again"
+                "cannot be read; retrying"
             ),
             Ok(_) | Err(_) => {}
         }
-        told = Some(now);
+        logged = Some(now);
         tokio::time::sleep(CRD_POLL).await;
     }
 }
 
-/// Ends when the process is asked to stop.
+/// Completes on SIGTERM or SIGINT.
 fn shutdown() -> Result<impl Future<Output = ()> + Send, std::io::Error> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -266,7 +261,7 @@ fn shutdown() -> Result<impl Future<Output = ()> + Send, std::io::Error> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        info!("asked to stop; draining");
+        info!("stopping on a signal; draining");
     })
 }
 
@@ -283,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_is_watched_once_and_is_one() {
+    fn namespaces_are_valid_and_watched_once() {
         let read = |namespaces: &str| Line::try_parse_from(["run", "--namespace", namespaces]);
         let parts = |namespaces: &str| {
             let names = read(namespaces).unwrap().args.namespaces;
@@ -291,7 +286,7 @@ mod tests {
         };
         assert_eq!(parts("stellar"), 1);
         assert_eq!(parts("stellar,team-a"), 2);
-        assert_eq!(parts("stellar,stellar"), 1, "each validator would be there twice");
+        assert_eq!(parts("stellar,stellar"), 1, "each validator would appear twice");
         for wrong in ["", "stellar,", "stellar, team-a", "Stellar", "a.b"] {
             let error = read(wrong).unwrap_err().to_string();
             assert!(error.contains("cannot be a namespace"), "{wrong:?}: {error}");

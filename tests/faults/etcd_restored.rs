@@ -97,7 +97,7 @@ async fn the_operator_starts_anew_and_nobody_is_restarted() {
     env.settled_within(&THREE, SOON * 2).await;
 
     restore(&env, &backup_of_etcd).await;
-    logged(&env, "", "holds an earlier state than it did").await;
+    logged(&env, "", "has an earlier state than before").await;
     wait_for("the operator to end", SOON, async || {
         (!operator.is_alive()).then_some(())
     })

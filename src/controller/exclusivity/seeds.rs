@@ -1,7 +1,8 @@
-//! Pods and stored pod templates that use what only one validator may use, whatever specs say by now. Pure.
+//! Pods and stored pod templates that use a seed or database which only one validator may use. Pure.
 //!
-//! A StatefulSet with replicas can make a pod from its stored template at any time. So its template counts as a running
-//! pod. The uid of the controller says whose an object is. A name says nothing: it may be used again.
+//! The current spec of their owner does not count. A StatefulSet with replicas can create a pod from its stored
+//! template at any time, so its template counts as a running pod. The uid of the controller identifies the owner; a
+//! name may be used again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,27 +23,28 @@ use crate::labels;
 pub struct Present {
     /// StatefulSets that carry the instance label.
     pub stateful_sets: Vec<Arc<StatefulSet>>,
-    /// Pods that carry it.
+    /// Pods that carry the instance label.
     pub pods: Vec<Arc<Pod>>,
-    /// The StellarNode of each StatefulSet, both by uid.
+    /// The owning StellarNode of each StatefulSet, both by uid.
     pub owners: Arc<HashMap<String, String>>,
 }
 
 impl Present {
-    /// Keeps of these StatefulSets those that use something that `node` was given, and of all of them the owners.
+    /// Adds the owners of these StatefulSets, and those StatefulSets that use a seed or database of `node`.
     pub fn add_stateful_sets(&mut self, found: Vec<StatefulSet>, node: &StellarNode) {
         Arc::make_mut(&mut self.owners).extend(found.iter().filter_map(owner));
         let used = found.into_iter().filter(|set| uses_any(node, template(set)));
         self.stateful_sets.extend(used.map(Arc::new));
     }
 
-    /// Keeps of these pods those that use something that `node` was given.
+    /// Adds those pods that use a seed or database of `node`.
     pub fn add_pods(&mut self, found: Vec<Pod>, node: &StellarNode) {
         let used = found.into_iter().filter(|pod| uses_any(node, pod.spec.as_ref()));
         self.pods.extend(used.map(Arc::new));
     }
 
-    /// What uses, or may use at any time, what `node` is to have. `own` is the StatefulSet of `node`.
+    /// The object that uses, or may use at any time, the seed or database that `node` asks for. `own` is the
+    /// StatefulSet of `node`.
     pub fn holder(
         &self,
         node: &StellarNode,
@@ -69,8 +71,8 @@ impl Present {
                 && is_used(&given, self::template(set))
                 && !is_for_another_network(template, set.metadata.uid.as_deref())
         };
-        // The API server holds one object of a name, so the next pod of `own` comes after the present one. A pod with a
-        // higher ordinal runs beside it.
+        // The API server stores one object per name, so the next pod of `own` starts after the current one has gone. A
+        // pod with a higher ordinal runs next to it.
         let own_pod = labels::pod_name(&own.map_or_else(|| node.name_any(), ResourceExt::name_any));
         let still_runs = |pod: &&Arc<Pod>| {
             pod.name_any() != own_pod
@@ -88,7 +90,7 @@ impl Present {
     }
 }
 
-/// StatefulSets and pods by the namespace and the seed that they have.
+/// Groups StatefulSets and pods by their namespace and seed.
 pub fn by_seed(stateful_sets: &[Arc<StatefulSet>], pods: &[Arc<Pod>]) -> HashMap<(String, SeedSource), Present> {
     let nothing = Present {
         owners: Arc::new(stateful_sets.iter().filter_map(|set| owner(set)).collect()),
@@ -118,10 +120,10 @@ pub(crate) fn owner(set: &StatefulSet) -> Option<(String, String)> {
     Some((set.uid()?, controller(&set.metadata)?.to_owned()))
 }
 
-/// The network that a pod signs for; `None` where it is not known.
+/// The network that a pod signs for; `None` if unknown.
 ///
-/// Its own label says it. Earlier versions set no label: there the spec of its StellarNode says it, if the pod was made
-/// from that spec.
+/// The pod's label names it. Earlier versions set no label: then the spec of its StellarNode counts, if the pod was
+/// created from that spec.
 pub(crate) fn network_of(metadata: &ObjectMeta, owner: Option<&String>, nodes: &[Arc<GuardedNode>]) -> Option<String> {
     if let Some(network) = metadata.labels.as_ref().and_then(|all| all.get(labels::NETWORK)) {
         return Some(network.clone());
@@ -133,7 +135,7 @@ pub(crate) fn network_of(metadata: &ObjectMeta, owner: Option<&String>, nodes: &
     (*made_from == resources::spec_hash(&node.spec)).then(|| Network::parse(&node.spec.network).short_hash())
 }
 
-/// The uid of what controls an object.
+/// The uid of an object's controller.
 pub(crate) fn controller(metadata: &ObjectMeta) -> Option<&str> {
     let mut owners = metadata.owner_references.iter().flatten();
     let controller = owners.find(|owner| owner.controller == Some(true))?;
@@ -144,7 +146,7 @@ fn template(set: &StatefulSet) -> Option<&PodSpec> {
     set.spec.as_ref()?.template.spec.as_ref()
 }
 
-/// Whether its controller is to see to it that it has pods. Pods that it has no longer to have are seen themselves.
+/// Whether the StatefulSet asks for pods. Surplus pods count on their own.
 fn wants_pods(set: &StatefulSet) -> bool {
     set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1) > 0
 }
@@ -180,7 +182,7 @@ fn env_of(pod: &PodSpec) -> impl Iterator<Item = &EnvVar> {
     containers.flat_map(|container| container.env.iter().flatten())
 }
 
-/// Where the seeds that a pod runs with come from.
+/// The sources of the seeds that a pod runs with.
 pub fn seeds_of(pod: &PodSpec) -> Vec<SeedSource> {
     let secrets = env_of(pod)
         .filter_map(secret_of)
@@ -188,13 +190,13 @@ pub fn seeds_of(pod: &PodSpec) -> Vec<SeedSource> {
     secrets.chain(file_of_driver(pod)).collect()
 }
 
-/// Of the arguments of a container those that name the seed's file.
+/// The arguments of a container that name the seed's file.
 pub fn seed_file_of(arguments: Option<&[String]>) -> Option<Vec<String>> {
     let mut pairs = arguments?.windows(2);
     Some(pairs.find(|pair| pair[0] == pod_paths::SEED_FILE_FLAG)?.to_vec())
 }
 
-/// The file of a CSI driver's volume that `render-config` reads the seed from.
+/// The file on a CSI volume from which `render-config` reads the seed.
 fn file_of_driver(pod: &PodSpec) -> Option<SeedSource> {
     let mut containers = pod.init_containers.iter().flatten();
     let render = containers.find(|container| container.name == labels::RENDER_CONTAINER)?;

@@ -32,7 +32,7 @@ fn with_key(secret: &str, key: &str) -> Value {
     json!({ "containers": [], "initContainers": [{ "name": "i", "env": [env] }] })
 }
 
-/// StatefulSet `b` of a validator whose uid is `node-b`; its spec names another seed by now.
+/// StatefulSet `b` of the validator with uid `node-b`; its spec names another seed by now.
 fn stateful_set() -> Value {
     json!({
         "metadata": {
@@ -62,7 +62,7 @@ fn changed(mut object: Value, patch: &Value) -> Value {
     object
 }
 
-/// Who holds what validator `a` on testnet was given.
+/// The holder of the seed or database of validator `a` on testnet.
 fn holder(what: Exclusive, sets: &[Value], pods: &[Value], nodes: &[StellarNode]) -> Option<String> {
     let node = node_on("testnet", "a", "node-a");
     let own: StatefulSet = serde_json::from_value(changed(
@@ -96,7 +96,11 @@ fn a_stored_template_with_replicas_counts_as_running() {
         ("its spec has moved on, its pod is away", json!({}), true),
         ("no replicas named: one", json!({ "spec": { "replicas": null } }), true),
         ("scaled to 0", json!({ "spec": { "replicas": 0 } }), false),
-        ("of nobody", json!({ "metadata": { "ownerReferences": null } }), true),
+        (
+            "without an owner",
+            json!({ "metadata": { "ownerReferences": null } }),
+            true,
+        ),
         (
             "being deleted",
             json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" } }),
@@ -138,13 +142,13 @@ fn a_stored_template_with_replicas_counts_as_running() {
 }
 
 #[test]
-fn a_pod_keeps_its_seed_until_it_has_ended_whoever_has_its_name_now() {
+fn a_pod_keeps_its_seed_until_it_has_ended() {
     let testnet = Network::parse("testnet").short_hash();
     let futurenet = Network::parse("futurenet").short_hash();
     let label = |network: &str| json!({ "metadata": { "labels": { labels::NETWORK: network } } });
     let phase = |phase: &str| json!({ "status": { "phase": phase } });
     let named = |name: &str| json!({ "metadata": { "name": name, "labels": { labels::INSTANCE: "a" } } });
-    // Its name is used again for another network.
+    // Another network uses its name again.
     let again = [node_on("futurenet", "b", "node-b-again")];
     for (what, patch, is_held) in [
         ("no label, its owner is gone", json!({}), true),
@@ -168,7 +172,7 @@ fn a_pod_keeps_its_seed_until_it_has_ended_whoever_has_its_name_now() {
 }
 
 #[test]
-fn a_pod_without_a_label_is_for_the_network_of_the_spec_that_it_was_made_from() {
+fn a_pod_without_a_label_is_on_the_network_of_its_spec() {
     let owner = node_on("futurenet", "b", "node-b");
     let hash = resources::spec_hash(&owner.spec);
     let made_from = |hash: &str| json!({ "metadata": { "annotations": { labels::SPEC_HASH: hash } } });
@@ -201,7 +205,7 @@ fn a_pod_without_a_label_is_for_the_network_of_the_spec_that_it_was_made_from() 
 }
 
 #[test]
-fn a_database_is_used_on_whatever_network() {
+fn a_database_is_exclusive_across_networks() {
     let spec = json!({ "spec": { "template": { "spec": with_key("postgres", "core") } } });
     let label = json!({ "metadata": { "labels": { labels::NETWORK: "other" } }, "spec": with_key("postgres", "core") });
     let set = changed(stateful_set(), &spec);
@@ -214,7 +218,7 @@ fn a_database_is_used_on_whatever_network() {
 }
 
 #[test]
-fn a_file_of_a_driver_is_a_seed_too_also_of_what_a_cache_keeps() {
+fn a_file_of_a_driver_is_a_seed_even_after_trimming() {
     let mut node = node_on("testnet", "a", "node-a");
     node.spec.validator_config = serde_json::from_value(json!({
         "keySource": "KMS",
@@ -239,7 +243,7 @@ fn a_file_of_a_driver_is_a_seed_too_also_of_what_a_cache_keeps() {
 }
 
 #[test]
-fn a_seed_is_held_by_a_pod_of_another_only_from_one_that_does_not_have_it() {
+fn a_pod_holds_a_seed_only_against_validators_without_it() {
     let node = |name: &str, seed: &str| {
         let node = json!({
             "apiVersion": labels::API_VERSION, "kind": labels::KIND,
@@ -274,7 +278,7 @@ fn a_seed_is_held_by_a_pod_of_another_only_from_one_that_does_not_have_it() {
 }
 
 #[test]
-fn a_seed_is_held_by_a_stored_template_and_by_a_pod_whose_name_is_used_again() {
+fn a_stored_template_or_a_pod_with_a_reused_name_holds_a_seed() {
     let node = |name: &str, seed: &str, network: &str| {
         let node = json!({
             "apiVersion": labels::API_VERSION, "kind": labels::KIND,
@@ -295,7 +299,7 @@ fn a_seed_is_held_by_a_stored_template_and_by_a_pod_whose_name_is_used_again() {
         "spec": { "replicas": 1, "selector": {}, "serviceName": "b", "template": { "spec": seed("new") } },
     }))
     .unwrap();
-    // Its spec has moved on, and its pod is away for a moment.
+    // Its spec names another seed, and its pod is missing for a moment.
     let objects = Objects {
         nodes: vec![node("a", "new", "testnet"), node("b", "other", "testnet")],
         stateful_sets: vec![Arc::new(set)],
@@ -303,7 +307,7 @@ fn a_seed_is_held_by_a_stored_template_and_by_a_pod_whose_name_is_used_again() {
     };
     let validators = objects.snapshot(Timestamp::UNIX_EPOCH).validators;
     assert_eq!(validators[0].seed_held_by.as_deref(), Some("b"));
-    // Of a validator that is gone; another network has a validator of its name.
+    // A pod of a deleted validator; another network has a validator of the same name.
     let pod = json!({
         "metadata": {
             "name": "b-0", "namespace": "n", "labels": { labels::INSTANCE: "b" },

@@ -1,6 +1,7 @@
-//! Running pods that report one public key on one network: one seed runs twice, whatever its Secrets are called. Pure.
+//! Running pods that report the same public key on one network: one seed runs twice, in Secrets of whatever names.
+//! Pure.
 //!
-//! A report is a claim: who can run a pod can have it report another's key. So it is told, and nothing follows from it.
+//! A report proves nothing: anyone who can run a pod can let it report another's key. So a shared key is only reported.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,15 +17,14 @@ use crate::crd::GuardedNode;
 use crate::labels;
 use crate::peers::{NodeId, reported_public_key};
 
-/// How many of the other pods a message names.
-const NAMED: usize = 3;
+/// Most pods that a message names.
+const MAX_NAMED: usize = 3;
 
-/// The key that a validator's pod reports, and other running pods that report it.
+/// A key that a validator's pod and other running pods report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedKey {
-    /// The public key.
     pub key: String,
-    /// A few of the others, as namespace/name.
+    /// A few of the other pods, as namespace/name.
     pub pods: Vec<String>,
 }
 
@@ -57,11 +57,11 @@ pub fn find(
             .iter()
             .map(|pod| seeds::network_of(&pod.metadata, owner(pod), nodes))
             .collect();
-        // The first few of each network are enough to name, however many there are.
+        // The first few pods of each network suffice for the message.
         let mut first: BTreeMap<&Option<String>, Vec<usize>> = BTreeMap::new();
         for (index, network) in networks.iter().enumerate() {
             let first = first.entry(network).or_default();
-            if first.len() <= NAMED {
+            if first.len() <= MAX_NAMED {
                 first.push(index);
             }
         }
@@ -69,9 +69,9 @@ pub fn find(
             let Some(id) = owner(pod).and_then(|owner| ids.get(owner)) else {
                 continue;
             };
-            // A network that is not known may be the same.
+            // An unknown network may be the same.
             let sharing: Vec<usize> = match &networks[index] {
-                None => first.values().flatten().take(NAMED + 1).copied().collect(),
+                None => first.values().flatten().take(MAX_NAMED + 1).copied().collect(),
                 known => [known, &None]
                     .iter()
                     .filter_map(|network| first.get(network))
@@ -80,7 +80,7 @@ pub fn find(
                     .collect(),
             };
             let others = sharing.into_iter().filter(|other| *other != index);
-            let names: Vec<String> = others.take(NAMED).map(|other| name_of(pods[other])).collect();
+            let names: Vec<String> = others.take(MAX_NAMED).map(|other| name_of(pods[other])).collect();
             if !names.is_empty() {
                 let shared = SharedKey {
                     key: key.to_owned(),
@@ -94,7 +94,7 @@ pub fn find(
 }
 
 impl SharedKey {
-    /// What both validators are told.
+    /// The condition of both validators.
     pub fn finding(&self) -> Finding {
         let message = format!(
             "its pod reports the public key {}, and so does {}: two nodes with one seed harm consensus; suspend one of the two \
@@ -106,7 +106,7 @@ impl SharedKey {
     }
 }
 
-/// The public key that the `render-config` of a running pod reported. What is no key is no report.
+/// The public key that `render-config` of a running pod reported; `None` if it is no valid key.
 fn reported_key(pod: &Pod) -> Option<&str> {
     let status = pod.status.as_ref()?;
     let mut all = status.init_container_statuses.iter().flatten();
@@ -156,7 +156,7 @@ mod tests {
         PublicKey([number; 32]).to_string().as_str().to_owned()
     }
 
-    /// The pod of a StatefulSet on testnet, whose report has this key.
+    /// A pod of a StatefulSet on testnet that reports this key.
     fn pod(namespace: &str, set: &str, ordinal: u8, key: &str) -> Value {
         json!({
             "metadata": {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn two_running_pods_with_one_key_are_told_to_both_whatever_their_namespaces_are() {
+    fn two_running_pods_with_one_key_are_reported_on_both_in_any_namespaces() {
         let mine = pod("n", "a", 0, &key(1));
         let changed = |mut pod: Value, pointer: &str, value: Value| {
             *pod.pointer_mut(pointer).unwrap() = value;
@@ -194,13 +194,13 @@ mod tests {
         let futurenet = json!(Network::parse("futurenet").short_hash());
         let elsewhere = pod("m", "a", 0, &key(1));
         let long = json!("1 30 - - - \u{1b}[31mred, no key...");
-        for (what, other, told) in [
+        for (what, other, expected) in [
             ("in its namespace", pod("n", "b", 0, &key(1)), vec!["n/a", "n/b"]),
             ("in another", elsewhere.clone(), vec!["m/a", "n/a"]),
             ("another key", pod("n", "b", 0, &key(2)), vec![]),
             ("a second pod of its own", pod("n", "a", 1, &key(1)), vec!["n/a"]),
             (
-                "of nobody",
+                "without an owner",
                 changed(elsewhere.clone(), "/metadata/ownerReferences", json!([])),
                 vec!["n/a"],
             ),
@@ -227,10 +227,10 @@ mod tests {
             ("reports no key", changed(elsewhere, message, long), vec![]),
         ] {
             let found = found(&[mine.clone(), other.clone()]);
-            assert_eq!(found.keys().collect::<Vec<_>>(), told, "{what}");
+            assert_eq!(found.keys().collect::<Vec<_>>(), expected, "{what}");
             let pods = found.get("n/a").map(|shared| shared.pods.clone()).unwrap_or_default();
             let name = format!("{}/{}", other["metadata"]["namespace"], other["metadata"]["name"]).replace('"', "");
-            assert_eq!(pods, if told.is_empty() { vec![] } else { vec![name] }, "{what}");
+            assert_eq!(pods, if expected.is_empty() { vec![] } else { vec![name] }, "{what}");
         }
         assert_eq!(
             found(&[pod("n", "a", 0, "no key"), pod("n", "b", 0, "no key")]).len(),
@@ -242,9 +242,9 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_is_named_in_part() {
-        let crowd: Vec<Value> = (0..20).map(|number| pod("n", "a", number, &key(1))).collect();
-        let found = found(&crowd);
+    fn a_message_names_a_few_of_many_pods() {
+        let many: Vec<Value> = (0..20).map(|number| pod("n", "a", number, &key(1))).collect();
+        let found = found(&many);
         assert_eq!(found["n/a"].pods, ["n/a-1", "n/a-10", "n/a-11"]);
         let finding = found["n/a"].finding();
         assert!(

@@ -1,13 +1,13 @@
-//! The conditions of a StellarNode: what each is about, who writes it, and the reasons that it can have.
+//! The conditions of a StellarNode: their types, owners and reasons.
 //!
-//! Words only; who says which is decided in `status`. `docs/operations.md` says what to do about each, and a test holds
-//! it to this file.
+//! This module holds names only. `status` decides which condition a node gets. `docs/operations.md` says what to do
+//! about each, and a test compares it with this file.
 
 use strum::{EnumDiscriminants, IntoStaticStr, VariantArray};
 
 use crate::util::text::plain;
 
-/// A condition's type together with its reason: none has another's.
+/// A condition's type together with its reason. No reason belongs to two types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumDiscriminants, IntoStaticStr)]
 #[strum_discriminants(name(ConditionType))]
 #[strum_discriminants(doc = "What a condition is about.")]
@@ -15,44 +15,43 @@ use crate::util::text::plain;
 pub enum Reason {
     /// Whether its pods are Ready.
     Ready(Ready),
-    /// Whether its pods are being made those of its spec.
+    /// Whether a change of its spec is being rolled out.
     Progressing(Progressing),
-    /// Whether something else than its spec stands in its way.
+    /// Whether something other than its spec blocks it.
     Degraded(Degraded),
-    /// Whether nothing can be built from its spec.
+    /// Whether its spec is invalid, so that no objects can be built from it.
     ConfigInvalid(ConfigInvalid),
-    /// Whether it is a member of its group.
+    /// Whether it has joined its peer group.
     Joined(Joined),
-    /// Whether its group reaches over all namespaces that it names.
+    /// Whether its group is joined with every namespace that it lists.
     PeerGroupJoined(PeerGroupJoined),
     /// Whether it takes part in consensus.
     Voting(Voting),
-    /// Whether its pod loaded the peers that it needs.
+    /// Whether its pod has loaded the peers that it needs.
     PeersReady(PeersReady),
-    /// Whether its pod template is to be another.
+    /// Whether a new pod template waits to be rolled out.
     UpdatePending(UpdatePending),
-    /// Whether a restart in its group does not end.
+    /// Whether a restart in its group has passed its deadline.
     RolloutStalled(RolloutStalled),
-    /// Whether another pod that runs reports the public key of its own.
+    /// Whether another running pod reports the same public key.
     SeedInUse(SeedInUse),
 }
 
-/// Who writes a condition: the next apply by one would take away what another wrote.
+/// The component that writes a condition. Each has its own field manager: an apply deletes the conditions of its
+/// manager that it omits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// The StellarNode controller.
     Controller,
-    /// Discovery and rollout.
     Discovery,
 }
 
 impl ConditionType {
-    /// As the status calls it.
+    /// The type as the status spells it.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// Who writes it.
+    /// The component that writes this condition.
     pub fn owner(self) -> Owner {
         match self {
             Self::Ready | Self::Progressing | Self::Degraded | Self::ConfigInvalid => Owner::Controller,
@@ -66,28 +65,27 @@ impl ConditionType {
         }
     }
 
-    /// Who writes the condition that a status calls so; `None` if it is none of ours.
+    /// The component that writes the condition of this name; `None` for conditions of other programs.
     pub fn owner_of(name: &str) -> Option<Owner> {
         let mut all = Self::VARIANTS.iter();
         all.find(|one| one.as_str() == name).map(|one| one.owner())
     }
 }
 
-/// A condition without its times.
+/// A condition without its timestamps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What it is about, and one word that says why.
     pub reason: Reason,
-    /// Whether it holds.
+    /// The condition's status, `True` or `False`.
     pub status: bool,
-    /// One sentence that says why.
+    /// A sentence for the user.
     pub message: String,
-    /// Whether somebody has to do something: a warning and an Event tell of it when it begins.
+    /// Whether a person has to act. The log and an Event then report the condition when it begins.
     pub warns: bool,
 }
 
 impl Finding {
-    /// The condition of that reason.
+    /// Creates the condition that has this reason.
     pub fn new(reason: impl Into<Reason>, status: bool, message: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
@@ -97,18 +95,17 @@ impl Finding {
         }
     }
 
-    /// The same, of which a warning and an Event tell.
+    /// Marks the condition as a warning, which the log and an Event report.
     pub fn warning(self) -> Self {
         Self { warns: true, ..self }
     }
 
-    /// What it is about.
     pub fn condition(&self) -> ConditionType {
         self.reason.into()
     }
 }
 
-/// The reasons of each condition, which become [`Reason`]s.
+/// Defines the reasons of each condition as one enum, and [`Reason::all`] over all of them.
 macro_rules! reasons {
     ($($condition:ident { $($word:ident,)+ })+) => {
         $(
@@ -125,14 +122,14 @@ macro_rules! reasons {
         )+
 
         impl Reason {
-            /// Each of them.
+            /// All reasons of all conditions.
             pub fn all() -> Vec<Self> {
                 let mut all = Vec::new();
                 $(all.extend($condition::VARIANTS.iter().copied().map(Self::$condition));)+
                 all
             }
 
-            /// The word for it.
+            /// The reason as the status spells it.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$condition(reason) => reason.into(),)+

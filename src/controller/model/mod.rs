@@ -1,4 +1,4 @@
-//! The data that decisions are made from: [`snapshot`], [`options`], [`times`], [`scope`], and conditions. Pure.
+//! The input of all decisions: [`snapshot`], [`options`], [`times`], [`scope`], and conditions. Pure.
 
 pub mod conditions;
 pub mod options;

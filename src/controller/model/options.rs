@@ -74,10 +74,10 @@ pub struct Options {
     /// restarts of its group
     #[arg(long, env = "ROLLOUT_DEADLINE", default_value = "15m", value_parser = duration)]
     pub rollout_deadline: Duration,
-    /// Nobody is restarted twice within this time for the same members
+    /// Shortest time between two restarts of one validator for the same members
     #[arg(long, env = "RESTART_FUSE", default_value = "10m", value_parser = duration)]
     pub restart_fuse: Duration,
-    /// How soon to look again at a StellarNode that waits for something that no watch reports, such as a quota
+    /// How soon to check a StellarNode again that waits for something without a watch, such as a quota
     #[arg(long, env = "LOOK_AGAIN", default_value = "60s", value_parser = duration)]
     pub look_again: Duration,
     /// How many validators of one network the operator may take down at once
@@ -89,7 +89,7 @@ pub struct Options {
     /// Leave StellarNodes to another operator: only the webhook, discovery and restarts for peers
     #[arg(long, env = "NO_NODE_CONTROLLER")]
     pub no_node_controller: bool,
-    /// Everything is decided anew at least this often, in seconds
+    /// Longest time between two decisions of peer discovery, in seconds
     #[arg(long, env = "PEER_DISCOVERY_INTERVAL_SECS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
     pub discovery_interval_secs: u64,
 }

@@ -1,4 +1,4 @@
-//! Where the operator looks: in all namespaces, or in some.
+//! The namespaces that the operator watches: all, or some.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,21 +6,20 @@ use std::fmt;
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 
-/// Which namespaces are looked at.
+/// The watched namespaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All of them.
     All,
-    /// These; a set, since each of them is watched once.
+    /// These namespaces. A set, because each must be watched only once.
     Namespaces(BTreeSet<String>),
 }
 
-/// What one watch can look at: all namespaces, or one.
+/// The scope of a single watch: all namespaces, or one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScopePart(Option<String>);
 
 impl Scope {
-    /// The whole cluster as one part, or each namespace.
+    /// Splits the scope into parts: one for the whole cluster, or one per namespace.
     pub fn parts(&self) -> Vec<ScopePart> {
         match self {
             Self::All => vec![ScopePart(None)],
@@ -39,12 +38,11 @@ impl fmt::Display for ScopePart {
 }
 
 impl ScopePart {
-    /// One namespace.
     pub fn namespace(name: &str) -> Self {
         Self(Some(name.to_owned()))
     }
 
-    /// The API of one kind in this part.
+    /// The client API of one kind in this part.
     pub fn api<K>(&self, client: &Client) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope>,

@@ -1,7 +1,6 @@
-//! What one cycle decides from: the validators, their StatefulSets and pods, the published lists and the slots in
-//! flight.
+//! The input of one discovery cycle: validators, their StatefulSets and pods, published lists, and slots.
 //!
-//! Plain data without a client. `observe` fills it from the reflector caches; tests fill it by hand.
+//! Plain data without a client. `observe` fills it from the reflector caches; tests build it by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,88 +13,81 @@ use crate::crd::{Network, PeerGroup};
 use crate::labels;
 use crate::peers::{NodeId, PeerList, Report, View};
 
-/// Everything that a decision depends on, as the API server holds it.
+/// Everything that a decision depends on, as stored in the API server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
-    /// The present time.
+    /// The time at which the snapshot was taken.
     pub now: Timestamp,
     /// Every StellarNode of type Validator in the watched namespaces.
     pub validators: Vec<Validator>,
-    /// StellarNodes that could not be parsed: whatever is known of them stays as it is.
+    /// StellarNodes that cannot be parsed. Decisions keep everything known about them unchanged.
     pub unreadable: BTreeSet<NodeId>,
-    /// The ConfigMaps that hold lists, or whose names a validator refers to.
+    /// The ConfigMaps that hold a list, or whose name a validator refers to.
     pub lists: BTreeMap<ListId, PublishedList>,
-    /// The PodDisruptionBudgets of ours, by the list that they are named after.
+    /// The PodDisruptionBudgets of this operator, by the list whose name they have.
     pub budgets: BTreeMap<ListId, PublishedBudget>,
-    /// The slots in flight, by the network's short hash.
+    /// The slots, by the short hash of their network.
     pub slots: BTreeMap<String, SlotLease>,
-    /// Namespaces in which nobody is restarted.
+    /// Namespaces whose restarts are paused.
     pub paused_namespaces: BTreeSet<String>,
 }
 
-/// Which known-peers ConfigMap: its namespace and name.
+/// The key of a known-peers ConfigMap.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ListId {
-    /// Namespace of the ConfigMap.
     pub namespace: String,
-    /// Name of the ConfigMap.
     pub name: String,
 }
 
-/// A StellarNode of type Validator with what belongs to it.
+/// A StellarNode of type Validator with its StatefulSet and pod.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Validator {
-    /// Namespace and name.
     pub id: NodeId,
-    /// Its uid: a node that was deleted and created anew is another one.
+    /// Its uid: a node that was deleted and created again has another one.
     pub uid: String,
-    /// When it was created.
     pub created: Timestamp,
     /// The network it takes part in.
     pub network: Network,
-    /// The ConfigMap of its peer group.
+    /// The ConfigMap with its peer list; validators of one ConfigMap form a group.
     pub list: ListId,
-    /// The group across namespaces that it names.
+    /// The peer group across namespaces that its spec asks for.
     pub peer_group: Option<PeerGroup>,
-    /// The peer port that its spec asks for; its running pod may still have another.
+    /// The peer port in its spec; the running pod may still use another.
     pub spec_port: u16,
-    /// Whether it is to have no pod.
+    /// Whether it is suspended: it has no pod then.
     pub suspended: bool,
-    /// Whether it is being deleted.
     pub deleting: bool,
-    /// Whether it is not to be restarted.
     pub paused: bool,
-    /// The pending change that a person approved.
+    /// The hash of the pending change that a person approved.
     pub approved: Option<String>,
-    /// When somebody last changed anything of it but its status; `None` where that is not known.
+    /// When anything but its status last changed; `None` if unknown.
     pub changed: Option<Timestamp>,
-    /// Hash of the part of the spec that its pods are built from; `None` where we do not build them.
+    /// Hash of the spec fields that determine the pod; `None` for an invalid spec.
     pub spec_hash: Option<String>,
-    /// A pod of another validator that still runs with the seed that this one is to have.
+    /// Name of another validator's pod or StatefulSet that still has the seed of this validator's new spec.
     pub seed_held_by: Option<String>,
-    /// What its status says of its membership: serves while its StatefulSet is missing.
+    /// The membership recorded in its status, the fallback while its StatefulSet is missing.
     pub mirror: Option<MemberRecord>,
-    /// Its StatefulSet.
     pub workload: Option<Workload>,
-    /// Its pod, also while it terminates.
+    /// Its pod, terminating ones included.
     pub pod: Option<Pod>,
 }
 
 impl Validator {
-    /// Whether a person wants it to run at all.
+    /// Whether the spec asks for a running pod.
     pub fn is_wanted(&self) -> bool {
         !self.suspended && !self.deleting && self.workload.as_ref().is_none_or(|workload| workload.replicas > 0)
     }
 
-    /// Whether its pod is Ready, which says that it takes part in consensus.
+    /// Whether its pod is Ready, which means that it takes part in consensus.
     pub fn is_voting(&self) -> bool {
         self.pod
             .as_ref()
             .is_some_and(|pod| !pod.deleting && pod.voting_since.is_some())
     }
 
-    /// Whether its pod votes and may go at any moment: its StatefulSet has taken a template that the pod is not of, or
-    /// its controller has not looked at its spec yet.
+    /// Whether its pod votes and may be replaced at any moment: its StatefulSet has a newer template than the pod, or
+    /// the StatefulSet controller has not observed the newest spec yet.
     pub fn is_about_to_go(&self) -> bool {
         let (Some(workload), Some(pod)) = (&self.workload, &self.pod) else {
             return false;
@@ -104,10 +96,11 @@ impl Validator {
         self.is_wanted() && self.is_voting() && pending && !workload.waits_for_person
     }
 
-    /// Until when a validator that serves and does not vote is on its way; `None` if it is not.
+    /// The end of the time in which a validator that serves its peers is expected to start voting; `None` for all
+    /// others.
     ///
-    /// The pod tells no more than that its stellar-core serves. One that is behind its network may have to wait for the
-    /// next checkpoint in a history archive, and the time for that is counted from the start of its stellar-core.
+    /// The pod only shows that its stellar-core serves its peers. A stellar-core that is behind its network may have to
+    /// wait for the next checkpoint in a history archive. That time counts from the start of its container.
     pub fn catches_up_until(&self, now: Timestamp, catch_up: Duration) -> Option<Timestamp> {
         let pod = self.pod.as_ref().filter(|pod| pod.ready && !pod.deleting)?;
         let started = pod.started.filter(|started| is_credible(*started, now))?;
@@ -115,8 +108,8 @@ impl Validator {
         (pod.voting_since.is_none() && end > now).then_some(end)
     }
 
-    /// From when on it counts as left behind: its stellar-core has served and not voted for twice the time to the next
-    /// checkpoint, which is what an archive that was added to a running network needs until its first one is there.
+    /// The time from which the validator counts as left behind: its stellar-core has served and not voted for twice
+    /// `catch_up`. An archive that a running network only just got needs that long until its first checkpoint.
     pub fn left_behind_from(&self, now: Timestamp, catch_up: Duration) -> Option<Timestamp> {
         let pod = self
             .pod
@@ -131,137 +124,122 @@ impl Validator {
     }
 }
 
-/// A validator's StatefulSet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Workload {
-    /// Name of the StatefulSet.
     pub name: String,
-    /// For preconditions.
     pub resource_version: String,
-    /// Whether it carries our managed-by label; without it, it is never written (rule R7).
+    /// Whether it carries our managed-by label. The operator never writes one without it (rule R7).
     pub ours: bool,
-    /// `spec.replicas`.
     pub replicas: i32,
-    /// Whether its controller has seen its present spec, so that `update_revision` speaks of it.
+    /// Whether the StatefulSet controller has observed the current spec, so that `update_revision` is up to date.
     pub observed: bool,
-    /// `status.updateRevision`.
     pub update_revision: Option<String>,
-    /// `OnDelete` or a partition: a person lets each update through.
+    /// Whether the update strategy is `OnDelete` or has a partition: each update then needs a person.
     pub waits_for_person: bool,
-    /// Whether Kubernetes lets it become what we build: some fields of a StatefulSet never change.
+    /// Whether Kubernetes accepts an update to the StatefulSet that we build: some fields are immutable.
     pub convertible: bool,
-    /// Whether its pods report what they loaded (they have our `render-config`).
+    /// Whether its pods report which peers they loaded (they have our `render-config`).
     pub reports: bool,
-    /// The port at which its pods serve their history archive.
+    /// The port on which its pods serve their history archive.
     pub history: Option<u16>,
-    /// Hash of the spec that the stored template was built from.
+    /// Spec hash of the stored pod template.
     pub spec_hash: Option<String>,
-    /// What must outlive pods and operators.
+    /// The membership, which must outlive pods and operator restarts.
     pub member: Option<MemberRecord>,
     /// The last restart for peers.
     pub last_restart: Option<LastRestart>,
-    /// The `since` of a slot that was given back unused.
+    /// The `since` of the slot that the operator last gave back unused.
     pub given_back: Option<Timestamp>,
-    /// What a pod that cannot report is taken to have loaded.
+    /// The peers that a pod without a report is assumed to have loaded.
     pub assumed: Option<AssumedLoad>,
 }
 
 impl Workload {
-    /// Whether a pod that stays is not what this StatefulSet wants.
+    /// Whether the pod is not of the current template and is not terminating.
     pub fn is_outdated(&self, pod: &Pod) -> bool {
         let known = self.observed && self.update_revision.is_some();
         known && !pod.deleting && pod.revision != self.update_revision
     }
 }
 
-/// Annotation `stellar.org/member`: the validator has joined its group, and where it was last dialled.
+/// Annotation `stellar.org/member`: when the validator joined its group, and its last known address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MemberRecord {
-    /// When it was first ready.
+    /// When its pod was first ready.
     pub joined: Timestamp,
-    /// Its peer port.
     pub port: u16,
-    /// The address at which it was last dialled.
     pub address: String,
-    /// Since when.
+    /// Since when it has had this address.
     pub since: Timestamp,
-    /// Since when it has had no running pod with an address.
+    /// Since when it has had no running pod with an address; `None` while it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<Timestamp>,
-    /// Whether it has not voted since it joined. Absent where it has, and in records of programs that did not note it:
-    /// whoever may have voted once is waited for.
+    /// Whether it has not voted since it joined. Absent means that it has voted, or that an earlier version wrote the
+    /// record: other validators wait for any member that may have voted once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub never_voted: bool,
 }
 
-/// Annotation `stellar.org/last-restart`: the fuse that keeps a validator from being restarted twice for the same view.
+/// Annotation `stellar.org/last-restart`: prevents a second restart for the same view.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastRestart {
-    /// The `since` of the slot that it was restarted in.
+    /// The `since` of the slot in which the restart happened.
     pub at: Timestamp,
-    /// The view that it was to load.
+    /// The view that the new pod had to load.
     pub view: View,
-    /// The pod that was to go. Absent in records of programs that did not note it.
+    /// The pod that the restart had to replace. Absent in records of earlier versions.
     #[serde(default, rename = "podUID", skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
 }
 
-/// Annotation `stellar.org/loaded-peers`: what a pod that cannot report is taken to have loaded at its start.
+/// Annotation `stellar.org/loaded-peers`: the view that a pod without a report is assumed to have loaded at its start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssumedLoad {
-    /// The pod.
     #[serde(rename = "podUID")]
     pub pod_uid: String,
-    /// The view.
     pub view: View,
 }
 
-/// A validator's pod.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pod {
-    /// Its uid.
     pub uid: String,
-    /// For preconditions.
     pub resource_version: String,
-    /// Its name.
     pub name: String,
-    /// Whether it is being deleted.
     pub deleting: bool,
     /// Whether its phase is Running.
     pub running: bool,
-    /// Its IPv4 address.
     pub ip: Option<String>,
-    /// The peer port that it declares.
+    /// The peer port that the pod declares.
     pub port: Option<u16>,
-    /// Its `controller-revision-hash`.
+    /// The label `controller-revision-hash`.
     pub revision: Option<String>,
-    /// Which list it mounts, as the value of the label [`PEERS`](labels::PEERS); `None` where it does not say.
+    /// The list that it mounts, as the value of the label [`PEERS`](labels::PEERS); `None` without that label.
     pub list: Option<String>,
-    /// When its `render-config` had read the list.
+    /// When its `render-config` finished reading the list.
     pub rendered: Option<Timestamp>,
-    /// Since when its core container runs.
+    /// Start time of its core container.
     pub started: Option<Timestamp>,
-    /// Whether its core container is ready: it serves the peer port.
+    /// Whether its core container is ready, which means that it serves the peer port.
     pub ready: bool,
-    /// Since when the pod is Ready, which says that stellar-core takes part in consensus.
+    /// Since when the pod is Ready, which means that stellar-core takes part in consensus.
     pub voting_since: Option<Timestamp>,
-    /// Since when the pod is not Ready; `None` where it is, or does not say.
+    /// Since when the pod is not Ready; `None` where it is Ready or has no such condition.
     pub silent_since: Option<Timestamp>,
-    /// For how long this program has seen it vote, by a clock that does not jump; `None` where nobody counts.
+    /// How long this process has seen it vote, by a monotonic clock; `None` without such a measurement.
     pub voted_for: Option<Duration>,
-    /// What it reports to have loaded; `None` while it does not, or cannot.
+    /// The peers that it reports to have loaded; `None` without a report.
     pub report: Option<Report>,
 }
 
 impl Pod {
-    /// Whether it mounts another list than this one, so that no restart would load this one.
+    /// Whether the pod mounts another list than `list`: a restart would not load `list`.
     pub fn mounts_another(&self, list: &ListId) -> bool {
         let value = labels::peers_value(&list.name);
         self.list.as_ref().is_some_and(|mounted| *mounted != value)
     }
 
-    /// The address at which others can dial it now, with `fallback` for a pod that declares no peer port.
+    /// The current peer address; `fallback` is the port of a pod that declares none.
     pub fn address(&self, fallback: u16) -> Option<(String, u16)> {
         let port = self.port.unwrap_or(fallback);
         let ip = self.ip.as_ref().filter(|_| self.running && !self.deleting)?;
@@ -269,72 +247,66 @@ impl Pod {
     }
 }
 
-/// A known-peers ConfigMap as the API server holds it.
+/// A known-peers ConfigMap, as stored in the API server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PublishedList {
-    /// Its uid, for the precondition of a delete.
+    /// Uid for the precondition of a delete.
     pub uid: String,
-    /// For preconditions.
     pub resource_version: String,
     /// Whether it carries our managed-by label.
     pub ours: bool,
-    /// The network recorded on its label (a short hash).
+    /// The short hash of the network, from its label.
     pub network: Option<String>,
-    /// Its data, byte for byte.
     pub data: BTreeMap<String, String>,
-    /// Its `peers.json`, where that can be read.
+    /// Its parsed `peers.json`; `None` if it cannot be parsed.
     pub list: Option<PeerList>,
 }
 
-/// The Lease that holds the slots of one network.
+/// The Lease that stores the slots of one network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SlotLease {
-    /// For the precondition of a write; `None` where the Lease does not exist yet.
+    /// Version for the precondition of a write; `None` while the Lease does not exist.
     pub resource_version: Option<String>,
-    /// Whether the Lease could be read: if not, nobody gets a slot.
+    /// Whether the Lease could be parsed. Otherwise no validator gets a slot.
     pub readable: bool,
-    /// Since when it is there. Before, there may have been another, which was lost with slots in flight.
+    /// When the Lease was created. An earlier one may have been deleted with slots in use.
     pub created: Option<Timestamp>,
-    /// The slots in flight.
     pub slots: Vec<Slot>,
-    /// When each namespace last got or ended a slot: those that had none lately go first.
+    /// When each namespace last got or ended a slot. Namespaces without a recent one go first.
     pub served: BTreeMap<String, Timestamp>,
-    /// The lists of different namespaces that were joined because both sides asked for it, the smaller of two first.
+    /// The pairs of lists in different namespaces that were joined at the request of both, each pair sorted.
     ///
-    /// It is kept here, in the operator's namespace, because whoever has rights in one namespace only cannot write it.
+    /// The operator keeps it in its own namespace, where users with rights in one other namespace cannot write it.
     pub joined: BTreeSet<(ListId, ListId)>,
 }
 
-/// Leave for one validator to go down.
+/// Permission for one validator to go down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Slot {
-    /// Who holds it.
     pub node: NodeId,
-    /// The holder's uid.
     pub uid: String,
-    /// The holder's peer group.
     pub group: ListId,
-    /// Since when.
+    /// When the slot was given.
     pub since: Timestamp,
-    /// Since when its holder has had one slot after the other without an end; absent where that is `since`.
+    /// Start of the holder's first slot, where several followed each other without a pause; absent where that is
+    /// `since`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<Timestamp>,
-    /// Why.
     pub cause: Cause,
-    /// The spec hash that the holder's pod is to be built from, when the spec is a reason.
+    /// The spec hash that the new pod must have, if the slot is for a changed spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec_hash: Option<String>,
-    /// The pod that is to be replaced.
+    /// Uid of the pod that the slot replaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
-    /// Whether the holder was voting when it got the slot, or began to before it went down: then the slot is done only
+    /// Whether the holder voted when it got the slot, or began to vote before it went down. The slot then ends only
     /// when it votes again.
     pub voting: bool,
 }
 
 impl Slot {
-    /// Since when its holder keeps others waiting. A spec that is changed again and again does not begin it anew.
+    /// Since when the holder has blocked the others. A spec that changes again and again does not reset it.
     pub fn began(&self) -> Timestamp {
         self.began.unwrap_or(self.since)
     }
@@ -345,17 +317,16 @@ impl Slot {
 pub enum Cause {
     /// Its pod template changed.
     SpecChanged,
-    /// The members of its group are others than its pod loaded.
+    /// Its pod loaded an older member list of its group.
     PeersChanged,
-    /// Its group is not connected and it lacks links.
+    /// Its group is not connected, and it lacks links.
     NotLinked,
 }
 
 impl Cause {
-    /// Each of them.
     pub const ALL: [Self; 3] = [Self::SpecChanged, Self::PeersChanged, Self::NotLinked];
 
-    /// The word that status, Events and metrics use.
+    /// The name in status, Events and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SpecChanged => "SpecChanged",
@@ -365,13 +336,13 @@ impl Cause {
     }
 }
 
-/// A PodDisruptionBudget as the API server holds it.
+/// A PodDisruptionBudget, as stored in the API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishedBudget {
-    /// For the precondition of a delete.
+    /// Uid for the precondition of a delete.
     pub uid: String,
-    /// For the precondition of a change.
+    /// Version for the precondition of an update.
     pub resource_version: String,
-    /// `spec.maxUnavailable`, where the rest of it is as we write it.
+    /// `spec.maxUnavailable`; `None` if any other field differs from what we write.
     pub max_unavailable: Option<u32>,
 }

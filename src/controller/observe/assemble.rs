@@ -1,6 +1,6 @@
-//! Objects as the API server gave them → a snapshot: which StatefulSet and which pod belong to which validator.
+//! Kubernetes objects → a snapshot: finds the StatefulSet and the pod of each validator.
 //!
-//! Pure. The objects come from the reflector caches, or from a list for a single question.
+//! Pure. The objects come from the reflector caches, or from a single list request.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +23,7 @@ use crate::crd::{GuardedNode, SeedSource, StellarNode};
 use crate::labels;
 use crate::peers::NodeId;
 
-/// Everything that a snapshot is made from.
+/// The input of a snapshot.
 #[derive(Debug, Default)]
 pub struct Objects {
     /// StellarNodes of any type.
@@ -32,25 +32,24 @@ pub struct Objects {
     pub stateful_sets: Vec<Arc<StatefulSet>>,
     /// Pods that carry the instance label.
     pub pods: Vec<Arc<Pod>>,
-    /// ConfigMaps with our label and a network's.
+    /// ConfigMaps with our label and the network label.
     pub lists: Vec<Arc<ConfigMap>>,
-    /// The metadata of all ConfigMaps.
     pub foreign: Vec<Arc<PartialObjectMeta<ConfigMap>>>,
-    /// PodDisruptionBudgets with our label and a group's.
+    /// PodDisruptionBudgets with our label and the group label.
     pub budgets: Vec<Arc<PodDisruptionBudget>>,
     /// Leases with our label in the operator's namespace.
     pub leases: Vec<Arc<Lease>>,
-    /// The hashes of specs that were seen before.
+    /// The spec hashes of earlier snapshots.
     pub hashes: Arc<SpecHashes>,
 }
 
-/// The hash of each spec, remembered while its generation lasts: taking it costs more than all the rest of a snapshot.
+/// Caches the hash of each spec until its generation changes: hashing costs more than the rest of a snapshot.
 #[derive(Debug, Default)]
 pub struct SpecHashes(Mutex<HashMap<String, (i64, String)>>);
 
 impl SpecHashes {
-    /// The hash of this node's spec.
-    fn of(&self, node: &StellarNode) -> String {
+    /// The hash of this node's spec, from the cache where possible.
+    fn get(&self, node: &StellarNode) -> String {
         let hash = || resources::spec_hash(&node.spec);
         let (Some(uid), Some(generation)) = (node.uid(), node.metadata.generation) else {
             return hash();
@@ -63,7 +62,7 @@ impl SpecHashes {
         entry.1.clone()
     }
 
-    /// Forgets nodes that are gone.
+    /// Removes nodes that no longer exist.
     fn retain(&self, nodes: &[Arc<GuardedNode>]) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() > nodes.len() {
@@ -77,7 +76,7 @@ impl SpecHashes {
 }
 
 impl Objects {
-    /// The snapshot of these objects.
+    /// Builds the snapshot of these objects.
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
         let workloads = by_instance(&self.stateful_sets);
         let pods = by_instance(&self.pods);
@@ -101,7 +100,7 @@ impl Objects {
             let pod = pods
                 .get(&key)
                 .and_then(|found| best_pod(found, workload.as_deref(), &key.1));
-            let hash = self.hashes.of(node);
+            let hash = self.hashes.get(node);
             let validator = convert::validator(node, hash, workload.as_deref(), pod.as_deref());
             validators.extend(validator.map(|validator| Validator {
                 seed_held_by: self.seed_holder(node, workload.as_deref(), pod.as_deref(), &seeds),
@@ -129,7 +128,8 @@ impl Objects {
         }
     }
 
-    /// What may run with the seed that this validator is to have, where neither its pod nor its template has that yet.
+    /// The object that may run with the seed in this validator's spec; `None` once its own pod or template has that
+    /// seed.
     fn seed_holder(
         &self,
         node: &StellarNode,
@@ -148,10 +148,10 @@ impl Objects {
         holder.map(|holder| holder.name().to_owned())
     }
 
-    /// Our lists, and other ConfigMaps of the names that validators refer to: other people's, and those that were
-    /// handed over by the label alone, whose data is seen once we have written them.
+    /// Our lists, and other ConfigMaps that validators refer to. The latter belong to other programs, or were handed
+    /// over by the label alone; their data is unknown until we have written them.
     ///
-    /// The config of a StellarNode is nobody's list, whatever its labels say.
+    /// The config ConfigMap of a StellarNode never counts as a list, whatever its labels.
     fn published(&self, referred: &BTreeSet<&ListId>) -> BTreeMap<ListId, PublishedList> {
         let is_config = |id: &ListId| {
             let node = id.name.strip_suffix(labels::CONFIG_SUFFIX);
@@ -205,8 +205,8 @@ fn list_id<K: ResourceExt>(object: &K) -> Option<ListId> {
     })
 }
 
-/// The StatefulSet of the node's own name, else the only one that is labelled as a validator's: others of the instance
-/// are whatever else runs beside it.
+/// The StatefulSet with the node's name, else the only one that is labelled as a validator's. Other StatefulSets of the
+/// instance are unrelated workloads.
 fn best_workload(found: &[Arc<StatefulSet>], name: &str) -> Option<Arc<StatefulSet>> {
     let is_labelled = |object: &&Arc<StatefulSet>| {
         let label = |key| object.labels().get(key).map(String::as_str);
@@ -219,11 +219,11 @@ fn best_workload(found: &[Arc<StatefulSet>], name: &str) -> Option<Arc<StatefulS
     own.or(only).cloned()
 }
 
-/// The pod of the StatefulSet, by the uid of its controller; among several the one that is not on its way out. Pods of
-/// other owners – an exporter, a job, another StatefulSet of that name – are none.
+/// The pod that the StatefulSet controls, compared by uid; of several, the one that is not terminating. Pods of other
+/// owners – an exporter, a job, another StatefulSet of that name – do not count.
 ///
-/// While there is no StatefulSet, its pod is one of its name without a controller (`--cascade=orphan`), or with one
-/// that was called so and is gone.
+/// Without a StatefulSet, a pod of the expected name counts if it has no controller (`--cascade=orphan`), or if its
+/// controller was a StatefulSet of that name.
 fn best_pod(found: &[Arc<Pod>], workload: Option<&StatefulSet>, name: &str) -> Option<Arc<Pod>> {
     let stateful_set = workload.map_or_else(|| name.to_owned(), ResourceExt::name_any);
     let uid = workload.and_then(|workload| workload.metadata.uid.as_deref());

@@ -1,4 +1,4 @@
-//! Tests: which objects belong to which validator.
+//! Tests: the objects of each validator.
 
 use kube::core::DeserializeGuard;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::controller::observe::assemble::*;
 
 #[test]
-fn the_config_of_a_node_is_nobodys_list() {
+fn the_config_of_a_node_is_no_list() {
     let node = |name: &str, list: &str| {
         let node = json!({
             "apiVersion": labels::API_VERSION, "kind": labels::KIND,
@@ -42,7 +42,7 @@ fn the_config_of_a_node_is_nobodys_list() {
 }
 
 #[test]
-fn whose_stateful_set_a_validator_has() {
+fn the_stateful_set_of_a_validator() {
     let of = |name: &str, app: &str, component: Option<&str>| {
         let mut labels = json!({ labels::NAME: app, labels::INSTANCE: "a" });
         if let Some(component) = component {
@@ -55,7 +55,7 @@ fn whose_stateful_set_a_validator_has() {
     let ours = labels::STELLAR_NODE;
     for (found, expected) in [
         (vec![of("a-redis", "redis", None), of("a", ours, validator)], Some("a")),
-        // Whatever its labels are.
+        // Its labels do not matter.
         (vec![of("a", "core", None)], Some("a")),
         (
             vec![of("a-redis", "redis", None), of("a-core", ours, validator)],
@@ -82,7 +82,7 @@ fn owned_pod(name: &str, owner: Option<(&str, &str, &str)>) -> Arc<Pod> {
 }
 
 #[test]
-fn a_pod_that_pretends_is_nobodys() {
+fn a_forged_pod_belongs_to_no_validator() {
     let set = json!({ "metadata": { "name": "a", "namespace": "n", "uid": "1" } });
     let set: StatefulSet = serde_json::from_value(set).unwrap();
     let own = Some(("StatefulSet", "a", "1"));
@@ -106,7 +106,7 @@ fn a_pod_that_pretends_is_nobodys() {
 }
 
 #[test]
-fn what_is_forged_in_one_namespace_says_nothing_of_another() {
+fn forged_objects_affect_no_other_namespace() {
     let node = |namespace: &str| {
         let node = json!({
             "apiVersion": labels::API_VERSION, "kind": labels::KIND,
@@ -165,22 +165,22 @@ fn what_is_forged_in_one_namespace_says_nothing_of_another() {
         nodes: vec![node("n"), node("b")],
         ..Objects::default()
     };
-    let beside = Objects {
+    let with_forged = Objects {
         nodes: vec![node("n"), node("b")],
         stateful_sets: vec![Arc::new(serde_json::from_value(forged_set).unwrap())],
         pods: vec![Arc::new(serde_json::from_value(forged_pod).unwrap())],
         lists: vec![Arc::new(serde_json::from_value(forged_list).unwrap())],
         ..Objects::default()
     };
-    let [alone, beside] = [alone, beside].map(|objects| objects.snapshot(Timestamp::UNIX_EPOCH));
+    let [alone, with_forged] = [alone, with_forged].map(|objects| objects.snapshot(Timestamp::UNIX_EPOCH));
     let of_n = |snapshot: &Snapshot| snapshot.validators.iter().find(|one| one.id.namespace == "n").cloned();
-    assert_eq!(of_n(&alone), of_n(&beside));
-    assert!(beside.lists.keys().all(|id| id.namespace == "b"));
+    assert_eq!(of_n(&alone), of_n(&with_forged));
+    assert!(with_forged.lists.keys().all(|id| id.namespace == "b"));
     let options = crate::controller::Options::default();
     let groups = |snapshot: &Snapshot| {
         let all = crate::controller::peering::groups::form(snapshot, &options);
         let of_n = all.into_iter().filter(|group| group.id.namespace == "n");
         of_n.map(|group| (group.list, group.action)).collect::<Vec<_>>()
     };
-    assert_eq!(groups(&alone), groups(&beside));
+    assert_eq!(groups(&alone), groups(&with_forged));
 }

@@ -1,7 +1,7 @@
-//! The reflector caches, and the snapshots that are taken of them.
+//! The reflector caches, and the snapshots taken from them.
 //!
-//! Watches only: nothing is listed in steady state. Every change that concerns a StellarNode wakes whoever waits on
-//! [`Caches::changed`]; our own status writes wake nobody. What is kept of an object is said in `trim`.
+//! Watches only: no lists in steady state. Every change that concerns a StellarNode completes [`Caches::changed`]; our
+//! own status writes do not. `trim` decides which fields the caches keep.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
@@ -36,27 +36,27 @@ use crate::kubernetes::api::{ApiError, PART, list_in_parts};
 use crate::labels;
 use crate::peers::NodeId;
 
-/// Objects of one page of a list of ConfigMaps with their data, which are few; of others see [`PART`].
+/// Page size for ConfigMaps with their data, which are few but may be large; [`PART`] for other kinds.
 const LISTS_PAGE: u32 = 4;
 
-/// How often somebody who waits for a cache asks whether it is complete.
-const ASK_AGAIN: Duration = Duration::from_millis(200);
+/// How often [`wait_for_stores`] checks a cache that is still filling.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Kinds that `peers` does without where its user may not list them. The operator needs all of them.
+/// Kinds that the command `peers` skips if its user may not list them. The operator needs all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OptionalKind {
-    /// The Leases of the slots.
+    /// The Leases with the slots.
     Slots,
     /// The PodDisruptionBudgets of the groups.
     Budgets,
-    /// The Namespaces, which may pause restarts.
+    /// The Namespaces, whose annotation may pause restarts.
     Namespaces,
 }
 
-/// What is watched.
+/// The caches of all watched kinds.
 #[derive(Debug)]
 pub struct Caches {
-    /// What each store of a kind looks at, in this order.
+    /// The scope of each store of a kind, in this order.
     parts: Vec<ScopePart>,
     nodes: Vec<Store<GuardedNode>>,
     stateful_sets: Vec<Store<StatefulSet>>,
@@ -64,7 +64,7 @@ pub struct Caches {
     lists: Vec<Store<ConfigMap>>,
     foreign: Vec<Store<PartialObjectMeta<ConfigMap>>>,
     budgets: Vec<Store<PodDisruptionBudget>>,
-    /// Where the Leases of the slots are.
+    /// The scope of the Leases.
     slots_in: ScopePart,
     leases: Vec<Store<Lease>>,
     namespaces: Namespaces,
@@ -72,17 +72,17 @@ pub struct Caches {
     witness: Witness,
     changed: Arc<Notify>,
     broken: Arc<Notify>,
-    // Ends the watches with the caches.
+    // Dropping the caches ends the watches.
     _watches: JoinSet<()>,
 }
 
 impl Caches {
-    /// Starts the watches; [`Self::wait_until_complete`] tells when every cache is complete.
+    /// Starts the watches. [`Self::wait_until_complete`] waits until every cache is complete.
     pub fn start(client: &Client, scope: &Scope, own_namespace: &str) -> Self {
         Self::start_without(client, scope, own_namespace, &[])
     }
 
-    /// As [`start`](Self::start), without watching these kinds: they count as absent.
+    /// Like [`start`](Self::start), but skips these kinds; their caches stay empty.
     pub fn start_without(client: &Client, scope: &Scope, own_namespace: &str, without: &[OptionalKind]) -> Self {
         let mut watches = Watches {
             changed: Arc::default(),
@@ -115,7 +115,7 @@ impl Caches {
         let namespaces = match scope {
             _ if without.contains(&OptionalKind::Namespaces) => Namespaces::none(),
             Scope::All => Namespaces::Watched(watches.start(&nodes, watcher(Api::all(client.clone()), all))),
-            Scope::Namespaces(names) => Namespaces::Asked(watches.ask(client, names)),
+            Scope::Namespaces(names) => Namespaces::Polled(watches.poll_namespaces(client, names)),
         };
         let Watches { changed, broken, tasks } = watches;
         Self {
@@ -137,19 +137,19 @@ impl Caches {
         }
     }
 
-    /// Waits until every cache holds all there is. Nothing is decided before.
+    /// Waits until every cache is complete. No decision is made before.
     pub async fn wait_until_complete(&self) {
-        complete(&self.nodes).await;
-        complete(&self.stateful_sets).await;
-        complete(&self.pods).await;
-        complete(&self.lists).await;
-        complete(&self.foreign).await;
-        complete(&self.budgets).await;
-        complete(&self.leases).await;
+        wait_for_stores(&self.nodes).await;
+        wait_for_stores(&self.stateful_sets).await;
+        wait_for_stores(&self.pods).await;
+        wait_for_stores(&self.lists).await;
+        wait_for_stores(&self.foreign).await;
+        wait_for_stores(&self.budgets).await;
+        wait_for_stores(&self.leases).await;
         self.namespaces.wait_until_complete().await;
     }
 
-    /// Which caches do not hold all there is yet, as a person reads it: `pods in namespace team-a`.
+    /// The caches that are still incomplete, in readable form: `pods in namespace team-a`.
     pub fn incomplete(&self) -> Vec<String> {
         fn of<K>(kind: &str, stores: &[Store<K>], parts: &[ScopePart]) -> Vec<String>
         where
@@ -170,29 +170,29 @@ impl Caches {
         all
     }
 
-    /// Waits for a watch to end for good, which only a defect can bring about. The caches are of no use any more.
+    /// Waits until a watch ends for good, which only a bug can cause. The caches are useless from then on.
     pub async fn broken(&self) {
         self.broken.notified().await;
     }
 
-    /// Waits for the next change of anything that decisions depend on.
+    /// Waits for the next change that may affect a decision.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// The StellarNode of that name, if it is there and parses.
+    /// The StellarNode of that name, if it exists and parses.
     pub fn node(&self, id: &NodeId) -> Option<StellarNode> {
         self.guarded(id).and_then(|node| node.0.as_ref().ok().cloned())
     }
 
-    /// The pods of a namespace that belong to some StellarNode, or did.
+    /// The pods in a namespace with the instance label of a StellarNode, current or deleted.
     pub fn pods(&self, namespace: &str) -> Vec<Arc<Pod>> {
         let all = self.pods.iter().flat_map(Store::state);
         all.filter(|pod| pod.metadata.namespace.as_deref() == Some(namespace))
             .collect()
     }
 
-    /// The validators whose pod reports the public key of another pod.
+    /// The validators whose pod reports the same public key as another pod.
     pub fn shared_keys(&self) -> BTreeMap<NodeId, SharedKey> {
         fn all<K>(stores: &[Store<K>]) -> Vec<Arc<K>>
         where
@@ -203,7 +203,7 @@ impl Caches {
         shared_keys::find(&all(&self.nodes), &all(&self.stateful_sets), &all(&self.pods))
     }
 
-    /// The StellarNode of that name, whether or not it parses.
+    /// The StellarNode of that name, parsed or not.
     pub fn guarded(&self, id: &NodeId) -> Option<Arc<GuardedNode>> {
         let reference = ObjectRef::new(&id.name).within(&id.namespace);
         self.nodes.iter().find_map(|store| store.get(&reference))
@@ -213,16 +213,16 @@ impl Caches {
         self.nodes.iter().flat_map(Store::state)
     }
 
-    /// What the API server holds, as far as the watches have told.
+    /// Takes a snapshot of the caches.
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
         self.snapshot_with(self.pods.iter().flat_map(Store::state).collect(), now)
     }
 
-    /// The same with the pods of these namespaces as the API server holds them now: a watch that is silent does not say
-    /// whether nothing happens.
+    /// Takes a snapshot, but lists the pods of these namespaces now: a silent watch does not prove that nothing
+    /// changed.
     ///
     /// # Errors
-    /// When it does not answer or refuses.
+    /// When the API server refuses or does not answer.
     pub async fn snapshot_now(
         &self,
         client: &Client,
@@ -262,12 +262,11 @@ impl Caches {
         };
         let mut snapshot = objects.snapshot(now);
         snapshot.paused_namespaces = self.namespaces.paused();
-        self.witness.look(&mut snapshot.validators, Instant::now());
+        self.witness.update(&mut snapshot.validators, Instant::now());
         snapshot
     }
 }
 
-/// Whether a cache holds all there is.
 pub(crate) fn is_complete<K>(store: &Store<K>) -> bool
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
@@ -275,16 +274,16 @@ where
     matches!(store.wait_until_ready().now_or_never(), Some(Ok(())))
 }
 
-/// Waits until these caches hold all there is; for ever where the watch of one has ended, for that one never will.
+/// Waits until these caches are complete; forever if the watch of one has ended.
 ///
-/// A store wakes only who asked last (`DelayedInit` of kube-runtime): whoever waits beside others asks again.
-pub(crate) async fn complete<K>(stores: &[Store<K>])
+/// A store wakes only its last waiter (`DelayedInit` of kube-runtime), so each waiter polls.
+pub(crate) async fn wait_for_stores<K>(stores: &[Store<K>])
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
     for store in stores {
         loop {
-            match tokio::time::timeout(ASK_AGAIN, store.wait_until_ready()).await {
+            match tokio::time::timeout(POLL_INTERVAL, store.wait_until_ready()).await {
                 Ok(Ok(())) => break,
                 Ok(Err(_)) => pending::<()>().await,
                 Err(_) => {}
@@ -298,13 +297,13 @@ impl Context for Caches {
         Self::node(self, &NodeId::new(namespace, name))
     }
 
-    fn each_validator(&self, namespace: &str, tell: &mut dyn FnMut(&StellarNode)) {
+    fn each_validator(&self, namespace: &str, visit: &mut dyn FnMut(&StellarNode)) {
         let is_there = |node: &StellarNode| {
             node.spec.node_type == NodeType::Validator && node.metadata.namespace.as_deref() == Some(namespace)
         };
         for node in self.guarded_nodes() {
             if let Some(node) = node.0.as_ref().ok().filter(|node| is_there(node)) {
-                tell(node);
+                visit(node);
             }
         }
     }
@@ -318,19 +317,16 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn all_who_wait_for_a_cache_go_on_when_it_is_complete() {
+    async fn all_waiters_go_on_when_a_cache_is_complete() {
         let (reader, mut writer) = store::<ConfigMap>();
         let stores = [reader];
         let fill = async {
             tokio::task::yield_now().await;
-            assert!(
-                !is_complete(&stores[0]),
-                "whoever only looks takes nobody's slot to be woken"
-            );
+            assert!(!is_complete(&stores[0]), "is_complete replaces no waiter");
             writer.apply_watcher_event(&Event::Init);
             writer.apply_watcher_event(&Event::InitDone);
         };
-        let all = async { tokio::join!(complete(&stores), complete(&stores), fill) };
+        let all = async { tokio::join!(wait_for_stores(&stores), wait_for_stores(&stores), fill) };
         let hour = Duration::from_secs(3600);
         assert!(tokio::time::timeout(hour, all).await.is_ok());
     }

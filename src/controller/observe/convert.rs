@@ -1,6 +1,6 @@
-//! Kubernetes objects → the plain data that decisions are made from.
+//! Kubernetes objects → the plain data of a snapshot.
 //!
-//! Pure. A field that is missing or of a form that we do not know is taken as absent, never as a reason to drop a peer.
+//! Pure. A field that is missing or malformed counts as absent; it never removes a peer.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ use crate::kubernetes::stored::{self, is_ours};
 use crate::labels;
 use crate::peers::{NodeId, PeerList, Report, port_of_address};
 
-/// A StellarNode with its StatefulSet and pod; `None` if it is no validator. `hash` is that of its spec.
+/// Converts a StellarNode with its StatefulSet and pod; `None` if it is no validator. `hash` is its spec hash.
 pub fn validator(
     node: &StellarNode,
     hash: String,
@@ -76,8 +76,7 @@ pub fn validator(
     })
 }
 
-/// When a field manager last changed something other than the status (Kubernetes docs, "Server-Side Apply",
-/// managedFields).
+/// When a field manager last changed anything but the status (Kubernetes docs, "Server-Side Apply", managedFields).
 fn changed(node: &StellarNode) -> Option<Timestamp> {
     let managers = node.metadata.managed_fields.iter().flatten();
     managers
@@ -86,14 +85,14 @@ fn changed(node: &StellarNode) -> Option<Timestamp> {
         .max()
 }
 
-/// Hash of the spec that a validator's pods are to be built from; `None` for a spec that nothing can be built from, so
-/// that it takes no slot and what runs goes on.
+/// The spec hash that the pod should have; `None` for an invalid spec, which takes no slot and leaves the running pod
+/// alone.
 fn wanted_hash(node: &StellarNode, hash: String, workload: Option<&Workload>) -> Option<String> {
     let built = workload.is_some_and(|workload| workload.spec_hash.as_ref() == Some(&hash));
     (built || resources::check(node).is_ok()).then_some(hash)
 }
 
-/// What the status of a StellarNode says of its membership.
+/// The membership in the status of a StellarNode.
 fn mirror(node: &StellarNode, id: &NodeId) -> Option<MemberRecord> {
     let status = node.status.as_ref()?;
     let joined = status
@@ -103,8 +102,8 @@ fn mirror(node: &StellarNode, id: &NodeId) -> Option<MemberRecord> {
     mirrored(id, status.peers.as_ref()?, joined.last_transition_time.as_ref()?.0)
 }
 
-/// The membership that a status tells of, for a validator that it says has joined then; `None` where it has an address
-/// that the operator cannot have written.
+/// The membership in a status, of a validator that joined at `joined`; `None` if the operator cannot have written the
+/// address.
 pub fn mirrored(id: &NodeId, peers: &PeersStatus, joined: Timestamp) -> Option<MemberRecord> {
     let address = peers
         .lost
@@ -117,24 +116,23 @@ pub fn mirrored(id: &NodeId, peers: &PeersStatus, joined: Timestamp) -> Option<M
         address: address.clone(),
         since: joined,
         lost: peers.lost.as_ref().map(|lost| lost.since.0),
-        // A status does not tell.
+        // The status has no such field.
         never_voted: false,
     })
 }
 
-/// Longest annotation that the operator writes as JSON.
+/// Longest JSON annotation that the operator writes.
 const LONGEST_RECORD: usize = 1024;
 
-/// Reads an annotation that holds JSON; one that somebody broke counts as absent, and so does one that is longer than
-/// we write.
+/// Parses a JSON annotation. An annotation that is malformed, or longer than the operator writes, counts as absent.
 fn json_annotation<T: DeserializeOwned>(annotations: &BTreeMap<String, String>, name: &str) -> Option<T> {
     let text = annotations.get(name).filter(|text| text.len() <= LONGEST_RECORD)?;
     serde_json::from_str(text).ok()
 }
 
-/// The membership in a StatefulSet's annotation. Whoever may write StatefulSets can write it, and its address goes into
-/// the lists of other namespaces: one that the operator cannot have written is not believed, nor is the record around
-/// it.
+/// The membership in a StatefulSet's annotation. Anyone with write access to StatefulSets can forge it, and its address
+/// goes into the lists of other namespaces. So a record with an address that the operator cannot have written is
+/// ignored.
 fn member(annotations: &BTreeMap<String, String>, id: &NodeId) -> Option<MemberRecord> {
     let record: MemberRecord = json_annotation(annotations, labels::MEMBER)?;
     (port_of_address(id, &record.address) == Some(record.port)).then_some(record)
@@ -168,14 +166,14 @@ fn convert_workload(object: &StatefulSet, id: &NodeId) -> Workload {
     }
 }
 
-/// Whether a StatefulSet's update strategy leaves it to a person when its pod is replaced.
+/// Whether a StatefulSet's update strategy leaves the replacement of its pod to a person.
 pub fn leaves_updates_to_a_person(object: &StatefulSet) -> bool {
     let strategy = object.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref());
     let partition = strategy.and_then(|strategy| strategy.rolling_update.as_ref()?.partition);
     partition.unwrap_or(0) > 0 || strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("OnDelete"))
 }
 
-/// Whether a pod tells what it loaded: it has our `render-config`.
+/// Whether a pod reports which peers it loaded: it has our `render-config`.
 fn renders(pod: &PodSpec) -> bool {
     let all = pod.init_containers.as_deref().unwrap_or_default();
     all.iter().any(|one| one.name == labels::RENDER_CONTAINER)
@@ -195,7 +193,7 @@ fn served_history(pod: &PodSpec) -> Option<u16> {
     u16::try_from(port.container_port).ok()
 }
 
-/// `dialled`: the port that others are to dial, by which the core container of a foreign pod may have to be known.
+/// `dialled` is the peer port, which may be the only way to find the core container of a pod that we did not build.
 fn convert_pod(object: &KubePod, dialled: u16) -> Pod {
     let spec = object.spec.as_ref();
     let status = object.status.as_ref();
@@ -223,7 +221,7 @@ fn convert_pod(object: &KubePod, dialled: u16) -> Pod {
     let (report, rendered) = status
         .and_then(|status| loaded(status.init_container_statuses.as_deref()?, started))
         .map_or((None, None), |(report, rendered)| (report, Some(rendered)));
-    // Where we did not build the pod, its Ready condition stands for both.
+    // Without our sidecar, the Ready condition stands for both.
     let ready = match core_status.filter(|_| spec.is_some_and(renders)) {
         Some(status) => status.ready && !deleting,
         None => ready_condition.is_some(),
@@ -253,7 +251,7 @@ fn convert_pod(object: &KubePod, dialled: u16) -> Pod {
     }
 }
 
-/// stellar-core parses no IPv6 literal: a dual-stack pod contributes its IPv4 address.
+/// stellar-core parses no IPv6 literal, so a dual-stack pod contributes its IPv4 address.
 fn ipv4(status: &k8s_openapi::api::core::v1::PodStatus) -> Option<String> {
     let others = status.pod_ips.iter().flatten().map(|entry| entry.ip.as_str());
     let is_ipv4 = |ip: &&str| ip.parse::<std::net::Ipv4Addr>().is_ok();
@@ -291,9 +289,8 @@ fn peer_port(container: &Container) -> Option<u16> {
     u16::try_from(port.container_port).ok()
 }
 
-/// What `render-config` reported, and when. A report counts only with exit code 0 and finished before the core
-/// container started: after a new sandbox the status can show a new IP beside the old message. `None` while there is
-/// none.
+/// The report of `render-config`, and its time; `None` without one. It counts only with exit code 0, and if it finished
+/// before the core container started: after a sandbox restart the status can show a new IP next to the old message.
 fn loaded(statuses: &[ContainerStatus], core_started: Option<Timestamp>) -> Option<(Option<Report>, Timestamp)> {
     let status = statuses.iter().find(|status| status.name == labels::RENDER_CONTAINER)?;
     let ended = status.state.as_ref()?.terminated.as_ref()?;
@@ -304,7 +301,6 @@ fn loaded(statuses: &[ContainerStatus], core_started: Option<Timestamp>) -> Opti
     Some((Report::parse(ended.message.as_deref().unwrap_or_default()), finished))
 }
 
-/// A known-peers ConfigMap.
 pub fn published_list(object: &ConfigMap) -> PublishedList {
     let data = object.data.clone().unwrap_or_default();
     PublishedList {
@@ -317,7 +313,7 @@ pub fn published_list(object: &ConfigMap) -> PublishedList {
     }
 }
 
-/// A PodDisruptionBudget of ours, held against what we would write.
+/// Converts one of our PodDisruptionBudgets and compares it with the one that we would write.
 pub fn published_budget(object: &PodDisruptionBudget) -> PublishedBudget {
     let most = object.spec.as_ref().and_then(|spec| match &spec.max_unavailable {
         Some(IntOrString::Int(most)) => u32::try_from(*most).ok(),
@@ -333,14 +329,15 @@ pub fn published_budget(object: &PodDisruptionBudget) -> PublishedBudget {
     }
 }
 
-/// Reads an annotation that only we write. It grows with the number of namespaces, so that no length is too long.
+/// Parses an annotation that only the operator writes. It grows with the number of namespaces, so its length has no
+/// limit.
 fn own_json<T: DeserializeOwned + Default>(annotations: &BTreeMap<String, String>, name: &str) -> T {
     let text = annotations.get(name);
     text.and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default()
 }
 
-/// The Lease that holds the slots of a network. A Lease that somebody broke gives nobody a slot until it is deleted.
+/// Converts the Lease with the slots of a network. A Lease that is damaged blocks all slots until a person deletes it.
 pub fn slot_lease(object: &Lease) -> SlotLease {
     let annotations = object.annotations();
     let slots = match annotations.get(labels::SLOTS) {

@@ -1,4 +1,4 @@
-//! Tests: what is read of objects, and what of it is believed.
+//! Tests: conversion of objects, and forged values.
 
 use crate::controller::observe::convert::*;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ fn node(validator_config: &Value) -> StellarNode {
 }
 
 #[test]
-fn a_spec_that_nothing_can_be_built_from_takes_no_slot() {
+fn an_invalid_spec_takes_no_slot() {
     let validator = |config: &Value| {
         let node = node(config);
         validator(&node, resources::spec_hash(&node.spec), None, None).unwrap()
@@ -32,7 +32,7 @@ fn a_spec_that_nothing_can_be_built_from_takes_no_slot() {
 }
 
 #[test]
-fn a_report_counts_only_when_it_was_there_before_the_core_container() {
+fn a_report_counts_only_from_before_the_core_container() {
     let statuses = |exit_code: i32, finished: &str| -> Vec<ContainerStatus> {
         serde_json::from_value(json!([{
             "name": labels::RENDER_CONTAINER, "image": "", "imageID": "", "ready": true, "restartCount": 0,
@@ -52,7 +52,7 @@ fn a_report_counts_only_when_it_was_there_before_the_core_container() {
     assert!(counts(0, "2026-01-01T00:00:09Z", None));
     assert!(
         !counts(0, "2026-01-01T00:00:11Z", Some(started)),
-        "an old message beside a new sandbox"
+        "an old message with a new sandbox"
     );
     assert!(!counts(1, "2026-01-01T00:00:09Z", Some(started)));
 }
@@ -71,13 +71,13 @@ fn the_status_remembers_a_member_and_since_when_its_address_is_lost() {
     let address = "10.0.0.1:11700".to_owned();
     let dialled = mirrored(json!({ "address": address }));
     assert_eq!(dialled, Some((address.clone(), 11700, None)));
-    // Past the grace period the address goes, and the member stays.
+    // After the grace period the address is dropped, and the member stays.
     let lost = mirrored(json!({ "lost": { "address": address, "since": "2026-01-01T01:00:00Z" } }));
     assert_eq!(lost, Some((address, 11700, Some("2026-01-01T01:00:00Z".to_owned()))));
     assert_eq!(mirrored(json!({})), None);
 }
 
-/// A validator whose StatefulSet remembers this address and port, and whose status this address.
+/// A validator with this address and port in its StatefulSet, and this address in its status.
 fn remembered(address: &str, port: u16, in_status: &str) -> Validator {
     let mut node = node(&json!({ "seedSecretRef": "seed" }));
     let time = "2026-01-01T00:00:00Z";
@@ -93,7 +93,7 @@ fn remembered(address: &str, port: u16, in_status: &str) -> Validator {
 }
 
 #[test]
-fn a_remembered_address_is_believed_in_the_form_that_is_written() {
+fn a_recorded_address_counts_only_in_our_own_form() {
     let name = "validator-1-0.validator-1-headless.stellar.svc.cluster.local:11625";
     let believed = |address: &str, port| {
         let validator = remembered(address, port, address);
@@ -116,7 +116,7 @@ fn a_remembered_address_is_believed_in_the_form_that_is_written() {
 
 proptest::proptest! {
     #[test]
-    fn nothing_that_was_forged_gets_into_a_list(
+    fn no_forged_address_gets_into_a_list(
         address in "(\\PC|[\\x00-\\x1f]){0,40}(:[0-9]{1,6})?", text in proptest::arbitrary::any::<String>(), port: u16,
     ) {
         use crate::controller::peering::groups;
@@ -168,7 +168,7 @@ fn a_dual_stack_pod_contributes_its_ipv4_address() {
 }
 
 #[test]
-fn a_record_that_is_longer_than_ours_is_none() {
+fn a_record_longer_than_ours_is_ignored() {
     let believed = |spaces: usize| {
         let record = json!({
             "joined": "2026-01-01T00:00:00Z", "port": 11625, "address": "10.0.0.1:11625", "since": "2026-01-01T00:00:00Z",
@@ -181,7 +181,7 @@ fn a_record_that_is_longer_than_ours_is_none() {
 }
 
 #[test]
-fn the_lease_of_the_slots_is_read_as_it_is_written_however_many_namespaces_there_are() {
+fn the_lease_of_the_slots_is_read_with_many_namespaces() {
     let list = |number: usize| ListId {
         namespace: format!("namespace-{number}"),
         name: "stellar-peers".to_owned(),

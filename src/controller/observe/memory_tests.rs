@@ -1,4 +1,4 @@
-//! Tests: what a tenant's objects cost the caches, through an API server that is played in the same process.
+//! Tests: the memory that a tenant's objects take in the caches, with an API server in the same process.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,13 +12,13 @@ use crate::controller::{Caches, Scope};
 use crate::labels;
 use crate::util::clock;
 
-/// The measurement runs in a process of its own: the test program again, with this variable.
+/// The measurement runs in its own process: the test program again, with this variable.
 const ALONE: &str = "STELLAR_TEST_MEMORY";
 const LISTS: usize = 120;
 const PODS: usize = 20;
 const MEGABYTE: usize = 1 << 20;
 
-/// The most objects that were asked for at once.
+/// The largest page that was requested.
 static MOST_AT_ONCE: AtomicUsize = AtomicUsize::new(0);
 
 fn node() -> Value {
@@ -32,7 +32,7 @@ fn node() -> Value {
     })
 }
 
-/// A ConfigMap with the labels of a list, as large as there are; the first has the name of the node's list.
+/// A ConfigMap with the labels of a list, of maximum size; the first has the name of the node's list.
 fn list(number: usize) -> Value {
     let name = if number == 0 {
         labels::DEFAULT_PEERS_CONFIG_MAP.to_owned()
@@ -49,7 +49,7 @@ fn list(number: usize) -> Value {
     })
 }
 
-/// A pod with the labels of a validator's, and many containers.
+/// A pod with the labels of a validator's pod, and many containers.
 fn pod(number: usize) -> Value {
     let containers: Vec<Value> = (0..2_000)
         .map(|number| json!({ "name": format!("c{number}"), "image": "i" }))
@@ -64,7 +64,7 @@ fn pod(number: usize) -> Value {
     })
 }
 
-/// Answers lists page by page, and watches never.
+/// Answers lists page by page, and never answers watches.
 async fn answer(request: Request<Body>) -> Result<Response<Body>, Infallible> {
     let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
     let parameter = |name: &str| {

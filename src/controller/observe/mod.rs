@@ -1,12 +1,12 @@
-//! The reflector caches, and how objects become a snapshot.
+//! The reflector caches, and the conversion of their objects into a snapshot.
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`caches`], `watches` | what is cached, where, and what wakes whom |
-//! | `trim` | what a cache keeps of an object |
-//! | `namespaces` | in which namespaces restarts are paused |
-//! | [`assemble`], [`convert`] | objects as the API server gave them → a snapshot |
-//! | `witness` | how long this process has seen a validator vote |
+//! | [`caches`], `watches` | the reflector caches, and the events that trigger a decision |
+//! | `trim`, `trim_template` | the fields that a cache keeps |
+//! | `namespaces` | the namespaces whose restarts are paused |
+//! | [`assemble`], [`convert`] | Kubernetes objects → a snapshot |
+//! | `witness` | how long this process has seen each pod vote |
 
 pub mod assemble;
 pub mod caches;

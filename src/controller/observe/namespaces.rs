@@ -1,6 +1,6 @@
-//! In which namespaces restarts are paused: the annotation `stellar.org/pause-restarts` of a Namespace.
+//! The namespaces whose restarts are paused by the annotation `stellar.org/pause-restarts` of the Namespace.
 //!
-//! It stops restarts, not discovery.
+//! The annotation stops restarts, not discovery.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,37 +13,36 @@ use kube::runtime::reflector::Store;
 use kube::{Api, ResourceExt as _};
 use tokio::sync::{Notify, watch};
 
-use super::caches::{complete, is_complete};
+use super::caches::{is_complete, wait_for_stores};
 use crate::kubernetes::api::deadline;
 use crate::labels;
 
-/// How often a namespace that cannot be watched is asked whether its restarts are paused.
-const ASK_AGAIN: Duration = Duration::from_secs(10);
+/// How often a namespace that cannot be watched is read.
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Which namespaces are paused.
+/// The namespaces whose restarts are paused.
 ///
-/// A Role can get its own Namespace and not watch it, so that an operator with rights in some namespaces only asks
-/// again and again.
+/// A Role can grant `get` on its own Namespace and not `watch`, so an operator limited to some namespaces polls.
 #[derive(Debug)]
 pub(crate) enum Namespaces {
-    /// All of them, as a watch tells.
+    /// All namespaces, from a watch.
     Watched(Store<PartialObjectMeta<Namespace>>),
-    /// Those that were paused when they were last asked for; `None` until all have answered once.
-    Asked(watch::Receiver<Option<BTreeSet<String>>>),
+    /// The paused ones at the last poll; `None` until every namespace has answered once.
+    Polled(watch::Receiver<Option<BTreeSet<String>>>),
 }
 
 impl Namespaces {
-    /// None is paused, for all that is known.
+    /// No namespace is known to be paused.
     pub(crate) fn none() -> Self {
-        Self::Asked(watch::channel(Some(BTreeSet::new())).1)
+        Self::Polled(watch::channel(Some(BTreeSet::new())).1)
     }
 
-    /// Waits until that is known of each of them.
+    /// Waits until the state of every namespace is known.
     pub(crate) async fn wait_until_complete(&self) {
         match self {
-            Self::Watched(store) => complete(std::slice::from_ref(store)).await,
-            Self::Asked(paused) => {
-                // An error says that nobody asks any more: the program ends.
+            Self::Watched(store) => wait_for_stores(std::slice::from_ref(store)).await,
+            Self::Polled(paused) => {
+                // An error means that the polling task has ended: the program shuts down.
                 if paused.clone().wait_for(Option::is_some).await.is_err() {
                     std::future::pending::<()>().await;
                 }
@@ -51,16 +50,16 @@ impl Namespaces {
         }
     }
 
-    /// What is not known yet, as a person reads it.
+    /// The incomplete part, in readable form.
     pub(crate) fn incomplete(&self) -> Option<String> {
         let is_complete = match self {
             Self::Watched(store) => is_complete(store),
-            Self::Asked(paused) => paused.borrow().is_some(),
+            Self::Polled(paused) => paused.borrow().is_some(),
         };
         (!is_complete).then(|| "the namespaces themselves".to_owned())
     }
 
-    /// Their names.
+    /// The names of the paused namespaces.
     pub(crate) fn paused(&self) -> BTreeSet<String> {
         match self {
             Self::Watched(store) => {
@@ -69,7 +68,7 @@ impl Namespaces {
                     .map(|namespace| namespace.name_any())
                     .collect()
             }
-            Self::Asked(paused) => paused.borrow().clone().unwrap_or_default(),
+            Self::Polled(paused) => paused.borrow().clone().unwrap_or_default(),
         }
     }
 }
@@ -79,18 +78,17 @@ fn is_paused(metadata: &ObjectMeta) -> bool {
     pauses(annotations.and_then(|annotations| annotations.get(labels::PAUSE_RESTARTS)))
 }
 
-/// Whether the annotation that pauses restarts does: with any value but `false`, for whoever sets it is in doubt about
-/// something.
+/// Whether the annotation pauses restarts: any value but `false` does, to be on the safe side.
 pub(crate) fn pauses(annotation: Option<&String>) -> bool {
     annotation.is_some_and(|value| value != "false")
 }
 
-/// Asks for the namespaces for ever. One that does not answer stays as it was: a pause is not over because it could not
-/// be read.
-pub(crate) async fn ask_for_namespaces(
+/// Polls the namespaces forever. A namespace that cannot be read keeps its last state: a failed read must not end a
+/// pause.
+pub(crate) async fn poll_namespaces(
     api: Api<Namespace>,
     names: Vec<String>,
-    told: watch::Sender<Option<BTreeSet<String>>>,
+    sender: watch::Sender<Option<BTreeSet<String>>>,
     changed: Arc<Notify>,
 ) {
     let mut known: BTreeMap<&str, bool> = BTreeMap::new();
@@ -99,7 +97,7 @@ pub(crate) async fn ask_for_namespaces(
         let mut failure = None;
         for name in &names {
             match deadline(api.get_metadata_opt(name)).await {
-                // A namespace that is not there yet pauses nobody.
+                // A namespace that does not exist yet pauses nothing.
                 Ok(namespace) => {
                     let paused = namespace.is_some_and(|namespace| is_paused(&namespace.metadata));
                     known.insert(name, paused);
@@ -111,7 +109,7 @@ pub(crate) async fn ask_for_namespaces(
             Some((namespace, error)) if !failing => tracing::warn!(
                 namespace,
                 error = error as &dyn std::error::Error,
-                "namespace cannot be read; whether its restarts are paused stays as it was"
+                "namespace cannot be read; its restarts stay paused or not, as before"
             ),
             _ => {}
         }
@@ -122,10 +120,10 @@ pub(crate) async fn ask_for_namespaces(
                 .filter(|(_, paused)| **paused)
                 .map(|(name, _)| (*name).to_owned());
             let paused = Some(paused.collect::<BTreeSet<String>>());
-            if told.send_if_modified(|before| std::mem::replace(before, paused.clone()) != paused) {
+            if sender.send_if_modified(|before| std::mem::replace(before, paused.clone()) != paused) {
                 changed.notify_one();
             }
         }
-        tokio::time::sleep(ASK_AGAIN).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

@@ -1,10 +1,10 @@
-//! What the caches keep of an object, and which events wake discovery.
+//! The fields that the caches keep of an object, and the events that trigger discovery.
 //!
-//! `app.kubernetes.io/instance` is a label that every Helm chart sets, so that the caches hold the StatefulSets and
-//! pods of the whole cluster, and of every ConfigMap its metadata; and whoever has rights in one namespace can make as
-//! many objects with our labels, as large, as they like. Whatever no code reads goes before it is stored, and of what
-//! is read no more stays than we would write; nothing that is sent back to the API server comes from a cache. Whoever
-//! reads more than is kept here must keep it: the tests compare what is decided from with and without.
+//! Every Helm chart sets the label `app.kubernetes.io/instance`, so the caches hold the StatefulSets and pods of the
+//! whole cluster, and the metadata of every ConfigMap. A user with rights in one namespace can also create any number
+//! of large objects with our labels. So the caches drop every field that no code reads, and limit the others to the
+//! size that we would write. The operator never writes a cached object back. Code that reads a new field must keep it
+//! here: the tests compare the decisions on full and on trimmed objects.
 
 use std::collections::BTreeMap;
 
@@ -21,47 +21,45 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt as _};
 
-use super::trim_template::{most, only_containers, trimmed_template};
+use super::trim_template::{keep_bounded, only_containers, trimmed_template};
 use crate::crd::GuardedNode;
 use crate::labels;
 
-/// Longest annotation that is kept: the longest that we write on a StatefulSet is a third of it.
+/// Longest annotation to keep: the longest that we write on a StatefulSet is a third of it.
 pub(crate) const LONGEST_ANNOTATION: usize = 1024;
-/// Most containers that are kept of a pod beside those of the names that are looked for, and most ports and seeds of
-/// one.
-pub(crate) const MOST: usize = 64;
-/// Labels that are read.
+/// Most containers to keep of a pod, apart from those of well-known names; also most ports and seeds of a container.
+pub(crate) const MAX_ENTRIES: usize = 64;
+/// The labels to keep.
 #[rustfmt::skip]
 const LABELS: [&str; 7] = [
     labels::INSTANCE, labels::NAME, labels::COMPONENT, labels::MANAGED_BY, labels::NETWORK, labels::PEERS, labels::REVISION,
 ];
-/// Most bytes of a list that says nothing of any member, and of what it says of one, in all its forms: names of 63 and
-/// 52 characters, three times an address of 260.
+/// Most bytes of a list without members, and most bytes per member in all its forms: names of 63 and 52 characters,
+/// three times an address of 260.
 const LIST_BYTES: (usize, usize) = (64 << 10, 2 << 10);
-/// Longest reason for which a StellarNode cannot be read: it quotes the node.
+/// Longest parse error of a StellarNode to keep: it quotes the node.
 const LONGEST_REASON: usize = 1024;
 
-/// A kind that is kept in a cache.
+/// A kind that has a cache.
 pub(crate) trait Cached: Resource<DynamicType = ()> {
-    /// Whether what is kept depends on the StellarNodes, so that these have to be known first.
+    /// Whether trimming depends on the StellarNodes, whose cache must then be complete first.
     const AFTER_NODES: bool = false;
 
-    /// Drops what nobody reads.
+    /// Drops the fields that no code reads.
     fn trim(&mut self);
 
-    /// Drops what nobody reads while there are these nodes.
-    fn trim_beside(&mut self, _nodes: &[Store<GuardedNode>]) {
+    /// Drops the fields that no code reads, given these StellarNodes.
+    fn trim_for_nodes(&mut self, _nodes: &[Store<GuardedNode>]) {
         self.trim();
     }
 
-    /// Whether a change of this object can change a decision about these nodes.
+    /// Whether a change of this object can affect a decision about these nodes.
     fn concerns(&self, _nodes: &[Store<GuardedNode>]) -> bool {
         true
     }
 }
 
-/// `managedFields` and the annotation with what `kubectl apply` last applied are most of an object, and nothing reads
-/// them.
+/// `managedFields` and the annotation of `kubectl apply` are most of an object, and no code reads them.
 fn trim_metadata(metadata: &mut ObjectMeta) {
     trim_annotations(metadata);
     shorten_annotations(metadata);
@@ -81,7 +79,8 @@ fn trim_annotations(metadata: &mut ObjectMeta) {
     }
 }
 
-/// What is longer than we write is no record of ours, and some annotations count whatever their value is.
+/// Shortens long annotations, which cannot be records of ours. The annotation itself stays: some count whatever their
+/// value.
 fn shorten_annotations(metadata: &mut ObjectMeta) {
     for value in metadata.annotations.iter_mut().flat_map(BTreeMap::values_mut) {
         if value.len() > LONGEST_ANNOTATION {
@@ -94,8 +93,8 @@ fn is_ours(annotation: &str) -> bool {
     labels::ANNOTATIONS.contains(&annotation)
 }
 
-/// Whether there is a StellarNode that this object belongs to by its label. One that comes later is an event of its
-/// own.
+/// Whether this object's instance label names an existing StellarNode. A StellarNode that is created later is an event
+/// of its own.
 fn is_of_a_node(object: &impl Resource, nodes: &[Store<GuardedNode>]) -> bool {
     let instance = object.labels().get(labels::INSTANCE);
     let Some((instance, namespace)) = instance.zip(object.namespace()) else {
@@ -106,7 +105,7 @@ fn is_of_a_node(object: &impl Resource, nodes: &[Store<GuardedNode>]) -> bool {
 }
 
 impl Cached for GuardedNode {
-    /// When somebody last wrote anything but the status is read, and the whole spec.
+    /// Keeps the whole spec, and the time of the last write to anything but the status.
     fn trim(&mut self) {
         if let Err(invalid) = &mut self.0 {
             invalid.error = invalid.error.chars().take(LONGEST_REASON).collect();
@@ -160,7 +159,7 @@ impl Cached for StatefulSet {
     }
 }
 
-/// What is compared of a selector; one of more labels than ours is another one whatever they are.
+/// Keeps the part of a selector that we compare: a selector with other labels than ours differs, whatever they are.
 fn trimmed_selector(mut selector: LabelSelector) -> LabelSelector {
     if let Some(expressions) = &mut selector.match_expressions {
         expressions.truncate(1);
@@ -209,7 +208,7 @@ impl Cached for Pod {
                 .map(|all| all.into_iter().filter(|one| one.type_ == "Ready").collect()),
             container_statuses: status
                 .container_statuses
-                .map(|all| most(all, |one| labels::CORE_CONTAINERS.contains(&one.name.as_str())))
+                .map(|all| keep_bounded(all, |one| labels::CORE_CONTAINERS.contains(&one.name.as_str())))
                 .map(|all| all.into_iter().map(only_start).collect()),
             init_container_statuses: status.init_container_statuses.map(|all| {
                 let render = |one: &ContainerStatus| one.name == labels::RENDER_CONTAINER;
@@ -224,7 +223,7 @@ impl Cached for Pod {
     }
 }
 
-/// Since when it runs, without what a container that ended or cannot start tells of that.
+/// Keeps the start time, and drops the messages of containers that ended or cannot start.
 fn only_start(status: ContainerStatus) -> ContainerStatus {
     let running = status.state.and_then(|state| state.running);
     ContainerStatus {
@@ -247,8 +246,8 @@ fn only_state(status: ContainerStatus) -> ContainerStatus {
     }
 }
 
-/// The lists of peers. The data of one that no node refers to, or that is larger than we would write for the nodes that
-/// there are, is dropped: then it is no list that can be read, and it is put right like one that somebody edited.
+/// The peer lists. Drops the data of a list that no node refers to, or that is larger than the operator would write for
+/// the existing nodes. Such a list counts as unreadable, and the operator repairs it like a manual edit.
 impl Cached for ConfigMap {
     const AFTER_NODES: bool = true;
 
@@ -258,7 +257,7 @@ impl Cached for ConfigMap {
         self.binary_data = None;
     }
 
-    fn trim_beside(&mut self, nodes: &[Store<GuardedNode>]) {
+    fn trim_for_nodes(&mut self, nodes: &[Store<GuardedNode>]) {
         self.trim();
         let size =
             |data: &BTreeMap<String, String>| data.iter().map(|(key, text)| key.len() + text.len()).sum::<usize>();
@@ -271,7 +270,7 @@ impl Cached for ConfigMap {
     }
 }
 
-/// Whether some node gives this name to its list.
+/// Whether some node uses a list of this name.
 fn is_list_of_any(config_map: &impl Resource, nodes: &[Store<GuardedNode>]) -> bool {
     let namespace = config_map.namespace();
     let name = config_map.name_any();
@@ -295,7 +294,7 @@ impl Cached for PartialObjectMeta<ConfigMap> {
         self.metadata.owner_references = None;
     }
 
-    /// Only those whose name some node gives to its list.
+    /// Only ConfigMaps whose name some node uses for its list.
     fn concerns(&self, nodes: &[Store<GuardedNode>]) -> bool {
         is_list_of_any(self, nodes)
     }
@@ -319,7 +318,7 @@ impl Cached for PodDisruptionBudget {
     }
 }
 
-/// In the operator's own namespace.
+/// Only the Leases of the operator's own namespace are watched.
 impl Cached for Lease {
     fn trim(&mut self) {
         trim_annotations(&mut self.metadata);

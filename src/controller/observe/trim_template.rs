@@ -1,11 +1,11 @@
-//! What the caches keep of a pod, or of a template for one: its containers, and what says whose seed it has.
+//! The fields that the caches keep of a pod or a pod template: its containers, and the source of its seed.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::trim::{LONGEST_ANNOTATION, MOST};
+use super::trim::{LONGEST_ANNOTATION, MAX_ENTRIES};
 use crate::controller::exclusivity::{self, seeds};
 use crate::labels;
 
@@ -27,10 +27,15 @@ pub(crate) fn trimmed_template(template: PodTemplateSpec) -> PodTemplateSpec {
     }
 }
 
-/// Which containers there are, by name, says whether a pod tells what it loaded, and which of them is stellar-core;
-/// from which Secret, or from which file of a driver's volume, one takes its seed, whose seed it runs with.
+/// Keeps the container names, which show whether a pod reports its peers and which container is stellar-core. Also
+/// keeps the ports, and the environment, arguments and CSI volumes that name the seed.
 pub(crate) fn only_containers(spec: PodSpec) -> PodSpec {
-    let trimmed = |all: Vec<Container>| most(all, is_looked_for).into_iter().map(trimmed_container).collect();
+    let trimmed = |all: Vec<Container>| {
+        keep_bounded(all, is_well_known)
+            .into_iter()
+            .map(trimmed_container)
+            .collect()
+    };
     PodSpec {
         init_containers: spec.init_containers.map(trimmed),
         containers: trimmed(spec.containers),
@@ -42,8 +47,8 @@ pub(crate) fn only_containers(spec: PodSpec) -> PodSpec {
     }
 }
 
-/// A container of a name that somebody looks for, or with a seed.
-fn is_looked_for(container: &Container) -> bool {
+/// Whether a container has a well-known name or a seed.
+fn is_well_known(container: &Container) -> bool {
     let name = container.name.as_str();
     let is_named = labels::CORE_CONTAINERS.contains(&name)
         || [
@@ -60,14 +65,14 @@ fn is_looked_for(container: &Container) -> bool {
             .any(|variable| exclusivity::secret_of(variable).is_some())
 }
 
-/// All that are looked for, up to as many as a pod of ours has, and as many others, in their order.
-pub(crate) fn most<T>(all: Vec<T>, is_looked_for: fn(&T) -> bool) -> Vec<T> {
-    let (mut named, mut others) = (0, 0);
+/// Keeps up to [`MAX_ENTRIES`] matching items and as many others, in their order.
+pub(crate) fn keep_bounded<T>(all: Vec<T>, matches: fn(&T) -> bool) -> Vec<T> {
+    let (mut matching, mut others) = (0, 0);
     let mut kept = all;
     kept.retain(|one| {
-        let count = if is_looked_for(one) { &mut named } else { &mut others };
+        let count = if matches(one) { &mut matching } else { &mut others };
         *count += 1;
-        *count <= MOST
+        *count <= MAX_ENTRIES
     });
     kept.shrink_to_fit();
     kept
@@ -76,12 +81,12 @@ pub(crate) fn most<T>(all: Vec<T>, is_looked_for: fn(&T) -> bool) -> Vec<T> {
 fn trimmed_container(container: Container) -> Container {
     let env = container.env.map(|mut env| {
         env.retain(|variable| exclusivity::secret_of(variable).is_some());
-        env.truncate(MOST);
+        env.truncate(MAX_ENTRIES);
         env.shrink_to_fit();
         env
     });
     let ports = container.ports.map(|mut ports| {
-        ports.truncate(MOST);
+        ports.truncate(MAX_ENTRIES);
         ports.shrink_to_fit();
         ports
     });

@@ -1,4 +1,4 @@
-//! Tests: what the caches keep.
+//! Tests: the fields that the caches keep.
 
 use std::sync::Arc;
 
@@ -116,7 +116,7 @@ fn list() -> ConfigMap {
 fn foreign() -> PartialObjectMeta<ConfigMap> {
     serde_json::from_value(json!({ "metadata": {
         "name": "stellar-peers", "namespace": "stellar", "uid": "5", "resourceVersion": "9",
-        "labels": { "app": "somebody's" },
+        "labels": { "app": "other" },
     } }))
     .unwrap()
 }
@@ -126,7 +126,7 @@ fn trimmed<K: Cached>(mut object: K) -> K {
     object
 }
 
-/// A pod whose core container serves and that does not vote, and a StatefulSet that names its core container otherwise.
+/// A pod that serves and does not vote, and a StatefulSet with another name for its core container.
 fn unready_and_foreign(mut objects: Objects) -> Objects {
     let pod = Arc::make_mut(&mut objects.pods[0]);
     let conditions = pod.status.as_mut().unwrap().conditions.as_mut().unwrap();
@@ -137,7 +137,7 @@ fn unready_and_foreign(mut objects: Objects) -> Objects {
     objects
 }
 
-/// Everything, in the order of the watches.
+/// All objects, in the order of the watches.
 fn objects(is_trimmed: bool) -> Objects {
     fn one<K: Cached>(object: K, is_trimmed: bool) -> Vec<Arc<K>> {
         vec![Arc::new(if is_trimmed { trimmed(object) } else { object })]
@@ -153,7 +153,7 @@ fn objects(is_trimmed: bool) -> Objects {
 }
 
 #[test]
-fn what_is_decided_from_is_the_same_with_and_without() {
+fn decisions_are_the_same_on_trimmed_objects() {
     let now = clock::now();
     let [full, kept] = [false, true].map(|is_trimmed| format!("{:#?}", objects(is_trimmed).snapshot(now)));
     assert_eq!(full, kept);
@@ -168,7 +168,7 @@ fn what_is_decided_from_is_the_same_with_and_without() {
     ] {
         assert!(other_full.contains(needle), "{needle} in {other_full}");
     }
-    // The objects are worth comparing: nothing of this is absent.
+    // The comparison is meaningful: none of these is absent.
     for needle in [
         "validator-1-b",
         "10.0.0.1",
@@ -190,7 +190,7 @@ fn what_is_decided_from_is_the_same_with_and_without() {
 }
 
 #[test]
-fn most_of_an_object_goes() {
+fn most_of_an_object_is_dropped() {
     fn size(object: &impl serde::Serialize) -> usize {
         serde_json::to_string(object).unwrap().len()
     }
@@ -212,10 +212,10 @@ fn most_of_an_object_goes() {
 }
 
 #[test]
-fn only_what_belongs_to_a_node_wakes_anybody() {
+fn only_objects_of_a_node_trigger_a_decision() {
     let (reader, mut writer) = store::<GuardedNode>();
-    let nobody = [reader.clone()];
-    assert!(!pod().concerns(&nobody) && !stateful_set().concerns(&nobody) && !foreign().concerns(&nobody));
+    let no_nodes = [reader.clone()];
+    assert!(!pod().concerns(&no_nodes) && !stateful_set().concerns(&no_nodes) && !foreign().concerns(&no_nodes));
     writer.apply_watcher_event(&Event::Apply(DeserializeGuard(Ok(node()))));
     let nodes = [reader];
     assert!(pod().concerns(&nodes) && stateful_set().concerns(&nodes) && foreign().concerns(&nodes));
@@ -227,14 +227,14 @@ fn only_what_belongs_to_a_node_wakes_anybody() {
     assert!(!other.concerns(&nodes));
 }
 
-/// The JSON of an object of which each field is as large as a tenant likes, once it is trimmed.
+/// The trimmed JSON of an object with fields of any size.
 fn kept<K: Cached + serde::Serialize + serde::de::DeserializeOwned>(object: Value) -> usize {
     let object: K = serde_json::from_value(object).unwrap();
     serde_json::to_string(&trimmed(object)).unwrap().len()
 }
 
 #[test]
-fn of_each_object_no_more_stays_than_is_read() {
+fn unread_and_large_fields_are_dropped() {
     let long = "x".repeat(100 << 10);
     let seeds: Vec<Value> = (0..1_000)
         .map(|number| {
@@ -272,7 +272,7 @@ fn of_each_object_no_more_stays_than_is_read() {
 }
 
 #[test]
-fn of_a_node_that_cannot_be_read_the_reason_is_kept_in_part() {
+fn the_error_of_an_unreadable_node_is_shortened() {
     let mut node = json!(node());
     node["spec"]["nodeType"] = json!("x".repeat(100 << 10));
     let guarded: GuardedNode = serde_json::from_value(node).unwrap();
@@ -281,11 +281,11 @@ fn of_a_node_that_cannot_be_read_the_reason_is_kept_in_part() {
 }
 
 #[test]
-fn the_data_of_a_list_that_no_node_names_goes() {
+fn the_data_of_an_unreferenced_list_is_dropped() {
     let (reader, mut writer) = store::<GuardedNode>();
     let of = |nodes: &[Store<GuardedNode>]| {
         let mut list = list();
-        list.trim_beside(nodes);
+        list.trim_for_nodes(nodes);
         list.data.is_some()
     };
     assert!(!of(std::slice::from_ref(&reader)));

@@ -1,5 +1,4 @@
-//! The watches that fill the caches: each wakes whoever waits where an event can change a decision, and tells of an
-//! outage once.
+//! The watches that fill the caches. Each triggers a decision when an event can change it, and logs an outage once.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeSet, HashMap};
@@ -19,15 +18,15 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use super::caches::complete;
-use super::namespaces::ask_for_namespaces;
+use super::caches::wait_for_stores;
+use super::namespaces::poll_namespaces;
 use super::trim::Cached;
 use crate::controller::model::scope::ScopePart;
 use crate::crd::GuardedNode;
 use crate::labels;
 use crate::util::survive::survive;
 
-/// The watches while they are being started.
+/// Collects the watches while they are started.
 pub(crate) struct Watches {
     pub(crate) changed: Arc<Notify>,
     pub(crate) broken: Arc<Notify>,
@@ -35,20 +34,20 @@ pub(crate) struct Watches {
 }
 
 impl Watches {
-    /// Asks for these namespaces again and again: which of them pause restarts.
-    pub(crate) fn ask(
+    /// Starts polling these namespaces for the annotation that pauses restarts.
+    pub(crate) fn poll_namespaces(
         &mut self,
         client: &Client,
         names: &BTreeSet<String>,
     ) -> watch::Receiver<Option<BTreeSet<String>>> {
-        let (told, paused) = watch::channel(None);
+        let (sender, paused) = watch::channel(None);
         let names = names.iter().cloned().collect();
-        let asking = ask_for_namespaces(Api::all(client.clone()), names, told, Arc::clone(&self.changed));
-        self.spawn("Namespace", asking);
+        let polling = poll_namespaces(Api::all(client.clone()), names, sender, Arc::clone(&self.changed));
+        self.spawn("Namespace", polling);
         paused
     }
 
-    /// A watch of one kind in each of these parts, whose events matter where they concern one of these nodes.
+    /// Starts a watch of one kind in each of these parts. Its events count if they concern one of these nodes.
     pub(crate) fn start_in<K>(
         &mut self,
         client: &Client,
@@ -65,7 +64,7 @@ impl Watches {
             .collect()
     }
 
-    /// A watch whose events matter where they concern one of these nodes.
+    /// Starts a watch. Its events count if they concern one of these nodes.
     pub(crate) fn start<K>(
         &mut self,
         nodes: &[Store<GuardedNode>],
@@ -82,18 +81,18 @@ impl Watches {
         let known = nodes.clone();
         let events = async move {
             if K::AFTER_NODES {
-                complete(&known).await;
+                wait_for_stores(&known).await;
             }
             let trimmed = move |event: watcher::Result<Event<K>>| event.map(|event| trimmed(event, &known));
             events.default_backoff().map(trimmed)
         };
         let events = events.flatten_stream().reflect(writer);
-        let watch_of = kind.clone();
+        let watched_kind = kind.clone();
         let events = events.for_each(move |event| {
             match event {
                 Ok(event) if seen.is_news(&event, &nodes) => changed.notify_one(),
                 Ok(_) => {}
-                Err(error) => outage.tell(&watch_of, &error),
+                Err(error) => outage.log(&watched_kind, &error),
             }
             ready(())
         });
@@ -101,7 +100,7 @@ impl Watches {
         reader
     }
 
-    /// A cache without its watch would be out of date for ever, and nobody would know.
+    /// Spawns a task and reports its end: a cache without its watch would stay outdated silently.
     fn spawn(&mut self, kind: &str, task: impl Future<Output = ()> + Send + 'static) {
         let broken = Arc::clone(&self.broken);
         let kind = kind.to_owned();
@@ -115,18 +114,17 @@ impl Watches {
 
 fn trimmed<K: Cached>(mut event: Event<K>, nodes: &[Store<GuardedNode>]) -> Event<K> {
     if let Event::Apply(object) | Event::InitApply(object) = &mut event {
-        object.trim_beside(nodes);
+        object.trim_for_nodes(nodes);
     }
     event
 }
 
-/// What each StellarNode was but for its status, by uid.
+/// A digest of each StellarNode without its status, by uid.
 #[derive(Debug, Default)]
 struct Seen(HashMap<String, u64>);
 
 impl Seen {
-    /// Whether an event can change a decision. A StellarNode whose status alone changed cannot: we wrote that
-    /// ourselves.
+    /// Whether an event can change a decision. A change of a StellarNode's status alone cannot: the operator wrote it.
     fn is_news<K: Cached>(&mut self, event: &Event<K>, nodes: &[Store<GuardedNode>]) -> bool {
         let object = match event {
             Event::Apply(object) => object,
@@ -154,21 +152,22 @@ impl Seen {
     }
 }
 
-/// When a watch last broke off.
+/// When a watch last failed.
 #[derive(Debug, Default)]
 struct Outage(Option<Instant>);
 
 impl Outage {
-    /// Attempts are less than this apart.
+    /// Longest pause between two attempts of one outage.
     const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-    /// Says so, once for each outage. Which version to go on from is sometimes not known any more; that is no fault.
-    fn tell(&mut self, kind: &str, error: &watcher::Error) {
+    /// Logs the first failure of an outage as an error. An expired version (410) is normal and only logged for
+    /// debugging.
+    fn log(&mut self, kind: &str, error: &watcher::Error) {
         let expired = matches!(error, watcher::Error::WatchError(status) if status.code == 410);
         if self.is_news(Instant::now()) && !expired {
-            tracing::error!(kind, %error, "a watch broke off; it is tried again, and nothing is removed meanwhile");
+            tracing::error!(kind, %error, "a watch failed; retrying, and the cache keeps its objects meanwhile");
         } else {
-            tracing::debug!(kind, %error, "a watch broke off");
+            tracing::debug!(kind, %error, "a watch failed; retrying");
         }
     }
 
@@ -193,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_watch_that_panics_is_not_silent() {
+    async fn a_watch_that_panics_breaks_the_caches() {
         let mut watches = watches();
         let panics = stream::once(ready(())).map(|()| -> watcher::Result<Event<ConfigMap>> { panic!("a defect") });
         watches.start(&[], panics);
@@ -201,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_watch_that_goes_on_is_well() {
+    async fn a_watch_that_goes_on_keeps_the_caches() {
         let mut watches = watches();
         let events = stream::iter([Ok(Event::<ConfigMap>::Init), Ok(Event::InitDone)]).chain(stream::pending());
         let store = watches.start(&[], events);
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_news_once() {
+    fn an_outage_is_logged_once() {
         let (mut outage, start) = (Outage::default(), Instant::now());
         let news = [0, 1, 31, 90, 151].map(|second| outage.is_news(start + Duration::from_secs(second)));
         assert_eq!(news, [true, false, false, false, true]);

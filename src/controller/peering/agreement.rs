@@ -1,33 +1,33 @@
-//! Which lists are joined across namespaces: those that both sides ask for.
+//! Joins lists across namespaces where both sides ask for it.
 //!
-//! Pure. A list says what its validators say in `validatorConfig.peerGroup`. One that says nothing changes nothing: a
-//! newcomer whose author forgot the block must not tear a group apart, so agreement ends only when nobody gives it any
-//! more.
+//! Pure. The validators of a list state their request in `validatorConfig.peerGroup`. A validator without that block
+//! does not count, so that a new one whose author forgot it splits no group. The agreement ends only when the last
+//! request is gone.
 
 use std::collections::BTreeSet;
 
 use crate::controller::model::snapshot::{ListId, Validator};
 
-/// What the validators of one list say of other namespaces.
+/// The request of one list's validators to be joined with other namespaces.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Agreement<'a> {
-    /// The group's name: that of the oldest validator that gives one.
+    /// The group's name: that of the oldest validator with a request.
     name: &'a str,
-    /// The namespaces that those with this name list.
+    /// The namespaces that the validators with this group name list.
     namespaces: BTreeSet<&'a str>,
 }
 
 impl<'a> Agreement<'a> {
-    /// What these validators of one list and one network say; `None` if nothing.
-    pub fn of(validators: &[&'a Validator]) -> Option<Self> {
-        let mut speakers: Vec<_> = validators
+    /// The request of these validators, all of one list and one network; `None` without any.
+    pub fn requested_by(validators: &[&'a Validator]) -> Option<Self> {
+        let mut requests: Vec<_> = validators
             .iter()
             .filter(|validator| !validator.deleting)
             .filter_map(|validator| Some((validator.created, &validator.uid, validator.peer_group.as_ref()?)))
             .collect();
-        speakers.sort_by_key(|(created, uid, _)| (*created, *uid));
-        let name = speakers.first()?.2.name.as_str();
-        let namespaces = speakers
+        requests.sort_by_key(|(created, uid, _)| (*created, *uid));
+        let name = requests.first()?.2.name.as_str();
+        let namespaces = requests
             .iter()
             .filter(|(_, _, group)| group.name == name)
             .flat_map(|(_, _, group)| group.namespaces.iter().map(String::as_str))
@@ -35,7 +35,8 @@ impl<'a> Agreement<'a> {
         Some(Self { name, namespaces })
     }
 
-    /// Whether two lists are joined: of different namespaces, under one name, and each lists the other's namespace.
+    /// Whether two lists agree: they are in different namespaces, use one group name, and each lists the other's
+    /// namespace.
     pub fn agrees_with(&self, list: &ListId, other: &Self, others_list: &ListId) -> bool {
         list.namespace != others_list.namespace
             && self.name == other.name
@@ -43,7 +44,7 @@ impl<'a> Agreement<'a> {
             && other.asks_for(list)
     }
 
-    /// Whether these validators list the namespace of that list.
+    /// Whether the request includes the namespace of that list.
     pub fn asks_for(&self, list: &ListId) -> bool {
         self.namespaces.contains(list.namespace.as_str())
     }

@@ -1,6 +1,6 @@
-//! One PodDisruptionBudget a group: while machines are drained, no more of its validators go than one at a time.
+//! One PodDisruptionBudget per group: a node drain evicts no more of its validators at once than the operator restarts.
 //!
-//! Pure. It is named after the group's ConfigMap and finds its pods by a label that says which ConfigMap they read.
+//! Pure. The budget has the name of the group's ConfigMap, and selects the pods by the label that names this ConfigMap.
 
 use std::collections::BTreeMap;
 
@@ -8,28 +8,27 @@ use super::groups::Group;
 use crate::controller::model::options::Options;
 use crate::controller::model::snapshot::{ListId, Snapshot};
 
-/// What is to be done for one group's budget.
+/// One change of a group's budget.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BudgetStep {
-    /// Write it: create it, or change the one of this version.
+    /// Create it, or update this version.
     Write {
-        /// Named after this list.
+        /// The list that gives the budget its name.
         id: ListId,
-        /// How many pods may be gone.
+        /// How many pods may be unavailable.
         max_unavailable: u32,
-        /// The version that was seen; `None` where there is none.
+        /// The version in the snapshot; `None` if there is no budget.
         seen: Option<String>,
     },
-    /// Remove it: its group is gone, or nobody wants budgets.
+    /// Delete it: its group no longer exists, or budgets are switched off.
     Remove {
-        /// Named after this list.
+        /// The list that gives the budget its name.
         id: ListId,
-        /// For the precondition.
         uid: String,
     },
 }
 
-/// What is to be done. A group that cannot be read keeps its budget.
+/// Plans the changes of all budgets. While some StellarNode cannot be parsed, budgets of missing groups stay.
 pub fn plan(snapshot: &Snapshot, options: &Options, groups: &[Group<'_>]) -> Vec<BudgetStep> {
     let wanted: BTreeMap<&ListId, u32> = groups
         .iter()

@@ -1,6 +1,6 @@
-//! Who belongs together, and who is a member: validators → peer groups. What their list says is in `lists`.
+//! Validators → peer groups and their members. `lists` builds the content of their peer lists.
 //!
-//! Pure. A member is never dropped because something could not be read (rule R5).
+//! Pure. An object that cannot be read never removes a member (rule R5).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,48 +21,46 @@ use crate::peers::{NodeId, PeerList, PeerRecord, View};
 pub struct Group<'a> {
     /// Its ConfigMap.
     pub id: ListId,
-    /// Its network.
     pub network: Network,
-    /// Its validators, members or not, sorted by name: those that read its ConfigMap.
+    /// The validators that read its ConfigMap, members or not, sorted by name.
     pub validators: Vec<&'a Validator>,
-    /// The lists of other namespaces that it is joined with; each has a [`Group`] of its own, for another ConfigMap.
+    /// The lists of other namespaces that it is joined with. Each of these has its own [`Group`] and ConfigMap.
     pub joined: BTreeSet<&'a ListId>,
-    /// The validators of those.
+    /// The validators of the joined lists.
     pub remote_members: Vec<&'a Validator>,
-    /// Validators that name the same ConfigMap and take part in another network: left out.
+    /// Validators that name the same ConfigMap and are on another network. They are not part of the group.
     pub other_network: Vec<&'a Validator>,
-    /// Its members, those of the lists that it is joined with among them, sorted by name.
+    /// Its members, those of joined lists included, sorted by name.
     pub members: Vec<Member<'a>>,
-    /// The list as it should be.
     pub list: PeerList,
-    /// The view that each member is to have of it.
+    /// The view of the list that each member should have loaded.
     pub views: BTreeMap<NodeId, View>,
-    /// What has to be done for the ConfigMap to hold it.
+    /// The write that the ConfigMap needs.
     pub action: ListAction,
 }
 
 /// A validator that has joined its group and not left it.
 #[derive(Debug)]
 pub struct Member<'a> {
-    /// The validator.
     pub validator: &'a Validator,
-    /// What must outlive its pods.
+    /// The record that outlives its pods.
     pub record: MemberRecord,
-    /// Where to dial it; `None` once the grace period is over.
+    /// Its peer address; `None` after the grace period.
     pub address: Option<String>,
 }
 
 impl Member<'_> {
-    /// Until when the others wait for a member that has not voted since it joined; `None` for one that has.
+    /// The time until which the others wait for a member that has not voted since it joined; `None` for a member that
+    /// has.
     ///
-    /// The others reach consensus without it, and what they hold back meanwhile may be the very change that lets it
-    /// vote. They wait at all because their quorum sets may have counted on it before it came.
+    /// The others reach consensus without it, and the change that they hold back may be the one that lets it vote. They
+    /// wait at all because their quorum sets may have counted on it before it joined.
     pub fn awaited_until(&self, join_wait: Duration) -> Option<Timestamp> {
         let awaited = self.record.never_voted && !self.validator.is_voting();
         awaited.then(|| later(self.record.joined, join_wait))
     }
 
-    /// Whether the others wait for it no longer, or it joined by a clock that was wrong.
+    /// Whether the others no longer wait for it, or its join time is not credible.
     pub fn is_given_up(&self, join_wait: Duration, now: Timestamp) -> bool {
         let end = self.awaited_until(join_wait);
         end.is_some_and(|end| end <= now || !is_credible(self.record.joined, now))
@@ -75,17 +73,17 @@ impl Group<'_> {
         self.id == *list || self.joined.contains(list)
     }
 
-    /// The members that read its ConfigMap.
+    /// The members that read this group's own ConfigMap.
     pub fn own_members(&self) -> impl Iterator<Item = &Member<'_>> {
         self.members.iter().filter(|member| member.validator.list == self.id)
     }
 
-    /// Whether what is published is what should be: only then is anybody restarted for it.
+    /// Whether the published list is the desired one. Only then are validators restarted for it.
     pub fn is_published(&self) -> bool {
         self.action == ListAction::Keep
     }
 
-    /// The membership of a validator. The members are sorted by name.
+    /// The membership of a validator, if it has one. The members are sorted by name.
     pub fn member(&self, validator: &Validator) -> Option<&Member<'_>> {
         let index = self
             .members
@@ -105,7 +103,7 @@ pub fn form<'a>(snapshot: &'a Snapshot, options: &Options) -> Vec<Group<'a>> {
     }
     let locals: Vec<Local<'_>> = by_list
         .into_iter()
-        .filter_map(|(id, validators)| Local::of(snapshot, options, id, validators))
+        .filter_map(|(id, validators)| Local::new(snapshot, options, id, validators))
         .collect();
     let joined = |local: &Local<'_>| match options.cross_namespace_groups {
         true => locals
@@ -120,7 +118,7 @@ pub fn form<'a>(snapshot: &'a Snapshot, options: &Options) -> Vec<Group<'a>> {
         .collect()
 }
 
-/// The lists of ours that no StellarNode refers to any more.
+/// Our lists that no StellarNode refers to any more.
 pub fn abandoned(snapshot: &Snapshot) -> Vec<(&ListId, &PublishedList)> {
     let wanted: BTreeSet<&ListId> = snapshot.validators.iter().map(|validator| &validator.list).collect();
     let held_by_unreadable = |published: &PublishedList| {
@@ -139,19 +137,19 @@ pub fn abandoned(snapshot: &Snapshot) -> Vec<(&ListId, &PublishedList)> {
         .collect()
 }
 
-/// The validators of one ConfigMap: a group, or one namespace's part of it.
+/// The validators of one ConfigMap: a group, or its part in one namespace.
 struct Local<'a> {
     id: &'a ListId,
     network: Network,
     validators: Vec<&'a Validator>,
     other_network: Vec<&'a Validator>,
     agreement: Option<Agreement<'a>>,
-    /// Whether a StellarNode of this namespace cannot be parsed: what it says of other namespaces is not known.
+    /// Whether a StellarNode of this namespace cannot be parsed. Its request for other namespaces is unknown then.
     has_unreadable: bool,
 }
 
 impl<'a> Local<'a> {
-    fn of(
+    fn new(
         snapshot: &'a Snapshot,
         options: &Options,
         id: &'a ListId,
@@ -162,8 +160,8 @@ impl<'a> Local<'a> {
         let cannot_be_read =
             |record: &PeerRecord| record.node.namespace == id.namespace && snapshot.unreadable.contains(&record.node);
         let list = published.and_then(|published| published.list.as_ref());
-        // What one that cannot be parsed would say of the network is as it was (rule R5). The list is of its own
-        // namespace, and so is whoever takes part in the network that it names.
+        // A validator that cannot be parsed keeps its network (rule R5). The list and its validators are in one
+        // namespace, so the list's network is theirs.
         let recorded = list
             .filter(|list| list.members.iter().any(cannot_be_read))
             .and_then(|list| list.network.as_deref())
@@ -174,7 +172,7 @@ impl<'a> Local<'a> {
             .partition(|validator| validator.network == network);
         Some(Self {
             id,
-            agreement: Agreement::of(&validators),
+            agreement: Agreement::requested_by(&validators),
             network,
             validators,
             other_network,
@@ -193,10 +191,9 @@ impl<'a> Local<'a> {
         ours.agrees_with(self.id, theirs, other.id)
     }
 
-    /// Whether both sides asked for it once, and what one of them says now cannot be read (rule R5).
+    /// Whether both sides were joined before, and the request of one of them cannot be read now (rule R5).
     ///
-    /// That they asked is believed of the Lease in our own namespace alone: what their lists say, anybody there can
-    /// write.
+    /// Only the Lease in the operator's namespace proves that. Users of the two namespaces can forge their lists.
     fn stays_joined_with(&self, other: &Self, snapshot: &Snapshot) -> bool {
         let pair = (self.id.min(other.id).clone(), self.id.max(other.id).clone());
         let lease = snapshot.slots.get(&self.network.short_hash());
@@ -250,8 +247,8 @@ fn form_one<'a>(snapshot: &Snapshot, options: &Options, local: &Local<'a>, joine
     }
 }
 
-/// Networks are never mixed: the recorded one while any validator of it exists; else that of most joined validators,
-/// then of the oldest, then by uid.
+/// A list never mixes networks. The recorded network stays while any validator of it exists. Otherwise the network with
+/// most members wins; of several, that of the oldest validator.
 fn elect_network(
     validators: &[&Validator],
     published: Option<&PublishedList>,
@@ -283,7 +280,7 @@ fn elect_network(
         .map(|validator| validator.network.clone())
 }
 
-/// What must be remembered of a validator that is a member; `None` if it is none.
+/// The record of a validator that is a member; `None` if it is not.
 pub fn membership(validator: &Validator, now: Timestamp, options: &Options) -> Option<MemberRecord> {
     if !validator.is_wanted() {
         return None;
@@ -339,7 +336,7 @@ fn published_address(record: &MemberRecord, now: Timestamp, grace: Duration) -> 
     (!over).then(|| record.address.clone())
 }
 
-/// Kubernetes may give the IP of a pod that is gone to another one: the running pod has it.
+/// Removes the address of a lost pod if a running pod has it now: Kubernetes may reuse an IP.
 fn drop_reused_addresses(members: &mut [Member<'_>]) {
     let held: BTreeSet<String> = members
         .iter()
@@ -353,7 +350,7 @@ fn drop_reused_addresses(members: &mut [Member<'_>]) {
     }
 }
 
-/// The networks that have validators or slots: each has its own queue.
+/// The networks that have validators or slots. Each has its own queue.
 pub fn networks(snapshot: &Snapshot, groups: &[Group<'_>]) -> BTreeSet<String> {
     let validators = groups
         .iter()

@@ -1,12 +1,12 @@
-//! Can the members of a group meet? The graph of who loaded whose present address.
+//! The graph of members that loaded each other's current address: can the group connect?
 //!
-//! Pure. Two members are linked when at least one of the two running pods loaded the other's present address. A
-//! stellar-core node dials few peers and floods the rest, so links between all pairs are not needed. What is not known
-//! is taken to be linked: nobody is restarted on doubt.
+//! Pure. Two members are linked when at least one of the two running pods loaded the other's current address. A
+//! stellar-core node dials few peers and floods the rest, so not every pair needs a link. An unknown link counts as
+//! present: doubt restarts no validator.
 //!
-//! Loaded lists tell who can meet, not who did: a node dials the peers of its database, too, and is dialled by others.
-//! So whoever votes is connected, to all others that vote, whatever its pod loaded: consensus proves it. Members that
-//! do not vote need links to them or to each other.
+//! A loaded list shows which members can connect, not which did: a stellar-core also dials the peers in its database,
+//! and others dial it. So a voting member counts as connected to all other voting members, whatever its pod loaded;
+//! consensus proves it. Members that do not vote need links to these or to each other.
 
 use std::collections::BTreeSet;
 
@@ -14,33 +14,33 @@ use super::groups::Group;
 use crate::peers::{Report, peer_hash};
 
 /// Links that each member needs, in a group that is large enough.
-const ENOUGH: usize = 3;
+const MIN_LINKS: usize = 3;
 
-/// The state of a group's graph of links. A member without an address needs none.
+/// The result for one group. A member without an address needs no links.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Links {
-    /// Indices of the members whose restart would help, the neediest first; empty when the group is connected. None of
-    /// them votes.
+    /// Indices of the members that a restart would connect, the one with the fewest links first; empty when the group
+    /// is connected. None of them votes.
     pub needy: Vec<usize>,
 }
 
 impl Links {
-    /// Whether the members can all reach each other, each over enough links.
+    /// Whether all members can reach each other, each with enough links.
     pub fn is_connected(&self) -> bool {
         self.needy.is_empty()
     }
 }
 
-/// What a member's running pod loaded, as far as linking goes.
+/// The peers that a member's running pod loaded.
 #[derive(Debug)]
 enum Loaded {
     /// These peers, by [`peer_hash`].
     Peers(BTreeSet<String>),
-    /// It does not tell.
+    /// The pod has not reported.
     Unknown,
 }
 
-/// Who of a group loaded whose present address, members counted as in [`Group::members`].
+/// Which member of a group loaded which other's current address. Members have their index in [`Group::members`].
 #[derive(Debug)]
 pub struct Acquaintance {
     loaded: Vec<Loaded>,
@@ -48,10 +48,10 @@ pub struct Acquaintance {
 }
 
 impl Acquaintance {
-    /// Of the members of this group.
+    /// Reads the reports of this group's members.
     pub fn of(group: &Group<'_>) -> Self {
         let loaded = group.members.iter().map(|member| {
-            // One that is ending takes its links with it, and what its successor will load is not known.
+            // A terminating pod loses its links, and its successor has not loaded anything yet.
             let pod = member.validator.pod.as_ref().filter(|pod| !pod.deleting);
             match pod.and_then(|pod| pod.report.as_ref()) {
                 Some(Report::Loaded { peers: Some(peers), .. }) => Loaded::Peers(peers.iter().cloned().collect()),
@@ -68,7 +68,7 @@ impl Acquaintance {
         }
     }
 
-    /// Whether `a` loaded the present address of `b`; `None` where it does not tell what it loaded.
+    /// Whether `a` loaded the current address of `b`; `None` without a report of `a`.
     pub fn knows(&self, a: usize, b: usize) -> Option<bool> {
         match (&self.loaded[a], &self.hashes[b]) {
             (Loaded::Unknown, _) => None,
@@ -84,15 +84,15 @@ pub fn assess(group: &Group<'_>) -> Links {
     let votes = |index: usize| members[index].validator.is_voting();
     let acquaintance = Acquaintance::of(group);
     let Acquaintance { loaded, hashes } = &acquaintance;
-    // Taken to be linked to everybody.
+    // A member without a report counts as linked to all.
     let knows = |a: usize, b: usize| acquaintance.knows(a, b).unwrap_or(true);
     let dialled: Vec<usize> = (0..members.len()).filter(|index| hashes[*index].is_some()).collect();
     let linked = |a: usize, b: usize| (votes(a) && votes(b)) || knows(a, b) || knows(b, a);
 
     let is_unknown = |index: &&usize| matches!(loaded[**index], Loaded::Unknown);
-    if dialled.iter().filter(is_unknown).count() > ENOUGH {
-        // Each is linked to all of these, and over them to everybody: so it is in every large group, whose reports do
-        // not fit.
+    if dialled.iter().filter(is_unknown).count() > MIN_LINKS {
+        // Each member is linked to all of these, and through them to every other. Large groups are always like this,
+        // because their reports do not fit.
         return Links::default();
     }
 
@@ -111,21 +111,21 @@ pub fn assess(group: &Group<'_>) -> Links {
             }
         }
     }
-    let enough = ENOUGH.min(dialled.len().saturating_sub(1));
+    let enough = MIN_LINKS.min(dialled.len().saturating_sub(1));
     let mut needy: Vec<usize> = dialled
         .iter()
         .copied()
         .filter(|index| degrees[*index] < enough && !votes(*index))
         .collect();
     if needy.is_empty() {
-        // Those that vote are in one part: of several, one at least has none of them.
+        // The voting members are in one part, so of several parts at least one has none.
         needy = smallest_part(&dialled, &component, votes);
     }
     needy.sort_by_key(|index| (degrees[*index], *index));
     Links { needy }
 }
 
-/// The smallest part of a graph that falls into several, among those in which nobody votes; empty if it does not.
+/// The smallest part without a voting member, if the graph has several parts; otherwise empty.
 fn smallest_part(dialled: &[usize], component: &[usize], votes: impl Fn(usize) -> bool) -> Vec<usize> {
     let parts: BTreeSet<usize> = dialled.iter().map(|index| component[*index]).collect();
     if parts.len() < 2 {
@@ -163,9 +163,9 @@ mod tests {
         ("f", "10.0.0.6"),
     ];
 
-    const NOBODY: [usize; 0] = [];
+    const NONE: [usize; 0] = [];
 
-    /// The first so many of six, each of which found no list when it started.
+    /// The first `count` of six members, each of which found no list at its start.
     fn unlinked(count: usize) -> Vec<Validator> {
         let lost = SIX[..count].iter().map(|(name, ip)| {
             let mut validator = member(name, ip);
@@ -175,7 +175,7 @@ mod tests {
         lost.collect()
     }
 
-    /// It started when the list held these.
+    /// Lets the pod start with a list of these members.
     fn loads(validator: &mut Validator, members: &[(&str, &str)]) {
         let list: PeerList = published(members).list.unwrap();
         let report = Report::of_list(&list, &validator.id);
@@ -196,43 +196,43 @@ mod tests {
     }
 
     #[test]
-    fn nobody_loaded_anything_and_those_that_do_not_vote_are_needy() {
+    fn members_that_loaded_nothing_and_do_not_vote_are_needy() {
         assert_eq!(needy(unlinked(4)), [0, 1, 2, 3]);
-        // A quorum votes: it is connected, and the others are not.
+        // A quorum votes, so it is connected; the last member is not.
         let mut all = unlinked(5);
         vote(&mut all[..4]);
         assert_eq!(needy(all), [4]);
     }
 
     #[test]
-    fn whoever_votes_is_connected_whatever_its_pod_loaded() {
+    fn a_voting_member_is_connected_whatever_its_pod_loaded() {
         for count in 1..=6 {
             let mut all = unlinked(count);
             vote(&mut all);
-            assert_eq!(needy(all), NOBODY, "{count}");
+            assert_eq!(needy(all), NONE, "{count}");
         }
     }
 
     #[test]
-    fn one_that_does_not_vote_is_linked_by_what_it_or_those_that_vote_loaded() {
+    fn a_member_that_does_not_vote_is_linked_by_its_list_or_that_of_voting_ones() {
         let mut all = unlinked(5);
         vote(&mut all[..4]);
-        // As a newcomer, or one that came back: it found everybody in the list.
+        // Like a new member or one that was away: it found all of them in the list.
         loads(&mut all[4], &SIX);
-        assert_eq!(needy(all.clone()), NOBODY);
-        // It found one of them; fewer links than three leave too much to chance.
+        assert_eq!(needy(all.clone()), NONE);
+        // It found one of them: fewer than three links are too few.
         loads(&mut all[4], &SIX[..1]);
         assert_eq!(needy(all.clone()), [4]);
         pod(&mut all[4]).report = Some(Report::of_nothing());
         for other in &mut all[..3] {
             loads(other, &SIX);
         }
-        assert_eq!(needy(all), NOBODY, "three of those that vote dial it");
+        assert_eq!(needy(all), NONE, "three of those that vote dial it");
     }
 
     #[test]
-    fn of_two_parts_the_one_that_does_not_vote_is_needy_even_if_it_is_the_larger() {
-        // a and b vote, which are a quorum of their own; c, d, e and f know each other.
+    fn the_part_that_does_not_vote_is_needy_even_if_it_is_the_larger() {
+        // a and b are a quorum and vote; c, d, e and f loaded each other.
         let mut all = unlinked(6);
         vote(&mut all[..2]);
         for other in &mut all[2..] {
@@ -242,11 +242,11 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_is_ending_votes_no_more_and_disconnects_nobody() {
+    fn a_terminating_pod_does_not_vote_and_disconnects_no_other() {
         let mut all = unlinked(4);
         vote(&mut all);
         pod(&mut all[1]).deleting = true;
-        assert_eq!(needy(all.clone()), NOBODY, "what its next pod loads is not known");
+        assert_eq!(needy(all.clone()), NONE, "what its next pod loads is not known");
         // Its next pod found no list.
         pod(&mut all[1]).deleting = false;
         pod(&mut all[1]).voting_since = None;
@@ -254,18 +254,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_taken_to_be_linked() {
+    fn an_unknown_link_counts_as_present() {
         let mut all = unlinked(6);
         for silent in &mut all[..4] {
             pod(silent).report = None;
         }
-        assert_eq!(needy(all.clone()), NOBODY);
+        assert_eq!(needy(all.clone()), NONE);
         pod(&mut all[0]).report = Some(Report::of_nothing());
         vote(&mut all[1..4]);
         assert_eq!(
             needy(all),
-            NOBODY,
-            "three that vote and do not tell are linked with everybody"
+            NONE,
+            "three voting members without a report are linked with all"
         );
     }
 }

@@ -1,6 +1,7 @@
-//! What the list of a group says, and what has to be done for its ConfigMap to say it.
+//! The content of a group's peer list, and the write that its ConfigMap needs.
 //!
-//! Pure. Who cannot be read stays as published (rule R5), and equal input gives equal bytes (rule R6).
+//! Pure. A StellarNode that cannot be parsed keeps its published entry (rule R5). Equal input gives equal bytes (rule
+//! R6).
 
 use std::collections::BTreeMap;
 
@@ -15,26 +16,25 @@ use crate::crd::Network;
 use crate::labels;
 use crate::peers::{NodeId, PeerList, PeerRecord};
 
-/// One environment string is limited to 128 KiB (`MAX_ARG_STRLEN`); above this the env form of the list is left out.
+/// An environment variable is limited to 128 KiB (`MAX_ARG_STRLEN`). Above this limit the list has no environment form.
 const KNOWN_PEERS_LIMIT: usize = 96 * 1024;
 
-/// What has to be done for a ConfigMap to hold its group's list.
+/// The write that a ConfigMap needs to hold its group's list.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ListAction {
-    /// Nothing: it does, or there is nothing to publish yet.
+    /// None: the ConfigMap is up to date, or there is nothing to publish yet.
     Keep,
-    /// Its data is to become this.
+    /// Replace its data.
     Write {
-        /// The data, whole.
         data: BTreeMap<String, String>,
-        /// Whether somebody else changed the ConfigMap: it does not hold what we write for any list.
+        /// Whether the ConfigMap was changed by others: its data is not what we write for any list.
         repair: bool,
     },
-    /// The ConfigMap belongs to somebody else: it is left alone.
+    /// The ConfigMap is not ours and stays untouched.
     NotOurs,
 }
 
-/// The list of these members, after the one that is published.
+/// Builds the list of these members, as the successor of the published one.
 pub(crate) fn next(
     snapshot: &Snapshot,
     network: &Network,
@@ -53,7 +53,7 @@ pub(crate) fn next(
             let node = &member.validator.id;
             let history = match &member.validator.workload {
                 Some(workload) => workload.history,
-                // One that is missing says nothing.
+                // Without its StatefulSet, the published port stays.
                 None => published_records.get(node).and_then(|record| record.history),
             };
             let unchanged = published_records
@@ -89,7 +89,7 @@ pub(crate) fn next(
         ..PeerList::new(version, records)
     };
     match before {
-        // Who has read it knows the same members: the version stays.
+        // The members are the same, so the version stays.
         Some(before) if before.members == list.members && !contradicted => PeerList {
             version: before.version,
             ..list
@@ -98,7 +98,7 @@ pub(crate) fn next(
     }
 }
 
-/// Whether somebody changed the version of a list, which is written twice.
+/// Whether the version, which is written twice, was edited in one place.
 fn contradicts_itself(published: &PublishedList) -> bool {
     let metadata = published.data.get(labels::DISCOVERY_METADATA);
     let metadata: Option<Value> = metadata.and_then(|json| serde_json::from_str(json).ok());
@@ -109,7 +109,7 @@ fn contradicts_itself(published: &PublishedList) -> bool {
     written.is_some() && version.as_deref() != written
 }
 
-/// What has to be done for the ConfigMap to hold this list.
+/// The write that the ConfigMap needs to hold this list.
 pub(crate) fn action(list: &PeerList, network: &Network, published: Option<&PublishedList>) -> ListAction {
     let Some(published) = published else {
         return match list.members.is_empty() {
@@ -128,7 +128,7 @@ pub(crate) fn action(list: &PeerList, network: &Network, published: Option<&Publ
     if of_network && data == published.data {
         return ListAction::Keep;
     }
-    // An earlier program wrote no network: that is no damage.
+    // Earlier versions wrote no network: that is no damage.
     let damaged = |before: &PeerList| {
         before.other_network(network.passphrase()).is_some() || data_of(before, network) != published.data
     };
@@ -139,7 +139,7 @@ pub(crate) fn action(list: &PeerList, network: &Network, published: Option<&Publ
     ListAction::Write { data, repair }
 }
 
-/// Addresses as stellar-core's config takes them: a TOML array is the only form (`Config.cpp`, `KNOWN_PEERS`).
+/// `KNOWN_PEERS` for stellar-core's config: a TOML array is the only form that it accepts (`Config.cpp`).
 pub fn known_peers(addresses: &[String]) -> String {
     let quoted: Vec<String> = addresses.iter().map(|address| quoted(address)).collect();
     format!("KNOWN_PEERS=[{}]", quoted.join(","))

@@ -1,9 +1,12 @@
-//! Who belongs together, and what their list says. Pure.
+//! Peer groups and their peer lists. Pure.
 //!
-//! [`groups`] and [`agreement`] say who is a member, also across namespaces; [`links`] whether members can meet;
-//! [`lists`] and [`budgets`] what the ConfigMap and the PodDisruptionBudget of a group hold.
+//! [`groups`] and [`agreement`] form the groups and find their members, also across namespaces. [`links`] checks
+//! whether the members can connect. [`lists`] and [`budgets`] plan the ConfigMap and the PodDisruptionBudget of a
+//! group.
 
 pub mod agreement;
+#[cfg(test)]
+mod agreement_tests;
 pub mod budgets;
 pub mod groups;
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! The volume claim of a node: `data-{name}-0` of a validator, `{name}-data` of a SorobanRpc that has storage.
+//! The volume claim of a node: `data-{name}-0` of a validator, `{name}-data` of a SorobanRpc with storage.
 //!
-//! It outlives its StatefulSet or Deployment in any case. The StellarNode owns it only with `retentionPolicy: Delete`,
-//! so that whoever deletes a node that retains its volume deletes nothing else. It grows and never shrinks.
+//! The claim always outlives its StatefulSet or Deployment. The StellarNode owns it only with `retentionPolicy:
+//! Delete`; deleting a node with `Retain` leaves the claim. A claim grows and never shrinks.
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
@@ -11,10 +11,10 @@ use super::holds;
 use crate::crd::{RetentionPolicy, StorageConfig};
 use crate::kubernetes::quantity::Quantity;
 
-/// Where a claim keeps the size that is asked for.
+/// JSON pointer to the requested size of a claim.
 const SIZE: &str = "/spec/resources/requests/storage";
 
-/// The claim with this metadata, which names its StellarNode as its owner.
+/// Builds the claim from this metadata, which names the StellarNode as the owner.
 pub(super) fn build(mut metadata: Value, storage: &StorageConfig) -> Value {
     if storage.retention_policy == RetentionPolicy::Retain {
         metadata["ownerReferences"] = json!([]);
@@ -30,7 +30,7 @@ pub(super) fn build(mut metadata: Value, storage: &StorageConfig) -> Value {
     })
 }
 
-/// What a claim for this storage asks for.
+/// Builds the spec of a claim for this storage.
 pub(super) fn spec(storage: &StorageConfig) -> Value {
     let mut spec = json!({
         "accessModes": ["ReadWriteOnce"],
@@ -42,19 +42,18 @@ pub(super) fn spec(storage: &StorageConfig) -> Value {
     spec
 }
 
-/// What is to be done about a claim that is there.
+/// The write that an existing claim needs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClaimStep {
-    /// Nothing.
     None,
-    /// Apply this: whom it belongs to changed, or its annotations did.
+    /// Apply this: the owner, a label or an annotation differs.
     Update(Value),
-    /// Apply this: it is to grow, which its storage class may refuse.
+    /// Apply this: the requested size grew, which the storage class may refuse.
     Grow(Value),
 }
 
 impl ClaimStep {
-    /// Compares a claim with what it should be. `owner` is the uid of its StellarNode.
+    /// Compares a stored claim with the desired one. `owner` is the uid of its StellarNode.
     pub fn of(stored: &PersistentVolumeClaim, desired: &Value, owner: &str) -> Self {
         let mut applied = desired.clone();
         let spec = stored.spec.as_ref();
@@ -70,7 +69,7 @@ impl ClaimStep {
         if let (Some(size), Some(place), false) = (size, applied.pointer_mut(SIZE), grows) {
             *place = json!(size);
         }
-        // What never changes is applied as it is: the API server refuses anything else.
+        // Immutable fields are applied with their stored values: the API server refuses any other.
         if let Some(class) = applied.pointer_mut("/spec/storageClassName") {
             *class = json!(spec.and_then(|spec| spec.storage_class_name.as_ref()));
         }

@@ -1,4 +1,4 @@
-//! The ConfigMap `{name}-config`: what `render-config` starts from.
+//! The ConfigMap `{name}-config`: the input of `render-config`.
 
 use serde_json::{Value, json};
 

@@ -1,6 +1,7 @@
-//! A hash of what the pods of a node are built from. A workload carries it, so that an outdated one is recognised.
+//! A hash of the spec fields that determine a node's pods. Its StatefulSet or Deployment carries it, so that the
+//! operator recognises an outdated one.
 //!
-//! It changes with that and with nothing else: each change of it restarts the node.
+//! The hash must change with these fields only: each change of it restarts the node.
 
 use serde_json::{Map, Value};
 
@@ -12,14 +13,13 @@ use crate::crd::{
 use crate::labels;
 use crate::util::digest;
 
-/// Hash of the part of a spec that pods are built from.
+/// Hash of the spec fields that determine the pods.
 ///
-/// It depends on nothing but the spec: a new version of the operator rolls nothing. What is absent, false or empty
-/// counts as not written, so that a default that the webhook fills in, or a field that a later version adds, changes
-/// nothing either.
+/// The hash depends on the spec alone: a new version of the operator restarts no pod. Absent, false and empty fields
+/// are equal, so that a default from the webhook, or a field of a later version, changes no hash.
 pub fn spec_hash(spec: &StellarNodeSpec) -> String {
     let mut spec = spec.clone();
-    // These scale, concern claims and evictions, or choose peers; no pod is built from them.
+    // These fields scale, concern claims and evictions, or choose peers; they do not determine the pod.
     spec.suspended = false;
     spec.replicas = 0;
     spec.min_available = None;
@@ -32,18 +32,18 @@ pub fn spec_hash(spec: &StellarNodeSpec) -> String {
     spec.storage = match spec.node_type {
         NodeType::Validator => in_pod.then(|| StorageConfig {
             mode: Some(StorageMode::EmptyDir),
-            ..unmentioned()
+            ..default_storage()
         }),
-        // Its pods have a volume each.
+        // Each pod has its own volume.
         NodeType::Horizon => kept.map(|storage| StorageConfig {
-            retention_policy: unmentioned().retention_policy,
+            retention_policy: default_storage().retention_policy,
             mode: None,
             ..storage
         }),
-        // Its pod has the claim, or none.
-        NodeType::SorobanRpc => kept.map(|_| unmentioned()),
+        // The pod mounts the claim, or has none.
+        NodeType::SorobanRpc => kept.map(|_| default_storage()),
     };
-    // However they are written.
+    // Every spelling of a network hashes the same.
     spec.network = Network::parse(&spec.network).passphrase().to_owned();
     let image = match spec.node_type {
         NodeType::Validator => stateful_set::CORE_IMAGE,
@@ -51,9 +51,9 @@ pub fn spec_hash(spec: &StellarNodeSpec) -> String {
         NodeType::SorobanRpc => horizon_rpc::RPC_IMAGE,
     };
     spec.image = spec.image.filter(|given| given != image);
-    spec.validator_config.iter_mut().for_each(of_validator);
-    spec.horizon_config.iter_mut().for_each(of_horizon);
-    spec.soroban_config.iter_mut().for_each(of_rpc);
+    spec.validator_config.iter_mut().for_each(normalize_validator);
+    spec.horizon_config.iter_mut().for_each(normalize_horizon);
+    spec.soroban_config.iter_mut().for_each(normalize_rpc);
     let seed_in_a_file = spec
         .validator_config
         .as_ref()
@@ -64,13 +64,13 @@ pub fn spec_hash(spec: &StellarNodeSpec) -> String {
         fields.extend(pod);
     }
     if seed_in_a_file {
-        // As it was before it could be absent: another text would restart whoever has it so.
+        // Hash an absent field as the empty string it used to be; otherwise upgrades restart KMS validators.
         value["validatorConfig"]["seedSecretRef"] = Value::from("");
     }
     digest::short_hex(canonical(value).unwrap_or_default().to_string().as_bytes(), 16)
 }
 
-fn of_validator(config: &mut ValidatorConfig) {
+fn normalize_validator(config: &mut ValidatorConfig) {
     config.peer_group = None;
     config.peer_port = Some(config.peer_port());
     config.peers_as = Some(config.peers_as()).filter(|peers_as| *peers_as != PeersAs::default());
@@ -78,7 +78,7 @@ fn of_validator(config: &mut ValidatorConfig) {
         name: config.known_peers_config_map().to_owned(),
         key: labels::KNOWN_PEERS.to_owned(),
     });
-    // They are written in an order of their own.
+    // The config lists them in a fixed order.
     config.known_peers.sort();
     config.known_peers.dedup();
     if !config.enable_history_archive {
@@ -91,7 +91,7 @@ fn of_validator(config: &mut ValidatorConfig) {
     }
 }
 
-fn of_horizon(config: &mut HorizonConfig) {
+fn normalize_horizon(config: &mut HorizonConfig) {
     config.ingest_workers = None;
     if !config.enable_ingest {
         config.captive_core_config = None;
@@ -99,11 +99,11 @@ fn of_horizon(config: &mut HorizonConfig) {
     }
 }
 
-fn of_rpc(config: &mut SorobanConfig) {
+fn normalize_rpc(config: &mut SorobanConfig) {
     config.enable_preflight = None;
 }
 
-/// Sorted keys, and nothing that is null, false or empty.
+/// Sorts the keys, and drops null, false and empty values.
 fn canonical(value: Value) -> Option<Value> {
     match value {
         Value::Null | Value::Bool(false) => None,
@@ -121,9 +121,9 @@ fn canonical(value: Value) -> Option<Value> {
     }
 }
 
-/// Storage of which nothing is told, with the policy that was the default when hashes were first stored: another text
-/// would restart whoever has it so.
-fn unmentioned() -> StorageConfig {
+/// Default storage, with the retention policy that was the default when hashes were first stored; another value would
+/// restart the nodes that use it.
+fn default_storage() -> StorageConfig {
     StorageConfig {
         retention_policy: RetentionPolicy::Delete,
         ..StorageConfig::default()
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spec_hash_changes_with_what_pods_are_built_from_and_with_nothing_else() {
+    fn the_spec_hash_changes_only_with_fields_that_determine_pods() {
         let plain = json!({
             "nodeType": "Validator", "network": "testnet", "version": "26.0.1",
             "validatorConfig": {"seedSecretRef": "seed"},
@@ -196,9 +196,9 @@ mod tests {
         }
     }
 
-    /// Those that operators out there have written: another one would restart every validator at the upgrade.
+    /// The hashes that released versions have stored: another value would restart every node at an upgrade.
     #[test]
-    fn the_spec_hash_is_that_of_every_version() {
+    fn the_spec_hash_is_the_same_in_every_version() {
         let pod = json!({
             "nodeType": "Validator", "network": "My Network ; 2026", "version": "26.0.1",
             "resources": { "limits": { "cpu": "2" } }, "tolerations": [{ "operator": "Exists" }],
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spec_hash_takes_what_belongs_together() {
+    fn the_spec_hash_ignores_unused_alternatives() {
         let of = |config: Value| {
             spec_hash(&spec(json!({
                 "nodeType": "Validator", "network": "testnet", "version": "26.0.1", "validatorConfig": config,
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spec_hash_of_a_server_changes_with_its_volume_and_not_with_what_means_nothing() {
+    fn the_spec_hash_of_a_server_changes_only_with_its_pod_or_volume() {
         let hash = |json: &Value, more: &Value| {
             let mut json = json.clone();
             json_patch::merge(&mut json, more);

@@ -1,7 +1,7 @@
-//! What a StellarNode owns, built from its spec: base config, Service, StatefulSet of a validator; [`horizon_rpc`] of
-//! others.
+//! The objects that a StellarNode owns, built from its spec: base config, Service and StatefulSet of a validator;
+//! [`horizon_rpc`] for the other types.
 //!
-//! Pure: spec in, JSON for server-side apply out, of exactly the fields that we set.
+//! Pure: a spec in, JSON for server-side apply out, with exactly the fields that the operator sets.
 
 mod claim;
 mod config_map;
@@ -28,7 +28,7 @@ use crate::crd::{Network, NodeType, Publish, StellarNode, StellarNodeSpec, Valid
 use crate::labels;
 use crate::peers::NodeId;
 
-/// Why a StellarNode's objects cannot be built.
+/// The reason why a StellarNode's objects cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The spec of a validator has no validatorConfig.
@@ -37,19 +37,19 @@ pub enum BuildError {
     /// The spec of a Horizon or SorobanRpc lacks the block of its type.
     #[error("spec.horizonConfig or spec.sorobanConfig is missing: a node of that type needs it")]
     NoServerConfig,
-    /// No history archives are named, and the network has none of its own.
+    /// The spec names no history archives, and the network has no default ones.
     #[error("historyArchiveUrls is absent and {0} has no default: write the URLs of its history archives")]
     NoArchives(String),
-    /// The webhook would refuse it.
+    /// The webhook would refuse the StellarNode.
     #[error("{0}")]
     Refused(String),
-    /// What was parsed cannot be written as JSON: a defect of this program.
+    /// The parsed StellarNode cannot be serialized: a bug in this program.
     #[error("the StellarNode cannot be written as JSON")]
     Json(#[from] serde_json::Error),
-    /// The object has no name, namespace or uid: it does not come from an API server.
+    /// The object has no name, namespace or uid, so it does not come from an API server.
     #[error("the StellarNode has no {0}")]
     NoMetadata(&'static str),
-    /// The defaults of the webhook do not fit the StatefulSet: a defect of this program.
+    /// The webhook's defaults do not fit the StatefulSet: a bug in this program.
     #[error("the StatefulSet cannot be completed")]
     Defaults(#[from] json_patch::PatchError),
     /// stellar-core would refuse the config.
@@ -57,33 +57,32 @@ pub enum BuildError {
     Config(#[from] ConfigError),
 }
 
-/// What the builders take from the operator's own settings.
+/// The operator's own settings that the builders need.
 #[derive(Clone, Debug)]
 pub struct BuildSettings {
     /// Image of the init container and the sidecar that run this program.
     pub operator_image: String,
-    /// The cluster's domain, under which the pods of a group find each other's archives.
+    /// The cluster's DNS domain, by which the pods of a group find each other's archives.
     pub cluster_domain: String,
 }
 
 /// The objects of one validator, for server-side apply.
 #[derive(Clone, Debug)]
 pub struct ValidatorObjects {
-    /// ConfigMap `{name}-config`: all of the config but seed and discovered peers.
+    /// ConfigMap `{name}-config`: the config without the seed and the discovered peers.
     pub config_map: Value,
-    /// The headless Service.
     pub service: Value,
-    /// The StatefulSet.
     pub stateful_set: Value,
-    /// The volume claim that Kubernetes makes from it, as it is to become; `None` where the data goes with the pod.
+    /// The desired state of the volume claim that Kubernetes creates from the StatefulSet; `None` where the data is
+    /// deleted with the pod.
     pub claim: Option<Value>,
-    /// Number of pods that it is to have.
+    /// Desired number of pods.
     pub replicas: i32,
     /// Hash of the spec that they are built from.
     pub spec_hash: String,
 }
 
-/// What the builders know of one validator.
+/// The input of the builders for one validator.
 struct Subject<'a> {
     name: String,
     namespace: String,
@@ -93,10 +92,10 @@ struct Subject<'a> {
     settings: &'a BuildSettings,
 }
 
-/// Holds a node to the rules that the webhook holds it to: it can have been down when the object was stored.
+/// Checks a node by the rules of the webhook, which may have been down when the object was stored.
 ///
 /// # Errors
-/// With every problem, each with its field.
+/// All problems, each with its field.
 pub fn check(node: &StellarNode) -> Result<(), BuildError> {
     let mut object = serde_json::to_value(node)?;
     mutate::apply(&mut object, &NoContext)?;
@@ -117,7 +116,7 @@ pub fn check(node: &StellarNode) -> Result<(), BuildError> {
 /// Builds the objects of a validator.
 ///
 /// # Errors
-/// When its spec is not one that the webhook lets pass, or stellar-core would refuse its config.
+/// When the webhook would refuse its spec, or stellar-core its config.
 pub fn build(node: &StellarNode, settings: &BuildSettings) -> Result<ValidatorObjects, BuildError> {
     check(node)?;
     let subject = Subject {
@@ -133,7 +132,7 @@ pub fn build(node: &StellarNode, settings: &BuildSettings) -> Result<ValidatorOb
         settings,
     };
     let mut stateful_set = stateful_set::build(&subject);
-    // As the webhook would: what is stored is the same with the webhook up or down.
+    // The webhook sets the same defaults, so the stored object is the same with the webhook up or down.
     mutate::apply(&mut stateful_set, &OneNode(node.clone()))?;
     // Computed once, by the builder of the template.
     let spec_hash = built_from(&stateful_set["spec"]["template"])
@@ -149,8 +148,8 @@ pub fn build(node: &StellarNode, settings: &BuildSettings) -> Result<ValidatorOb
     })
 }
 
-/// Takes over what can never change of a StatefulSet that is there: its volume claim template stays as it was, however
-/// much its claim has grown (Kubernetes docs, "StatefulSets", and `ValidateStatefulSetUpdate`).
+/// Copies the immutable fields of a stored StatefulSet. Its volume claim template stays as stored, even after its claim
+/// has grown (Kubernetes docs, "StatefulSets", and `ValidateStatefulSetUpdate`).
 pub fn keep_what_never_changes(desired: &mut Value, stored: &StatefulSet) {
     let stored = json!(stored.spec);
     for field in ["selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"] {
@@ -173,13 +172,13 @@ pub fn disruption_budget(list: &str, max_unavailable: u32) -> Value {
         "spec": {
             "maxUnavailable": max_unavailable,
             "selector": { "matchLabels": { labels::NAME: labels::STELLAR_NODE, labels::PEERS: peers } },
-            // A validator that does not vote must not hold up the draining of its machine.
+            // A validator that does not vote must not block the drain of its Kubernetes node.
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     })
 }
 
-/// A StatefulSet's `replicas` alone, for the field manager that scales.
+/// An apply of a StatefulSet's `replicas` alone, for the field manager that scales.
 pub fn scale(name: &str, namespace: &str, replicas: i32) -> Value {
     json!({
         "apiVersion": "apps/v1",
@@ -189,7 +188,7 @@ pub fn scale(name: &str, namespace: &str, replicas: i32) -> Value {
     })
 }
 
-/// Hash of the spec that a pod template was built from.
+/// The hash of the spec that a pod template was built from.
 pub fn built_from(template: &Value) -> Option<&str> {
     template["metadata"]["annotations"][labels::SPEC_HASH].as_str()
 }
@@ -204,7 +203,7 @@ pub fn without_type(desired: &Value) -> Value {
     desired
 }
 
-/// Whether an object holds all that we would set, beside what others set and the API server defaulted.
+/// Whether an object has every field of `desired`. Fields set by others or by defaults do not count.
 pub fn holds(actual: &Value, desired: &Value) -> bool {
     match (actual, desired) {
         (Value::Object(actual), Value::Object(desired)) => desired
@@ -239,7 +238,7 @@ impl Subject<'_> {
     }
 }
 
-/// The labels of everything that belongs to a node.
+/// The labels of every object that belongs to a node.
 fn object_labels(node: &str, component: &str) -> Value {
     json!({
         labels::NAME: labels::STELLAR_NODE,
@@ -249,7 +248,7 @@ fn object_labels(node: &str, component: &str) -> Value {
     })
 }
 
-/// The metadata of an object that belongs to a node and goes with it.
+/// The metadata of an object that belongs to a node and is deleted with it.
 fn owned_metadata(name: &str, namespace: &str, node: &str, component: &str, owner: &Value) -> Value {
     json!({
         "name": name,
@@ -259,12 +258,12 @@ fn owned_metadata(name: &str, namespace: &str, node: &str, component: &str, owne
     })
 }
 
-/// By which labels the pods of a node are found.
+/// The labels that select the pods of a node.
 fn selector(node: &str) -> Value {
     json!({ labels::NAME: labels::STELLAR_NODE, labels::INSTANCE: node })
 }
 
-/// The security context of every container of ours: what none of them needs is taken away.
+/// The security context of each of our containers, with no privilege that it does not need.
 fn container_security() -> Value {
     json!({
         "allowPrivilegeEscalation": false,
@@ -273,8 +272,9 @@ fn container_security() -> Value {
     })
 }
 
-/// The resources of this program in a pod beside stellar-core. Both are given, and equal: a quota of either refuses a
-/// pod with a container that lacks it, and a validator whose resources are guaranteed stays one.
+/// The resources of this program's containers in a stellar-core pod. Requests and limits are both set and equal: a
+/// quota refuses a pod with a container that lacks one of them, and a validator with guaranteed resources keeps this
+/// class.
 fn operator_resources() -> Value {
     let amount = json!({ "cpu": "50m", "memory": "64Mi" });
     json!({ "requests": amount, "limits": amount })
@@ -287,7 +287,7 @@ fn pod_security() -> Value {
         "runAsUser": STELLAR_UID,
         "runAsGroup": STELLAR_UID,
         "fsGroup": STELLAR_UID,
-        // Without it the kubelet changes the owner of every bucket file at each start.
+        // Otherwise the kubelet changes the owner of every bucket file at each start.
         "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": { "type": "RuntimeDefault" },
     })
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_over_of_a_stateful_set_is_whom_it_belongs_to() {
+    fn only_owner_and_labels_of_a_stateful_set_are_taken_over() {
         let node = validator();
         let own = json!(node.controller_owner_ref(&()).unwrap());
         let owner = |kind: &str, controller: bool| json!({ "apiVersion": "v1", "kind": kind, "name": "a", "uid": kind, "controller": controller });
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stateful_set_becomes_ours_where_nothing_of_it_is_left_to_run_beside() {
+    fn a_stateful_set_is_convertible_if_no_other_stellar_core_stays_in_it() {
         let node = validator();
         let stored = |change: &Value| {
             let mut set = json!({ "metadata": { "name": "validator-1" }, "spec": {

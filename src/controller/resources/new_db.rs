@@ -1,8 +1,8 @@
-//! The init container `new-db`, which makes a validator's database, once.
+//! The init container `new-db`, which creates a validator's database, once.
 //!
-//! stellar-core's `new-db` starts from genesis: run on a database that holds something, it drops all of it, and the
-//! buckets too. So it runs only where nobody made one before. What tells them apart are two markers on the validator's
-//! volume: one written before it begins, one after it ended well.
+//! stellar-core's `new-db` starts from genesis: it deletes the content of an existing database, and the buckets. So it
+//! runs only where no database was created before. Two markers on the validator's volume show that: one written before
+//! it starts, one after it succeeds.
 
 use serde_json::{Value, json};
 
@@ -20,21 +20,20 @@ pub(super) fn build(subject: &Subject<'_>) -> Value {
         "volumeMounts": core_mounts(),
         "securityContext": container_security(),
     });
-    // It is stellar-core, too, and ends before the other starts: what that has suffices for both.
+    // It runs stellar-core, too, and ends before the main container starts: the same resources suffice.
     if let Some(resources) = &subject.spec.resources {
         container["resources"] = json!(resources);
     }
     container
 }
 
-/// What the container runs, in the shell of stellar-core's image.
+/// The container's script, for the shell of stellar-core's image.
 ///
-/// Where neither marker is there and a database is, somebody else made it: it is kept. Whether one that is elsewhere
-/// than on the volume was used before cannot be seen; but then the volume holds stellar-core's buckets, and is not
-/// empty.
+/// A database without either marker was created by another program, and the script keeps it. A database outside of the
+/// volume cannot be inspected; if it was used before, the volume holds stellar-core's buckets and is not empty.
 ///
-/// What `new-db` left half made is removed: nobody has run with it, and `new-db` fails for ever on a broken one (seen
-/// with stellar-core 26.1.0).
+/// The script deletes a half-created database: no stellar-core has run with it, and `new-db` fails forever on a broken
+/// one (seen with stellar-core 26.1.0).
 fn script(elsewhere: bool) -> String {
     let found = if elsewhere {
         format!("ls {} | grep -qvxF lost+found", pod_paths::DATA_DIR)
@@ -44,7 +43,7 @@ fn script(elsewhere: bool) -> String {
     let half_made = if elsewhere {
         String::new()
     } else {
-        // With the files that SQLite has beside it.
+        // Including SQLite's auxiliary files.
         format!(
             "test -e {} && rm -f {file} {file}-*\n",
             pod_paths::NEW_DB_BEGUN,
@@ -80,14 +79,14 @@ mod tests {
     use crate::crd::StellarNode;
     use crate::labels;
 
-    /// Counts its calls, ends as `$EXIT` says, and leaves a new database where it does so well.
+    /// Records its calls, exits with `$EXIT`, and creates a database if that is 0.
     const STELLAR_CORE: &str = "#!/bin/sh\n\
         echo \"$*\" >> calls\n\
         grep -qs broken stellar.db && exit 3\n\
         mkdir -p buckets && echo half > stellar.db && test \"$EXIT\" = 0 && echo new > stellar.db\n\
         exit \"$EXIT\"\n";
 
-    /// A validator's volume, and its config beside it.
+    /// A validator's volume, and its config.
     struct Volume {
         directory: PathBuf,
         command: Vec<String>,
@@ -109,7 +108,7 @@ mod tests {
             Self { directory, command }
         }
 
-        /// Runs the container as a kubelet does; whether it succeeded.
+        /// Runs the container as a kubelet does, and returns whether it succeeded.
         fn start(&self, exit: u8) -> bool {
             let path = format!("{}:/usr/bin:/bin", self.directory.join("bin").display());
             let mut command = Command::new(&self.command[0]);
@@ -133,7 +132,7 @@ mod tests {
             fs::read_to_string(self.path(file)).unwrap_or_default()
         }
 
-        /// How often stellar-core was called.
+        /// The number of calls of stellar-core.
         fn calls(&self) -> usize {
             self.read("calls").lines().count()
         }
@@ -145,7 +144,7 @@ mod tests {
         }
     }
 
-    /// The command of the container in the StatefulSet that is applied.
+    /// The container's command in the StatefulSet that the operator applies.
     fn command(database: Option<&Value>) -> Vec<String> {
         let node: StellarNode = serde_json::from_value(json!({
             "apiVersion": labels::API_VERSION, "kind": labels::KIND,
@@ -169,7 +168,7 @@ mod tests {
         serde_json::from_value(found.unwrap()["command"].take()).unwrap()
     }
 
-    /// A word of the command with the directory's own volumes in it.
+    /// A word of the command with the mount paths moved into this directory.
     fn moved(word: &str, directory: &Path) -> String {
         [pod_paths::DATA_DIR, pod_paths::CONFIG_DIR]
             .iter()
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_is_made_once() {
+    fn a_database_is_created_once() {
         for database in [None, Some(&postgres())] {
             let volume = Volume::new(database);
             fs::create_dir(volume.path("lost+found")).unwrap();
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_left_half_made_is_made_again() {
+    fn a_half_created_database_is_created_again() {
         for database in [None, Some(&postgres())] {
             let volume = Volume::new(database);
             for _ in 0..2 {
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_left_broken_is_made_again() {
+    fn a_broken_database_is_created_again() {
         let volume = Volume::new(None);
         volume.put(".database-begun", "");
         volume.put("stellar.db", "broken");
@@ -230,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_somebody_else_made_is_kept() {
+    fn a_database_of_another_program_is_kept() {
         for (database, file) in [(None, "stellar.db"), (Some(&postgres()), "buckets/bucket-1.xdr")] {
             let volume = Volume::new(database);
             volume.put(file, "theirs");

@@ -1,7 +1,7 @@
 //! The init container `new-hist`, which initialises the archives that a validator publishes to, once each.
 //!
-//! Until an archive has its first state stellar-core publishes nothing there, and while stellar-core runs it cannot be
-//! initialised: the lock on the buckets is taken. So it happens between `new-db` and the start.
+//! stellar-core publishes nothing to an archive without a first state, and a running stellar-core locks the buckets,
+//! which blocks `new-hist`. So the container runs between `new-db` and stellar-core.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::crd::{Publish, ValidatorConfig};
 use crate::labels;
 use crate::util::digest;
 
-/// Builds the container; `None` where nothing is published.
+/// Builds the container; `None` for a validator that publishes no archive.
 pub(super) fn build(subject: &Subject<'_>) -> Option<Value> {
     let archives = core_config::published(subject.config, &subject.network());
     if archives.is_empty() {
@@ -30,31 +30,31 @@ pub(super) fn build(subject: &Subject<'_>) -> Option<Value> {
     if let Some(credentials) = credentials(subject.config) {
         container["envFrom"] = credentials;
     }
-    // As `new-db`: what stellar-core itself has suffices.
+    // As for `new-db`, stellar-core's own resources suffice.
     if let Some(resources) = &subject.spec.resources {
         container["resources"] = json!(resources);
     }
     Some(container)
 }
 
-/// The environment of the commands that reach an archive.
+/// The environment for the commands that access an archive.
 pub(super) fn credentials(config: &ValidatorConfig) -> Option<Value> {
     let secret = config.history.as_ref()?.credentials_secret_ref.as_ref()?;
     Some(json!([{ "secretRef": { "name": secret } }]))
 }
 
-/// What the container runs, in the shell of stellar-core's image.
+/// The container's script, for the shell of stellar-core's image.
 fn script(archives: &[String], on_volume: bool) -> String {
     let steps = archives.iter().map(|name| match on_volume && name == VOLUME_ARCHIVE {
-        true => for_volume(),
-        false => for_another(name),
+        true => script_for_volume(),
+        false => script_for_other(name),
     });
     steps.collect::<Vec<_>>().join("\n")
 }
 
-/// The archive on the volume shows itself whether it was initialised. One that was begun, or lost its state, is
-/// initialised again; its other files stay.
-fn for_volume() -> String {
+/// The files of the archive on the volume show whether it was initialised. The script initialises an unfinished
+/// archive, or one without its state, again; its other files stay.
+fn script_for_volume() -> String {
     format!(
         "mkdir -p {dir} || exit\n\
          if test -e {begun} || test ! -s {state}; then\n\
@@ -68,9 +68,9 @@ fn for_volume() -> String {
     )
 }
 
-/// An archive elsewhere is asked once. stellar-core refuses one that has a state (`initializeHistoryArchive`): then
-/// somebody initialised it before.
-fn for_another(name: &str) -> String {
+/// An archive elsewhere is initialised once. stellar-core refuses an archive with a state (`initializeHistoryArchive`):
+/// that one was initialised before.
+fn script_for_other(name: &str) -> String {
     format!(
         "if test ! -e {made}; then\n\
          stellar-core new-hist {name} --conf {config} --console >/tmp/new-hist 2>&1\n\
@@ -89,7 +89,7 @@ fn for_another(name: &str) -> String {
     )
 }
 
-/// A word for a shell.
+/// Quotes a word for the shell.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }

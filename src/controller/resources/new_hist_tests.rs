@@ -1,4 +1,4 @@
-//! Tests: the script of `new-hist`, run in a shell with a stellar-core that behaves as the real one does.
+//! Tests: the script of `new-hist`, run in a shell with a fake stellar-core.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,7 +14,7 @@ use crate::core_config::pod_paths;
 use crate::crd::StellarNode;
 use crate::labels;
 
-/// Notes its arguments. With `$EXIT` 0 it initialises the archive on the volume; else it says `$SAYS`.
+/// Records its arguments. With `$EXIT` 0 it initialises the archive on the volume; otherwise it prints `$SAYS`.
 const STELLAR_CORE: &str = "#!/bin/sh\n\
     echo \"$*\" >> calls\n\
     if test \"$EXIT\" != 0; then echo half > history/.well-known/stellar-history.json; echo \"$SAYS\"; exit \"$EXIT\"; fi\n\
@@ -48,7 +48,7 @@ impl Volume {
         Self { directory, command }
     }
 
-    /// Runs the container as a kubelet does; whether it succeeded.
+    /// Runs the container as a kubelet does, and returns whether it succeeded.
     fn start(&self, exit: u8, says: &str) -> bool {
         let path = format!("{}:/usr/bin:/bin", self.directory.path().join("bin").display());
         let mut command = Command::new(&self.command[0]);
@@ -75,7 +75,7 @@ impl Volume {
     }
 }
 
-/// The container in the StatefulSet of a validator of a private network with these settings.
+/// The container in the StatefulSet of a validator on a private network with these settings.
 #[allow(clippy::unwrap_in_result, reason = "absent is an answer, a broken fixture is not")]
 fn container(config: &Value) -> Option<Value> {
     let mut node = json!({
@@ -122,7 +122,7 @@ fn the_archive_on_the_volume_is_initialised_once() {
 }
 
 #[test]
-fn an_archive_that_was_left_half_made_is_made_again() {
+fn an_unfinished_archive_is_initialised_again() {
     let volume = Volume::new(&json!({}));
     fs::create_dir_all(volume.path("history/.well-known")).unwrap();
     assert!(!volume.start(1, "") && !volume.start(1, ""), "it says that it failed");
@@ -132,7 +132,7 @@ fn an_archive_that_was_left_half_made_is_made_again() {
 }
 
 #[test]
-fn an_archive_that_lost_its_state_gets_one_and_one_that_has_a_state_keeps_it() {
+fn an_archive_without_a_state_gets_one_and_keeps_it() {
     let volume = Volume::new(&json!({}));
     assert!(volume.start(0, ""));
     fs::remove_dir_all(volume.path("history")).unwrap();
@@ -147,7 +147,7 @@ fn an_archive_that_lost_its_state_gets_one_and_one_that_has_a_state_keeps_it() {
 }
 
 #[test]
-fn an_archive_elsewhere_is_initialised_once_and_one_that_was_is_left_alone() {
+fn an_archive_elsewhere_is_initialised_once() {
     let fresh = Volume::new(&elsewhere());
     assert!(fresh.start(0, "") && fresh.start(0, ""));
     assert_eq!(fresh.calls().len(), 1);
@@ -170,7 +170,7 @@ fn an_archive_elsewhere_is_initialised_once_and_one_that_was_is_left_alone() {
 }
 
 #[test]
-fn only_who_publishes_has_the_container_and_only_commands_have_credentials() {
+fn only_publishers_have_the_container_and_only_commands_get_credentials() {
     let read = json!({ "enableHistoryArchive": true, "historyArchiveUrls": ["https://history.example"] });
     assert_eq!(container(&read), None);
     let commands = json!({ "history": {

@@ -1,4 +1,4 @@
-//! Whose an object is, and whether a stored StatefulSet can become ours.
+//! Ownership of objects, and whether a stored StatefulSet can become ours.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::{Resource as _, ResourceExt as _};
@@ -10,13 +10,11 @@ use crate::crd::StellarNode;
 use crate::kubernetes::stored::is_ours;
 use crate::labels;
 
-/// Another owner that controls an object.
+/// Another controller of an object.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} {name}")]
 pub struct OtherOwner {
-    /// Its kind.
     pub kind: String,
-    /// Its name.
     pub name: String,
 }
 
@@ -92,11 +90,12 @@ where
     }
 }
 
-/// The labels and the owner reference that a StatefulSet still lacks to belong to its StellarNode; `None` where it
-/// lacks none. Only these are written of one that was handed over: its pod template changes in the validator's slot.
+/// The labels and the owner reference that a StatefulSet still needs to belong to its StellarNode; `None` if it has
+/// them. The operator writes nothing else on a StatefulSet that was handed over: the pod template changes in the
+/// validator's slot.
 ///
 /// # Errors
-/// When somebody else controls it.
+/// When another object controls it.
 pub fn belonging(stored: &StatefulSet, node: &StellarNode) -> Result<Option<Value>, OtherOwner> {
     let Some(own) = node.controller_owner_ref(&()) else {
         return Ok(None);
@@ -120,10 +119,10 @@ pub fn belonging(stored: &StatefulSet, node: &StellarNode) -> Result<Option<Valu
     Ok(Some(json!({ "labels": labels, "ownerReferences": owners })))
 }
 
-/// Whether Kubernetes lets a stored StatefulSet become what is built for this validator, but for what is taken over by
-/// [`keep_what_never_changes`](super::keep_what_never_changes): its selector has to select our pods, and its claims
-/// have to have the volume that these mount. And whether it becomes nothing else, for what others set stays: a second
-/// stellar-core, in a container of another name.
+/// Whether a stored StatefulSet can become the one that we build for this validator.
+/// [`keep_what_never_changes`](super::keep_what_never_changes) takes over its immutable fields, so its selector must
+/// select our pods, and its claims must include the volume that these mount. No foreign field that stays may run a
+/// second stellar-core, such as a container of another name.
 pub fn is_convertible(stored: &StatefulSet, node: &StellarNode) -> bool {
     let Some(spec) = &stored.spec else { return false };
     let containers = spec.template.spec.iter().flat_map(|pod| &pod.containers);

@@ -1,17 +1,17 @@
-//! What the user says of the pods of a node of any type, laid over the template that the builders made.
+//! The user's pod settings of a node of any type, merged into the template that the builders made.
 //!
-//! What is absent changes nothing. What is given is handed on as it is written; the rules of the webhook keep it from
-//! what the operator itself needs of the pods.
+//! Absent settings change nothing; the others are copied unchanged. The webhook's rules keep them away from the fields
+//! that the operator itself needs.
 
 use serde_json::{Map, Value, json};
 
 use crate::crd::{PodSettings, Probes};
 
-/// Lays the settings over a pod template whose first container is the main one.
+/// Merges the settings into a pod template whose first container is the main one.
 pub(super) fn merge_into(template: &mut Value, pod: &PodSettings) {
     if let (Some(labels), Some(own)) = (&pod.pod_labels, template["metadata"]["labels"].as_object_mut()) {
         for (name, value) in labels {
-            // The operator finds its pods by its own.
+            // The operator's own labels win: it selects its pods by them.
             own.entry(name.as_str()).or_insert_with(|| json!(value));
         }
     }
@@ -29,7 +29,7 @@ pub(super) fn merge_into(template: &mut Value, pod: &PodSettings) {
     containers.extend(pod.sidecars.iter().cloned());
 }
 
-/// The fields of a pod's spec that are given as a whole.
+/// The settings that replace a whole field of a pod's spec.
 fn fields(pod: &PodSettings) -> impl Iterator<Item = (&'static str, Value)> {
     fn list<T: serde::Serialize>(items: &[T]) -> Option<Value> {
         (!items.is_empty()).then(|| json!(items))
@@ -87,15 +87,15 @@ fn merge_probes(main: &mut Value, probes: Option<&Probes>) {
     }
 }
 
-/// The settings as they count in the hash of a spec: each that is given as one text.
+/// The settings as they enter the spec hash: each as one text.
 ///
-/// Here what is false or empty is no default: an empty affinity switches the operator's own off, and a container that
-/// must not escalate privileges is another than one that may.
+/// False and empty values count here: an empty affinity removes the operator's own, and a container that must not
+/// escalate privileges differs from one that may.
 pub(super) fn fingerprint(pod: &PodSettings) -> Map<String, Value> {
     let Ok(Value::Object(mut given)) = serde_json::to_value(pod) else {
         return Map::new();
     };
-    // As it was hashed before the others were there.
+    // `podAnnotations` is older than the other settings and keeps its form.
     let annotations = given.remove_entry("podAnnotations");
     let given = given.into_iter().map(|(field, value)| {
         let empty = value.as_object().is_some_and(Map::is_empty) && field != "affinity";

@@ -1,4 +1,4 @@
-//! What the settings of the pods make of the objects of each type of node.
+//! Tests: the effect of pod settings on the objects of each type of node.
 
 use crate::controller::resources::pod_settings::*;
 use crate::controller::resources::{BuildSettings, ClaimStep, build, horizon_rpc, spec_hash};
@@ -37,7 +37,7 @@ fn workload(node_type: &str, more: &Value) -> Value {
 
 const TYPES: [&str; 3] = ["Validator", "Horizon", "SorobanRpc"];
 
-fn everything() -> Value {
+fn all_settings() -> Value {
     json!({
         "podLabels": { "team": "a" },
         "podAnnotations": { "note": "b" },
@@ -61,9 +61,9 @@ fn everything() -> Value {
 }
 
 #[test]
-fn everything_reaches_the_pods_of_every_type_as_it_is_written() {
+fn all_settings_reach_the_pods_of_every_type_unchanged() {
     for node_type in TYPES {
-        let given = everything();
+        let given = all_settings();
         let workload = workload(node_type, &given);
         let template = &workload["spec"]["template"];
         let pod = &template["spec"];
@@ -98,7 +98,7 @@ fn everything_reaches_the_pods_of_every_type_as_it_is_written() {
 }
 
 #[test]
-fn what_is_absent_or_empty_changes_nothing() {
+fn absent_and_empty_settings_change_nothing() {
     let empty = json!({
         "tolerations": [], "topologySpreadConstraints": [], "imagePullSecrets": [], "env": [], "sidecars": [],
         "podLabels": {}, "nodeSelector": {}, "probes": {}, "podAnnotations": {},
@@ -118,10 +118,10 @@ fn each_field_changes_the_hash_of_a_spec() {
     for node_type in TYPES {
         let hash = |more: &Value| spec_hash(&node(node_type, more).spec);
         let mut seen = vec![hash(&json!({}))];
-        for (field, value) in everything().as_object().unwrap() {
+        for (field, value) in all_settings().as_object().unwrap() {
             seen.push(hash(&json!({ field: value })));
         }
-        // What is false or empty says something here.
+        // False and empty values count here.
         seen.push(hash(&json!({ "affinity": {} })));
         for context in [json!({}), json!({ "privileged": false })] {
             let sidecar = json!({ "name": "a", "image": "a", "securityContext": context });
@@ -138,9 +138,9 @@ fn each_field_changes_the_hash_of_a_spec() {
     }
 }
 
-/// The values of a version of the operator that knew none of these fields: were they others, each node would restart.
+/// The hashes of a version without these fields: other values would restart every node.
 #[test]
-fn the_hash_of_a_spec_that_has_none_of_them_is_what_it_was() {
+fn a_spec_without_settings_keeps_its_hash() {
     for (node_type, more, expected) in [
         ("Validator", json!({}), "5db9281652fe178f"),
         (
@@ -241,7 +241,7 @@ fn the_database_and_how_peers_are_written_reach_render_config_alone() {
     assert_eq!(workload("Validator", &known), workload("Validator", &json!({})));
 }
 
-/// A name that the webhook let pass would be given twice.
+/// A name that the webhook accepted would appear twice.
 #[test]
 fn every_variable_that_the_operator_sets_is_refused_to_the_user() {
     for node_type in ["Horizon", "SorobanRpc"] {
@@ -267,7 +267,7 @@ fn every_variable_that_the_operator_sets_is_refused_to_the_user() {
 }
 
 #[test]
-fn render_config_is_told_the_name_of_its_pod() {
+fn render_config_gets_the_name_of_its_pod() {
     let built = workload("Validator", &json!({}));
     let init = built["spec"]["template"]["spec"]["initContainers"].as_array().unwrap();
     let render = init

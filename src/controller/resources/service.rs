@@ -1,4 +1,4 @@
-//! The headless Service that gives a validator's pod its name.
+//! The headless Service that gives a validator's pod its DNS name.
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ pub(super) fn build(subject: &Subject<'_>) -> Value {
             // stellar-core parses no IPv6 literal.
             "ipFamilyPolicy": "SingleStack",
             "ipFamilies": ["IPv4"],
-            // A validator needs to be dialled before it votes: nobody votes before there are peers.
+            // Peers must reach a validator before it votes: no validator votes without peers.
             "publishNotReadyAddresses": true,
             "selector": selector(&subject.name),
             "ports": ports,

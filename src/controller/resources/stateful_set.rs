@@ -1,4 +1,4 @@
-//! The StatefulSet of a validator: one pod whose `render-config` writes the config that stellar-core starts with.
+//! The StatefulSet of a validator: one pod whose `render-config` writes the config for stellar-core.
 
 use serde_json::{Value, json};
 
@@ -11,14 +11,13 @@ use crate::labels::{self, BASE_VOLUME, CONFIG_VOLUME, DATA_VOLUME, PEERS_VOLUME,
 
 /// stellar-core's official image, without a tag.
 pub(super) const CORE_IMAGE: &str = "stellar/stellar-core";
-/// How long stellar-core may take to close its ledger and its database: what systemd gives it in SDF's own packages,
-/// which name no other time (stellar/packages, `stellar-core.service`; systemd's `DefaultTimeoutStopSec`).
+/// How long stellar-core may take to close its ledger and its database. systemd grants the same in SDF's packages,
+/// which set no other time (stellar/packages, `stellar-core.service`; systemd's `DefaultTimeoutStopSec`).
 const TERMINATION_GRACE_SECONDS: i64 = 90;
-/// Room for `stellar-core.cfg`, twice while it is replaced: some 100,000 peers. Without a limit it is the machine's
-/// memory.
+/// Space for `stellar-core.cfg`, twice while it is replaced: some 100,000 peers. Without a limit the volume could use
+/// all memory of the machine.
 const CONFIG_LIMIT: &str = "16Mi";
 
-/// Builds the StatefulSet.
 pub(super) fn build(subject: &Subject<'_>) -> Value {
     let mut metadata = subject.metadata(&subject.name);
     metadata["annotations"] = json!({ labels::PEER_PORT: subject.config.peer_port().to_string() });
@@ -29,11 +28,11 @@ pub(super) fn build(subject: &Subject<'_>) -> Value {
         "spec": {
             "replicas": replicas(subject.spec),
             "serviceName": labels::headless_service_name(&subject.name),
-            // Under OrderedReady a pod that is not Ready is never replaced.
+            // Under OrderedReady Kubernetes never replaces a pod that is not Ready.
             "podManagementPolicy": "Parallel",
             "updateStrategy": { "type": "RollingUpdate" },
             "selector": { "matchLabels": selector(&subject.name) },
-            // With Delete a StatefulSet deleted by hand would take the claim with it.
+            // With Delete, deleting the StatefulSet by hand would delete the claim.
             "persistentVolumeClaimRetentionPolicy": { "whenDeleted": "Retain", "whenScaled": "Retain" },
             "template": template(subject),
         },
@@ -50,7 +49,7 @@ pub(super) fn keeps_data(spec: &StellarNodeSpec) -> bool {
     mode != Some(StorageMode::EmptyDir)
 }
 
-/// Number of pods that a validator is to have: two nodes with one seed harm consensus.
+/// Desired number of pods, at most one: two nodes with one seed harm consensus.
 pub(super) fn replicas(spec: &StellarNodeSpec) -> i32 {
     i32::from(!spec.suspended)
 }
@@ -60,10 +59,10 @@ fn template(subject: &Subject<'_>) -> Value {
     annotations[labels::SPEC_HASH] = json!(spec_hash(subject.spec));
     let mut volumes = vec![
         json!({ "name": BASE_VOLUME, "configMap": { "name": labels::config_map_name(&subject.name) } }),
-        // Optional: a pod must start before the first discovery.
+        // Optional: a pod must be able to start before the first discovery.
         json!({ "name": PEERS_VOLUME,
                 "configMap": { "name": subject.config.known_peers_config_map(), "optional": true } }),
-        // The seed is in this file: it stays in memory.
+        // The file contains the seed, so it stays in memory.
         json!({ "name": CONFIG_VOLUME, "emptyDir": { "medium": "Memory", "sizeLimit": CONFIG_LIMIT } }),
         json!({ "name": TMP_VOLUME, "emptyDir": {} }),
     ];
@@ -88,7 +87,7 @@ fn template(subject: &Subject<'_>) -> Value {
     template
 }
 
-/// What runs before stellar-core, in this order, and the native sidecars beside it.
+/// The containers that run before stellar-core, in this order, and the native sidecars.
 fn init_containers(subject: &Subject<'_>) -> Vec<Value> {
     let mut containers = vec![render_config(subject), new_db::build(subject)];
     containers.extend(new_hist::build(subject));
@@ -178,18 +177,18 @@ fn render_config(subject: &Subject<'_>) -> Value {
     container
 }
 
-/// The volume with the seed's file, and where it is mounted.
+/// The volume with the seed's file, and its mount.
 struct SeedVolume {
     volume: Value,
     mount: Value,
 }
 
-/// Where a CSI driver provides the seed's file. Without one an agent adds what it needs to the pod itself.
+/// The volume of a CSI driver that provides the seed's file. Without a driver, an agent injects the file into the pod.
 fn seed_from_driver(subject: &Subject<'_>) -> Option<SeedVolume> {
     let csi = subject.config.kms_config.as_ref()?.csi.as_ref()?;
     let dir = pod_paths::seed_dir(seed_file(subject)?).ok()?;
     let mut source = json!(csi);
-    // Drivers for secrets demand it.
+    // Drivers for secrets require it.
     source["readOnly"] = json!(csi.read_only.unwrap_or(true));
     Some(SeedVolume {
         volume: json!({ "name": SEED_VOLUME, "csi": source }),
@@ -202,7 +201,7 @@ fn seed_file<'a>(subject: &'a Subject<'_>) -> Option<&'a str> {
     (subject.config.key_source == KeySource::Kms).then_some(config.seed_path.as_str())
 }
 
-/// A native sidecar: the pod is Ready, which counts as voting, only when this container is.
+/// A native sidecar. The pod is Ready, which counts as voting, only while this container is ready.
 fn health(subject: &Subject<'_>) -> Value {
     json!({
         "name": labels::HEALTH_CONTAINER,
@@ -221,8 +220,8 @@ fn health(subject: &Subject<'_>) -> Value {
     })
 }
 
-/// A native sidecar that serves the archive on the validator's volume to the others of its group. It sees that
-/// directory alone, and no probe asks it: whether the archive can be read says nothing of the validator's vote.
+/// A native sidecar that serves the archive on the validator's volume to the others of its group. It mounts that
+/// directory alone. It has no probe: an unreadable archive says nothing about the validator's vote.
 fn history(subject: &Subject<'_>) -> Value {
     json!({
         "name": labels::HISTORY_CONTAINER,
@@ -248,7 +247,7 @@ fn core(subject: &Subject<'_>) -> Value {
         "args": ["run", "--conf", pod_paths::CONFIG_FILE, "--console"],
         "workingDir": pod_paths::DATA_DIR,
         "ports": [{ "name": labels::PEER_PORT_NAME, "containerPort": port, "protocol": "TCP" }],
-        // Its HTTP port is on localhost; that it votes is for the sidecar to tell.
+        // Its HTTP port listens on localhost only; the sidecar reports whether it votes.
         "readinessProbe": { "tcpSocket": { "port": labels::PEER_PORT_NAME }, "periodSeconds": 5 },
         "volumeMounts": core_mounts(),
         "securityContext": container_security(),
@@ -276,7 +275,7 @@ fn storage(subject: &Subject<'_>) -> StorageConfig {
 
 fn claim_template(subject: &Subject<'_>) -> Value {
     let storage = storage(subject);
-    // By our label a claim is known that was made from this.
+    // Our label identifies a claim created from this template.
     let mut metadata = json!({ "name": DATA_VOLUME, "labels": subject.labels() });
     if let Some(annotations) = &storage.annotations {
         metadata["annotations"] = json!(annotations);
@@ -289,7 +288,8 @@ fn claim_template(subject: &Subject<'_>) -> Value {
     })
 }
 
-/// The claim that Kubernetes makes from the template, as it is to become; `None` where the data goes with the pod.
+/// The desired state of the claim that Kubernetes creates from the template; `None` where the data is deleted with the
+/// pod.
 pub(super) fn claim(subject: &Subject<'_>) -> Option<Value> {
     let name = labels::pod_claim_name(&subject.name);
     keeps_data(subject.spec).then(|| super::claim::build(subject.metadata(&name), &storage(subject)))
@@ -320,13 +320,13 @@ mod tests {
     }
 
     #[test]
-    fn validators_avoid_each_others_machines_unless_told_otherwise() {
+    fn validators_avoid_each_others_machines_by_default() {
         let place = "/affinity/podAntiAffinity/preferredDuringSchedulingIgnoredDuringExecution/0/podAffinityTerm";
         let pod = pod(&json!({}));
         let term = pod.pointer(place).unwrap();
         assert_eq!(term["topologyKey"], "kubernetes.io/hostname");
         assert_eq!(term["namespaces"], json!(["stellar"]));
-        // Whatever validators there are, not its own pods alone.
+        // All validators of the namespace, not only its own pods.
         let labels = json!({ "app.kubernetes.io/name": "stellar-node", "app.kubernetes.io/component": "validator" });
         assert_eq!(term["labelSelector"]["matchLabels"], labels);
         assert_eq!(self::pod(&json!({ "affinity": {} }))["affinity"], json!({}));
@@ -353,7 +353,7 @@ mod tests {
         assert!(render["volumeMounts"].as_array().unwrap().contains(&mount), "{render}");
         assert_eq!(with.to_string().matches("/mnt/secrets\"").count(), 1, "{with}");
         assert!(!with.to_string().contains("STELLAR_CORE_SEED"));
-        // With an agent, or the Secret, there is none.
+        // An agent or the Secret needs no such volume.
         let mut agent = config("KMS");
         agent["validatorConfig"]["kmsConfig"]
             .as_object_mut()
@@ -364,9 +364,9 @@ mod tests {
         }
     }
 
-    /// A quota of cpu or memory refuses a pod with a container that does not say what it takes.
+    /// A quota on cpu or memory refuses a pod with a container without requests or limits.
     #[test]
-    fn a_validator_whose_resources_are_given_has_no_container_without() {
+    fn with_resources_in_the_spec_every_container_has_them() {
         let amount = json!({ "cpu": "2", "memory": "8Gi" });
         let pod = pod(&json!({ "resources": { "requests": amount, "limits": amount } }));
         let containers = ["initContainers", "containers"].map(|list| pod[list].as_array().unwrap().clone());
@@ -375,7 +375,7 @@ mod tests {
         for container in containers {
             let resources = &container["resources"];
             assert!(resources["limits"]["cpu"].is_string() && resources["limits"]["memory"].is_string());
-            // Guaranteed is who asks for as much as he may take.
+            // The class is guaranteed only where requests equal limits.
             assert_eq!(resources["requests"], resources["limits"], "{}", container["name"]);
         }
     }

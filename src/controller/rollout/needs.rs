@@ -1,6 +1,6 @@
-//! Does a validator need to be restarted, why, and what does that wait for?
+//! Finds the reasons to restart a validator, and what each waits for.
 //!
-//! Pure, and says nothing of slots: whether the others can spare it is for `rollout`.
+//! Pure. Slots are not considered here: `slots` decides whether the others can spare the validator.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,33 +19,33 @@ use crate::controller::peering::lists::ListAction;
 use crate::peers::{NodeId, Report, View};
 use crate::util::digest;
 
-/// What a pause is told as; [`PAUSE_RESTARTS`](crate::labels::PAUSE_RESTARTS).
+/// Message for a pause by [`PAUSE_RESTARTS`](crate::labels::PAUSE_RESTARTS).
 const PAUSED: &str = "restarts are paused by the annotation stellar.org/pause-restarts";
-/// What a missing approval is told as; [`APPROVE_RESTART`](crate::labels::APPROVE_RESTART).
+/// Message for a missing approval by [`APPROVE_RESTART`](crate::labels::APPROVE_RESTART).
 const NOT_APPROVED: &str =
     "it waits for the annotation stellar.org/approve-restart with the value of status.peers.pendingHash";
 
-/// What is told where another pod has the new seed.
+/// Message where another pod still runs with the new seed.
 const SEED_HELD: &str = "another validator's pod, or its stored pod template, still has its new seed";
 
-/// A list read more than this after a newer one was published was read late. Kubernetes gives times in whole seconds.
+/// A pod that read an old list more than this after a newer one was published read it late. Kubernetes timestamps are
+/// in whole seconds.
 const CLOCK_GRAIN: Duration = Duration::from_secs(2);
-/// A person who changes several StellarNodes at once needs a moment for it: what comes within it is one change. A
-/// second of it is lost where Kubernetes gives times in whole seconds.
-const ONE_CHANGE: Duration = Duration::from_secs(3);
-/// Characters of the hash of a pending change: short enough to be typed.
+/// Changes of several StellarNodes within this time count as one, such as one `kubectl apply`. Up to a second of it is
+/// lost, because Kubernetes timestamps are in whole seconds.
+const CHANGE_WINDOW: Duration = Duration::from_secs(3);
+/// Length of the hash of a pending change: short enough to type.
 const PENDING_HASH_LENGTH: usize = 12;
 
 /// The needs of every validator of a group, those of another network included, the most urgent cause first.
 pub fn of_group(snapshot: &Snapshot, options: &Options, group: &Group<'_>) -> BTreeMap<NodeId, Vec<Need>> {
-    let context = Context::of(snapshot, options, group);
-    let everybody = group.validators.iter().chain(&group.other_network).copied();
-    everybody
-        .map(|validator| (validator.id.clone(), context.needs_of(validator)))
+    let context = Context::new(snapshot, options, group);
+    let all = group.validators.iter().chain(&group.other_network).copied();
+    all.map(|validator| (validator.id.clone(), context.needs_of(validator)))
         .collect()
 }
 
-/// The view that a validator's running pod started with; `None` if that is not known.
+/// The view that a validator's running pod loaded at its start; `None` if unknown.
 pub fn loaded_view(validator: &Validator) -> Option<&View> {
     let pod = validator.pod.as_ref().filter(|pod| !pod.deleting)?;
     let workload = validator.workload.as_ref()?;
@@ -62,29 +62,30 @@ pub fn loaded_view(validator: &Validator) -> Option<&View> {
         .map(|assumed| &assumed.view)
 }
 
-/// What is true of a whole group, computed once.
+/// The state of the whole group, computed once.
 struct Context<'a> {
     snapshot: &'a Snapshot,
     options: &'a Options,
     group: &'a Group<'a>,
-    /// When the list or a member's pod last changed.
+    /// When the list last changed, or a member's pod last read it.
     last_change: Timestamp,
-    /// Validators on their way: wanted, never joined, and not given up yet.
+    /// The wait for validators that are wanted, have not joined yet and are not given up.
     joining: Option<Wait>,
     /// Whether every member's pod serves its peer port.
     all_ready: bool,
-    /// Whether some member's pod read an older list than was published when it read.
+    /// Whether some member's pod read an older list than the one published at that time.
     read_late: bool,
-    /// A member that has an address and no pod at the moment that has loaded its peers.
-    between_lives: Option<&'a NodeId>,
-    /// The members whose restart would connect the group, the one to begin with first.
+    /// A member that has an address, and currently no pod that has loaded its peers.
+    being_replaced: Option<&'a NodeId>,
+    /// The members whose restart would connect the group, in the order of their restarts.
     to_link: Vec<&'a Validator>,
 }
 
 impl<'a> Context<'a> {
-    fn of(snapshot: &'a Snapshot, options: &'a Options, group: &'a Group<'a>) -> Self {
+    fn new(snapshot: &'a Snapshot, options: &'a Options, group: &'a Group<'a>) -> Self {
         let pods = || group.members.iter().map(|member| member.validator.pod.as_ref());
-        // A container that crashes is started again and again; what the pod loaded, it loaded before.
+        // A crashed container restarts within its pod, which loaded its peers before. So container restarts do not
+        // count.
         let rendered = pods().filter_map(|pod| pod?.rendered);
         let mut context = Self {
             snapshot,
@@ -97,9 +98,9 @@ impl<'a> Context<'a> {
             joining: None,
             all_ready: pods().all(|pod| pod.is_some_and(|pod| pod.ready)),
             read_late: pods().flatten().any(|pod| read_late(pod, group.list.version)),
-            between_lives: {
-                let mut between_lives = group.members.iter().filter(|member| is_between_lives(member));
-                between_lives.next().map(|member| &member.validator.id)
+            being_replaced: {
+                let mut being_replaced = group.members.iter().filter(|member| is_being_replaced(member));
+                being_replaced.next().map(|member| &member.validator.id)
             },
             to_link: Vec::new(),
         };
@@ -108,7 +109,7 @@ impl<'a> Context<'a> {
             .iter()
             .chain(&group.remote_members)
             .filter(|validator| validator.is_wanted() && group.member(validator).is_none())
-            // It waits itself for one of these restarts.
+            // A validator that waits for a seed waits for one of these restarts itself.
             .filter(|validator| validator.seed_held_by.is_none())
             .filter_map(|validator| {
                 let reason = format!("it waits for {}, which has not joined its group yet", validator.id);
@@ -119,15 +120,15 @@ impl<'a> Context<'a> {
                 Wait::For(_) | Wait::ForPerson(_) => Timestamp::MAX,
             });
         if options.restart != RestartMode::Never {
-            context.to_link = context.who_links();
+            context.to_link = context.members_to_link();
         }
         context
     }
 
-    /// The members that lack links to others, in the order in which they are to be restarted: first those that may be,
-    /// and of these first those that serve. One that was restarted lately for the same view waits, and keeps nobody
-    /// waiting (rule R2).
-    fn who_links(&self) -> Vec<&'a Validator> {
+    /// The members that lack links, in the order of their restarts: those that may be restarted first. A member that is
+    /// held back, does not serve or was restarted recently for the same view goes last, so that it does not block the
+    /// others (rule R2).
+    fn members_to_link(&self) -> Vec<&'a Validator> {
         let links = links::assess(self.group);
         let mut needy: Vec<&Validator> = links
             .needy
@@ -140,7 +141,6 @@ impl<'a> Context<'a> {
                 })
             })
             .collect();
-        // Those that are held back go last: they are not to block the others.
         needy.sort_by_cached_key(|validator| {
             let held_back = self.held_back(validator, &link_hash(validator)).is_some();
             held_back || not_serving(validator).is_some() || self.fuse_for_links(validator).is_some()
@@ -151,7 +151,7 @@ impl<'a> Context<'a> {
     fn needs_of(&self, validator: &Validator) -> Vec<Need> {
         let mut needs: Vec<Need> = Vec::new();
         let for_spec = self.for_spec(validator);
-        // A restart for its peers would come before the one for its spec, which loads them as well.
+        // A restart for the spec also loads the peers, so the restart for peers waits with it.
         let spec_waits = for_spec.as_ref().and_then(|need| need.wait.clone());
         needs.extend(for_spec);
         if let Some(member) = self.group.member(validator) {
@@ -170,7 +170,7 @@ impl<'a> Context<'a> {
         needs
     }
 
-    /// A pause, a missing approval or an update strategy that waits for a person hold every need back.
+    /// A pause, a missing approval, or an update strategy that needs a person holds back every need.
     fn held_back(&self, validator: &Validator, hash: &str) -> Option<Wait> {
         if validator.paused || self.snapshot.paused_namespaces.contains(&validator.id.namespace) {
             return Some(Wait::For(PAUSED.into()));
@@ -188,8 +188,8 @@ impl<'a> Context<'a> {
         (!approved).then_some(Wait::For(NOT_APPROVED.into()))
     }
 
-    /// A pod that mounts another list than its spec names would read that again: it gets the right one with its new
-    /// template.
+    /// A pod that mounts another list than its spec names would only read that list again. It gets the right one with
+    /// its new template.
     fn for_peers(&self, member: &Member<'_>) -> Option<Need> {
         if !matches!(self.options.restart, RestartMode::Changed | RestartMode::Manual) {
             return None;
@@ -232,7 +232,7 @@ impl<'a> Context<'a> {
         let wait = self
             .not_published()
             .or_else(|| {
-                let node = self.between_lives?;
+                let node = self.being_replaced?;
                 Some(Wait::For(
                     format!("it waits for {node}, whose pod is on its way").into(),
                 ))
@@ -264,23 +264,23 @@ impl<'a> Context<'a> {
             .filter(|workload| workload.ours && validator.is_wanted())?;
         let wanted = validator.spec_hash.as_ref()?;
         let changed = workload.spec_hash.as_ref() != Some(wanted);
-        // Its template went out, and its pod did not follow.
-        let left = || {
+        // The template was written, and the pod still has the old one.
+        let is_left_over = || {
             let pod = validator.pod.as_ref();
             workload.waits_for_person && pod.is_some_and(|pod| workload.is_outdated(pod))
         };
-        (changed || left()).then(|| Need {
+        (changed || is_left_over()).then(|| Need {
             cause: Cause::SpecChanged,
             hash: pending_hash("spec", wanted),
             wait: not_convertible(workload)
                 .or_else(|| validator.seed_held_by.as_ref().map(|_| Wait::For(SEED_HELD.into())))
-                .or_else(|| self.one_restart_for_all(validator)),
+                .or_else(|| self.wait_for_group_changes(validator)),
         })
     }
 
-    /// A validator that votes is restarted once, for its own change and for the newcomers that come with it. One that
-    /// does not vote waits for nobody: its change may be what makes it vote again.
-    fn one_restart_for_all(&self, validator: &Validator) -> Option<Wait> {
+    /// A voting validator is restarted once, for its own change and for validators that join with it. One that does not
+    /// vote waits for no other: its change may be what makes it vote again.
+    fn wait_for_group_changes(&self, validator: &Validator) -> Option<Wait> {
         let votes = validator
             .pod
             .as_ref()
@@ -289,10 +289,10 @@ impl<'a> Context<'a> {
         if !votes || !in_group || !matches!(self.options.restart, RestartMode::Changed | RestartMode::Manual) {
             return None;
         }
-        let everybody = self.group.validators.iter().chain(&self.group.remote_members);
-        let last = everybody.filter_map(|other| other.changed).max();
-        let changing = || self.until(last?, ONE_CHANGE, "its group's specs are being changed");
-        // A list that cannot be written at all is not to hold a new version back for ever.
+        let all = self.group.validators.iter().chain(&self.group.remote_members);
+        let last = all.filter_map(|other| other.changed).max();
+        let changing = || self.until(last?, CHANGE_WINDOW, "its group's specs are being changed");
+        // A list that cannot be written must not hold back a new version forever.
         let being_written = || {
             let is_written = matches!(self.group.action, ListAction::Write { .. });
             last.filter(|_| is_written)
@@ -305,8 +305,8 @@ impl<'a> Context<'a> {
         (!self.group.is_published()).then(|| Wait::For("its list is not written yet".into()))
     }
 
-    /// Nobody is restarted twice within the fuse's time for the same view. A pod that still is the one which was to go
-    /// was not.
+    /// Prevents a second restart for the same view within the fuse's time. If the pod that had to be replaced is still
+    /// there, no restart has happened.
     fn fuse(&self, validator: &Validator, workload: &Workload) -> Option<Wait> {
         let view = self.group.views.get(&validator.id)?;
         let last = workload.last_restart.as_ref().filter(|last| last.view == *view)?;
@@ -321,14 +321,14 @@ impl<'a> Context<'a> {
         )
     }
 
-    /// The same for linking, where the view is the same and the addresses are what matters: one whose peers have come
-    /// up elsewhere since its restart has a reason for another. Those that came up anew because we restarted them after
-    /// it give none, or two that do not meet would be restarted in turn without end.
+    /// The fuse for linking, where the view is the same and the addresses count. A peer that moved to a new address
+    /// since the validator's restart is a reason for another. A peer that moved because of a later restart by the
+    /// operator is not: two members that cannot connect would restart each other forever.
     fn fuse_for_links(&self, validator: &Validator) -> Option<Wait> {
         let workload = validator.workload.as_ref()?;
         let wait = self.fuse(validator, workload)?;
         let last = workload.last_restart.as_ref()?.at;
-        let is_elsewhere = |member: &&Member<'_>| {
+        let has_moved = |member: &&Member<'_>| {
             let restarted = member
                 .validator
                 .workload
@@ -337,15 +337,15 @@ impl<'a> Context<'a> {
             member.validator.uid != validator.uid
                 && restarted.is_none_or(|restart| restart.at <= last)
                 && self
-                    .came_up(member)
+                    .settled_since(member)
                     .is_some_and(|time| time > last && is_credible(time, self.snapshot.now))
         };
         let mut others = self.group.members.iter();
-        others.all(|member| !is_elsewhere(&member)).then_some(wait)
+        others.all(|member| !has_moved(&member)).then_some(wait)
     }
 
-    /// Since when a member is where it is: at its address, or in its pod where the address is a name that stays.
-    fn came_up(&self, member: &Member<'_>) -> Option<Timestamp> {
+    /// Since when a member has its current address, or its current pod where the address is a DNS name.
+    fn settled_since(&self, member: &Member<'_>) -> Option<Timestamp> {
         match self.options.address_mode {
             AddressMode::PodIp => Some(member.record.since),
             AddressMode::Dns => member.validator.pod.as_ref()?.rendered,
@@ -359,24 +359,24 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Whether a member that has an address is going down, or coming up and has not loaded its peers yet. One that came up
-/// and crashes is neither: its pod stays, with what it loaded, and may do so without end.
-fn is_between_lives(member: &Member<'_>) -> bool {
+/// Whether a member with an address is going down, or is coming up and has not loaded its peers yet. A member in a
+/// crash loop is neither: its pod stays, with the peers that it loaded.
+fn is_being_replaced(member: &Member<'_>) -> bool {
     let validator = member.validator;
     let reports = validator.workload.as_ref().is_some_and(|workload| workload.reports);
     let has_loaded = |pod: &Pod| !reports || pod.rendered.or(pod.started).is_some();
-    let lives = |pod: &Pod| pod.address(validator.spec_port).is_some() && has_loaded(pod);
-    member.address.is_some() && !validator.pod.as_ref().is_some_and(lives)
+    let is_up = |pod: &Pod| pod.address(validator.spec_port).is_some() && has_loaded(pod);
+    member.address.is_some() && !validator.pod.as_ref().is_some_and(is_up)
 }
 
-/// The StatefulSet and the pod of a validator that a restart would reach: one of ours that has a pod now.
+/// The StatefulSet and the pod that a restart would replace: the StatefulSet is ours and the pod is not terminating.
 fn restartable(validator: &Validator) -> Option<(&Workload, &Pod)> {
     let workload = validator.workload.as_ref().filter(|workload| workload.ours)?;
     let pod = validator.pod.as_ref().filter(|pod| !pod.deleting)?;
     Some((workload, pod))
 }
 
-/// Hash of a restart for linking: of the pod that is to go.
+/// Hash of a restart for linking, which identifies the pod to replace.
 fn link_hash(validator: &Validator) -> String {
     let pod = validator.pod.as_ref().map(|pod| pod.uid.as_str());
     pending_hash("links", pod.unwrap_or_default())
@@ -386,7 +386,7 @@ fn pending_hash(kind: &str, content: &str) -> String {
     digest::short_hex(format!("{kind} {content}").as_bytes(), PENDING_HASH_LENGTH)
 }
 
-/// Whether a pod read an older list than was published when it read.
+/// Whether a pod read an older list than the one published at that time.
 fn read_late(pod: &Pod, published: Timestamp) -> bool {
     let Some(Report::Loaded { version, .. }) = &pod.report else {
         return false;

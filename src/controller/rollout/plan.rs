@@ -1,4 +1,4 @@
-//! What is to be done with the slots of one network: data, and nothing that decides.
+//! The plan for the slots of one network. Data only; no decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,10 +7,9 @@ use jiff::Timestamp;
 use crate::controller::model::snapshot::{ListId, Slot};
 use crate::peers::NodeId;
 
-/// What the Lease of a network is to hold, as in [`SlotLease`](crate::controller::model::snapshot::SlotLease).
+/// The desired content of a network's Lease, as in [`SlotLease`](crate::controller::model::snapshot::SlotLease).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlannedSlots {
-    /// The slots in flight.
     pub slots: Vec<Slot>,
     /// When each namespace last got or ended a slot.
     pub served: BTreeMap<String, Timestamp>,
@@ -18,42 +17,40 @@ pub struct PlannedSlots {
     pub joined: BTreeSet<(ListId, ListId)>,
 }
 
-/// What is to be done with the slots of one network.
+/// The plan for the slots of one network.
 #[derive(Clone, Debug, Default)]
 pub struct SlotPlan {
-    /// What the Lease is to hold, if that is a change.
+    /// The new content of the Lease, if it changes.
     pub write: Option<PlannedSlots>,
-    /// What the holders of slots need done.
+    /// The writes for the holders of slots.
     pub steps: Vec<Step>,
-    /// Groups in which a slot is not done within its deadline, with its holder.
+    /// Groups with a slot beyond its deadline, with its holder.
     pub stalled: BTreeMap<ListId, NodeId>,
-    /// When something may change without an event.
+    /// The next time at which the plan may change without an event.
     pub wake: Option<Timestamp>,
-    /// Why a validator that needs a restart has no slot, in words.
+    /// The reason why a validator that needs a restart has no slot.
     pub waiting: BTreeMap<NodeId, String>,
 }
 
 /// One write for the holder of a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Apply its changed template: that is the restart.
+    /// Apply the changed template, which restarts the pod.
     ApplyTemplate(Slot),
-    /// Restart it with the same template, to load its peers.
+    /// Restart the pod with the same template, so that it loads its peers.
     Restart(Slot),
-    /// The reason or the leave for its slot is gone before anything was done: mark the slot as void on the StatefulSet.
+    /// Return an unused slot because its reason or its permission is gone: mark it as void on the StatefulSet.
     ///
-    /// The slot stays taken until the mark is seen. Whoever still sees the slot and not the mark has an old version of
-    /// the StatefulSet, and its write is refused; so a slot is never used by one and given to the next by another.
+    /// The slot stays taken until the mark is visible. An operator that sees the slot and not the mark has an old
+    /// version of the StatefulSet, and the API server refuses its write. So two validators never use one slot.
     GiveBack(Slot),
-    /// Its pod is not Ready and Kubernetes does not replace such a pod: delete it.
+    /// Delete a pod that is not Ready and that Kubernetes does not replace.
     DeletePod {
-        /// The holder.
         node: NodeId,
-        /// Name of the pod.
         name: String,
-        /// For the preconditions: another pod, or one that came up meanwhile, is not deleted.
+        /// Precondition: never delete a successor of the pod.
         uid: String,
-        /// As `uid`.
+        /// Precondition: never delete a pod that changed meanwhile, such as one that became Ready.
         resource_version: String,
     },
 }

@@ -1,4 +1,4 @@
-//! How far a slot has come, as its holder's StatefulSet and pod show. Pure.
+//! The progress of a slot, read from its holder's StatefulSet and pod. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use crate::controller::model::options::Options;
 use crate::controller::model::snapshot::{Cause, Pod, Slot, Snapshot, Validator, Workload};
 use crate::controller::model::times::{is_credible, is_past, later};
 
-/// How long a slot that was given back counts against its holder: others that have waited go first.
-const REMEMBERED: Duration = Duration::from_secs(3600);
+/// How long a returned slot counts against its holder: other waiting validators go first.
+const RECENT: Duration = Duration::from_secs(3600);
 
-/// Whether the one write of this slot is there to be seen.
+/// Whether the write of this slot has happened, as seen on the StatefulSet.
 pub(crate) fn is_triggered(slot: &Slot, validator: &Validator) -> bool {
     let Some(workload) = &validator.workload else {
         return false;
@@ -25,25 +25,25 @@ pub(crate) fn is_triggered(slot: &Slot, validator: &Validator) -> bool {
     }
 }
 
-/// Whether somebody set the holder's StatefulSet to wait for a person meanwhile, and the pod that was to be replaced,
-/// or came back as it was, does what it did before: when it goes down now is up to them, and no slot is held for it.
+/// Whether the holder's StatefulSet now leaves updates to a person, and its old pod does again what it did before the
+/// slot. A person then decides when the pod goes down, without a slot.
 pub(crate) fn is_left_to_a_person(slot: &Slot, validator: &Validator, now: Timestamp, options: &Options) -> bool {
     let (Some(workload), Some(pod)) = (&validator.workload, &validator.pod) else {
         return false;
     };
-    workload.waits_for_person && workload.is_outdated(pod) && serves(slot, pod, now, options)
+    workload.waits_for_person && workload.is_outdated(pod) && works_as_before(slot, pod, now, options)
 }
 
-/// Whether the holder's new pod is there, and does what its slot promised to the others.
+/// Whether the holder's new pod exists and fulfils what the slot requires.
 pub(crate) fn is_done(slot: &Slot, validator: &Validator, now: Timestamp, options: &Options) -> bool {
     let (Some(workload), Some(pod)) = (&validator.workload, &validator.pod) else {
         return false;
     };
-    is_replaced(slot, workload, pod) && serves(slot, pod, now, options)
+    is_replaced(slot, workload, pod) && works_as_before(slot, pod, now, options)
 }
 
-/// Whether this is the pod that the slot was to bring. A spec that was changed and changed back while Kubernetes looked
-/// at neither has the revision of the pod that runs, which stays then.
+/// Whether this is the pod that the slot had to bring. If a spec was changed and reverted before Kubernetes observed
+/// either, the running pod already has the right revision and stays.
 pub(crate) fn is_replaced(slot: &Slot, workload: &Workload, pod: &Pod) -> bool {
     workload.observed
         && workload.update_revision.is_some()
@@ -52,18 +52,18 @@ pub(crate) fn is_replaced(slot: &Slot, workload: &Workload, pod: &Pod) -> bool {
         && (slot.cause == Cause::SpecChanged || slot.pod_uid.as_ref() != Some(&pod.uid))
 }
 
-/// Whether the holder's new pod is there, serves its peers and does not vote.
-pub(crate) fn serves_alone(slot: &Slot, validator: &Validator) -> bool {
+/// Whether the holder's new pod exists, serves its peers and does not vote.
+pub(crate) fn serves_without_voting(slot: &Slot, validator: &Validator) -> bool {
     let (Some(workload), Some(pod)) = (&validator.workload, &validator.pod) else {
         return false;
     };
     is_replaced(slot, workload, pod) && pod.ready && pod.voting_since.is_none()
 }
 
-/// When a slot counts as stalled.
+/// The time from which a slot counts as stalled.
 ///
-/// A holder that was away for long needs until the next checkpoint of an archive. It is given that time from the start
-/// of its new stellar-core, and no more than once: one that is started again and again is not waited for without end.
+/// A holder that was down for long may need the next checkpoint of an archive. It gets that time from the start of its
+/// new stellar-core, but only once: a crash loop does not extend it further.
 pub(crate) fn deadline(slot: &Slot, snapshot: &Snapshot, options: &Options) -> Timestamp {
     let end = later(slot.began(), options.rollout_deadline);
     let mut holders = snapshot.validators.iter().filter(|holder| holder.uid == slot.uid);
@@ -80,8 +80,8 @@ pub(crate) fn deadline(slot: &Slot, snapshot: &Snapshot, options: &Options) -> T
     catches_up.map_or(end, |until| until.clamp(end, later(end, options.catch_up)))
 }
 
-/// The slot of a holder that did not vote when it got it, and does now with the pod that is to go; `None` for all
-/// others.
+/// The slot, marked as voting, of a holder that began to vote after it got the slot, with the pod that the slot
+/// replaces; `None` for all others.
 pub(crate) fn now_votes(slot: &Slot, validator: &Validator, triggered: bool) -> Option<Slot> {
     let (workload, pod) = (validator.workload.as_ref()?, validator.pod.as_ref()?);
     let goes = !triggered || !is_replaced(slot, workload, pod);
@@ -91,13 +91,13 @@ pub(crate) fn now_votes(slot: &Slot, validator: &Validator, triggered: bool) -> 
     })
 }
 
-/// Whether a pod does what the holder of a slot did before it went down.
-fn serves(slot: &Slot, pod: &Pod, now: Timestamp, options: &Options) -> bool {
+/// Whether a pod does what the holder did before it went down: vote, or just serve.
+fn works_as_before(slot: &Slot, pod: &Pod, now: Timestamp, options: &Options) -> bool {
     if slot.voting {
-        // Two clocks: that of the pod's node and ours may differ by hours, and what we have seen ourselves they cannot
-        // shorten.
-        let is_seen = pod.voted_for.is_none_or(|seen| seen >= options.min_ready);
-        is_seen
+        // The clocks of the pod's node and of this process may differ by hours; no clock error shortens what this
+        // process observed itself.
+        let is_observed = pod.voted_for.is_none_or(|seen| seen >= options.min_ready);
+        is_observed
             && pod
                 .voting_since
                 .is_some_and(|since| is_past(since, options.min_ready, now) || !is_credible(since, now))
@@ -106,15 +106,15 @@ fn serves(slot: &Slot, pod: &Pod, now: Timestamp, options: &Options) -> bool {
     }
 }
 
-/// Whether a validator gave a slot back a while ago, because its restart could not be written.
+/// Whether a validator recently returned a slot because its restart could not be written.
 pub(crate) fn failed_lately(validator: &Validator, now: Timestamp) -> bool {
     let given_back = validator.workload.as_ref().and_then(|workload| workload.given_back);
-    given_back.is_some_and(|since| !is_past(since, REMEMBERED, now))
+    given_back.is_some_and(|since| !is_past(since, RECENT, now))
 }
 
-/// The namespaces that had a slot a while ago. Times that cannot be, or long gone, count for nothing.
+/// The namespaces with a recent slot. Old times, and times that are not credible, are dropped.
 pub(crate) fn served_lately(served: &BTreeMap<String, Timestamp>, now: Timestamp) -> BTreeMap<String, Timestamp> {
-    let lately = |time: Timestamp| is_credible(time, now) && !is_past(time, REMEMBERED, now);
+    let lately = |time: Timestamp| is_credible(time, now) && !is_past(time, RECENT, now);
     let all = served.iter().filter(|(_, time)| lately(**time));
     all.map(|(namespace, time)| (namespace.clone(), *time)).collect()
 }

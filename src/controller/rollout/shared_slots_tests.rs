@@ -1,4 +1,5 @@
-//! Several namespaces share the slots of one network: none keeps the others waiting, and no more are down than may be.
+//! Tests: several namespaces share the slots of one network. No namespace blocks the others, and no more validators are
+//! down than allowed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::controller::samples::{at, list_id, member, pod, snapshot, workload};
 use crate::crd::PeerGroup;
 use crate::peers::NodeId;
 
-/// A validator of this namespace that votes and is to have another spec.
+/// A voting validator in this namespace with a changed spec.
 fn changes(namespace: &str, name: &str) -> Validator {
     let mut validator = member(name, "10.0.0.1");
     validator.id = NodeId::new(namespace, name);
@@ -24,7 +25,7 @@ fn changes(namespace: &str, name: &str) -> Validator {
     validator
 }
 
-/// The same, with a pod of its new spec that does not vote.
+/// The same validator, with a pod of its new spec that does not vote.
 fn down(namespace: &str, name: &str) -> Validator {
     let mut validator = changes(namespace, name);
     workload(&mut validator).spec_hash = Some("new".to_owned());
@@ -87,15 +88,15 @@ fn holders(write: Option<&PlannedSlots>) -> Vec<String> {
 }
 
 #[test]
-fn a_spec_that_is_changed_again_and_again_does_not_begin_its_deadline_anew() {
+fn repeated_changes_of_a_spec_do_not_reset_its_deadline() {
     let mut again = down("b", "v");
     again.spec_hash = Some("newer".to_owned());
-    // It is second 1000, and its slot began at 500.
+    // The time is second 1000, and its slot began at 500.
     let plan = with_slots(vec![again.clone()], vec![slot(&again, 500, true)]);
     let renewed = &plan.write.unwrap().slots[0];
     assert_eq!((renewed.since, renewed.began()), (at(1000), at(500)));
     assert_eq!(renewed.spec_hash.as_deref(), Some("newer"));
-    // At 1100 it is out, however young the present part of it is.
+    // At 1100 its deadline has passed, although its slot was renewed at 1000.
     let renewed = renewed.clone();
     let lease = SlotLease {
         slots: vec![renewed],
@@ -107,8 +108,8 @@ fn a_spec_that_is_changed_again_and_again_does_not_begin_its_deadline_anew() {
 }
 
 #[test]
-fn of_several_namespaces_the_one_goes_first_that_had_no_slot_for_the_longest_time() {
-    // Those that do not vote go first, but not time and again before those of another namespace.
+fn the_namespace_whose_last_slot_is_the_longest_ago_goes_first() {
+    // Validators that do not vote go first, but not repeatedly before those of another namespace.
     let silent = |namespace: &str| {
         let mut validator = changes(namespace, "v");
         pod(&mut validator).voting_since = None;
@@ -127,7 +128,7 @@ fn of_several_namespaces_the_one_goes_first_that_had_no_slot_for_the_longest_tim
         assert_eq!(write.served.get(&write.slots[0].node.namespace), Some(&at(1000)));
         holders(Some(&write))
     };
-    assert_eq!(given(&[]), ["b/v"], "it costs nobody");
+    assert_eq!(given(&[]), ["b/v"], "it costs no vote");
     assert_eq!(given(&[("b", 990)]), ["a/v"]);
     assert_eq!(given(&[("b", 990), ("a", 995)]), ["c/v"]);
     assert_eq!(given(&[("b", 990), ("a", 995), ("c", 999)]), ["b/v"]);
@@ -136,7 +137,7 @@ fn of_several_namespaces_the_one_goes_first_that_had_no_slot_for_the_longest_tim
 }
 
 #[test]
-fn a_namespace_whose_slot_ended_without_an_end_goes_behind_the_others() {
+fn a_namespace_goes_last_after_a_slot_without_success() {
     let mut gone = down("b", "v");
     gone.suspended = true;
     let held = slot(&gone, 900, true);
@@ -147,19 +148,19 @@ fn a_namespace_whose_slot_ended_without_an_end_goes_behind_the_others() {
 }
 
 #[test]
-fn whoever_was_taken_down_and_is_not_back_counts_for_every_voting_validator_of_the_network() {
+fn a_voter_that_is_not_back_after_its_slot_counts_as_down_for_the_network() {
     let mut stuck = down("a", "v");
     pod(&mut stuck).ready = false;
     let held = |voting: bool| slot(&stuck, 300, voting);
     let waits = |plan: &SlotPlan| plan.waiting.get(&NodeId::new("b", "v")).cloned();
     let plan = with_slots(vec![stuck.clone(), changes("b", "v")], vec![held(true)]);
-    assert_eq!(plan.write, None, "nobody gets a slot");
+    assert_eq!(plan.write, None, "no validator gets a slot");
     let expected = "it waits for a/v, whose restart has not ended within its deadline";
     assert_eq!(waits(&plan).as_deref(), Some(expected));
-    // One that never voted keeps nobody of another namespace waiting beyond its deadline.
+    // A holder that never voted blocks no other namespace beyond its deadline.
     let plan = with_slots(vec![stuck.clone(), changes("b", "v")], vec![held(false)]);
     assert_eq!(holders(plan.write.as_ref()), ["a/v", "b/v"]);
-    // Whoever does not vote may still be mended.
+    // A validator that does not vote may still be repaired.
     let mut silent = changes("b", "v");
     pod(&mut silent).voting_since = None;
     let plan = with_slots(vec![stuck.clone(), silent], vec![held(true)]);
@@ -167,7 +168,7 @@ fn whoever_was_taken_down_and_is_not_back_counts_for_every_voting_validator_of_t
 }
 
 #[test]
-fn whose_pod_is_about_to_go_counts_as_down_though_no_slot_is_known_of() {
+fn a_pod_about_to_be_replaced_without_a_known_slot_counts_as_down() {
     let with_lease_since = |created: Option<i64>, change: fn(&mut Validator)| {
         let mut other = changes("a", "v");
         workload(&mut other).spec_hash = Some("new".to_owned());
@@ -203,8 +204,7 @@ fn whose_pod_is_about_to_go_counts_as_down_though_no_slot_is_known_of() {
         workload(other).waits_for_person = true;
     });
     assert_eq!(given, ["a/w"], "when it goes is up to a person");
-    // Who keeps a StatefulSet of its own from coming to rest holds up its own namespace, and others while the Lease is
-    // new.
+    // An unsettled StatefulSet blocks its own namespace, and others only while the Lease is new.
     let (given, _) = with_lease_since(Some(401), pending[0]);
     assert_eq!(given, [] as [&str; 0]);
     let (given, _) = with_lease_since(Some(400), pending[0]);
@@ -212,10 +212,10 @@ fn whose_pod_is_about_to_go_counts_as_down_though_no_slot_is_known_of() {
 }
 
 #[test]
-fn a_slot_ends_only_when_this_program_has_seen_its_holder_vote_for_long_enough() {
+fn a_slot_ends_only_after_this_process_saw_its_holder_vote_long_enough() {
     let ends = |voted_for: Option<u64>| {
         let mut back = down("a", "v");
-        // By its node's clock it has voted for hours.
+        // By its node's clock, it has voted for hours.
         pod(&mut back).voting_since = Some(at(-7_200));
         pod(&mut back).voted_for = voted_for.map(Duration::from_secs);
         let held = slot(&back, 900, true);
@@ -224,13 +224,13 @@ fn a_slot_ends_only_when_this_program_has_seen_its_holder_vote_for_long_enough()
     };
     let needed = options().min_ready.as_secs();
     assert!(ends(Some(needed)).0);
-    assert!(ends(None).0, "nobody counts");
+    assert!(ends(None).0, "without a measurement");
     let (ended, wake) = ends(Some(needed - 3));
     assert_eq!((ended, wake), (false, Some(at(1003))), "nothing else may wake it");
 }
 
 #[test]
-fn which_lists_are_joined_is_written_into_the_lease() {
+fn joined_lists_are_written_into_the_lease() {
     let asks = |namespace: &str, other: &str| {
         let mut validator = member("v", "10.0.0.1");
         validator.id = NodeId::new(namespace, "v");
@@ -252,7 +252,7 @@ fn which_lists_are_joined_is_written_into_the_lease() {
 }
 
 #[test]
-fn one_that_cannot_be_read_and_is_not_back_counts_in_its_own_namespace_alone() {
+fn an_unreadable_holder_counts_as_down_only_in_its_own_namespace() {
     let gone = down("a", "v");
     let lease = || SlotLease {
         slots: vec![slot(&gone, 300, true)],
@@ -275,7 +275,7 @@ fn plan_for_two(snapshot: &Snapshot) -> SlotPlan {
 }
 
 #[test]
-fn whoever_is_not_back_counts_together_with_those_that_are_silent() {
+fn members_not_back_and_members_not_voting_are_added_up() {
     let mut stuck = down("a", "v");
     pod(&mut stuck).ready = false;
     let lease = || SlotLease {
@@ -295,7 +295,7 @@ fn whoever_is_not_back_counts_together_with_those_that_are_silent() {
 }
 
 #[test]
-fn whoever_has_a_slot_and_is_about_to_go_counts_once() {
+fn a_holder_about_to_be_replaced_counts_once() {
     let mut goes = changes("a", "v");
     workload(&mut goes).spec_hash = Some("new".to_owned());
     workload(&mut goes).update_revision = Some("2".to_owned());
@@ -309,7 +309,7 @@ fn whoever_has_a_slot_and_is_about_to_go_counts_once() {
 }
 
 #[test]
-fn where_no_lease_is_there_it_is_made_so_that_its_age_ends_the_wait() {
+fn a_missing_lease_is_created_so_that_its_age_ends_the_wait() {
     let written = |version: Option<&str>| {
         let mut goes = changes("a", "v");
         workload(&mut goes).spec_hash = Some("new".to_owned());
@@ -325,7 +325,7 @@ fn where_no_lease_is_there_it_is_made_so_that_its_age_ends_the_wait() {
 }
 
 #[test]
-fn whoever_does_not_vote_and_is_about_to_go_keeps_nobody_of_another_namespace_waiting() {
+fn a_pod_that_does_not_vote_blocks_no_other_namespace() {
     let mut goes = changes("a", "v");
     workload(&mut goes).spec_hash = Some("new".to_owned());
     workload(&mut goes).observed = false;

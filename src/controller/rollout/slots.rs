@@ -1,7 +1,8 @@
-//! Slots: who may go down now. One at a time, only while the others can spare it, whatever the reason (rule R3).
+//! Slots: which validator may go down now. One at a time, only while the others can spare it, whatever the reason (rule
+//! R3).
 //!
-//! Pure. A slot is taken and freed by writing the Lease of the network; what is done with a slot (a [`Step`]) is
-//! decided only for slots that the Lease is seen to hold.
+//! Pure. The operator takes and frees a slot by writing the network's Lease. It uses a slot (a [`Step`]) only after it
+//! has read the slot from that Lease.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,21 +12,22 @@ use jiff::Timestamp;
 use super::needs::{Need, Wait};
 use super::plan::{PlannedSlots, SlotPlan, Step};
 use super::progress::{
-    deadline, failed_lately, is_done, is_left_to_a_person, is_triggered, now_votes, served_lately, serves_alone,
+    deadline, failed_lately, is_done, is_left_to_a_person, is_triggered, now_votes, served_lately,
+    serves_without_voting,
 };
-use super::silent::{gone_beside, silent_members};
+use super::unavailable::{members_not_voting, unavailable_others};
 use crate::controller::model::options::Options;
 use crate::controller::model::snapshot::{Cause, ListId, Slot, SlotLease, Snapshot, Validator, Workload};
 use crate::controller::model::times::{is_past, later};
 use crate::controller::peering::groups::Group;
 use crate::peers::NodeId;
 
-/// How long it is tried to use a slot. What the API server refuses for so long – a policy, a quota, somebody else's
-/// object – waits for a person, and nobody is down for it: the others go on.
-const UNUSED: Duration = Duration::from_secs(60);
+/// How long the operator tries to use a slot. A write that the API server refuses for so long – a policy, a quota,
+/// another program's object – needs a person. No pod is down for it, so the other validators go on.
+const UNUSED_TIMEOUT: Duration = Duration::from_secs(60);
 /// Plans the slots of one network.
 ///
-/// `network` is its short hash; `groups` are all groups, `needs` those of all validators.
+/// `network` is its short hash, `groups` are all groups, and `needs` are those of all validators.
 pub fn plan(
     snapshot: &Snapshot,
     options: &Options,
@@ -51,13 +53,13 @@ pub fn plan(
     for slot in &lease.slots {
         match planner.judge(slot, &lease.slots) {
             Some(slot) => kept.push(slot),
-            None => planner.serve(&slot.node),
+            None => planner.record_served(&slot.node),
         }
     }
     planner.give(&mut kept);
     let joined = joined_lists(network, groups);
-    // From the age of the Lease follows how long others wait for a pod that may go: it is made for that, where there is
-    // none.
+    // The age of the Lease limits how long others wait for a pod that may go down. So a missing Lease is created for
+    // that.
     let may_go = |validator: &Validator| validator.network.short_hash() == network && validator.is_about_to_go();
     let is_missed =
         lease.resource_version.is_none() && !planner.plan.waiting.is_empty() && snapshot.validators.iter().any(may_go);
@@ -94,21 +96,21 @@ struct Planner<'a> {
     plan: SlotPlan,
 }
 
-/// Who may get a slot.
+/// A validator that may get a slot.
 struct Candidate<'a> {
     validator: &'a Validator,
     group: &'a Group<'a>,
-    /// Whether it gave a slot back a while ago, because its restart could not be written.
+    /// Whether it recently returned a slot because its restart could not be written.
     failed_lately: bool,
 }
 
 impl<'a> Planner<'a> {
-    /// Remembers that a namespace had a slot now.
-    fn serve(&mut self, node: &NodeId) {
+    /// Records that a namespace had a slot now.
+    fn record_served(&mut self, node: &NodeId) {
         self.served.insert(node.namespace.clone(), self.snapshot.now);
     }
 
-    /// The slot as it goes on; `None` if it is over.
+    /// The next state of a slot; `None` if it has ended.
     fn judge(&mut self, slot: &Slot, all: &[Slot]) -> Option<Slot> {
         let validator = self
             .snapshot
@@ -128,8 +130,8 @@ impl<'a> Planner<'a> {
             return None;
         }
         let triggered = is_triggered(slot, validator);
-        // It began to vote after it got its slot: the others miss it from now on, and the slot has to say so before it
-        // goes down.
+        // The holder began to vote after it got its slot. The others depend on it from now on, so the slot must record
+        // that before the pod goes down.
         if let Some(slot) = now_votes(slot, validator, triggered) {
             self.watch_deadline(&slot);
             return Some(slot);
@@ -141,13 +143,13 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// A slot in which nothing is written yet: its write, or its end where the reason or the leave for it is gone, or
-    /// the write is refused again and again.
+    /// An unused slot: the next write. That is its restart; or its return, if the reason or the permission is gone, or
+    /// the API server refuses the restart for too long.
     fn judge_unused(&mut self, slot: &Slot, validator: &Validator, workload: &Workload, all: &[Slot]) -> Option<Slot> {
-        let unused = is_past(slot.since, UNUSED, self.snapshot.now);
+        let unused = is_past(slot.since, UNUSED_TIMEOUT, self.snapshot.now);
         if let Some(step) = self.trigger(slot, validator, all).filter(|_| !unused) {
             self.plan.steps.push(step);
-            self.wake_at(later(slot.since, UNUSED));
+            self.wake_at(later(slot.since, UNUSED_TIMEOUT));
         } else if workload.ours {
             self.plan.steps.push(Step::GiveBack(slot.clone()));
         } else {
@@ -157,10 +159,9 @@ impl<'a> Planner<'a> {
         Some(slot.clone())
     }
 
-    /// A slot in which the holder goes down and comes up: over when it does what it did before, anew when its spec is
-    /// taken back.
+    /// A slot in use. It ends when the holder is back in its previous state, and restarts if its spec is reverted.
     fn judge_used(&mut self, slot: &Slot, validator: &Validator, workload: &Workload) -> Option<Slot> {
-        // One that was taken out of our hands is waited for by nobody; what it does then is somebody else's.
+        // A StatefulSet that is no longer ours is no concern of the slot.
         if !workload.ours
             || is_done(slot, validator, self.snapshot.now, self.options)
             || is_left_to_a_person(slot, validator, self.snapshot.now, self.options)
@@ -173,12 +174,12 @@ impl<'a> Planner<'a> {
         let mut needs = self.needs.get(&validator.id).into_iter().flatten();
         let changed_again = needs.find(|need| need.cause == Cause::SpecChanged && need.wait.is_none());
         if let Some(need) = changed_again.filter(|_| voting_since.is_none()) {
-            // A version that never becomes ready is taken back under the slot that it holds.
+            // A revert of a version that never becomes ready uses the same slot.
             return Some(self.renewed(slot, validator, need));
         }
         let mut needs = self.needs.get(&validator.id).into_iter().flatten();
         let lacks_links = needs.find(|need| need.cause == Cause::NotLinked && need.wait.is_none());
-        if let Some(need) = lacks_links.filter(|_| serves_alone(slot, validator)) {
+        if let Some(need) = lacks_links.filter(|_| serves_without_voting(slot, validator)) {
             return Some(self.renewed(slot, validator, need));
         }
         let kept = pod.filter(|pod| voting_since.is_none() && !workload.waits_for_person && workload.is_outdated(pod));
@@ -199,23 +200,21 @@ impl<'a> Planner<'a> {
         Some(slot.clone())
     }
 
-    /// Whether the holder's new pod serves and cannot vote, for its group has lost itself and others of it have to be
-    /// linked first. Without its slot it is one that does not vote: for its sake, too, nobody else that votes goes
-    /// down.
+    /// Whether the holder's new pod serves and cannot vote until other members of its split group are linked. The slot
+    /// then ends. The holder counts as a member that does not vote, so no other voting member goes down meanwhile.
     fn waits_for_links(&self, slot: &Slot, validator: &Validator) -> bool {
         let group = self.groups.iter().find(|group| group.id == slot.group);
         let may_be_linked = |other: &Validator| {
             let mut needs = self.needs.get(&other.id).into_iter().flatten();
             !other.is_voting() && needs.any(|need| need.cause == Cause::NotLinked && need.wait.is_none())
         };
-        let mut everybody = group
+        let mut all = group
             .iter()
             .flat_map(|group| group.validators.iter().chain(&group.remote_members));
-        serves_alone(slot, validator) && everybody.any(|other| other.uid != validator.uid && may_be_linked(other))
+        serves_without_voting(slot, validator) && all.any(|other| other.uid != validator.uid && may_be_linked(other))
     }
 
-    /// What to do for a slot that was taken while nothing is written yet; `None` if the reason or the leave for it is
-    /// gone.
+    /// The write for an unused slot; `None` if its reason or permission is gone.
     fn trigger(&self, slot: &Slot, validator: &Validator, all: &[Slot]) -> Option<Step> {
         let need = self
             .needs
@@ -236,7 +235,7 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// Gives new slots, as many as there may be.
+    /// Gives new slots, as many as allowed.
     fn give(&mut self, slots: &mut Vec<Slot>) {
         for Candidate { validator, group, .. } in self.candidates() {
             if slots.iter().any(|slot| slot.uid == validator.uid) {
@@ -264,7 +263,7 @@ impl<'a> Planner<'a> {
             }
             match given {
                 Some(slot) => {
-                    self.serve(id);
+                    self.record_served(id);
                     slots.push(slot);
                 }
                 None => self.plan.waiting.extend(refused.map(|reason| (id.clone(), reason))),
@@ -272,15 +271,15 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The validators of this network in the order in which they are considered. Those that do not vote come first,
-    /// they cost nobody; those whose restart could not be written a while ago come last, or one that cannot be would
-    /// take every slot. Of several namespaces the one comes first that had no slot for the longest time: nobody takes
-    /// every slot by asking again.
+    /// The validators of this network in the order in which they may get a slot. First those without a recently
+    /// returned slot, so that a restart that the API server refuses does not take every slot. Then the namespace whose
+    /// last slot is the longest ago, so that no tenant takes every slot by asking again. Within it, validators that do
+    /// not vote come first: they cost no quorum.
     fn candidates(&self) -> Vec<Candidate<'a>> {
         let mut candidates = Vec::new();
         for group in self.groups {
-            let everybody = group.validators.iter().chain(&group.other_network).copied();
-            for validator in everybody.filter(|validator| validator.network.short_hash() == self.network) {
+            let all = group.validators.iter().chain(&group.other_network).copied();
+            for validator in all.filter(|validator| validator.network.short_hash() == self.network) {
                 candidates.push(Candidate {
                     validator,
                     group,
@@ -295,14 +294,14 @@ impl<'a> Planner<'a> {
         candidates
     }
 
-    /// Why a validator may not go down now, beside the slots that others hold; `None` if it may.
+    /// The reason why a validator may not go down while others hold these slots; `None` if it may.
     fn refuses(&self, validator: &Validator, cause: Cause, others: &[&Slot]) -> Option<String> {
         let limit = self.options.max_unavailable as usize;
         let is_over = |slot: &Slot| deadline(slot, self.snapshot, self.options) <= self.snapshot.now;
         let group = self.groups.iter().find(|group| group.id == validator.list);
         let is_of_group =
             |slot: &Slot| slot.group == validator.list || group.is_some_and(|group| group.includes(&slot.group));
-        // What links a group that lost itself costs nobody, and whoever does not come up may need just that.
+        // Reconnecting a split group never costs a voter, and a stuck node may be waiting for it.
         let links = cause == Cause::NotLinked && !validator.is_voting();
         let stalled = others.iter().find(|slot| is_of_group(slot) && is_over(slot));
         if let Some(slot) = stalled.filter(|_| !links) {
@@ -312,7 +311,8 @@ impl<'a> Planner<'a> {
             ));
         }
         let active: Vec<&Slot> = others.iter().copied().filter(|slot| !is_over(slot)).collect();
-        // Whoever restarts to be linked has to read the new address of whoever restarts before it.
+        // Restarts for linking run one after the other within a group: each pod must read the new address of the one
+        // before.
         let first = match cause {
             Cause::NotLinked => active.iter().find(|slot| is_of_group(slot)),
             Cause::PeersChanged | Cause::SpecChanged => None,
@@ -326,11 +326,14 @@ impl<'a> Planner<'a> {
         let Some(group) = group else {
             return Some("its group is not known".to_owned());
         };
-        let gone = gone_beside(self.snapshot, self.options, self.lease, validator, others);
-        if let Some((who, why)) = gone.first().filter(|_| gone.len() + active.len() >= limit) {
-            return Some(format!("it waits for {who}, {why}"));
+        let unavailable = unavailable_others(self.snapshot, self.options, self.lease, validator, others);
+        if let Some((node, reason)) = unavailable
+            .first()
+            .filter(|_| unavailable.len() + active.len() >= limit)
+        {
+            return Some(format!("it waits for {node}, {reason}"));
         }
-        // A validator that was left out of the group is no concern of its members.
+        // A validator of another network is no concern of the group's members.
         if group.network != validator.network {
             return None;
         }
@@ -339,15 +342,14 @@ impl<'a> Planner<'a> {
         if !validator.is_voting() && !others.any(|other| is_other(&other) && other.is_voting()) {
             return Some("it waits until another member of its group votes".to_owned());
         }
-        let silent = silent_members(self.snapshot, self.options, group, validator, &active);
-        (silent.len() + gone.len() + active.len() >= limit).then(|| match silent.into_iter().next() {
-            Some(silent) => format!("it waits for {silent}: the others cannot spare two"),
-            None => "its group can spare nobody beside those that holds the slot".to_owned(),
+        let not_voting = members_not_voting(self.snapshot, self.options, group, validator, &active);
+        (not_voting.len() + unavailable.len() + active.len() >= limit).then(|| match not_voting.into_iter().next() {
+            Some(member) => format!("it waits for {member}: the others cannot spare two"),
+            None => "its group cannot spare another member".to_owned(),
         })
     }
 
-    /// The slot that its holder has goes on, for another need: the others go on missing it, and its deadline is the
-    /// same.
+    /// Continues the holder's slot for another need. The others still miss the holder, and the deadline stays.
     fn renewed(&mut self, slot: &Slot, validator: &Validator, need: &Need) -> Slot {
         let renewed = Slot {
             voting: slot.voting,

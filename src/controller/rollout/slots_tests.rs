@@ -26,7 +26,7 @@ fn the_fifth_does_not_vote() -> Vec<Validator> {
     members.into()
 }
 
-/// As [`the_fifth_does_not_vote`], where nothing of the fifth itself changes.
+/// Like [`the_fifth_does_not_vote`], without a change of the fifth itself.
 fn the_others_change() -> Vec<Validator> {
     let mut all = the_fifth_does_not_vote();
     workload(&mut all[4]).spec_hash = Some("new".to_owned());
@@ -49,7 +49,7 @@ fn plan(snapshot: &Snapshot) -> Plan {
     decide(snapshot, &Options::default())
 }
 
-/// Who gets a slot, and what the first of those waits for that votes.
+/// The holders of new slots, and the wait of the first voting validator.
 fn given(snapshot: &Snapshot) -> (Vec<String>, Option<String>) {
     let slots = plan(snapshot).slots.into_values().next().unwrap();
     let names = slots
@@ -68,8 +68,8 @@ fn record(validator: &mut Validator) -> &mut MemberRecord {
 }
 
 #[test]
-fn a_member_that_voted_once_is_waited_for_and_named() {
-    // As a program wrote its record that did not note whether it voted.
+fn others_wait_for_a_member_that_voted_once() {
+    // Its record was written by a version without `neverVoted`.
     let (given, waits) = given(&seen(the_others_change(), Vec::new()));
     assert_eq!(given, [] as [&str; 0]);
     assert_eq!(
@@ -79,7 +79,7 @@ fn a_member_that_voted_once_is_waited_for_and_named() {
 }
 
 #[test]
-fn a_member_that_catches_up_is_waited_for_and_said_to() {
+fn others_wait_for_a_member_that_catches_up() {
     let mut all = the_others_change();
     pod(&mut all[4]).started = Some(at(900));
     let (given, waits) = given(&seen(all, Vec::new()));
@@ -89,15 +89,15 @@ fn a_member_that_catches_up_is_waited_for_and_said_to() {
 }
 
 #[test]
-fn a_member_that_never_voted_is_waited_for_from_when_it_joined_and_not_without_end() {
+fn others_wait_a_limited_time_for_a_member_that_never_voted() {
     let with = |joined: i64| {
         let mut all = the_others_change();
         record(&mut all[4]).never_voted = true;
         record(&mut all[4]).joined = at(joined);
         seen(all, Vec::new())
     };
-    let (nobody, waits) = given(&with(401));
-    assert_eq!(nobody, [] as [&str; 0]);
+    let (holders, waits) = given(&with(401));
+    assert_eq!(holders, [] as [&str; 0]);
     let expected = format!(
         "it waits for stellar/e, which joined and has not voted yet, until {} at the latest: the others cannot spare two",
         at(1001)
@@ -109,18 +109,18 @@ fn a_member_that_never_voted_is_waited_for_from_when_it_joined_and_not_without_e
 }
 
 #[test]
-fn one_that_did_not_join_lately_and_voted_is_not_spared_for_one_that_never_voted() {
+fn a_member_that_does_not_vote_gets_the_slot_first() {
     let mut all = the_others_change();
     record(&mut all[4]).never_voted = true;
     pod(&mut all[3]).voting_since = None;
     let (given, waits) = given(&seen(all, Vec::new()));
-    // What does not vote costs nobody by its own change.
+    // A change of a validator that does not vote costs no vote.
     assert_eq!(given, ["d"]);
     assert_eq!(waits.as_deref(), Some("it is the slot of stellar/d"));
 }
 
 #[test]
-fn a_merely_changed_view_restarts_nobody_while_nobody_votes() {
+fn a_changed_view_alone_restarts_no_member_while_none_votes() {
     let mut all = the_others_change();
     for (index, validator) in all.iter_mut().enumerate() {
         workload(validator).spec_hash = Some("new".to_owned());
@@ -151,7 +151,7 @@ fn a_merely_changed_view_restarts_nobody_while_nobody_votes() {
 }
 
 #[test]
-fn whether_a_member_ever_voted_is_written_when_it_joins_and_when_it_first_votes() {
+fn never_voted_is_recorded_at_the_join_and_cleared_at_the_first_vote() {
     let written = |validator: Validator| {
         let records = plan(&seen(vec![validator], Vec::new())).records;
         records.first().map(|write| write.member.clone().unwrap().never_voted)
@@ -166,7 +166,7 @@ fn whether_a_member_ever_voted_is_written_when_it_joins_and_when_it_first_votes(
     assert_eq!(written(first.clone()), None, "nothing is new");
     pod(&mut first).voting_since = Some(at(10));
     assert_eq!(written(first), Some(false));
-    // Nothing is written by an upgrade, and who may have voted before is taken to have voted.
+    // An upgrade writes nothing, and an old record counts as that of a member that voted.
     assert_eq!(written(member("a", "10.0.0.1")), None);
     let before =
         r#"{"joined":"2026-01-01T00:00:00Z","port":11625,"address":"10.0.0.1:11625","since":"2026-01-01T00:00:00Z"}"#;
@@ -176,7 +176,7 @@ fn whether_a_member_ever_voted_is_written_when_it_joins_and_when_it_first_votes(
 }
 
 #[test]
-fn a_slot_whose_holder_catches_up_is_given_the_time_to_the_next_checkpoint_once() {
+fn catching_up_extends_a_slot_once() {
     let options = Options {
         rollout_deadline: Duration::from_secs(300),
         ..Options::default()
@@ -203,7 +203,7 @@ fn a_slot_whose_holder_catches_up_is_given_the_time_to_the_next_checkpoint_once(
         let slots = plan.slots.into_values().next().unwrap();
         (!slots.stalled.is_empty(), slots.wake)
     };
-    // It is second 1000.
+    // The time is second 1000.
     assert!(!stalls(701, 690, |_| {}).0, "its deadline is not over");
     assert_eq!(
         stalls(600, 641, |_| {}),

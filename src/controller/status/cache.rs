@@ -1,7 +1,7 @@
-//! What we wrote last of each StellarNode's status, until the cache has it too.
+//! The operator's last write of each StellarNode's status, until the watch cache has it.
 //!
-//! Whether a status has to be written is told by the status that is there. The cache may still hold the one before our
-//! last write; held against that, a validator that was down for a moment would be called down for ever.
+//! A status is written only if it differs from the stored one. The watch cache may still hold the status before our
+//! last write; compared with that, a validator that was down for a moment would keep its old condition forever.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,15 +11,16 @@ use kube::ResourceExt as _;
 
 use crate::crd::StellarNode;
 
-/// More than this many are never behind the cache at once: what is left of nodes that are gone is forgotten.
-const MOST: usize = 10_000;
+/// More nodes than this never have an outstanding write at once; at this size the entries are leftovers of deleted
+/// nodes.
+const MAX_ENTRIES: usize = 10_000;
 
-/// The answers to our writes, by uid.
+/// The API server's answers to our writes, by uid.
 #[derive(Debug, Default)]
 pub struct StatusCache(Mutex<HashMap<String, StellarNode>>);
 
 impl StatusCache {
-    /// The node with the newest status that is known: the cache's, or that of our own last write.
+    /// The node with the newest known status: the watch cache's, or that of our last write.
     pub fn freshest<'a>(&self, cached: &'a StellarNode) -> Cow<'a, StellarNode> {
         let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let uid = cached.uid().unwrap_or_default();
@@ -35,17 +36,17 @@ impl StatusCache {
         Cow::Owned(node)
     }
 
-    /// Remembers the answer to a write.
+    /// Records the answer to a write.
     pub fn wrote(&self, answer: StellarNode) {
         let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if written.len() >= MOST {
+        if written.len() >= MAX_ENTRIES {
             written.clear();
         }
         written.insert(answer.uid().unwrap_or_default(), answer);
     }
 }
 
-/// Versions of one object can be compared as numbers (Kubernetes docs, "API Concepts", "Resource versions").
+/// The versions of one object are ordered numbers (Kubernetes docs, "API Concepts", "Resource versions").
 fn version(node: &StellarNode) -> Option<u64> {
     node.metadata.resource_version.as_ref()?.parse().ok()
 }
@@ -72,13 +73,13 @@ mod tests {
 
     #[test]
     fn our_last_write_counts_until_the_cache_has_it() {
-        let writes = StatusCache::default();
-        let ready = |cached: &StellarNode| writes.freshest(cached).status.clone().unwrap().ready_replicas;
+        let cache = StatusCache::default();
+        let ready = |cached: &StellarNode| cache.freshest(cached).status.clone().unwrap().ready_replicas;
         assert_eq!(ready(&node(9, 1)), Some(1), "nothing written");
-        writes.wrote(node(10, 0));
+        cache.wrote(node(10, 0));
         assert_eq!(ready(&node(9, 1)), Some(0), "the cache is behind");
         assert_eq!(ready(&node(9, 1)), Some(0), "and still is");
         assert_eq!(ready(&node(11, 1)), Some(1), "the cache has more");
-        assert_eq!(ready(&node(9, 1)), Some(1), "and that was the end of it");
+        assert_eq!(ready(&node(9, 1)), Some(1), "and the entry is gone");
     }
 }

@@ -1,5 +1,4 @@
-//! Events on StellarNodes. They are reported beside the work and hold up nothing of it; one that is lost changes
-//! nothing.
+//! Kubernetes Events on StellarNodes. They are sent in the background; a lost Event has no consequence.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,34 +18,32 @@ use crate::kubernetes::api::deadline;
 use crate::peers::NodeId;
 use crate::util::text::plain;
 
-/// What an Event tells that no condition does.
+/// The reasons of Events that report no condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
 pub enum EventReason {
-    /// A validator is restarted.
     Restarting,
-    /// A restart could not be written.
     RestartFailed,
-    /// A pod was deleted, for Kubernetes would not replace it.
+    /// A pod was deleted because Kubernetes would not replace it.
     PodDeleted,
-    /// A StatefulSet that was to have several pods with one seed was scaled back.
+    /// A StatefulSet that asked for several pods with one seed was scaled back.
     SecondPod,
-    /// A list that somebody changed was put right.
+    /// A peer list that was edited was repaired.
     PeersRepaired,
 }
 
 impl EventReason {
-    /// The word for it.
+    /// The reason as the Event spells it.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// Events that wait to be reported. One more is dropped: the API server has not taken any for long.
-const MOST: usize = 1024;
-/// Events that are being reported at once.
-const AT_ONCE: usize = 8;
+/// Capacity of the queue. Further Events are dropped: the API server has not accepted any for long.
+const QUEUE_LENGTH: usize = 1024;
+/// Events sent concurrently.
+const CONCURRENCY: usize = 8;
 
-/// Takes Events.
+/// Queues Events for [`Reporting`].
 #[derive(Clone)]
 pub struct Events {
     caches: Arc<Caches>,
@@ -67,11 +64,12 @@ impl fmt::Debug for Events {
 impl Events {
     /// Events on the StellarNodes of these caches, and what reports them.
     pub fn new(recorder: Recorder, caches: Arc<Caches>) -> (Self, Reporting) {
-        let (queue, waiting) = mpsc::channel(MOST);
+        let (queue, waiting) = mpsc::channel(QUEUE_LENGTH);
         (Self { caches, queue }, Reporting { recorder, waiting })
     }
 
-    /// Tells of each condition that warns and that the status of the node did not have yet, in the log and as an Event.
+    /// Logs each new warning among these conditions and queues an Event for it. A warning is new unless the node's
+    /// status already has its reason.
     pub fn warn_of(&self, node: &StellarNode, conditions: &[Finding]) {
         let id = NodeId::new(node.namespace().unwrap_or_default(), node.name_any());
         let new = |finding: &&Finding| finding.warns && !status::has_reason(node, finding.reason);
@@ -82,7 +80,7 @@ impl Events {
         }
     }
 
-    /// Takes one and waits for nothing.
+    /// Queues an Event without waiting.
     pub fn tell(&self, id: &NodeId, kind: EventType, reason: &str, action: &str, note: impl Into<String>) {
         let Some(guarded) = self.caches.guarded(id) else {
             return;
@@ -97,12 +95,12 @@ impl Events {
         };
         let reference = StellarNode::object_ref(node, &());
         if self.queue.try_send(QueuedEvent { event, reference }).is_err() {
-            tracing::debug!(validator = %id, reason, "Event dropped: too many wait to be reported");
+            tracing::debug!(validator = %id, reason, "Event dropped: the queue is full");
         }
     }
 }
 
-/// Reports the Events that were taken.
+/// Sends the queued Events.
 pub struct Reporting {
     recorder: Recorder,
     waiting: mpsc::Receiver<QueuedEvent>,
@@ -115,19 +113,14 @@ impl fmt::Debug for Reporting {
 }
 
 impl Reporting {
-    /// Does it until nobody takes any more.
+    /// Sends Events until the last [`Events`] is dropped.
     pub async fn run(mut self) {
         let recorder = &self.recorder;
         stream::poll_fn(|context| self.waiting.poll_recv(context))
-            .for_each_concurrent(AT_ONCE, |QueuedEvent { event, reference }| async move {
+            .for_each_concurrent(CONCURRENCY, |QueuedEvent { event, reference }| async move {
                 if let Err(error) = deadline(recorder.publish(&event, &reference)).await {
                     let (node, reason) = (&reference.name, &event.reason);
-                    tracing::debug!(
-                        node,
-                        reason,
-                        error = &error as &dyn std::error::Error,
-                        "Event not reported"
-                    );
+                    tracing::debug!(node, reason, error = &error as &dyn std::error::Error, "Event not sent");
                 }
             })
             .await;

@@ -1,6 +1,6 @@
-//! Findings → the part of a StellarNode's status that one manager owns; and nothing where nothing changed.
+//! Findings → the part of a StellarNode's status that one field manager owns, or nothing without a change.
 //!
-//! Pure. Each part has its own field manager: the next apply by one would take away what another wrote.
+//! Pure. Each part has its own field manager: an apply deletes the fields of its manager that it omits.
 
 pub mod cache;
 pub mod events;
@@ -21,7 +21,7 @@ use crate::crd::{StellarNode, StellarNodeStatus, StorageStatus};
 use node::NodeReport;
 use peers::PeersReport;
 
-/// Discovery's part of the status; `None` if the status says so already.
+/// Discovery's part of the status; `None` if it is up to date.
 pub fn peers_part(node: &StellarNode, report: &PeersReport, now: Timestamp) -> Option<Value> {
     let before = node.status.clone().unwrap_or_default();
     let conditions = conditions(
@@ -41,7 +41,7 @@ pub fn peers_part(node: &StellarNode, report: &PeersReport, now: Timestamp) -> O
     }
 }
 
-/// The controller's part of the status; `None` if the status says so already.
+/// The controller's part of the status; `None` if it is up to date.
 pub fn node_part(node: &StellarNode, report: &NodeReport, now: Timestamp) -> Option<Value> {
     let before = node.status.clone().unwrap_or_default();
     let conditions = conditions(
@@ -74,8 +74,8 @@ pub fn node_part(node: &StellarNode, report: &NodeReport, now: Timestamp) -> Opt
     Some(part)
 }
 
-/// What is said of a node that cannot be parsed, beside what is known of it, which stays; `None` if `stored`, the
-/// status as it stands, says so already.
+/// The status of a node that cannot be parsed: its conditions, and the stored values, which stay. `None` if `stored`,
+/// the current status, is up to date.
 pub fn unreadable_part(invalid: &InvalidObject, stored: &Value, now: Timestamp) -> Option<Value> {
     let message = format!(
         "this object cannot be read, and what belongs to it stays as it is: {}; correct it, or install the \
@@ -86,7 +86,7 @@ pub fn unreadable_part(invalid: &InvalidObject, stored: &Value, now: Timestamp) 
         Finding::new(Ready::ConfigInvalid, false, message.clone()),
         Finding::new(ConfigInvalid::Unreadable, true, message),
     ];
-    // It may be the status that cannot be read.
+    // The status may be the part that cannot be parsed.
     let before = StellarNodeStatus {
         conditions: serde_json::from_value(stored["conditions"].clone()).unwrap_or_default(),
         ..StellarNodeStatus::default()
@@ -108,7 +108,7 @@ pub fn unreadable_part(invalid: &InvalidObject, stored: &Value, now: Timestamp) 
     Some(part)
 }
 
-/// Whether a node's condition has that reason now.
+/// Whether a node currently has a condition with this reason.
 pub fn has_reason(node: &StellarNode, reason: Reason) -> bool {
     let conditions = node.status.as_ref().map_or(&[][..], |status| &status.conditions[..]);
     let about = ConditionType::from(reason).as_str();
@@ -117,7 +117,7 @@ pub fn has_reason(node: &StellarNode, reason: Reason) -> bool {
         .any(|condition| condition.r#type == about && condition.reason == reason.as_str())
 }
 
-/// The owned conditions as they should be; `None` if they are so already. A time changes only with its status.
+/// The desired conditions of this owner; `None` if they are up to date. A transition time changes only with its status.
 fn conditions(
     before: &StellarNodeStatus,
     findings: &[Finding],
@@ -126,8 +126,8 @@ fn conditions(
     now: Timestamp,
 ) -> Option<Vec<Value>> {
     let mut changed = before.conditions.iter().any(|condition| {
-        let is_told = |new: &Finding| new.condition().as_str() == condition.r#type;
-        ConditionType::owner_of(&condition.r#type) == Some(owner) && !findings.iter().any(is_told)
+        let is_reported = |new: &Finding| new.condition().as_str() == condition.r#type;
+        ConditionType::owner_of(&condition.r#type) == Some(owner) && !findings.iter().any(is_reported)
     });
     let conditions = findings
         .iter()
@@ -144,7 +144,7 @@ fn conditions(
             let since = old
                 .filter(|old| old.status == status)
                 .and_then(|old| old.last_transition_time.as_ref());
-            // Whole seconds, as everywhere in Kubernetes.
+            // Kubernetes timestamps are in whole seconds.
             let since = since
                 .map_or(now, |time| time.0)
                 .strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -177,7 +177,7 @@ mod tests {
     use crate::crd::GuardedNode;
 
     #[test]
-    fn of_a_node_that_cannot_be_read_what_is_known_stays() {
+    fn an_unreadable_node_keeps_its_known_status() {
         let guarded: GuardedNode = serde_json::from_value(json!({
             "apiVersion": "stellar.org/v1alpha1", "kind": "StellarNode",
             "metadata": { "name": "validator-1", "namespace": "stellar", "generation": 3 },
@@ -194,10 +194,13 @@ mod tests {
         });
         let now: Timestamp = "2026-02-01T00:00:00Z".parse().unwrap();
         let part = unreadable_part(&invalid, &stored, now).unwrap();
-        assert_eq!(part["observedGeneration"], 2, "nobody acted on the present one");
+        assert_eq!(
+            part["observedGeneration"], 2,
+            "no reconcile handled the current generation"
+        );
         assert_eq!(part["replicas"], 1);
         assert_eq!(part["endpoint"], "validator-1-0:11625");
-        // What the schema would refuse, and what another manager owns.
+        // The schema would refuse the former, and another manager owns the latter.
         assert!(part.get("readyReplicas").is_none() && part.get("peers").is_none());
         let reasons: Vec<&str> = part["conditions"]
             .as_array()
@@ -213,7 +216,7 @@ mod tests {
         assert_eq!(
             unreadable_part(&invalid, &stored, later),
             None,
-            "what was said is not said again"
+            "an unchanged status is not written again"
         );
         assert!(unreadable_part(&invalid, &Value::Null, now).is_some());
     }

@@ -1,4 +1,4 @@
-//! What a validator is told about its peers: conditions and `status.peers`, as a pure function of the decision.
+//! The peer status of a validator: conditions and `status.peers`, as a pure function of the decision.
 
 use std::collections::BTreeMap;
 
@@ -19,17 +19,16 @@ use crate::crd::{LostAddress, PeersStatus};
 use crate::labels;
 use crate::peers::{NodeId, Report};
 
-/// What discovery and rollout say of one validator.
+/// The report of discovery and rollout on one validator.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PeersReport {
-    /// `status.peers`.
     pub peers: PeersStatus,
     /// The conditions that discovery and rollout own.
     pub conditions: Vec<Finding>,
 }
 
-/// The reports of all validators of a group, those of another network included. `connected` says whether its members
-/// can all reach each other.
+/// The reports of all validators of a group, those of another network included. `connected` tells whether all members
+/// can reach each other.
 pub fn of_group(
     snapshot: &Snapshot,
     options: &Options,
@@ -38,10 +37,10 @@ pub fn of_group(
     plans: &BTreeMap<String, SlotPlan>,
     connected: bool,
 ) -> BTreeMap<NodeId, PeersReport> {
-    let for_links = for_links(options, group, needs, plans);
-    let everybody = group.validators.iter().chain(&group.other_network);
-    let reports = everybody.map(|validator| {
-        // A validator of another network takes its slots in the queue of its own network.
+    let linking_action = linking_action(options, group, needs, plans);
+    let all = group.validators.iter().chain(&group.other_network);
+    let reports = all.map(|validator| {
+        // A validator of another network gets its slots in the queue of its own network.
         let network = validator.network.short_hash();
         let slot_plan = plans.get(&network);
         let lease = snapshot.slots.get(&network);
@@ -49,7 +48,7 @@ pub fn of_group(
         let waiting = slot_plan.and_then(|plan| plan.waiting.get(&validator.id));
         let subject = Subject {
             group,
-            links: if connected { None } else { Some(for_links.as_str()) },
+            links: if connected { None } else { Some(linking_action.as_str()) },
             catches_up: validator.catches_up_until(snapshot.now, options.catch_up),
             left_behind: validator
                 .left_behind_from(snapshot.now, options.catch_up)
@@ -71,23 +70,23 @@ pub fn of_group(
     reports.collect()
 }
 
-/// One validator with what was decided of it.
+/// One validator and the decisions about it.
 struct Subject<'a> {
     group: &'a Group<'a>,
-    /// What is done to connect its group; `None` where that is connected.
+    /// The action that connects its group; `None` if the group is connected.
     links: Option<&'a str>,
-    /// Until when it is on its way to voting.
+    /// The time until which it is expected to start voting.
     catches_up: Option<Timestamp>,
-    /// Whether it serves, and has not voted for longer than the next checkpoint takes.
+    /// Whether it serves its peers, and has not voted for longer than the next checkpoint takes.
     left_behind: bool,
     validator: &'a Validator,
     needs: &'a [Need],
     waiting: Option<&'a str>,
     has_slot: bool,
-    /// Whether it has a slot in which nothing is written, as in one before.
+    /// Whether nothing is written in its slot yet, and it returned its last slot unused.
     fails: bool,
     slots: Option<&'a SlotPlan>,
-    /// The Lease of its network's slots, where that cannot be read.
+    /// The name of its network's Lease, if that cannot be parsed.
     broken_lease: Option<String>,
 }
 
@@ -95,8 +94,8 @@ impl Subject<'_> {
     fn report(&self) -> PeersReport {
         let member = self.group.member(self.validator);
         let mut conditions = vec![self.voting(), self.peers_ready(member), self.update_pending()];
-        // A validator of another network than the list has no membership to report.
-        if !self.is_stranger() {
+        // A validator of another network than its list has no membership to report.
+        if !self.is_of_another_network() {
             conditions.push(self.joined(member));
             conditions.extend(self.joined_with());
         }
@@ -107,14 +106,14 @@ impl Subject<'_> {
         }
     }
 
-    fn is_stranger(&self) -> bool {
+    fn is_of_another_network(&self) -> bool {
         self.validator.network != self.group.network
     }
 
     fn stalled(&self) -> Option<Finding> {
         if let Some(lease) = &self.broken_lease {
             let message =
-                format!("the Lease {lease} cannot be read: nobody on this network restarts until it is deleted");
+                format!("the Lease {lease} cannot be read: no validator on this network restarts until it is deleted");
             return Some(Finding::new(RolloutStalled::TurnsUnreadable, true, message).warning());
         }
         let mut stalled = self.slots?.stalled.iter();
@@ -155,7 +154,7 @@ impl Subject<'_> {
         }
     }
 
-    /// Whether its group reaches over the namespaces that it names; `None` where it names none.
+    /// Whether its group is joined with the namespaces that it names; `None` if it names none.
     fn joined_with(&self) -> Option<Finding> {
         let wanted = self.validator.peer_group.as_ref()?;
         let own = &self.validator.id.namespace;
@@ -205,7 +204,7 @@ impl Subject<'_> {
         Finding::new(Voting::PodNotReady, false, message)
     }
 
-    /// Whether others of its group and network vote: then there are ledgers that it lacks.
+    /// Whether other validators of its group and network vote: the network then has ledgers that it lacks.
     fn others_vote(&self) -> bool {
         let Group {
             validators,
@@ -218,7 +217,7 @@ impl Subject<'_> {
     }
 
     fn peers_ready(&self, member: Option<&Member<'_>>) -> Finding {
-        if self.is_stranger() {
+        if self.is_of_another_network() {
             let message = format!(
                 "ConfigMap {} serves {}, and this validator is on {}: give it another validatorConfig.knownPeersRef.name",
                 self.group.id.name,
@@ -246,7 +245,7 @@ impl Subject<'_> {
         if let Some(need) = pending {
             let wait = need.wait.as_ref().map(Wait::reason).or(self.waiting);
             let what = match need.cause {
-                Cause::NotLinked => "its group is not connected and it is to load the list again",
+                Cause::NotLinked => "its group is not connected, and it has to load the list again",
                 Cause::PeersChanged | Cause::SpecChanged => "the members of its group changed since it started",
             };
             let message = match wait {
@@ -256,9 +255,9 @@ impl Subject<'_> {
             return Finding::new(PeersReady::RestartPending, false, message);
         }
         let loaded = loaded_view(self.validator);
-        if let Some(for_links) = self.links.filter(|_| loaded.is_some()) {
+        if let Some(linking_action) = self.links.filter(|_| loaded.is_some()) {
             let message = format!(
-                "not all members of its group vote or can reach each other by the addresses that they loaded; {for_links}"
+                "not all members of its group vote or can reach each other by the addresses that they loaded; {linking_action}"
             );
             return Finding::new(PeersReady::NotConnected, false, message);
         }
@@ -285,7 +284,7 @@ impl Subject<'_> {
             None => Finding::new(
                 PeersReady::NotReported,
                 false,
-                "its pod has not told yet what it loaded".to_owned(),
+                "its pod has not reported yet what it loaded".to_owned(),
             ),
         }
     }
@@ -318,31 +317,31 @@ impl Subject<'_> {
     }
 }
 
-/// What is done to connect a group that is not: who is restarted for it, and what that waits for.
-fn for_links(
+/// The action that connects a group that is not connected: the next validator to restart, and the reason why it waits.
+fn linking_action(
     options: &Options,
     group: &Group<'_>,
     needs: &BTreeMap<NodeId, Vec<Need>>,
     plans: &BTreeMap<String, SlotPlan>,
 ) -> String {
     if options.restart == RestartMode::Never {
-        return "nobody is restarted for it, as --restart says".to_owned();
+        return "no validator is restarted for it, because of --restart never".to_owned();
     }
-    let everybody = group.validators.iter().chain(&group.remote_members);
-    let mut needs: Vec<(&NodeId, &Need)> = everybody
+    let all = group.validators.iter().chain(&group.remote_members);
+    let mut needs: Vec<(&NodeId, &Need)> = all
         .filter_map(|validator| {
             let mut needs = needs.get(&validator.id)?.iter();
             Some((&validator.id, needs.find(|need| need.cause == Cause::NotLinked)?))
         })
         .collect();
-    // Whoever waits for nothing comes first, and then whoever waits for a time.
+    // First the needs that wait for nothing, then those that wait for a time.
     needs.sort_by_key(|(_, need)| match &need.wait {
         None => (0, Timestamp::MIN),
         Some(Wait::Until(time, _)) => (1, *time),
         Some(Wait::For(_) | Wait::ForPerson(_)) => (2, Timestamp::MAX),
     });
     let Some((node, need)) = needs.first() else {
-        return "none of those that lack links may be restarted for it".to_owned();
+        return "no member that lacks links may be restarted for it".to_owned();
     };
     let network = group.network.short_hash();
     let no_slot = || plans.get(&network)?.waiting.get(*node).map(String::as_str);
@@ -352,9 +351,8 @@ fn for_links(
     }
 }
 
-/// Where a member was last dialled, and since when it has no pod there, in whole seconds, as Kubernetes gives times.
-/// Our StatefulSet remembers this too, and may be deleted: once its address is published no more, nothing else would be
-/// left.
+/// A member's last address, and since when it has no pod there, in whole seconds. The StatefulSet remembers both, but
+/// may be deleted; after the grace period the list no longer has the address either.
 fn lost(member: &Member<'_>) -> Option<LostAddress> {
     let workload = member.validator.workload.as_ref();
     if member.address.is_some() && workload.is_some_and(|workload| workload.ours) {

@@ -19,7 +19,8 @@ use crate::labels;
 use crate::peers::{NodeId, PeerList, Report};
 use crate::util::clock;
 
-/// Of one list: `a` on testnet, `b`, which is younger, on mainnet; the templates of both are those of an older spec.
+/// Two validators of one list: `a` on testnet, and the younger `b` on mainnet. Both templates are those of an older
+/// spec.
 fn two_networks() -> Snapshot {
     let keys = [1, 2, 3, 4].map(|number| PublicKey([number; 32]).to_string().as_str().to_owned());
     let quorum_set = format!("[QUORUM_SET]\nTHRESHOLD_PERCENT=67\nVALIDATORS={keys:?}\n");
@@ -74,18 +75,18 @@ fn reasons(snapshot: &Snapshot, name: &str) -> BTreeMap<&'static str, (bool, &'s
 }
 
 #[test]
-fn whoever_is_left_out_is_told_of_its_own_slots_too() {
+fn a_validator_of_another_network_reports_its_own_slots() {
     let mut snapshot = two_networks();
-    let told = reasons(&snapshot, "b");
-    assert_eq!(told["PeersReady"], (false, "NetworkConflict"));
-    assert_eq!(told["UpdatePending"], (true, "WaitsForTurn"));
-    assert_eq!(told["Voting"], (false, "PodNotReady"));
+    let conditions = reasons(&snapshot, "b");
+    assert_eq!(conditions["PeersReady"], (false, "NetworkConflict"));
+    assert_eq!(conditions["UpdatePending"], (true, "WaitsForTurn"));
+    assert_eq!(conditions["Voting"], (false, "PodNotReady"));
     assert!(
-        !told.contains_key("Joined") && !told.contains_key("RolloutStalled"),
-        "{told:?}"
+        !conditions.contains_key("Joined") && !conditions.contains_key("RolloutStalled"),
+        "{conditions:?}"
     );
 
-    // It got its slot, and its rollout does not end.
+    // It got its slot, and its rollout does not finish.
     let plan = decide(&snapshot, &Options::default());
     let network = Network::parse("mainnet").short_hash();
     let mut slots = plan.slots[&network].write.clone().unwrap().slots;
@@ -97,13 +98,13 @@ fn whoever_is_left_out_is_told_of_its_own_slots_too() {
         ..SlotLease::default()
     };
     snapshot.slots.insert(network, lease);
-    let told = reasons(&snapshot, "b");
-    assert_eq!(told["UpdatePending"], (true, "Rolling"));
-    assert_eq!(told["RolloutStalled"], (true, "DeadlineExceeded"));
+    let conditions = reasons(&snapshot, "b");
+    assert_eq!(conditions["UpdatePending"], (true, "Rolling"));
+    assert_eq!(conditions["RolloutStalled"], (true, "DeadlineExceeded"));
 }
 
 #[test]
-fn one_that_serves_and_does_not_vote_is_on_its_way_until_the_next_checkpoint_was_due() {
+fn a_validator_catches_up_until_the_next_checkpoint_was_due() {
     let mut validators = [("a", "10.0.0.1"), ("b", "10.0.0.2")].map(|(name, ip)| samples::member(name, ip));
     samples::pod(&mut validators[1]).voting_since = Some(samples::at(10));
     let list = samples::published(&[("a", "10.0.0.1"), ("b", "10.0.0.2")]);
@@ -120,14 +121,14 @@ fn one_that_serves_and_does_not_vote_is_on_its_way_until_the_next_checkpoint_was
             .unwrap();
         (found.reason.as_str(), found.message, wake)
     };
-    // It is second 1000.
+    // The time is second 1000.
     let (reason, message, wake) = voting(|node| samples::pod(node).started = Some(samples::at(641)));
     assert_eq!(reason, "CatchingUp");
     assert!(
         message.contains("checkpoint") && message.contains(&samples::at(1001).to_string()),
         "{message}"
     );
-    assert_eq!(wake, Some(samples::at(1001)), "nothing else may tell that it is over");
+    assert_eq!(wake, Some(samples::at(1001)), "no event reports its end");
     let reason = |change| voting(change).0;
     assert_eq!(
         reason(|node| samples::pod(node).started = Some(samples::at(640))),
@@ -148,8 +149,8 @@ fn one_that_serves_and_does_not_vote_is_on_its_way_until_the_next_checkpoint_was
     );
 }
 
-/// What is the case, since when its core runs and its pod is not Ready, what is different beside, the reason that it is
-/// given, and when that changes.
+/// Description, start of its core, time since which its pod is not Ready, other changes, expected reason, and the next
+/// wake-up.
 type LeftBehind = (
     &'static str,
     i64,
@@ -160,12 +161,12 @@ type LeftBehind = (
 );
 
 #[test]
-fn one_that_the_others_left_behind_is_told_of_the_causes_and_the_way_out() {
+fn a_validator_left_behind_reports_causes_and_a_way_out() {
     let mut validators = [("a", "10.0.0.1"), ("b", "10.0.0.2")].map(|(name, ip)| samples::member(name, ip));
     samples::pod(&mut validators[1]).voting_since = Some(samples::at(10));
     let list = samples::published(&[("a", "10.0.0.1"), ("b", "10.0.0.2")]);
     let snapshot = samples::with_list(samples::snapshot(validators.into()), list);
-    // It is second 1000, and a checkpoint is due within 360 s.
+    // The time is second 1000, and a checkpoint is due within 360 s.
     let (left_behind, other) = ("LeftBehind", "PodNotReady");
     let rows: [LeftBehind; 9] = [
         ("it serves for 720 s", 280, None, |_| {}, left_behind, None),
@@ -174,7 +175,7 @@ fn one_that_the_others_left_behind_is_told_of_the_causes_and_the_way_out() {
         ("it voted until 720 s ago", 0, Some(280), |_| {}, left_behind, None),
         ("it voted until 719 s ago", 0, Some(281), |_| {}, other, Some(1001)),
         (
-            "nobody votes: no quorum",
+            "no member votes: no quorum",
             0,
             None,
             |all| samples::pod(&mut all.validators[1]).voting_since = None,
@@ -182,7 +183,7 @@ fn one_that_the_others_left_behind_is_told_of_the_causes_and_the_way_out() {
             None,
         ),
         (
-            "who votes is of another network",
+            "the voting one is on another network",
             0,
             None,
             |all| all.validators[1].network = Network::parse("x"),
@@ -218,11 +219,7 @@ fn one_that_the_others_left_behind_is_told_of_the_causes_and_the_way_out() {
         assert_eq!(found.reason.as_str(), reason, "{what}: {}", found.message);
         assert_eq!(found.warns, reason == left_behind, "{what}");
         if let Some(wake) = wake {
-            assert_eq!(
-                plan.wake,
-                Some(samples::at(wake)),
-                "{what}: nothing else may tell that it is over"
-            );
+            assert_eq!(plan.wake, Some(samples::at(wake)), "{what}: no event reports its end");
         }
         for cause in [
             "no archive that it reads",
@@ -241,7 +238,7 @@ fn one_that_the_others_left_behind_is_told_of_the_causes_and_the_way_out() {
 }
 
 #[test]
-fn a_group_that_is_not_connected_says_who_is_restarted_for_it_and_what_that_waits_for() {
+fn an_unconnected_group_reports_the_next_restart_and_its_wait() {
     let names = [
         ("a", "10.0.0.1"),
         ("b", "10.0.0.2"),
@@ -254,7 +251,7 @@ fn a_group_that_is_not_connected_says_who_is_restarted_for_it_and_what_that_wait
         validator
     });
     let mut snapshot = samples::with_list(samples::snapshot(lost.into()), samples::published(&names));
-    // The last does not lack links that a restart of it would bring: it mounts another list.
+    // A restart would not link the last member: it mounts another list.
     samples::pod(&mut snapshot.validators[3]).list = Some("another".to_owned());
     let said = |snapshot: &Snapshot, restart: RestartMode| {
         let options = Options {
@@ -295,13 +292,13 @@ fn a_group_that_is_not_connected_says_who_is_restarted_for_it_and_what_that_wait
     assert!(message.ends_with(fused), "{message}");
     let message = said(&snapshot, RestartMode::Never);
     assert!(
-        message.ends_with("nobody is restarted for it, as --restart says"),
+        message.ends_with("no validator is restarted for it, because of --restart never"),
         "{message}"
     );
 }
 
 #[test]
-fn slots_that_cannot_be_read_are_a_condition_of_their_network_and_a_figure() {
+fn unreadable_slots_are_a_condition_and_a_metric_of_their_network() {
     let mut snapshot = two_networks();
     let lease = SlotLease {
         resource_version: Some("1".to_owned()),
@@ -319,13 +316,13 @@ fn slots_that_cannot_be_read_are_a_condition_of_their_network_and_a_figure() {
 }
 
 #[test]
-fn what_a_terminal_obeys_is_written_as_text_in_a_condition() {
+fn a_condition_escapes_control_characters() {
     let finding = Finding::new(SeedInUse::SeedInUse, true, "a\u{1b}[2J\nb");
     assert_eq!(finding.message, r"a\u{1b}[2J\nb");
 }
 
 #[test]
-fn a_shared_key_is_a_condition_with_a_warning_and_counted_for_its_list() {
+fn a_shared_key_is_a_warning_and_counted_for_its_list() {
     let snapshot = samples::snapshot(vec![samples::member("a", "10.0.0.1")]);
     let mut plan = decide(&snapshot, &Options::default());
     let id = NodeId::new("stellar", "a");

@@ -1,27 +1,25 @@
-//! A Deployment's state → what a Horizon or a SorobanRpc is said to be doing.
+//! A Deployment's state → the status of a Horizon or SorobanRpc.
 //!
-//! Pure. Every message depends on nothing that changes by itself, so that a node at rest has a status at rest.
+//! Pure. No message contains a value that changes by itself, so that an idle node's status stays unchanged.
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStatus};
 
 use super::node::NodeReport;
 use crate::controller::model::conditions::{Degraded, Finding, Progressing, Ready};
 
-/// What there is to say about one server.
+/// The state of one server.
 #[derive(Debug)]
 pub struct Serving<'a> {
-    /// Whether the node is suspended.
     pub suspended: bool,
-    /// Number of pods that it is to have.
+    /// Desired number of pods.
     pub replicas: i32,
-    /// Where it serves.
+    /// The URL at which it serves.
     pub endpoint: &'a str,
     /// Its Deployment as it was read; `None` where it does not exist yet.
     pub deployment: Option<&'a Deployment>,
 }
 
 impl Serving<'_> {
-    /// The report on it.
     pub fn report(&self) -> NodeReport {
         let status = self.status();
         NodeReport {
@@ -61,33 +59,37 @@ impl Serving<'_> {
                 "its rollout makes no progress",
             )
         } else if scaled && (self.replicas == 0 || progress.and_then(reason) == Some("NewReplicaSetAvailable")) {
-            Finding::new(Progressing::RolloutComplete, false, "all its pods are of its spec")
+            Finding::new(
+                Progressing::RolloutComplete,
+                false,
+                "all its pods are of its current spec",
+            )
         } else {
             Finding::new(
                 Progressing::RollingOut,
                 true,
-                "its pods are being made those of its spec",
+                "its pods are being replaced by those of its current spec",
             )
         }
     }
 
     fn degraded(&self) -> Finding {
-        let said = |condition: &DeploymentCondition| condition.message.clone().unwrap_or_default();
+        let message_of = |condition: &DeploymentCondition| condition.message.clone().unwrap_or_default();
         let failure = self.condition("ReplicaFailure").filter(|found| found.status == "True");
         if let Some(failure) = failure {
             return Finding::new(
                 Degraded::ReplicaFailure,
                 true,
-                format!("pods cannot be created: {}", said(failure)),
+                format!("pods cannot be created: {}", message_of(failure)),
             );
         }
         if let Some(stuck) = self.condition("Progressing").filter(|found| is_stuck(Some(found))) {
-            return Finding::new(Degraded::ProgressDeadlineExceeded, true, said(stuck));
+            return Finding::new(Degraded::ProgressDeadlineExceeded, true, message_of(stuck));
         }
         Finding::new(Degraded::AsExpected, false, "nothing stands in its way".to_owned())
     }
 
-    /// Whether the Deployment's status is that of its present spec.
+    /// Whether the Deployment's status is that of its current spec.
     fn is_observed(&self) -> bool {
         let observed = self.status().and_then(|status| status.observed_generation);
         let generation = self.deployment.and_then(|deployment| deployment.metadata.generation);
@@ -118,7 +120,7 @@ mod tests {
 
     use super::*;
 
-    fn told(suspended: bool, replicas: i32, status: &Value) -> Vec<(&'static str, bool, &'static str)> {
+    fn conditions(suspended: bool, replicas: i32, status: &Value) -> Vec<(&'static str, bool, &'static str)> {
         let deployment = json!({ "metadata": { "generation": 2 }, "status": status });
         let deployment: Deployment = serde_json::from_value(deployment).unwrap();
         let serving = Serving {
@@ -203,7 +205,7 @@ mod tests {
                 [(false, "Suspended"), done, fine],
             ),
             (
-                "nobody",
+                "no replicas",
                 false,
                 0,
                 status(2, 0, 0, 0, &complete),
@@ -234,10 +236,10 @@ mod tests {
                 [not_ready, moving, (true, "ReplicaFailure")],
             ),
         ] {
-            let told = told(suspended, replicas, &status);
+            let conditions = conditions(suspended, replicas, &status);
             let types = ["Ready", "Progressing", "Degraded"];
             let expected: Vec<_> = types.into_iter().zip(expected).map(|(t, (s, r))| (t, s, r)).collect();
-            assert_eq!(told, expected, "{what}");
+            assert_eq!(conditions, expected, "{what}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Tells each validator what was decided of it: status, and Events on transitions.
+//! Writes each validator's discovery status, and Events for new warnings.
 //!
-//! Its own task: a thousand statuses that change with one newcomer never keep the next list waiting. It writes what was
-//! decided last; what a newer decision overtakes is not written. Nothing is decided here.
+//! It runs in its own task, so that a thousand status writes never delay the next peer list. It writes only the newest
+//! decision and skips reports that a newer one replaces. It makes no decisions.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,13 +21,11 @@ use crate::util::clock;
 use crate::util::retry::retry_after;
 use crate::util::survive::survive;
 
-/// Writes that are under way at once.
-const AT_ONCE: usize = 8;
+const CONCURRENCY: usize = 8;
 
-/// What each validator is to be told.
 pub type Reports = Arc<BTreeMap<NodeId, PeersReport>>;
 
-/// Writes statuses.
+/// Writes the discovery status of validators.
 pub struct StatusWriter {
     patcher: StatusPatcher,
     caches: Arc<Caches>,
@@ -42,7 +40,6 @@ impl fmt::Debug for StatusWriter {
 }
 
 impl StatusWriter {
-    /// A writer over these caches.
     pub fn new(patcher: StatusPatcher, caches: Arc<Caches>, events: Events) -> Self {
         Self {
             patcher,
@@ -52,20 +49,20 @@ impl StatusWriter {
         }
     }
 
-    /// Writes what is decided, until nobody decides any more.
-    pub async fn run(self, mut decided: watch::Receiver<Reports>) {
+    /// Writes each new set of reports until the sender is dropped.
+    pub async fn run(self, mut newest: watch::Receiver<Reports>) {
         let mut failed: u32 = 0;
         loop {
-            let reports = Arc::clone(&decided.borrow_and_update());
-            let failure = self.write_all(&reports, &decided).await;
+            let reports = Arc::clone(&newest.borrow_and_update());
+            let failure = self.write_all(&reports, &newest).await;
             failed = if failure { failed.saturating_add(1) } else { 0 };
             let newer = async {
                 if failure {
-                    // What failed is tried again, whether or not something else is decided.
-                    let newer = tokio::time::timeout(retry_after(failed), decided.changed());
+                    // A failed write is retried even without a new decision.
+                    let newer = tokio::time::timeout(retry_after(failed), newest.changed());
                     newer.await.unwrap_or(Ok(()))
                 } else {
-                    decided.changed().await
+                    newest.changed().await
                 }
             };
             if newer.await.is_err() {
@@ -74,21 +71,21 @@ impl StatusWriter {
         }
     }
 
-    /// Tells whether a write failed.
-    async fn write_all(&self, reports: &Reports, decided: &watch::Receiver<Reports>) -> bool {
+    /// Writes all reports, and returns whether a write failed.
+    async fn write_all(&self, reports: &Reports, newest: &watch::Receiver<Reports>) -> bool {
         let writes = reports.iter().map(|(id, report)| async move {
-            let overtaken = decided.has_changed().unwrap_or(true);
+            let overtaken = newest.has_changed().unwrap_or(true);
             if overtaken {
                 return false;
             }
-            // One that cannot even be worked out keeps no other from its status.
+            // A panic in one report must not keep the others from being written.
             survive(self.write(id, report)).await.unwrap_or_else(|| {
-                tracing::error!(validator = %id, "writing its status panicked; tried again");
+                tracing::error!(validator = %id, "writing the status panicked; retrying");
                 true
             })
         });
-        let failures = stream::iter(writes.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
-        failures.fold(false, |failed, this| async move { failed || this }).await
+        let failures = stream::iter(writes.collect::<Vec<_>>()).buffer_unordered(CONCURRENCY);
+        failures.fold(false, |any, failed| async move { any || failed }).await
     }
 
     async fn write(&self, id: &NodeId, report: &PeersReport) -> bool {
@@ -116,8 +113,8 @@ fn log_failure(error: &ApplyError, node: &NodeId) {
     let conflict = error.is_conflict();
     let error = error as &dyn std::error::Error;
     if conflict {
-        tracing::debug!(validator = %node, error, "status changed meanwhile; decided again");
+        tracing::debug!(validator = %node, error, "status changed meanwhile; deciding again");
     } else {
-        tracing::warn!(validator = %node, error, "status not written; tried again");
+        tracing::warn!(validator = %node, error, "status not written; retrying");
     }
 }

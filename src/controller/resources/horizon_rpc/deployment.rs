@@ -1,7 +1,8 @@
 //! The Deployment of a Horizon or a SorobanRpc.
 //!
-//! Its pods are built from the spec alone, whose hash they carry: it is applied whole where that changed, and a new
-//! version of the operator rolls nothing. In between only what [`kept`] names is put right.
+//! The pod template depends on the spec alone and carries the spec hash. The whole Deployment is applied only when that
+//! hash changes, so a new version of the operator restarts no pod. At other times the operator repairs only the fields
+//! of [`kept`].
 
 use serde_json::{Value, json};
 
@@ -11,15 +12,14 @@ use crate::controller::resources::{
 };
 use crate::labels::{self, CONFIG_VOLUME, DATA_VOLUME, TMP_VOLUME};
 
-/// How long either may take to end what it serves and to stop its captive core.
+/// How long a server may take to finish its requests and stop its captive core.
 const TERMINATION_GRACE_SECONDS: i64 = 60;
-/// How long one may take until it listens: stellar-rpc gives its bootstrapping 50 minutes (`ingestion-timeout`).
+/// How long a server may take until it listens: stellar-rpc allows 50 minutes for its bootstrap (`ingestion-timeout`).
 const STARTUP_SECONDS: i64 = 3600;
 const STARTUP_PERIOD_SECONDS: i64 = 10;
-/// How long a rollout may make no progress until it is called stuck; longer than a start takes.
+/// How long a rollout may make no progress before it counts as stuck; longer than a start takes.
 const PROGRESS_DEADLINE_SECONDS: i64 = 2 * STARTUP_SECONDS;
 
-/// Builds the Deployment.
 pub(super) fn build(server: &Server<'_>) -> Result<Value, BuildError> {
     let mut deployment = kept(server);
     deployment["spec"] = json!({
@@ -32,7 +32,7 @@ pub(super) fn build(server: &Server<'_>) -> Result<Value, BuildError> {
     Ok(deployment)
 }
 
-/// The part of the Deployment that is put right at any time: labels, owner and replicas, not the pod template.
+/// The fields of the Deployment that are repaired at any time: labels, owner and replicas, not the pod template.
 pub(super) fn kept(server: &Server<'_>) -> Value {
     json!({
         "apiVersion": "apps/v1",
@@ -43,11 +43,11 @@ pub(super) fn kept(server: &Server<'_>) -> Value {
 }
 
 fn strategy(server: &Server<'_>) -> Value {
-    if server.claimed().is_some() {
-        // Two pods cannot write one database, and on two machines not even mount its volume.
+    if server.storage_with_claim().is_some() {
+        // Two pods cannot write one database, and pods on two machines cannot mount one volume.
         json!({ "type": "Recreate" })
     } else {
-        // Those that serve stay until another serves in their place.
+        // A pod that serves stays until its replacement serves.
         json!({ "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 0, "maxSurge": 1 } })
     }
 }
@@ -114,7 +114,7 @@ fn container(server: &Server<'_>) -> Result<Value, BuildError> {
             { "name": labels::ADMIN_PORT_NAME, "containerPort": labels::ADMIN_PORT, "protocol": "TCP" },
         ],
         "readinessProbe": readiness,
-        // That it listens: a network that stands still or a database that is away is no reason to restart it.
+        // Only checks that it listens: a halted network or a lost database is no reason for a restart.
         "livenessProbe": { "tcpSocket": { "port": labels::API_PORT_NAME }, "periodSeconds": 20, "failureThreshold": 6 },
         "startupProbe": {
             "tcpSocket": { "port": labels::API_PORT_NAME },
@@ -131,7 +131,7 @@ fn container(server: &Server<'_>) -> Result<Value, BuildError> {
 }
 
 fn data_volume(server: &Server<'_>) -> Value {
-    if server.claimed().is_some() {
+    if server.storage_with_claim().is_some() {
         let claim = labels::claim_name(&server.name);
         return json!({ "name": DATA_VOLUME, "persistentVolumeClaim": { "claimName": claim } });
     }

@@ -1,4 +1,4 @@
-//! What Horizon is told: its environment (stellar/go `services/horizon/internal/flags.go`) and how it tells its health.
+//! Horizon's environment (stellar/go `services/horizon/internal/flags.go`) and its readiness probe.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::controller::resources::BuildError;
 use crate::crd::HorizonConfig;
 use crate::labels;
 
-/// Where the official images are.
+/// The official image, without a tag.
 pub(in crate::controller::resources) const IMAGE: &str = "stellar/stellar-horizon";
 
 /// The environment. The database's URL stays in its Secret.
@@ -38,7 +38,7 @@ fn bool_text(value: bool) -> &'static str {
     if value { "true" } else { "false" }
 }
 
-/// Ready while the database answers and the core is in sync: what Horizon itself calls healthy.
+/// Ready while the database answers and the core is in sync, which is Horizon's own definition of healthy.
 pub(super) fn readiness() -> Value {
     json!({
         "httpGet": { "path": "/health", "port": labels::API_PORT_NAME },

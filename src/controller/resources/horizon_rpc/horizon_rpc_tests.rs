@@ -1,4 +1,4 @@
-//! What is built from which spec.
+//! Tests: the objects built from a spec.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ fn rpc(more: &Value) -> StellarNode {
     node(&spec)
 }
 
-/// The environment that has values of its own.
+/// The environment variables with a literal value.
 fn environment(objects: &HorizonRpcObjects) -> BTreeMap<String, String> {
     let env = objects
         .deployment
@@ -88,7 +88,7 @@ fn the_environment_of_horizon() {
     let ingesting = [core, ("INGEST", "true"), ("APPLY_MIGRATIONS", "false")];
     assert_env(&objects, &[&own[..], &CAPTIVE, &ingesting].concat());
 
-    // It ends when it is told of a captive core and does not ingest.
+    // It exits if a captive core is configured and it does not ingest.
     let more = json!({ "horizonConfig": { "stellarCoreUrl": "http://core:11626", "enableIngest": false } });
     let objects = build(&horizon(&more)).unwrap();
     let serving = [core, ("INGEST", "false"), ("APPLY_MIGRATIONS", "false")];
@@ -128,7 +128,7 @@ fn the_environment_of_rpc() {
         ("HISTORY_ARCHIVE_URLS", "http://a/1,http://a/2"),
         ("STELLAR_CORE_URL", "http://core:11626"),
         ("MAX_EVENTS_LIMIT", "50"),
-        // More by default than at most is refused.
+        // A default above the maximum is refused.
         ("DEFAULT_EVENTS_LIMIT", "50"),
     ];
     assert_env(&objects, &[&own[..], &CAPTIVE, &private].concat());
@@ -137,7 +137,7 @@ fn the_environment_of_rpc() {
 }
 
 #[test]
-fn a_network_without_defaults_must_be_told_whom_to_trust_and_where_history_is() {
+fn a_network_without_defaults_needs_validators_and_archives() {
     for network in ["mainnet", "futurenet", "My network"] {
         let error = build(&rpc(&json!({ "network": network }))).unwrap_err();
         assert!(matches!(error, BuildError::Config(_)), "{network}: {error}");
@@ -164,7 +164,7 @@ fn replicas_and_suspension() {
 }
 
 #[test]
-fn a_budget_only_where_one_is_asked_for() {
+fn a_budget_exists_only_on_request() {
     for (more, expected) in [
         (json!({}), None),
         (json!({ "minAvailable": 1 }), Some(("minAvailable", json!(1)))),
@@ -211,7 +211,7 @@ fn storage() {
     assert_eq!(claim["metadata"]["ownerReferences"], json!([]));
     assert!(claim["spec"].get("storageClassName").is_none(), "the cluster's default");
 
-    // Each pod of a Horizon has a volume of its own.
+    // Each pod of a Horizon has its own volume.
     let objects = build(&horizon(&storage)).unwrap();
     assert_eq!(objects.claim, None);
     let size = "/volumes/0/ephemeral/volumeClaimTemplate/spec/resources/requests/storage";
@@ -220,7 +220,7 @@ fn storage() {
 }
 
 #[test]
-fn a_claim_grows_changes_hands_and_is_otherwise_left_alone() {
+fn a_claim_is_written_only_to_grow_or_to_change_its_owner() {
     let claim = |size: &str, policy: &str| {
         let node = rpc(&json!({ "storage": { "size": size, "retentionPolicy": policy } }));
         build(&node).unwrap().claim.unwrap()

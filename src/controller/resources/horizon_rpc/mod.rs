@@ -1,7 +1,7 @@
-//! What a StellarNode that serves an API owns: a Deployment, a Service, and what these need.
+//! The objects of a StellarNode that serves an API: a Deployment, a Service, and their dependencies.
 //!
-//! Pure, as all builders. What the two kinds of server have in common is here and in `deployment`; what each alone is
-//! told is in `horizon` and `rpc`. The database's URL is only ever a reference to a Secret.
+//! Pure, like all builders. This file and `deployment` hold the common part of both kinds of server; `horizon` and
+//! `rpc` hold the environment of each. The database's URL stays in its Secret; the objects only refer to it.
 
 mod deployment;
 mod horizon;
@@ -18,36 +18,35 @@ use crate::crd::{
 };
 use crate::{core_config, labels};
 
-/// Where the volume is mounted; also the working directory.
+/// Mount path of the volume, and the working directory.
 const DATA_DIR: &str = "/data";
-/// Where the ConfigMap `{name}-config` is mounted.
+/// Mount path of the ConfigMap `{name}-config`.
 const CONFIG_DIR: &str = "/etc/stellar";
-/// Where both images have stellar-core (stellar/go `services/horizon/docker/Dockerfile`, stellar-rpc
+/// Path of stellar-core in both images (stellar/go `services/horizon/docker/Dockerfile`, stellar-rpc
 /// `cmd/stellar-rpc/docker/Dockerfile`).
 const CORE_BINARY: &str = "/usr/bin/stellar-core";
 
 /// The objects of one Horizon or SorobanRpc, for server-side apply.
 #[derive(Clone, Debug)]
 pub struct HorizonRpcObjects {
-    /// ConfigMap `{name}-config` with the captive core's config; none where there is no captive core.
+    /// ConfigMap `{name}-config` with the captive core's config; `None` without a captive core.
     pub config_map: Option<Value>,
-    /// The volume claim of a SorobanRpc that has storage.
+    /// The volume claim of a SorobanRpc with storage.
     pub claim: Option<Value>,
-    /// The Service.
     pub service: Value,
-    /// The Deployment, whole: for a new one, and where the spec changed.
+    /// The complete Deployment, for a new one and after a change of the spec.
     pub deployment: Value,
-    /// Of the Deployment what is put right at any time: whom it belongs to, and its replicas.
+    /// The fields of the Deployment that are repaired at any time: labels, owner and replicas.
     pub deployment_kept: Value,
-    /// The PodDisruptionBudget, where the spec asks for one.
+    /// The PodDisruptionBudget, if the spec asks for one.
     pub disruption_budget: Option<Value>,
-    /// Number of pods that it is to have.
+    /// Desired number of pods.
     pub replicas: i32,
-    /// Where it serves.
+    /// The URL at which it serves.
     pub endpoint: String,
 }
 
-/// What the builders know of one server.
+/// The input of the builders for one server.
 struct Server<'a> {
     name: String,
     namespace: String,
@@ -64,10 +63,10 @@ enum Kind<'a> {
 /// Builds the objects of a Horizon or a SorobanRpc.
 ///
 /// # Errors
-/// When its spec is not one that the webhook lets pass, or its captive core could not start.
+/// When the webhook would refuse its spec, or its captive core could not start.
 pub fn build(node: &StellarNode) -> Result<HorizonRpcObjects, BuildError> {
     super::check(node)?;
-    let server = Server::of(node)?;
+    let server = Server::new(node)?;
     let config_map = server
         .kind
         .captive_core(&node.spec)?
@@ -75,7 +74,7 @@ pub fn build(node: &StellarNode) -> Result<HorizonRpcObjects, BuildError> {
     Ok(HorizonRpcObjects {
         config_map,
         claim: server
-            .claimed()
+            .storage_with_claim()
             .map(|storage| claim::build(server.metadata(&labels::claim_name(&server.name)), storage)),
         service: server.service(),
         deployment: deployment::build(&server)?,
@@ -86,33 +85,33 @@ pub fn build(node: &StellarNode) -> Result<HorizonRpcObjects, BuildError> {
     })
 }
 
-/// Where a node serves, inside the cluster.
+/// The URL at which a node serves inside the cluster.
 pub fn endpoint(name: &str, namespace: &str) -> String {
     format!("http://{name}.{namespace}.svc:{}", labels::API_PORT)
 }
 
-/// The part of the Deployment that is put right at any time – labels, owner, replicas, not the pod template –, even
-/// where nothing else can be built from the spec.
+/// The fields of the Deployment that are repaired at any time – labels, owner and replicas, not the pod template –,
+/// even where the rest cannot be built from the spec.
 ///
 /// # Errors
 /// When the object does not come from an API server.
 pub fn kept(node: &StellarNode) -> Result<Value, BuildError> {
-    Ok(deployment::kept(&Server::of(node)?))
+    Ok(deployment::kept(&Server::new(node)?))
 }
 
-/// What the webhook cannot refuse and yet keeps a server from starting.
+/// Checks for problems that the webhook cannot refuse and that keep a server from starting.
 ///
 /// # Errors
-/// When a network that has no defaults is not told whom to trust, or where history is.
+/// When a network without defaults lacks its trusted validators or its archives.
 pub(super) fn check(spec: &StellarNodeSpec) -> Result<(), BuildError> {
-    let kind = Kind::of(spec)?;
+    let kind = Kind::new(spec)?;
     kind.captive_core(spec)?;
     kind.archives(spec)?;
     Ok(())
 }
 
 impl<'a> Kind<'a> {
-    fn of(spec: &'a StellarNodeSpec) -> Result<Self, BuildError> {
+    fn new(spec: &'a StellarNodeSpec) -> Result<Self, BuildError> {
         match spec.node_type {
             NodeType::Horizon => spec.horizon_config.as_ref().map(Self::Horizon),
             NodeType::SorobanRpc => spec.soroban_config.as_ref().map(Self::SorobanRpc),
@@ -128,7 +127,7 @@ impl<'a> Kind<'a> {
         }
     }
 
-    /// Whether there is a stellar-core in the pod.
+    /// Whether the pod runs a stellar-core.
     fn has_captive_core(&self) -> bool {
         match self {
             Self::Horizon(config) => config.enable_ingest,
@@ -167,13 +166,13 @@ impl<'a> Kind<'a> {
 }
 
 impl<'a> Server<'a> {
-    fn of(node: &'a StellarNode) -> Result<Self, BuildError> {
+    fn new(node: &'a StellarNode) -> Result<Self, BuildError> {
         Ok(Self {
             name: node.name_any(),
             namespace: node.namespace().ok_or(BuildError::NoMetadata("namespace"))?,
             owner: json!(node.controller_owner_ref(&()).ok_or(BuildError::NoMetadata("uid"))?),
             spec: &node.spec,
-            kind: Kind::of(&node.spec)?,
+            kind: Kind::new(&node.spec)?,
         })
     }
 }
@@ -187,15 +186,15 @@ impl Server<'_> {
         if self.spec.suspended { 0 } else { self.spec.replicas }
     }
 
-    /// The storage that is a volume.
+    /// The storage, if it is a volume.
     fn storage(&self) -> Option<&StorageConfig> {
         let storage = self.spec.storage.as_ref();
         storage.filter(|storage| storage.mode() == StorageMode::PersistentVolume)
     }
 
-    /// The storage that has a claim of its own. Horizon keeps nothing that it could not fetch again, so its pods have
-    /// each a volume that goes with them, however many there are.
-    fn claimed(&self) -> Option<&StorageConfig> {
+    /// The storage, if it has a claim. Horizon can fetch all of its data again, so each of its pods has an ephemeral
+    /// volume.
+    fn storage_with_claim(&self) -> Option<&StorageConfig> {
         match self.kind {
             Kind::Horizon(_) => None,
             Kind::SorobanRpc(_) => self.storage(),
@@ -218,7 +217,7 @@ impl Server<'_> {
             "metadata": self.metadata(&self.name),
             "spec": {
                 "selector": selector(&self.name),
-                // The admin port is not for others: it has no authentication.
+                // The admin port stays private: it has no authentication.
                 "ports": [{
                     "name": labels::API_PORT_NAME,
                     "port": labels::API_PORT,
@@ -241,7 +240,7 @@ impl Server<'_> {
             "metadata": self.metadata(&self.name),
             "spec": {
                 "selector": { "matchLabels": selector(&self.name) },
-                // A pod that serves nobody must not hold up the draining of its machine.
+                // A pod that is not ready must not block the drain of its Kubernetes node.
                 "unhealthyPodEvictionPolicy": "AlwaysAllow",
             },
         });
@@ -249,14 +248,14 @@ impl Server<'_> {
         Some(budget)
     }
 
-    /// The environment that both programs know by the same names.
+    /// The environment variables that both programs share.
     fn common_env(&self) -> Result<Vec<Value>, BuildError> {
         let network = Network::parse(&self.spec.network);
         let mut env = vec![
             env("NETWORK_PASSPHRASE", network.passphrase()),
             env("HISTORY_ARCHIVE_URLS", &self.kind.archives(self.spec)?),
         ];
-        // A Horizon that does not ingest ends when it is told of a captive core (`services/horizon/internal/flags.go`).
+        // A Horizon that does not ingest exits if a captive core is configured (`services/horizon/internal/flags.go`).
         if self.kind.has_captive_core() {
             let config = format!("{CONFIG_DIR}/{}", labels::CAPTIVE_CORE_KEY);
             env.extend([
@@ -269,7 +268,6 @@ impl Server<'_> {
     }
 }
 
-/// One variable of an environment.
 fn env(name: &str, value: &str) -> Value {
     json!({ "name": name, "value": value })
 }

@@ -1,5 +1,4 @@
-//! What Stellar RPC is told: its environment (stellar-rpc `cmd/stellar-rpc/internal/config/options.go`) and how it
-//! tells its health.
+//! Stellar RPC's environment (stellar-rpc `cmd/stellar-rpc/internal/config/options.go`) and its readiness probe.
 
 use serde_json::{Value, json};
 
@@ -8,15 +7,13 @@ use crate::controller::resources::BuildError;
 use crate::crd::{Network, SorobanConfig};
 use crate::labels;
 
-/// Where the official images are.
+/// The official image, without a tag.
 pub(in crate::controller::resources) const IMAGE: &str = "stellar/stellar-rpc";
-/// `default-events-limit` of stellar-rpc, which refuses to start where the most is less.
+/// `default-events-limit` of stellar-rpc, which refuses to start with a lower maximum.
 const DEFAULT_EVENTS: i32 = 100;
-/// SDF's friendbots.
 const TESTNET_FRIENDBOT: &str = "https://friendbot.stellar.org/";
 const FUTURENET_FRIENDBOT: &str = "https://friendbot-futurenet.stellar.org/";
 
-/// The environment.
 pub(super) fn environment(server: &Server<'_>, config: &SorobanConfig) -> Result<Vec<Value>, BuildError> {
     let mut all = vec![
         env("ENDPOINT", &format!("0.0.0.0:{}", labels::API_PORT)),
@@ -30,7 +27,7 @@ pub(super) fn environment(server: &Server<'_>, config: &SorobanConfig) -> Result
     if let Some(friendbot) = friendbot(config, &Network::parse(&server.spec.network)) {
         all.push(env("FRIENDBOT_URL", friendbot));
     }
-    // Without it the program asks its own captive core.
+    // Without it, the program uses its own captive core.
     if let Some(url) = &config.stellar_core_url {
         all.push(env("STELLAR_CORE_URL", url));
     }
@@ -47,8 +44,8 @@ fn friendbot<'a>(config: &'a SorobanConfig, network: &Network) -> Option<&'a str
     }
 }
 
-/// Ready while it calls itself healthy: it has a ledger, and that is recent. Its health is a method of JSON-RPC, which
-/// takes a POST, so that no `httpGet` can ask for it; curl is in the official images.
+/// Ready while it reports itself healthy, which means that it has a recent ledger. The health check is a JSON-RPC
+/// method and needs a POST, which `httpGet` cannot send; the official images include curl.
 pub(super) fn readiness() -> Value {
     let question = r#"{"jsonrpc":"2.0","id":1,"method":"getHealth"}"#;
     let script = format!(

@@ -1,4 +1,4 @@
-//! Who does not vote, so that the others cannot spare another one. Pure.
+//! Validators that do not vote or are about to go down, so that the others cannot spare another one. Pure.
 
 use super::progress::deadline;
 use crate::controller::model::options::Options;
@@ -7,19 +7,19 @@ use crate::controller::model::times::is_past;
 use crate::controller::peering::groups::Group;
 use crate::peers::NodeId;
 
-/// The members of a group, but this validator and those with a slot, that do not vote, as far as is known, each with
-/// what is known of it. One that has not voted since it joined is among them for a while only.
-pub(crate) fn silent_members(
+/// Describes each member of a group that does not vote. `except` and the holders in `active` do not count. A member
+/// that has not voted since it joined counts for a while only.
+pub(crate) fn members_not_voting(
     snapshot: &Snapshot,
     options: &Options,
     group: &Group<'_>,
-    but: &Validator,
+    except: &Validator,
     active: &[&Slot],
 ) -> Vec<String> {
-    let silent = group.members.iter().filter_map(|member| {
+    let not_voting = group.members.iter().filter_map(|member| {
         let Validator { id, uid, .. } = member.validator;
-        let is_meant = *uid != but.uid && active.iter().all(|slot| slot.uid != *uid);
-        if !is_meant || member.validator.is_voting() || member.is_given_up(options.join_wait, snapshot.now) {
+        let counts = *uid != except.uid && active.iter().all(|slot| slot.uid != *uid);
+        if !counts || member.validator.is_voting() || member.is_given_up(options.join_wait, snapshot.now) {
             return None;
         }
         if let Some(end) = member.awaited_until(options.join_wait) {
@@ -34,18 +34,19 @@ pub(crate) fn silent_members(
             },
         )
     });
-    // Whether one votes whose StellarNode cannot be parsed is not known.
+    // A member whose StellarNode cannot be parsed counts as not voting.
     let listed = group.list.members.iter().map(|record| &record.node);
     let unreadable = listed.filter(|node| snapshot.unreadable.contains(node));
-    silent
+    not_voting
         .chain(unreadable.map(|node| format!("{node}, whose StellarNode cannot be read")))
         .collect()
 }
 
-/// Who of a network counts as down for a validator of it that votes, beside the slots that are within their deadline:
-/// whoever voted, was taken down by us and is not back; and whoever may go at any moment, because its StatefulSet took
-/// a template in a slot that is known no more. Each with what is the matter. `others` are the slots of others.
-pub(crate) fn gone_beside(
+/// The validators of a network that count as down for `validator`, each with a reason. First, holders that voted and
+/// are not back after the deadline of their slot. Second, validators without a slot whose pod may be replaced at any
+/// moment, because their StatefulSet took a template in a slot that is no longer known. `others` are the slots of other
+/// validators; those within their deadline do not count here.
+pub(crate) fn unavailable_others(
     snapshot: &Snapshot,
     options: &Options,
     lease: &SlotLease,
@@ -53,7 +54,8 @@ pub(crate) fn gone_beside(
     others: &[&Slot],
 ) -> Vec<(NodeId, &'static str)> {
     let is_over = |slot: &Slot| deadline(slot, snapshot, options) <= snapshot.now;
-    // Of one that cannot be read it is not known; nobody holds up another namespace by making it so.
+    // A missing holder counts as down only in its own namespace: otherwise a tenant could block other namespaces by
+    // making its StellarNode unreadable.
     let is_down = |slot: &Slot| {
         let mut holders = snapshot.validators.iter().filter(|holder| holder.uid == slot.uid);
         let unknown = slot.node.namespace == validator.id.namespace;
@@ -63,8 +65,8 @@ pub(crate) fn gone_beside(
         .iter()
         .filter(|slot| slot.voting && is_over(slot) && is_down(slot));
     let overdue = overdue.map(|slot| (slot.node.clone(), "whose restart has not ended within its deadline"));
-    // A Lease that has been there for longer than a slot lasts knows of every template that we wrote. Whatever else
-    // keeps a StatefulSet of another namespace from coming to rest is not our doing, and holds up nobody here.
+    // A Lease that is older than a slot can last knows every template that the operator wrote. Any other unsettled
+    // StatefulSet has a foreign cause, and blocks only its own namespace.
     let may_be_lost = lease
         .created
         .is_none_or(|created| !is_past(created, options.rollout_deadline, snapshot.now));
