@@ -23,6 +23,7 @@ use super::peering::groups;
 use super::peering::lists::{ListAction, known_peers};
 use super::resources::BuildSettings;
 use super::rollout::plan::Step;
+use super::{ControllerConfig, DEFAULT_OPERATOR_IMAGE};
 use crate::crd::GuardedNode;
 use crate::kubernetes::api::{ApiError, deadline};
 use crate::labels;
@@ -194,13 +195,18 @@ fn shared<K: Clone>(list: kube::api::ObjectList<K>) -> Vec<Arc<K>> {
 /// Runs discovery of one namespace with the default options, for ever unless a defect ends it.
 pub async fn watch_peers(client: Client, namespace: String) {
     let options = Options::default();
-    let settings = BuildSettings {
-        operator_image: super::DEFAULT_OPERATOR_IMAGE.to_owned(),
-        cluster_domain: options.cluster_domain.clone(),
+    let config = ControllerConfig {
+        scope: Scope::Namespaces([namespace.clone()].into()),
+        own_namespace: namespace,
+        settings: BuildSettings {
+            operator_image: DEFAULT_OPERATOR_IMAGE.to_owned(),
+            cluster_domain: options.cluster_domain.clone(),
+        },
+        options,
+        metrics: Arc::default(),
     };
-    let scope = Scope::Namespaces([namespace.clone()].into());
-    let caches = Arc::new(Caches::start(&client, &scope, &namespace));
-    let discovery = Discovery::new(client, Arc::clone(&caches), namespace, options, settings);
+    let caches = Arc::new(Caches::start(&client, &config.scope, &config.own_namespace));
+    let discovery = Discovery::new(client, Arc::clone(&caches), config);
     tokio::select! {
         () = discovery.run() => {}
         () = caches.broken() => {}

@@ -1,11 +1,12 @@
 //! The pauses between looks at the certificate: longer after errors, and each error logged once.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{error, info};
 
-use crate::metrics;
+use crate::metrics::Metrics;
 use crate::util::error_chain;
 
 /// The longest wait after errors.
@@ -14,14 +15,16 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// The pauses between rounds, longer after errors; and each error logged once.
 pub(super) struct Pace {
     pub(super) interval: Duration,
+    metrics: Arc<Metrics>,
     failures: u32,
     last: Option<String>,
 }
 
 impl Pace {
-    pub(super) fn new(interval: Duration) -> Self {
+    pub(super) fn new(interval: Duration, metrics: Arc<Metrics>) -> Self {
         Self {
             interval,
+            metrics,
             failures: 0,
             last: None,
         }
@@ -41,7 +44,7 @@ impl Pace {
                     error!("{doing}: {text}");
                 }
                 self.last = Some(text);
-                metrics::get().certificate_failed();
+                self.metrics.certificate_failed();
                 self.failures = self.failures.saturating_add(1);
             }
         }

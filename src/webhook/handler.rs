@@ -19,12 +19,13 @@ use tracing::{debug, error, info};
 use super::limits::{Limits, Refusal, no_room, read_body};
 use super::reviewer::{Answer, Reviewer};
 use super::room::{Room, Share, Size};
-use crate::metrics::{self, Outcome};
+use crate::metrics::{Metrics, Outcome};
 use crate::util::http::Guest;
 
 #[derive(Clone)]
 struct App {
     reviewer: Arc<dyn Reviewer>,
+    metrics: Arc<Metrics>,
     limits: Arc<Limits>,
     room: Room,
     small_places: Arc<Semaphore>,
@@ -32,9 +33,15 @@ struct App {
 }
 
 /// The routes of the webhook. While `draining`, every answer asks its client to close the connection.
-pub fn router(reviewer: Arc<dyn Reviewer>, limits: &Limits, draining: Arc<AtomicBool>) -> Router {
+pub fn router(
+    reviewer: Arc<dyn Reviewer>,
+    metrics: Arc<Metrics>,
+    limits: &Limits,
+    draining: Arc<AtomicBool>,
+) -> Router {
     let app = App {
         reviewer,
+        metrics,
         room: Room::new(limits.small_bodies, limits.bodies),
         small_places: Arc::new(Semaphore::new(limits.small_reviews)),
         places: Arc::new(Semaphore::new(limits.reviews)),
@@ -77,14 +84,15 @@ async fn validate(State(app): State<App>, request: Request) -> Response {
 impl App {
     async fn answer(self, path: &'static str, request: Request, ask: fn(&dyn Reviewer, &[u8]) -> Answer) -> Response {
         let begin = Instant::now();
+        let metrics = Arc::clone(&self.metrics);
         match self.review(path, request, ask).await {
             Ok((answer, share)) => {
-                metrics::get().reviewed(path, outcome_of(&answer), begin.elapsed());
+                metrics.reviewed(path, outcome_of(&answer), begin.elapsed());
                 log(path, &answer);
                 respond(answer, share)
             }
             Err(refusal) => {
-                metrics::get().reviewed(path, Outcome::Undecided, begin.elapsed());
+                metrics.reviewed(path, Outcome::Undecided, begin.elapsed());
                 info!(path, status = refusal.status.as_u16(), "refused: {}", refusal.sentence);
                 refusal.into_response()
             }

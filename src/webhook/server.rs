@@ -16,6 +16,7 @@ use super::config::WebhookConfig;
 use super::handler::router;
 use super::limits::Limits;
 use super::reviewer::Reviewer;
+use crate::metrics::Metrics;
 use crate::metrics::probes::{self, Readiness};
 use crate::tls::ca_bundle::Configurations;
 use crate::tls::serving::{Serving, ServingError};
@@ -54,6 +55,7 @@ pub struct Webhook {
     config: WebhookConfig,
     limits: Limits,
     readiness: Readiness,
+    metrics: Arc<Metrics>,
     serving: Serving,
     source: Source,
     configurations: Configurations,
@@ -72,6 +74,7 @@ impl Webhook {
         client: kube::Client,
         namespace: &str,
         readiness: Readiness,
+        metrics: Arc<Metrics>,
     ) -> Result<Self, ServerError> {
         let listener = listen(config.webhook_listen)?;
         let probes = listen(config.probe_listen)?;
@@ -91,6 +94,7 @@ impl Webhook {
             config,
             limits: Limits::default(),
             readiness,
+            metrics,
             serving: Serving::default(),
             source,
             configurations,
@@ -115,6 +119,7 @@ impl Webhook {
             configurations: self.configurations.clone(),
             policy: self.config.policy(&self.namespace),
             interval: self.config.interval(),
+            metrics: Arc::clone(&self.metrics),
         }
     }
 
@@ -137,12 +142,13 @@ impl Webhook {
             serving: self.serving,
             limits: self.limits,
             drain: self.config.drain_time,
+            metrics: Arc::clone(&self.metrics),
         };
-        let readiness = self.readiness.clone();
+        let probes_router = probes::router(self.readiness.clone(), self.metrics);
         tokio::select! {
             result = server.serve(reviewer, self.readiness, shutdown) => result,
             () = follower.run() => Ok(()),
-            result = serve_plain(self.probes, probes::router(readiness), Handle::new()) => {
+            result = serve_plain(self.probes, probes_router, Handle::new()) => {
                 result.map_err(ServerError::Serve)
             }
         }
@@ -160,6 +166,8 @@ pub struct HttpsServer {
     pub limits: Limits,
     /// How long to serve on after being told to stop.
     pub drain: Duration,
+    /// Counts reviews.
+    pub metrics: Arc<Metrics>,
 }
 
 impl HttpsServer {
@@ -176,7 +184,7 @@ impl HttpsServer {
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServerError> {
         let draining = Arc::new(AtomicBool::new(false));
-        let routes = router(reviewer, &self.limits, Arc::clone(&draining));
+        let routes = router(reviewer, self.metrics, &self.limits, Arc::clone(&draining));
         let tls = RustlsConfig::from_config(Arc::new(self.serving.server_config()?));
         let patience = Patience {
             stall: self.limits.answer_time,

@@ -19,9 +19,9 @@ use crate::controller::peering::budgets::BudgetStep;
 use crate::controller::peering::groups;
 use crate::controller::rollout::plan::{SlotPlan, Step};
 use crate::controller::status::events::{EventReason, Events};
+use crate::labels;
 use crate::util::error_chain;
 use crate::util::retry::Failures;
-use crate::{labels, metrics};
 
 /// Writes of one sort that are under way at once.
 const AT_ONCE: usize = 16;
@@ -91,7 +91,7 @@ impl<'a> Writes<'a> {
     async fn list(&self, snapshot: &Snapshot, write: &ListWrite, failures: &Failures) {
         let config_map = format!("{}/{}", write.id.namespace, write.id.name);
         let result = apply::list(&self.discovery.client, write, snapshot.lists.get(&write.id)).await;
-        metrics::get().list_written(result.is_ok());
+        self.discovery.config.metrics.list_written(result.is_ok());
         match result {
             Ok(()) if write.repair => {
                 tracing::info!(
@@ -177,12 +177,10 @@ impl<'a> Writes<'a> {
             self.take(snapshot, plan, step, failures).await;
         }
         let Some(write) = &slots.write else { return };
-        let Discovery {
-            client, own_namespace, ..
-        } = self.discovery;
+        let Discovery { client, config, .. } = self.discovery;
         let seen = snapshot.slots.get(network);
         let before = seen.map_or(&[][..], |lease| &lease.slots[..]);
-        let Err(error) = apply::slots(client, own_namespace, network, seen, write).await else {
+        let Err(error) = apply::slots(client, &config.own_namespace, network, seen, write).await else {
             log_slots(before, &write.slots);
             return;
         };
@@ -227,7 +225,10 @@ impl<'a> Writes<'a> {
             Ok(()) => {
                 if let Step::Restart(slot) | Step::ApplyTemplate(slot) = step {
                     let ListId { namespace, name } = &slot.group;
-                    metrics::get().restarted(namespace, name, slot.cause.as_str());
+                    self.discovery
+                        .config
+                        .metrics
+                        .restarted(namespace, name, slot.cause.as_str());
                 }
                 if let Some(Done { reason, action, note }) = event_of(step) {
                     let reason = reason.as_str();
@@ -266,20 +267,14 @@ impl<'a> Writes<'a> {
     /// Takes the holder of a slot down, if the others can spare it at this moment: their pods are read anew for it. A
     /// watch that broke off or hangs would have them vote for as long as nobody says otherwise.
     async fn take_down(&self, snapshot: &Snapshot, plan: &Plan, step: &Step, slot: &Slot) -> Result<(), ApplyError> {
-        let Discovery {
-            client,
-            caches,
-            settings,
-            options,
-            ..
-        } = self.discovery;
-        let groups = groups::form(snapshot, options);
+        let Discovery { client, caches, config } = self.discovery;
+        let groups = groups::form(snapshot, &config.options);
         let its = groups.iter().filter(|group| group.includes(&slot.group));
         let namespaces = its
             .map(|group| group.id.namespace.as_str())
             .chain([slot.node.namespace.as_str()]);
         let seen = caches.snapshot_now(client, &namespaces.collect(), snapshot.now).await?;
-        let now = decide(&seen, options);
+        let now = decide(&seen, &config.options);
         if !now.slots.values().any(|slots| slots.steps.contains(step)) {
             return Err(ApplyError::Outdated);
         }
@@ -287,7 +282,7 @@ impl<'a> Writes<'a> {
             return apply::planned_restart(client, snapshot, plan, slot).await;
         }
         let node = caches.node(&slot.node).ok_or(ApplyError::Outdated)?;
-        apply::planned_template(client, snapshot, slot, &node, settings).await
+        apply::planned_template(client, snapshot, slot, &node, &config.settings).await
     }
 }
 

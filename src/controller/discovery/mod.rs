@@ -21,14 +21,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
-use super::model::options::Options;
+use super::ControllerConfig;
 use super::model::snapshot::Snapshot;
 use super::observe::caches::Caches;
-use super::resources::BuildSettings;
 use super::status::events::Events;
 use super::status::writer::{Reports, StatusWriter};
 use crate::labels;
-use crate::metrics;
 use crate::peers::NodeId;
 use crate::util::clock;
 use crate::util::retry::{Failures, RETRY, retry_after};
@@ -38,37 +36,23 @@ use execute::Writes;
 
 /// The loop.
 pub struct Discovery {
-    pub(super) client: Client,
-    pub(super) caches: Arc<Caches>,
-    pub(super) own_namespace: String,
-    pub(super) options: Options,
-    pub(super) settings: BuildSettings,
+    client: Client,
+    caches: Arc<Caches>,
+    config: ControllerConfig,
 }
 
 impl std::fmt::Debug for Discovery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Discovery")
-            .field("options", &self.options)
+            .field("config", &self.config)
             .finish_non_exhaustive()
     }
 }
 
 impl Discovery {
     /// Discovery over these caches; [`Self::run`] runs the loop.
-    pub fn new(
-        client: Client,
-        caches: Arc<Caches>,
-        own_namespace: String,
-        options: Options,
-        settings: BuildSettings,
-    ) -> Self {
-        Self {
-            client,
-            caches,
-            own_namespace,
-            options,
-            settings,
-        }
+    pub fn new(client: Client, caches: Arc<Caches>, config: ControllerConfig) -> Self {
+        Self { client, caches, config }
     }
 
     /// Observes, decides, applies and reports for ever. It ends where one of its parts does, so that all of it is begun
@@ -93,7 +77,7 @@ impl Discovery {
 
     async fn decide_for_ever(&self, run: &Running<'_>) {
         self.caches.wait_until_complete().await;
-        let interval = Duration::from_secs(self.options.discovery_interval_secs);
+        let interval = Duration::from_secs(self.config.options.discovery_interval_secs);
         let mut told = Told::default();
         let mut failed: u32 = 0;
         loop {
@@ -103,7 +87,7 @@ impl Discovery {
             let cycle = survive(self.cycle(now, &mut told, run)).instrument(span).await;
             let failures = &told.failures;
             let done = cycle.is_some() && !failures.any() && !failures.has_conflict();
-            metrics::get().discovered(begin.elapsed(), done);
+            self.config.metrics.discovered(begin.elapsed(), done);
             failed = if cycle.is_none() || failures.any() {
                 failed.saturating_add(1)
             } else {
@@ -120,7 +104,7 @@ impl Discovery {
                 }
             };
             tokio::select! {
-                () = self.caches.changed() => tokio::time::sleep(self.options.settle).await,
+                () = self.caches.changed() => tokio::time::sleep(self.config.options.settle).await,
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -129,12 +113,13 @@ impl Discovery {
     async fn cycle(&self, now: Timestamp, told: &mut Told, run: &Running<'_>) -> Option<Timestamp> {
         let snapshot = self.caches.snapshot(now);
         log_observed(&snapshot, told);
-        let mut plan = decide(&snapshot, &self.options);
+        let mut plan = decide(&snapshot, &self.config.options);
         let shared = self.caches.shared_keys();
         shared_seeds::tell(&shared, &snapshot, &mut plan.reports, &mut plan.group_metrics);
         run.decided.send_replace(Arc::new(std::mem::take(&mut plan.reports)));
         let slots = snapshot.slots.values().map(|lease| lease.slots.len()).sum();
-        metrics::get().groups(&plan.group_metrics, slots);
+        let metrics = std::mem::take(&mut plan.group_metrics);
+        self.config.metrics.groups(metrics, slots);
         told.failures.next();
         run.writes.carry_out(&snapshot, &plan, &told.failures).await;
         plan.wake
