@@ -1,12 +1,12 @@
-//! Which replica does the leader's work: discovery, the StellarNode controller, the upkeep of the certificate.
+//! Elects the replica that runs discovery, the StellarNode controller and the upkeep of the certificate.
 //!
-//! A Lease, held as client-go's `tools/leaderelection` holds it. It only spares work: what must never happen twice is
-//! kept from happening twice by the preconditions of each write, also while two replicas believe that they lead.
+//! The election holds a Lease as client-go's `tools/leaderelection` does. It only saves work: while two replicas believe
+//! that they lead, the precondition of each write keeps them from doing anything twice.
 //!
-//! Our own code because the crate that fits our version of kube (kube-lease-manager 0.13) compares the times in the
-//! Lease with this machine's clock, and takes a Lease over without a precondition: a clock that jumps would depose a
-//! leader. Here nobody's clock is believed. A Lease is taken from its holder only after *this* process has seen it
-//! unchanged for its whole duration, and a holder stops its work before that can be.
+//! kube-lease-manager 0.13, the crate for our version of kube, compares the times in the Lease with the local clock and
+//! takes a Lease over without a precondition: a clock that jumps would depose a leader. This code trusts no clock. It
+//! takes a Lease only after *this* process has seen it unchanged for its whole duration, and the holder stops its work
+//! before that.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,13 +43,13 @@ pub struct LeaderConfig {
     pub pod_name: Option<String>,
 }
 
-/// Why a round of the election failed. The next round tries again.
+/// A round of the election failed. The next round tries again.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaderError {
     /// The API server refused, or did not answer.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// Somebody else's Lease has the name.
+    /// A Lease of this name exists, and it is not ours.
     #[error(
         "Lease {} is there and not managed by stellar-operator: delete it",
         labels::LEADER_LEASE
@@ -67,9 +67,8 @@ pub struct Election {
     metrics: Arc<Metrics>,
 }
 
-/// The newest version of the Lease that was seen. An API server that holds an older one was put back to an earlier
-/// state: what this process knows of the cluster is of a future that never came, and its watches would wait for it
-/// without a word.
+/// Detects that the API server was restored to an earlier state, by a Lease that is older than the newest one seen. The
+/// caches then hold a later state than the server, and their watches would wait for it silently.
 #[derive(Debug, Default)]
 struct History {
     newest: AtomicU64,
@@ -77,8 +76,8 @@ struct History {
 }
 
 impl History {
-    /// Notes a version. Versions of one resource can be compared as numbers (Kubernetes docs, "API Concepts", "Resource
-    /// versions"); another form says nothing.
+    /// Notes a version. Versions of one resource compare as numbers (Kubernetes docs, "API Concepts", "Resource
+    /// versions"); any other form is ignored.
     fn note(&self, lease: &Lease) {
         let version = lease.metadata.resource_version.as_deref();
         let Some(version) = version.and_then(|version| version.parse().ok()) else {
@@ -102,13 +101,13 @@ impl Election {
         }
     }
 
-    /// Ends when the API server holds an older Lease than it did: its storage was put back to an earlier state.
+    /// Completes when the API server holds an older Lease than before: its storage was restored to an earlier state.
     pub async fn history_went_back(&self) {
         self.history.went_back.notified().await;
     }
 
-    /// Does `work` whenever this replica leads. Told to `stop`, it drops the work and gives the Lease up, so that
-    /// another replica takes over at once.
+    /// Runs `work` while this replica leads. At `stop` it drops the work and gives up the Lease, so that another replica
+    /// takes over at once.
     pub async fn run<W: Future<Output = ()>>(&self, work: impl FnMut() -> W, stop: impl Future<Output = ()>) {
         tokio::select! {
             never = self.campaign(work) => match never {},
@@ -143,7 +142,7 @@ impl Election {
                 Ok(None) => failing = false,
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
-                    // One line for each change of state.
+                    // Log the first failure at WARN, the rest at DEBUG.
                     if std::mem::replace(&mut failing, true) {
                         debug!(error, "the leader's Lease still cannot be had; tried again");
                     } else {
@@ -155,10 +154,9 @@ impl Election {
         }
     }
 
-    /// Takes the Lease if it is there to be taken; tells since when it is held.
+    /// Takes the Lease if possible. Returns since when this replica holds it.
     async fn stand(&self, seen: &mut Seen) -> Result<Option<Instant>, LeaderError> {
-        // Held since it was asked for at the latest, seen when the answer came: neither of two replicas believes too
-        // long.
+        // The holder counts from its request and the others count from their answer, so a holder stops first.
         let asked = Instant::now();
         let Some(lease) = deadline(self.leases.get_opt(labels::LEADER_LEASE)).await? else {
             let created = deadline(self.leases.create(&created(), &self.first_lease())).await;
@@ -195,7 +193,7 @@ impl Election {
         won(taken.map(|_| asked))
     }
 
-    /// Renews the Lease; ends when it is lost, or could not be renewed for so long that it may be.
+    /// Renews the Lease. Returns when the Lease is lost, or when renewals failed for so long that it may be.
     async fn hold(&self, since: Instant) {
         let (pause, patience) = (pause(self.duration), patience(self.duration));
         let mut renewed = since;
@@ -208,8 +206,7 @@ impl Election {
             if now >= end {
                 return;
             }
-            // One that hangs, such as with an API server that has gone, must not use up the time in which another would
-            // do.
+            // A renewal that hangs, such as with an API server that is gone, must leave time for another attempt.
             match timeout_at(end.min(now + patience / 3), self.renew(&mut version)).await {
                 Ok(Ok(true)) => {
                     renewed = now;
@@ -228,7 +225,8 @@ impl Election {
         }
     }
 
-    /// Writes a new time; tells whether we still hold the Lease. `version` is that of our last write, if it is known.
+    /// Writes a new time. Returns whether this replica still holds the Lease. `version` is that of the last write, if it
+    /// is known.
     async fn renew(&self, version: &mut Option<String>) -> Result<bool, LeaderError> {
         if version.is_none() {
             let lease = deadline(self.leases.get(labels::LEADER_LEASE)).await?;
@@ -249,7 +247,7 @@ impl Election {
         Ok(true)
     }
 
-    /// Leaves the Lease to whoever comes first; tells whether it was ours.
+    /// Gives up the Lease. Returns whether this replica held it.
     async fn give_up(&self) -> Result<bool, LeaderError> {
         let Some(lease) = deadline(self.leases.get_opt(labels::LEADER_LEASE)).await? else {
             return Ok(false);
@@ -293,12 +291,12 @@ impl Election {
     }
 }
 
-/// How often a Lease of this duration is renewed, and looked at by the others.
+/// How often the holder renews a Lease of this duration, and the others read it.
 fn pause(duration: Duration) -> Duration {
     duration / 5
 }
 
-/// How long a holder goes on working without being able to renew: less than the others wait.
+/// How long a holder works on while renewals fail: less than the others wait.
 fn patience(duration: Duration) -> Duration {
     duration * 2 / 3
 }
@@ -310,7 +308,7 @@ fn created() -> PostParams {
     }
 }
 
-/// Whoever wrote first has it: a conflict is no failure.
+/// A conflict is no failure: another replica wrote first.
 fn won(written: Result<Instant, ApiError>) -> Result<Option<Instant>, LeaderError> {
     match written {
         Ok(since) => Ok(Some(since)),
@@ -319,28 +317,28 @@ fn won(written: Result<Instant, ApiError>) -> Result<Option<Instant>, LeaderErro
     }
 }
 
-/// Two processes never have the same: of two with one name, both would lead.
+/// A name that no other process has. Two replicas with the same name would both lead.
 fn random_name() -> String {
     let mut bytes = [0; 8];
-    // Without random bytes there is no TLS either; the time still tells two processes apart.
+    // Without random bytes TLS fails, too. The time still distinguishes two processes.
     if SystemRandom::new().fill(&mut bytes).is_err() {
         bytes = clock::now().as_millisecond().to_be_bytes();
     }
     format!("{}-{:016x}", labels::OPERATOR, u64::from_be_bytes(bytes))
 }
 
-/// What this process saw of the Lease, and when.
+/// The Lease as this process last saw it.
 #[derive(Debug, Default)]
 struct Seen {
-    /// Holder and time of the last renewal, and when we first saw these two.
+    /// Holder and time of the last renewal, and when this process first saw them.
     last: Option<(Option<String>, Option<Timestamp>, Instant)>,
-    /// The holder that was last spoken of.
-    told: Option<String>,
+    /// The holder in the last log line.
+    logged: Option<String>,
 }
 
 impl Seen {
-    /// Whether `me` may take the Lease as it is `now`: nobody holds it, it is ours already, or its holder has not been
-    /// heard of for as long as it asked for.
+    /// Whether `me` may take the Lease now: it has no holder, `me` is the holder, or the holder has not renewed it for the
+    /// duration that it asked for.
     fn stands(&mut self, spec: &LeaseSpec, me: &str, duration: Duration, now: Instant) -> bool {
         let holder = spec.holder_identity.clone().filter(|holder| !holder.is_empty());
         let renewed = spec.renew_time.as_ref().map(|time| time.0);
@@ -356,11 +354,11 @@ impl Seen {
         holder.is_none_or(|holder| holder == me) || now.duration_since(since) >= asked
     }
 
-    /// The holder, if it is not the one that was last spoken of.
+    /// The holder, if no log line named it yet.
     fn news(&mut self, spec: &LeaseSpec) -> Option<String> {
         let holder = spec.holder_identity.clone().filter(|holder| !holder.is_empty());
-        let news = holder != self.told;
-        self.told.clone_from(&holder);
+        let news = holder != self.logged;
+        self.logged.clone_from(&holder);
         holder.filter(|_| news)
     }
 }

@@ -1,7 +1,7 @@
 //! `stellar-operator run`: connects, waits for its CRD, and runs the webhook and, where this replica leads, the
 //! controllers.
 //!
-//! It only wires the parts together; nothing is decided here.
+//! It only wires the parts together.
 
 pub mod leader;
 
@@ -32,14 +32,14 @@ use crate::webhook::config::WebhookConfig;
 use crate::webhook::server::{ServerError, Webhook};
 use leader::{Election, LeaderConfig};
 
-/// How often the API server is asked for the CRD while it is not there.
+/// How often to look for a CRD that is not established yet.
 const CRD_POLL: Duration = Duration::from_secs(2);
-/// A connection on which nothing was read for as long as this is dead: on one that lives a watch is sent a bookmark
-/// every minute (Kubernetes docs, "Efficient detection of changes"). Without it a request that is never answered would
-/// hold its watch for ever.
-const SILENCE: Duration = Duration::from_secs(75);
-/// How often it is told anew what is not known of the cluster yet.
-const TELL_AGAIN: Duration = Duration::from_secs(1);
+/// Read timeout of a connection. A watch receives a bookmark every minute (Kubernetes docs, "Efficient detection of
+/// changes"), so a longer silence means that the connection is dead. Without the timeout, a request that gets no answer
+/// would block its watch forever.
+const READ_TIMEOUT: Duration = Duration::from_secs(75);
+/// How often `/readyz` lists the caches that are still syncing.
+const REPORT_SYNC: Duration = Duration::from_secs(1);
 /// Condition of readiness: the CRD is installed.
 const CRD: &str = "crd";
 /// Condition of readiness: the caches are complete.
@@ -72,8 +72,8 @@ pub struct OperatorArgs {
     leader: LeaderConfig,
 }
 
-/// Reads the name of a namespace, a DNS label (Kubernetes docs, "Object Names and IDs"): with another no watch would
-/// ever begin.
+/// Parses the name of a namespace, a DNS label (Kubernetes docs, "Object Names and IDs"). With any other name no watch
+/// would ever start.
 fn namespace(text: &str) -> Result<String, String> {
     if is_dns_label(text) {
         Ok(text.to_owned())
@@ -85,22 +85,22 @@ fn namespace(text: &str) -> Result<String, String> {
     }
 }
 
-/// Why the operator could not start, or ended.
+/// The operator could not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
     /// Neither a kubeconfig nor a service account says where the API server is.
     #[error("no API server: set KUBECONFIG, or run in a pod with a service account")]
     Config(#[from] kube::config::InferConfigError),
-    /// The configuration names an API server that no client can be made for.
+    /// No client can be made for the API server of the configuration.
     #[error("no client can be made for the API server")]
     Client(#[source] kube::Error),
     /// Signals cannot be received.
     #[error("signals cannot be received")]
     Signals(#[from] std::io::Error),
-    /// What is known of the cluster would never be brought up to date again.
+    /// A watch ended, and its cache would stay out of date.
     #[error("a watch ended for good, which is a defect of this program: it has to be started anew")]
     Watch,
-    /// What is known of the cluster is of a future that never came.
+    /// The API server went back to an earlier state, and the caches hold a later one.
     #[error(
         "the API server holds an earlier state than it did, as after a restore of etcd: this program has to be started anew"
     )]
@@ -113,7 +113,7 @@ pub enum OperatorError {
 /// Runs the operator until it is told to stop.
 ///
 /// # Errors
-/// When it cannot connect or serve at all; what can pass is waited for instead.
+/// When it cannot connect or serve at all. It waits for conditions that can pass, such as a missing CRD.
 pub async fn run(args: OperatorArgs) -> Result<(), OperatorError> {
     let OperatorArgs {
         namespaces,
@@ -126,7 +126,7 @@ pub async fn run(args: OperatorArgs) -> Result<(), OperatorError> {
         leader,
     } = args;
     let mut config = Config::infer().await?;
-    config.read_timeout = Some(SILENCE);
+    config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
     let own_namespace = pod_namespace.unwrap_or_else(|| config.default_namespace.clone());
     let metrics = Arc::new(Metrics::default());
@@ -161,7 +161,7 @@ pub async fn run(args: OperatorArgs) -> Result<(), OperatorError> {
     };
     let reviewer = Arc::new(Rules::new(Arc::<OnceComplete<Caches>>::clone(&known)));
     let serve = webhook.serve(reviewer, shutdown.clone());
-    // The lead is given up first; the webhook drains meanwhile.
+    // At shutdown the election gives up the lead at once, while the webhook drains.
     let serve_and_lead = async { tokio::try_join!(serve, election.run(work, shutdown).map(Ok)) };
     tokio::select! {
         result = serve_and_lead => {
@@ -174,7 +174,7 @@ pub async fn run(args: OperatorArgs) -> Result<(), OperatorError> {
     Ok(())
 }
 
-/// Fills the caches that everything else asks, on every replica, and keeps them; ends only where one cannot be kept.
+/// Fills the caches and keeps them up to date, on every replica. Returns only when a watch ends.
 async fn observe(
     client: &Client,
     scope: &Scope,
@@ -186,8 +186,8 @@ async fn observe(
     readiness.met(CRD);
     let caches = Arc::new(Caches::start(client, scope, own_namespace));
     let complete = async {
-        // Where a namespace is gone, or a right, this takes for ever, and somebody reads /readyz.
-        while tokio::time::timeout(TELL_AGAIN, caches.wait_until_complete())
+        // A missing namespace or right blocks this forever, so /readyz names what is not synced.
+        while tokio::time::timeout(REPORT_SYNC, caches.wait_until_complete())
             .await
             .is_err()
         {
@@ -208,8 +208,8 @@ async fn observe(
     OperatorError::Watch
 }
 
-/// What one replica does for all, until a part of it ends, which only a panic can bring about: it is begun anew then.
-/// The certificate waits for nothing: without it nobody is ready.
+/// Runs the leader-only work. Returns only after a panic; the election then restarts it. The keeper does not wait for
+/// the caches: without a certificate no replica becomes ready.
 async fn lead(keeper: Keeper, client: Client, config: ControllerConfig, known: Arc<OnceComplete<Caches>>) {
     let control = async { controller::run_controller(client, config, known.wait().await).await };
     tokio::select! {
@@ -218,7 +218,7 @@ async fn lead(keeper: Keeper, client: Client, config: ControllerConfig, known: A
     }
 }
 
-/// What is known of the CRD.
+/// State of the CRD.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Crd {
     Unreadable,
@@ -227,10 +227,10 @@ enum Crd {
     Established,
 }
 
-/// Waits until the CRD is installed and established, and says what it waits for, once for each.
+/// Waits until the CRD is installed and established. Logs each state once.
 async fn wait_for_crd(client: &Client) {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let mut told = None;
+    let mut logged = None;
     loop {
         let answer = deadline(api.get_opt(labels::CRD_NAME)).await;
         let now = match &answer {
@@ -239,7 +239,7 @@ async fn wait_for_crd(client: &Client) {
             Ok(crd @ Some(_)) if is_crd_established().matches_object(crd.as_ref()) => Crd::Established,
             Ok(Some(_)) => Crd::NotEstablished,
         };
-        let changed = told != Some(now);
+        let changed = logged != Some(now);
         match answer {
             Ok(_) if now == Crd::Established => return,
             Ok(_) if changed && now == Crd::Missing => error!(
@@ -254,12 +254,12 @@ async fn wait_for_crd(client: &Client) {
             ),
             Ok(_) | Err(_) => {}
         }
-        told = Some(now);
+        logged = Some(now);
         tokio::time::sleep(CRD_POLL).await;
     }
 }
 
-/// Ends when the process is asked to stop.
+/// Completes at SIGTERM or SIGINT.
 fn shutdown() -> Result<impl Future<Output = ()> + Send, std::io::Error> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
