@@ -121,9 +121,9 @@ pub async fn ensure_peers_config_map(
 /// Restarts the validators of a namespace that hold a slot: at most one, and only if its peers changed and the others
 /// can spare it. Returns their names.
 ///
-/// It gives no slot for a changed spec, because only an operator that builds the pods can use it. Its slots are in Leases
-/// in `namespace`. Never run it together with an operator in another namespace: the operator has its slots there, and
-/// each of the two would take a validator down.
+/// It gives no slot for a changed spec, because only an operator that builds the pods can use it. Its slots are in
+/// Leases in `namespace`. Never run it together with an operator in another namespace: the operator has its slots
+/// there, and each of the two would take a validator down.
 ///
 /// # Errors
 /// When the API server does not answer or refuses.

@@ -1,7 +1,7 @@
 //! Elects the replica that runs discovery, the StellarNode controller and the upkeep of the certificate.
 //!
-//! The election holds a Lease as client-go's `tools/leaderelection` does. It only saves work: while two replicas believe
-//! that they lead, the precondition of each write keeps them from doing anything twice.
+//! The election holds a Lease as client-go's `tools/leaderelection` does. It only saves work: while two replicas
+//! believe that they lead, the precondition of each write keeps them from doing anything twice.
 //!
 //! kube-lease-manager 0.13, the crate for our version of kube, compares the times in the Lease with the local clock and
 //! takes a Lease over without a precondition: a clock that jumps would depose a leader. This code trusts no clock. It
@@ -106,8 +106,8 @@ impl Election {
         self.history.went_back.notified().await;
     }
 
-    /// Runs `work` while this replica leads. At `stop` it drops the work and gives up the Lease, so that another replica
-    /// takes over at once.
+    /// Runs `work` while this replica leads. At `stop` it drops the work and gives up the Lease, so that another
+    /// replica takes over at once.
     pub async fn run<W: Future<Output = ()>>(&self, work: impl FnMut() -> W, stop: impl Future<Output = ()>) {
         tokio::select! {
             never = self.campaign(work) => match never {},
@@ -225,8 +225,8 @@ impl Election {
         }
     }
 
-    /// Writes a new time. Returns whether this replica still holds the Lease. `version` is that of the last write, if it
-    /// is known.
+    /// Writes a new time. Returns whether this replica still holds the Lease. `version` is that of the last write, if
+    /// it is known.
     async fn renew(&self, version: &mut Option<String>) -> Result<bool, LeaderError> {
         if version.is_none() {
             let lease = deadline(self.leases.get(labels::LEADER_LEASE)).await?;
@@ -337,8 +337,8 @@ struct Seen {
 }
 
 impl Seen {
-    /// Whether `me` may take the Lease now: it has no holder, `me` is the holder, or the holder has not renewed it for the
-    /// duration that it asked for.
+    /// Whether `me` may take the Lease now: it has no holder, `me` is the holder, or the holder has not renewed it for
+    /// the duration that it asked for.
     fn stands(&mut self, spec: &LeaseSpec, me: &str, duration: Duration, now: Instant) -> bool {
         let holder = spec.holder_identity.clone().filter(|holder| !holder.is_empty());
         let renewed = spec.renew_time.as_ref().map(|time| time.0);

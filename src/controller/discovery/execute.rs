@@ -215,8 +215,8 @@ impl Execution<'_> {
         }
     }
 
-    /// Takes the holder of a slot down if a second decision, on pods read now, agrees. The caches alone may be old: while
-    /// a watch is broken, a validator that went down still votes there.
+    /// Takes the holder of a slot down if a second decision, on pods read now, agrees. The caches alone may be old:
+    /// while a watch is broken, a validator that went down still votes there.
     async fn take_down(&self, step: &Step, slot: &Slot) -> Result<(), ApplyError> {
         let Discovery { client, caches, config } = self.discovery;
         let groups = groups::form(self.snapshot, &config.options);
@@ -272,8 +272,8 @@ async fn all(writes: Vec<impl Future<Output = ()>>) {
     writes.for_each(|()| ready(())).await;
 }
 
-/// Reason, action and note of the Event for a step that took a pod down. The actions differ, because Events with the same
-/// one within minutes show only the first note.
+/// Reason, action and note of the Event for a step that took a pod down. The actions differ, because Events with the
+/// same one within minutes show only the first note.
 fn event_of(step: &Step) -> Option<(EventReason, &'static str, String)> {
     let (action, note) = match step {
         Step::GiveBack(_) => return None,

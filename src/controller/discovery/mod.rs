@@ -1,7 +1,7 @@
 //! The discovery loop: each cycle observes, decides, applies and reports.
 //!
-//! The loop never blocks the StellarNode controller, and survives an error or a panic of a cycle. `decide` makes the plan
-//! of a cycle and `execute` carries it out; this file only calls them.
+//! The loop never blocks the StellarNode controller, and survives an error or a panic of a cycle. `decide` makes the
+//! plan of a cycle and `execute` carries it out; this file only calls them.
 
 pub mod apply;
 pub mod decide;
