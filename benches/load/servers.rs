@@ -17,6 +17,7 @@ use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use stellar_k8s::admission::context::NoContext;
 use stellar_k8s::admission::reviewer::Rules;
+use stellar_k8s::metrics::Metrics;
 use stellar_k8s::metrics::probes::{Readiness, router};
 use stellar_k8s::tls::serving::Serving;
 use stellar_k8s::util::http::{listen, serve_plain};
@@ -90,12 +91,13 @@ pub(crate) fn serve(
     let chain = fs::read_to_string(certificates.join("tls.crt"))?;
     let key = fs::read_to_string(certificates.join("tls.key"))?;
     runtime.block_on(async {
+        let metrics = Arc::<Metrics>::default();
         if let Some(probes) = probes {
-            let routes = router(Readiness::default());
+            let routes = router(Readiness::default(), Arc::clone(&metrics));
             tokio::spawn(serve_plain(listen(probes)?, routes, axum_server::Handle::new()));
         }
         match kind {
-            Kind::Ours => ours(listener, &chain, &key).await,
+            Kind::Ours => ours(listener, &chain, &key, metrics).await,
             Kind::Echo => other(listener, &chain, &key, post(echo)).await,
             Kind::Plain => other(listener, &chain, &key, post(plainly)).await,
             Kind::Go => bail!("that one is a program of its own"),
@@ -103,7 +105,7 @@ pub(crate) fn serve(
     })
 }
 
-async fn ours(listener: TcpListener, chain: &str, key: &str) -> anyhow::Result<()> {
+async fn ours(listener: TcpListener, chain: &str, key: &str, metrics: Arc<Metrics>) -> anyhow::Result<()> {
     let serving = Serving::default();
     serving.offer(chain, key)?;
     let server = HttpsServer {
@@ -111,6 +113,7 @@ async fn ours(listener: TcpListener, chain: &str, key: &str) -> anyhow::Result<(
         serving,
         limits: Limits::default(),
         drain: Duration::ZERO,
+        metrics,
     };
     let rules = Arc::new(Rules::new(Arc::new(NoContext)));
     server.serve(rules, Readiness::default(), end()).await?;

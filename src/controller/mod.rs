@@ -63,6 +63,7 @@ pub use resources::BuildSettings;
 use crate::crd::GuardedNode;
 use crate::kubernetes::api;
 use crate::labels;
+use crate::metrics::Metrics;
 use apply::{StatusPatcher, recorder};
 use exclusivity::Claims;
 use node::apply::Writer;
@@ -74,50 +75,43 @@ use status::events::Events;
 /// Image of the init container and the sidecar, unless another is named.
 pub const DEFAULT_OPERATOR_IMAGE: &str = concat!("stellar-operator:", env!("CARGO_PKG_VERSION"));
 
-/// What the leader's work needs to know.
+/// Configuration of discovery and the StellarNode controller.
 #[derive(Clone, Debug)]
 pub struct ControllerConfig {
-    /// The namespaces that are looked at, those of the caches.
+    /// The watched namespaces, those of the caches.
     pub scope: Scope,
-    /// The operator's own namespace: slots are kept there.
+    /// The operator's own namespace, which has the Leases of the slots.
     pub own_namespace: String,
     /// Times, limits and modes.
     pub options: Options,
-    /// What the builders take from the operator's own settings.
+    /// Settings of the operator that the builders use.
     pub settings: BuildSettings,
+    /// Counts what discovery does.
+    pub metrics: Arc<Metrics>,
 }
 
-/// Runs discovery in the background and the StellarNode controller, on the replica that leads; for ever, or until one
-/// of the two ends, which only a panic can bring about: then the caller begins anew. The caches are complete: every
-/// replica has them, as the webhook asks them too.
+/// Runs discovery and the StellarNode controller. Returns only after one of them panicked; the caller then restarts
+/// both. The caches are complete: every replica fills them, because its webhook reads them.
 pub async fn run_controller(client: Client, config: ControllerConfig, caches: Arc<Caches>) {
+    let discovery = Discovery::new(client.clone(), Arc::clone(&caches), config.clone());
+    // A task of its own, so that neither of the two blocks the other.
+    let discovery = task(discovery.run());
     let ControllerConfig {
         scope,
-        own_namespace,
         options,
         settings,
+        ..
     } = config;
-    let node_controller = !options.no_node_controller;
-    let look_again = options.look_again;
-    let discovery = Discovery::new(
-        client.clone(),
-        Arc::clone(&caches),
-        own_namespace,
-        options,
-        settings.clone(),
-    );
-    // Its own task: whatever happens to one, the other goes on.
-    let discovery = task(discovery.run());
     let parts = scope.parts();
     let nodes = async {
-        if node_controller {
-            let all = parts
-                .iter()
-                .map(|part| reconcile_nodes(&client, part, &caches, &settings, look_again));
-            all.collect::<FuturesUnordered<_>>().next().await;
-        } else {
+        if options.no_node_controller {
             tracing::info!("StellarNodes are left to another operator");
             future::pending::<()>().await;
+        } else {
+            let all = parts
+                .iter()
+                .map(|part| reconcile_nodes(&client, part, &caches, &settings, options.look_again));
+            all.collect::<FuturesUnordered<_>>().next().await;
         }
     };
     first_to_end(nodes, discovery).await;

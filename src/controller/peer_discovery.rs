@@ -1,6 +1,6 @@
-//! Single questions to peer discovery, under the names that the original guide gave them.
+//! Single steps of peer discovery for other programs, under the names of the original guide.
 //!
-//! Thin faces of the pure decisions: each does what its name says when called alone. The loop is in `discovery`.
+//! Each reads one namespace and calls the pure decisions. The loop is in `discovery`.
 
 use std::sync::Arc;
 
@@ -23,12 +23,13 @@ use super::peering::groups;
 use super::peering::lists::{ListAction, known_peers};
 use super::resources::BuildSettings;
 use super::rollout::plan::Step;
+use super::{ControllerConfig, DEFAULT_OPERATOR_IMAGE};
 use crate::crd::GuardedNode;
 use crate::kubernetes::api::{ApiError, deadline};
 use crate::labels;
 use crate::util::clock;
 
-/// What discovery found in one namespace.
+/// The members found in one namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerDiscoveryResult {
     /// The addresses of all members, sorted: `IP:PORT`.
@@ -40,13 +41,13 @@ pub struct PeerDiscoveryResult {
 }
 
 impl PeerDiscoveryResult {
-    /// The list as stellar-core's config takes it.
+    /// The list as a value for stellar-core's config.
     pub fn to_stellar_config(&self) -> String {
         known_peers(&self.peers)
     }
 }
 
-/// Where the others dial this validator now; `None` while it has no running pod with an IPv4 address.
+/// The address at which other validators reach this one. `None` while it has no running pod with an IPv4 address.
 pub fn get_peer_address(validator: &Validator) -> Option<String> {
     Some(validator.pod.as_ref()?.address(validator.spec_port)?.0)
 }
@@ -54,7 +55,7 @@ pub fn get_peer_address(validator: &Validator) -> Option<String> {
 /// Finds the validators of a namespace whose list is the ConfigMap `stellar-peers`, without the one named `exclude`.
 ///
 /// # Errors
-/// When the API server does not answer: then nothing is known, which is not the same as nobody being there.
+/// When the API server does not answer. An empty result means that no validator exists.
 pub async fn discover_peers(
     client: &Client,
     namespace: &str,
@@ -90,10 +91,9 @@ pub async fn discover_peers(
     ))
 }
 
-/// Writes the ConfigMap `stellar-peers` if it does not hold what was found; tells whether it was written.
+/// Writes the ConfigMap `stellar-peers` if it does not hold what was found. Returns whether it was written.
 ///
-/// `result` decides whether to write at all; what is written is what the API server holds now, so that an old result
-/// never overwrites a newer list.
+/// `result` only decides whether to write. The data is read again, so an old result never overwrites a newer list.
 ///
 /// # Errors
 /// When the API server does not answer or refuses.
@@ -121,9 +121,9 @@ pub async fn ensure_peers_config_map(
 /// Restarts the validators of a namespace that hold a slot: at most one, and only if its peers changed and the others
 /// can spare it. Returns their names.
 ///
-/// It takes no slot for a changed spec: only an operator that builds the pods could use it. It keeps its slots in
-/// Leases in the namespace given. Never call it beside an operator in another namespace: that one keeps its slots
-/// there, and each would take one down.
+/// It gives no slot for a changed spec, because only an operator that builds the pods can use it. Its slots are in
+/// Leases in `namespace`. Never run it together with an operator in another namespace: the operator has its slots
+/// there, and each of the two would take a validator down.
 ///
 /// # Errors
 /// When the API server does not answer or refuses.
@@ -153,7 +153,7 @@ pub async fn trigger_rolling_update(client: &Client, namespace: &str) -> Result<
                 uid,
                 resource_version,
             } => apply::delete_pod(client, &node.namespace, name, uid, resource_version).await?,
-            // An operator's slot, for it to use or to give back.
+            // This slot belongs to an operator.
             Step::GiveBack(slot) if slot.cause == Cause::SpecChanged => {}
             Step::GiveBack(slot) => apply::planned_give_back(client, &snapshot, slot).await?,
             Step::ApplyTemplate(_) => {}
@@ -162,7 +162,7 @@ pub async fn trigger_rolling_update(client: &Client, namespace: &str) -> Result<
     Ok(restarted)
 }
 
-/// What the API server holds of one namespace now: seven lists.
+/// Reads one namespace from the API server, with seven lists.
 async fn read(client: &Client, namespace: &str) -> Result<Snapshot, ApiError> {
     let all = ListParams::default();
     let of_nodes = ListParams::default().labels(labels::INSTANCE);
@@ -191,16 +191,21 @@ fn shared<K: Clone>(list: kube::api::ObjectList<K>) -> Vec<Arc<K>> {
     list.items.into_iter().map(Arc::new).collect()
 }
 
-/// Runs discovery of one namespace with the default options, for ever unless a defect ends it.
+/// Runs discovery of one namespace with the default options. Returns only after a defect.
 pub async fn watch_peers(client: Client, namespace: String) {
     let options = Options::default();
-    let settings = BuildSettings {
-        operator_image: super::DEFAULT_OPERATOR_IMAGE.to_owned(),
-        cluster_domain: options.cluster_domain.clone(),
+    let config = ControllerConfig {
+        scope: Scope::Namespaces([namespace.clone()].into()),
+        own_namespace: namespace,
+        settings: BuildSettings {
+            operator_image: DEFAULT_OPERATOR_IMAGE.to_owned(),
+            cluster_domain: options.cluster_domain.clone(),
+        },
+        options,
+        metrics: Arc::default(),
     };
-    let scope = Scope::Namespaces([namespace.clone()].into());
-    let caches = Arc::new(Caches::start(&client, &scope, &namespace));
-    let discovery = Discovery::new(client, Arc::clone(&caches), namespace, options, settings);
+    let caches = Arc::new(Caches::start(&client, &config.scope, &config.own_namespace));
+    let discovery = Discovery::new(client, Arc::clone(&caches), config);
     tokio::select! {
         () = discovery.run() => {}
         () = caches.broken() => {}

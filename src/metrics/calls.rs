@@ -1,8 +1,9 @@
-//! Calls to the API server, counted where they leave the client: by verb, resource and what became of them.
+//! Counts calls to the API server as they leave the client, by verb, resource and outcome.
 //!
-//! Labels come from fixed sets: a resource that the operator has no business with is `other`.
+//! Labels come from fixed sets: a resource that the operator has no rights for is `other`.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::http::{Method, Request, Response, Uri};
@@ -53,24 +54,25 @@ impl Call {
 }
 
 /// Counts all calls of a client.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct CountCalls(
-    /// Where they are counted.
-    pub &'static Metrics,
+    /// The counters.
+    pub Arc<Metrics>,
 );
 
 /// A client whose calls are counted.
 #[derive(Clone, Debug)]
 pub struct Counted<S> {
     inner: S,
-    metrics: &'static Metrics,
+    metrics: Arc<Metrics>,
 }
 
 impl<S> Layer<S> for CountCalls {
     type Service = Counted<S>;
 
     fn layer(&self, inner: S) -> Counted<S> {
-        Counted { inner, metrics: self.0 }
+        let metrics = Arc::clone(&self.0);
+        Counted { inner, metrics }
     }
 }
 
@@ -89,7 +91,7 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let (verb, resource) = verb_and_resource(request.method(), request.uri());
-        let metrics = self.metrics;
+        let metrics = Arc::clone(&self.metrics);
         let answer = self.inner.call(request);
         Box::pin(async move {
             let mut call = Waiting {
@@ -109,9 +111,9 @@ where
     }
 }
 
-/// A call under way. It is counted when this is dropped: without an answer, if the caller gave up at its deadline.
+/// A call in flight. Its drop counts it; a caller that gives up at its deadline drops it without an answer.
 struct Waiting {
-    metrics: &'static Metrics,
+    metrics: Arc<Metrics>,
     call: Call,
 }
 
@@ -131,11 +133,10 @@ fn outcome(code: u16) -> &'static str {
     }
 }
 
-/// What Kubernetes calls a request (Kubernetes docs, "Authorization", "Determine the request verb").
+/// Names a request as Kubernetes does (Kubernetes docs, "Authorization", "Determine the request verb").
 fn verb_and_resource(method: &Method, uri: &Uri) -> (&'static str, &'static str) {
     let parts: Vec<&str> = uri.path().trim_matches('/').split('/').collect();
-    // /api/v1/… and /apis/{group}/{version}/…, then namespaces/{namespace}/… where there is more than the namespace
-    // itself.
+    // Strip /api/v1 or /apis/{group}/{version}, then namespaces/{namespace} unless the namespace is the object.
     let rest = match parts.as_slice() {
         ["api", _, rest @ ..] | ["apis", _, _, rest @ ..] => rest,
         _ => &[],
@@ -224,13 +225,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_nobody_waits_for_any_more_had_no_answer() {
-        let metrics: &'static Metrics = Box::leak(Box::new(Metrics::new()));
+        let metrics = Arc::new(Metrics::default());
         let silent = tower::service_fn(|_: Request<()>| std::future::pending::<Result<Response<()>, Infallible>>());
-        let mut counted = CountCalls(metrics).layer(silent);
+        let mut counted = CountCalls(Arc::clone(&metrics)).layer(silent);
         let request = Request::get("/api/v1/namespaces/a/pods/b").body(()).unwrap();
         let given_up = tokio::time::timeout(Duration::from_secs(10), counted.call(request)).await;
         assert!(given_up.is_err());
-        let text = metrics.text(crate::metrics::Format::Prometheus);
+        let text = metrics.text(crate::metrics::Format::Prometheus, true);
         let line = r#"stellar_operator_api_calls_total{verb="get",resource="pods",outcome="no_answer"} 1"#;
         assert!(text.contains(line), "{text}");
     }

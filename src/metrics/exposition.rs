@@ -1,21 +1,21 @@
-//! The text that a scraper asks for: OpenMetrics, or the older Prometheus format. Nothing is counted here.
+//! Text formats for scrapers: OpenMetrics and the older Prometheus format.
 
 /// Media type of OpenMetrics (OpenMetrics 1.0, "Content Negotiation").
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Media type of the older text (Prometheus docs, "Exposition formats").
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// How metrics are written down.
+/// A text format of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// OpenMetrics 1.0, which Prometheus asks for.
     OpenMetrics,
-    /// The text format of before, for whoever asks for nothing, such as curl.
+    /// Prometheus text format 0.0.4, for clients without an Accept header, such as curl.
     Prometheus,
 }
 
 impl Format {
-    /// The one to answer with, by the `Accept` header.
+    /// Picks the format by the `Accept` header.
     pub fn accepted(header: &str) -> Self {
         if header.contains("application/openmetrics-text") {
             Self::OpenMetrics
@@ -24,7 +24,7 @@ impl Format {
         }
     }
 
-    /// Its media type.
+    /// The media type for `Content-Type`.
     pub fn content_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => OPEN_METRICS,
@@ -32,7 +32,7 @@ impl Format {
         }
     }
 
-    /// `open_metrics` in this format.
+    /// Converts `open_metrics` to this format.
     pub(super) fn of(self, open_metrics: String) -> String {
         match self {
             Self::OpenMetrics => open_metrics,
@@ -41,8 +41,8 @@ impl Format {
     }
 }
 
-/// In the older format a counter's family has the name of its samples, an info is a gauge, and there are neither units
-/// nor an end.
+/// Converts OpenMetrics to the older format: there a counter's family is named like its samples, an info is a gauge,
+/// and `UNIT` and `EOF` do not exist.
 fn older(open_metrics: &str) -> String {
     let suffixes: Vec<(&str, &str)> = open_metrics
         .lines()
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_for_is_answered() {
+    fn the_accept_header_picks_the_format() {
         for (accept, format) in [
             ("", Format::Prometheus),
             ("*/*", Format::Prometheus),

@@ -1,12 +1,14 @@
-//! Gauges of each peer group. The series of a group that is gone go with it.
+//! Gauges of each peer group, written from the last decision when a scraper asks.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::util::text::plain;
@@ -24,246 +26,152 @@ pub struct GroupMetrics {
     pub validators: usize,
     /// Members that read its ConfigMap.
     pub members: usize,
-    /// Those of them that vote.
+    /// Voting members that read its ConfigMap.
     pub voting: usize,
-    /// Members of the whole group, those included that read its other ConfigMaps.
+    /// Members of the whole group, including those that read its other ConfigMaps.
     pub group_members: usize,
-    /// Those of them that vote.
+    /// Voting members of the whole group.
     pub group_voting: usize,
     /// Validators that name its ConfigMap and whose pod reports the public key of another pod, see `shared_keys`.
     pub shared_seeds: usize,
-    /// Whether its ConfigMap is somebody else's.
+    /// Whether another owner has its ConfigMap.
     pub not_ours: bool,
-    /// Whether its members can all reach each other by what they loaded.
+    /// Whether all members reach each other by the addresses they loaded.
     pub connected: bool,
-    /// Whether a restart is not done within its deadline, or who may restart cannot be read.
+    /// Whether a restart missed its deadline, or the Lease of the slots cannot be read.
     pub stalled: bool,
-    /// Validators with a reason to be restarted, by the first of their reasons.
+    /// Validators that need a restart, by their first cause.
     pub pending: BTreeMap<&'static str, usize>,
-    /// Every cause for which one can be restarted.
+    /// Every cause of a restart.
     pub causes: Vec<&'static str>,
 }
 
-/// A peer group, by its ConfigMap.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-struct Group {
-    namespace: String,
-    configmap: String,
+/// A gauge that each group has: its name, its help text and how it is read.
+type GroupGauge = (&'static str, &'static str, fn(&GroupMetrics) -> usize);
+
+#[rustfmt::skip]
+const GAUGES: [GroupGauge; 10] = [
+    ("peers", "Addresses in a group's list.", |group| group.peers),
+    ("validators", "Validators that name a group's list and are to run, those included that have not joined it.", |group| group.validators),
+    ("members", "Validators that read a group's list and have joined it.", |group| group.members),
+    ("voting_members", "Members whose pod is Ready, which says that they vote.", |group| group.voting),
+    ("group_members", "Members of a whole group, those included that read its ConfigMaps in other namespaces.", |group| group.group_members),
+    ("group_voting_members", "Those of them that vote.", |group| group.group_voting),
+    ("shared_seeds", "Validators that name a group's list and whose running pod reports the public key of another running pod.", |group| group.shared_seeds),
+    ("list_not_ours", "1 while a ConfigMap of the list's name is somebody else's, which is never written, else 0.", |group| usize::from(group.not_ours)),
+    ("group_connected", "1 if the members of a group can all reach each other by the addresses that they loaded, else 0.", |group| usize::from(group.connected)),
+    ("rollout_stalled", "1 while a restart of a group is not done within its deadline, or the Lease of its slots cannot be read, else 0.", |group| usize::from(group.stalled)),
+];
+
+/// Labels of a group.
+type Labels = [(&'static str, String); 2];
+/// Labels of a group and a cause.
+type CauseLabels = (Labels, [(&'static str, &'static str); 1]);
+
+fn labels(namespace: &str, config_map: &str) -> Labels {
+    [("namespace", plain(namespace)), ("configmap", plain(config_map))]
 }
 
-impl Group {
-    fn new(namespace: &str, config_map: &str) -> Self {
-        Self {
-            namespace: plain(namespace),
-            configmap: plain(config_map),
-        }
+impl GroupMetrics {
+    fn labels(&self) -> Labels {
+        labels(&self.namespace, &self.config_map)
+    }
+
+    fn labels_with(&self, cause: &'static str) -> CauseLabels {
+        (self.labels(), [("cause", cause)])
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Restart {
-    namespace: String,
-    configmap: String,
-    cause: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Pending {
-    namespace: String,
-    configmap: String,
-    cause: &'static str,
-}
-
-/// What is known of the groups.
+/// The metrics of all groups.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    peers: Family<Group, Gauge>,
-    validators: Family<Group, Gauge>,
-    members: Family<Group, Gauge>,
-    voting: Family<Group, Gauge>,
-    group_members: Family<Group, Gauge>,
-    group_voting: Family<Group, Gauge>,
-    shared_seeds: Family<Group, Gauge>,
-    not_ours: Family<Group, Gauge>,
-    connected: Family<Group, Gauge>,
-    stalled: Family<Group, Gauge>,
-    pending: Family<Pending, Gauge>,
-    slots: Gauge,
-    restarts: Family<Restart, Counter>,
-    shown: Mutex<Shown>,
+    /// The last decision; `None` while this replica does not lead. A cycle can end after the lead is lost.
+    last: Mutex<Option<Decision>>,
+    /// Series outlive their group: they are counters.
+    restarts: Family<CauseLabels, Counter>,
 }
 
-/// What is shown now.
 #[derive(Debug, Default)]
-struct Shown {
-    /// Whether this replica leads: figures that come later, from work that is being ended, are not shown.
-    leads: bool,
-    /// The groups that have series, each with the causes that it has pending.
-    groups: BTreeMap<Group, Vec<&'static str>>,
+struct Decision {
+    groups: Vec<GroupMetrics>,
+    slots: usize,
 }
 
 impl Groups {
-    pub(super) fn registered(registry: &mut Registry) -> Self {
-        let groups = Self::default();
-        for (name, help, family) in [
-            ("peers", "Addresses in a group's list", &groups.peers),
-            (
-                "validators",
-                "Validators that name a group's list and are to run, those included that have not joined it",
-                &groups.validators,
-            ),
-            (
-                "members",
-                "Validators that read a group's list and have joined it",
-                &groups.members,
-            ),
-            (
-                "voting_members",
-                "Members whose pod is Ready, which says that they vote",
-                &groups.voting,
-            ),
-            (
-                "group_members",
-                "Members of a whole group, those included that read its ConfigMaps in other namespaces",
-                &groups.group_members,
-            ),
-            ("group_voting_members", "Those of them that vote", &groups.group_voting),
-            (
-                "shared_seeds",
-                "Validators that name a group's list and whose running pod reports the public key of another running pod",
-                &groups.shared_seeds,
-            ),
-            (
-                "list_not_ours",
-                "1 while a ConfigMap of the list's name is somebody else's, which is never written, else 0",
-                &groups.not_ours,
-            ),
-            (
-                "group_connected",
-                "1 if the members of a group can all reach each other by the addresses that they loaded, else 0",
-                &groups.connected,
-            ),
-            (
-                "rollout_stalled",
-                "1 while a restart of a group is not done within its deadline, or the Lease of its slots cannot be read, else 0",
-                &groups.stalled,
-            ),
-        ] {
-            registry.register(name, help, family.clone());
-        }
-        registry.register(
-            "pending_restarts",
-            "Validators of a group that have a reason to be restarted, by the first of their reasons",
-            groups.pending.clone(),
-        );
+    pub(super) fn registered(registry: &mut Registry) -> Arc<Self> {
+        let groups = Arc::new(Self::default());
         registry.register(
             "restarts",
             "Validators of a group restarted by this replica, by cause",
             groups.restarts.clone(),
         );
-        registry.register(
-            "turns",
-            "Slots held now: validators that the operator may have down",
-            groups.slots.clone(),
-        );
+        registry.register_collector(Box::new(Arc::clone(&groups)));
         groups
     }
 
-    /// From now on figures are shown, or none any more.
+    /// Starts or stops the export of the gauges.
     pub(super) fn lead(&self, leads: bool) {
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        shown.leads = leads;
-        if !leads {
-            self.replace(&mut shown, &[], 0);
-        }
+        *self.last() = leads.then(Decision::default);
     }
 
-    /// Shows these figures and no others, if this replica leads.
-    pub(super) fn show(&self, figures: &[GroupMetrics], slots: usize) {
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        if shown.leads {
-            self.replace(&mut shown, figures, slots);
+    /// Exports this decision instead of the last one, if this replica leads.
+    pub(super) fn decided(&self, groups: Vec<GroupMetrics>, slots: usize) {
+        if let Some(last) = &mut *self.last() {
+            // Prometheus sees the first restart as an increase only if the series was there before, at 0.
+            for group in &groups {
+                for cause in &group.causes {
+                    let _ = self.restarts.get_or_create(&group.labels_with(cause));
+                }
+            }
+            *last = Decision { groups, slots };
         }
     }
 
     /// Counts a restart of a validator of this group.
     pub(super) fn restarted(&self, namespace: &str, config_map: &str, cause: &'static str) {
-        let group = Group::new(namespace, config_map);
-        self.restarts.get_or_create(&restart(&group, cause)).inc();
+        let labels = (labels(namespace, config_map), [("cause", cause)]);
+        self.restarts.get_or_create(&labels).inc();
     }
 
-    fn replace(&self, shown: &mut Shown, figures: &[GroupMetrics], slots: usize) {
-        let mut before = std::mem::take(&mut shown.groups);
-        for figures in figures {
-            let group = Group::new(&figures.namespace, &figures.config_map);
-            let set = |family: &Family<Group, Gauge>, value: usize| {
-                family
-                    .get_or_create(&group)
-                    .set(i64::try_from(value).unwrap_or(i64::MAX));
-            };
-            set(&self.peers, figures.peers);
-            set(&self.validators, figures.validators);
-            set(&self.members, figures.members);
-            set(&self.voting, figures.voting);
-            set(&self.group_members, figures.group_members);
-            set(&self.group_voting, figures.group_voting);
-            set(&self.shared_seeds, figures.shared_seeds);
-            set(&self.not_ours, usize::from(figures.not_ours));
-            set(&self.connected, usize::from(figures.connected));
-            set(&self.stalled, usize::from(figures.stalled));
-            // From the start, so that the first is seen as a change. They stay when the group goes: they are counters.
-            for cause in &figures.causes {
-                let _ = self.restarts.get_or_create(&restart(&group, cause));
-            }
-            for (cause, count) in &figures.pending {
-                let count = i64::try_from(*count).unwrap_or(i64::MAX);
-                self.pending.get_or_create(&pending(&group, cause)).set(count);
-            }
-            let causes: Vec<&'static str> = figures.pending.keys().copied().collect();
-            for cause in before.remove(&group).unwrap_or_default() {
-                if !causes.contains(&cause) {
-                    self.pending.remove(&pending(&group, cause));
-                }
-            }
-            shown.groups.insert(group, causes);
-        }
-        for (group, causes) in before {
-            for family in [
-                &self.peers,
-                &self.validators,
-                &self.members,
-                &self.voting,
-                &self.group_members,
-                &self.group_voting,
-                &self.shared_seeds,
-                &self.not_ours,
-                &self.connected,
-                &self.stalled,
-            ] {
-                family.remove(&group);
-            }
-            for cause in causes {
-                self.pending.remove(&pending(&group, cause));
-            }
-        }
-        self.slots.set(i64::try_from(slots).unwrap_or(i64::MAX));
+    fn last(&self) -> MutexGuard<'_, Option<Decision>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn restart(group: &Group, cause: &'static str) -> Restart {
-    Restart {
-        namespace: group.namespace.clone(),
-        configmap: group.configmap.clone(),
-        cause,
+impl Collector for Groups {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let last = self.last();
+        let none = Decision::default();
+        let Decision { groups, slots } = last.as_ref().unwrap_or(&none);
+        for (name, help, value) in GAUGES {
+            let series = groups.iter().map(|group| (group.labels(), value(group)));
+            encode_gauge(&mut encoder, name, help, series)?;
+        }
+        let pending = groups.iter().flat_map(|group| {
+            let causes = group.pending.iter();
+            causes.map(|(cause, count)| (group.labels_with(cause), *count))
+        });
+        let help = "Validators of a group that have a reason to be restarted, by the first of their reasons.";
+        encode_gauge(&mut encoder, "pending_restarts", help, pending)?;
+        let help = "Slots held now: validators that the operator may have down.";
+        let mut gauge = encoder.encode_descriptor("turns", help, None, MetricType::Gauge)?;
+        gauge.encode_gauge(slots)
     }
 }
 
-fn pending(group: &Group, cause: &'static str) -> Pending {
-    Pending {
-        namespace: group.namespace.clone(),
-        configmap: group.configmap.clone(),
-        cause,
+/// Writes a gauge with its series; nothing for a gauge without series.
+fn encode_gauge<L: EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    series: impl Iterator<Item = (L, usize)>,
+) -> fmt::Result {
+    let mut series = series.peekable();
+    if series.peek().is_none() {
+        return Ok(());
     }
+    let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    series.try_for_each(|(labels, value)| gauge.encode_family(&labels)?.encode_gauge(&value))
 }
 
 #[cfg(test)]
@@ -272,7 +180,7 @@ mod tests {
 
     use super::*;
 
-    fn figures(config_map: &str, pending: &[(&'static str, usize)]) -> GroupMetrics {
+    fn group(config_map: &str, pending: &[(&'static str, usize)]) -> GroupMetrics {
         GroupMetrics {
             namespace: "stellar".to_owned(),
             config_map: config_map.to_owned(),
@@ -293,11 +201,8 @@ mod tests {
 
     #[test]
     fn a_label_holds_nothing_that_a_terminal_obeys() {
-        let group = Group::new("a\u{1b}[2J\nb", "c\u{1b}[2J\nd");
-        assert_eq!(
-            (&*group.namespace, &*group.configmap),
-            (r"a\u{1b}[2J\nb", r"c\u{1b}[2J\nd")
-        );
+        let [(_, namespace), (_, config_map)] = labels("a\u{1b}[2J\nb", "c\u{1b}[2J\nd");
+        assert_eq!((&*namespace, &*config_map), (r"a\u{1b}[2J\nb", r"c\u{1b}[2J\nd"));
     }
 
     #[test]
@@ -310,7 +215,7 @@ mod tests {
             text
         };
         groups.lead(true);
-        groups.show(&[figures("a", &[("PeersChanged", 2)]), figures("b", &[])], 1);
+        groups.decided(vec![group("a", &[("PeersChanged", 2)]), group("b", &[])], 1);
         groups.restarted("stellar", "b", "NotLinked");
         let first = text();
         for line in [
@@ -327,7 +232,7 @@ mod tests {
         ] {
             assert!(first.contains(line), "{line} is not in\n{first}");
         }
-        groups.show(&[figures("b", &[])], 0);
+        groups.decided(vec![group("b", &[])], 0);
         let then = text();
         let series = |text: &str, group: &str| {
             text.lines()
@@ -339,7 +244,7 @@ mod tests {
         assert!(then.contains("turns 0"), "{then}");
         groups.lead(false);
         // From a decision that was on its way when the lead was lost.
-        groups.show(&[figures("b", &[])], 1);
+        groups.decided(vec![group("b", &[])], 1);
         let last = text();
         assert_eq!(series(&last, r#"configmap="b""#), 0, "{last}");
         assert!(last.contains("turns 0"), "{last}");

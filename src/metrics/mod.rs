@@ -1,17 +1,16 @@
 //! What is counted, for Prometheus: names and units by its conventions, labels from small fixed sets.
 //!
-//! One set a process, as one scrape is of one process. Nothing here decides anything.
+//! `run` makes one [`Metrics`] and hands it to every part that counts.
 
 mod calls;
 mod exposition;
 mod groups;
 pub mod probes;
 
-use std::sync::LazyLock;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -19,7 +18,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 
 use calls::Call;
 pub use calls::CountCalls;
@@ -27,23 +26,23 @@ pub use exposition::Format;
 pub use groups::GroupMetrics;
 use groups::Groups;
 
-/// What became of a review.
+/// How a review ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// The object was allowed.
     Allowed,
-    /// The object was refused.
+    /// The object was denied.
     Denied,
-    /// The object is of a kind that there are no rules for: it was allowed, and should not have been sent.
+    /// No rules exist for the kind: the object was allowed, and the API server should not have sent it.
     UnknownKind,
-    /// It was no review, or could not be decided: the API server does as the failure policy says.
+    /// The body was no review, or the rules failed. The API server then applies the failure policy.
     Undecided,
 }
 
 impl Outcome {
     const ALL: [Self; 4] = [Self::Allowed, Self::Denied, Self::UnknownKind, Self::Undecided];
 
-    /// As the label has it.
+    /// The value of the label.
     fn as_str(self) -> &'static str {
         match self {
             Self::Allowed => "allowed",
@@ -61,7 +60,7 @@ struct Review {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Write {
+struct ListWrite {
     result: &'static str,
 }
 
@@ -71,152 +70,134 @@ struct Path {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Kept {
+struct ExpiryOf {
     certificate: &'static str,
 }
 
-/// The counters and gauges of this process.
+/// The metrics of one process.
 #[derive(Debug)]
 pub struct Metrics {
-    registry: Registry,
-    groups: Groups,
+    reviews: Family<Review, Counter>,
+    review_time: Family<Path, Histogram, fn() -> Histogram>,
+    list_writes: Family<ListWrite, Counter>,
     discovery: Histogram,
     discovery_failures: Counter,
-    review_time: Family<Path, Histogram, fn() -> Histogram>,
-    certificates: Family<Kept, Gauge>,
+    certificates: Family<ExpiryOf, Gauge>,
     certificate_failures: Counter,
     calls: Family<Call, Counter>,
-    reviews: Family<Review, Counter>,
-    list_writes: Family<Write, Counter>,
     leader: Gauge,
     ready: Gauge,
+    groups: Arc<Groups>,
+    registry: Registry,
 }
 
 const PATHS: [&str; 2] = ["mutate", "validate"];
 const WRITTEN: &str = "written";
 const FAILED: &str = "failed";
 
-static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
-
-/// The counters of this process.
-pub fn get() -> &'static Metrics {
-    &METRICS
+/// Registers a metric.
+fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
 }
 
-impl Metrics {
-    fn new() -> Self {
+/// Registers a metric whose unit is the second.
+fn in_seconds<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
+    metric
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
         let mut registry = Registry::with_prefix("stellar_operator");
-        let reviews = Family::<Review, Counter>::default();
-        let list_writes = Family::<Write, Counter>::default();
-        registry.register(
-            "admission_reviews",
-            "Admission reviews, by path and what became of them",
-            reviews.clone(),
-        );
-        registry.register(
-            "list_writes",
-            "Writes of the list of known peers, by result",
-            list_writes.clone(),
-        );
-        // From the start, so that the first is seen as a change.
+        let all = &mut registry;
+        let version = vec![("version", env!("CARGO_PKG_VERSION")), ("revision", crate::REVISION)];
+        all.register("build", "The running version", Info::new(version));
+        let metrics = Self {
+            reviews: registered(
+                all,
+                "admission_reviews",
+                "Admission reviews, by path and what became of them",
+                Family::default(),
+            ),
+            review_time: in_seconds(
+                all,
+                "admission_review_duration",
+                "Time from a review's headers to its answer, by path",
+                Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.000_1, 4.0, 9))),
+            ),
+            list_writes: registered(
+                all,
+                "list_writes",
+                "Writes of the list of known peers, by result",
+                Family::default(),
+            ),
+            discovery: in_seconds(
+                all,
+                "discovery_duration",
+                "Time that one decision and its writes took",
+                Histogram::new(exponential_buckets(0.001, 4.0, 8)),
+            ),
+            discovery_failures: registered(
+                all,
+                "discovery_failures",
+                "Decisions after which something was not written; it is tried again",
+                Counter::default(),
+            ),
+            certificates: in_seconds(
+                all,
+                "certificate_expiry_timestamp",
+                "When the webhook's certificate (leaf) and its authority (ca) expire, since 1970",
+                Family::default(),
+            ),
+            certificate_failures: registered(
+                all,
+                "certificate_failures",
+                "Failed checks of the webhook's certificate or registrations; each is tried again",
+                Counter::default(),
+            ),
+            calls: registered(
+                all,
+                "api_calls",
+                "Calls to the API server, by verb, resource and what became of them",
+                Family::default(),
+            ),
+            leader: registered(all, "leader", "1 while this replica leads, else 0", Gauge::default()),
+            ready: registered(
+                all,
+                "ready",
+                "1 while this replica is ready, else 0; /readyz says what it waits for",
+                Gauge::default(),
+            ),
+            groups: Groups::registered(all),
+            registry,
+        };
+        // Prometheus sees the first one as an increase only if the series was there before, at 0.
         for path in PATHS {
             for outcome in Outcome::ALL.map(Outcome::as_str) {
-                let _ = reviews.get_or_create(&Review { path, outcome });
+                let _ = metrics.reviews.get_or_create(&Review { path, outcome });
             }
         }
         for result in [WRITTEN, FAILED] {
-            let _ = list_writes.get_or_create(&Write { result });
+            let _ = metrics.list_writes.get_or_create(&ListWrite { result });
         }
-        let groups = Groups::registered(&mut registry);
-        let discovery = Histogram::new(exponential_buckets(0.001, 4.0, 8));
-        registry.register_with_unit(
-            "discovery_duration",
-            "Time that one decision and its writes took",
-            Unit::Seconds,
-            discovery.clone(),
-        );
-        let discovery_failures = Counter::default();
-        registry.register(
-            "discovery_failures",
-            "Decisions after which something was not written; it is tried again",
-            discovery_failures.clone(),
-        );
-        let review_time: Family<Path, Histogram, fn() -> Histogram> =
-            Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.000_1, 4.0, 9)));
-        registry.register_with_unit(
-            "admission_review_duration",
-            "Time from a review's headers to its answer, by path",
-            Unit::Seconds,
-            review_time.clone(),
-        );
-        let certificates = Family::<Kept, Gauge>::default();
-        registry.register_with_unit(
-            "certificate_expiry_timestamp",
-            "When the webhook's certificate (leaf) and its authority (ca) expire, since 1970",
-            Unit::Seconds,
-            certificates.clone(),
-        );
-        let certificate_failures = Counter::default();
-        registry.register(
-            "certificate_failures",
-            "Failed checks of the webhook's certificate or registrations; each is tried again",
-            certificate_failures.clone(),
-        );
-        let calls = Family::<Call, Counter>::default();
-        registry.register(
-            "api_calls",
-            "Calls to the API server, by verb, resource and what became of them",
-            calls.clone(),
-        );
-        let leader = Gauge::<i64>::default();
-        registry.register("leader", "1 while this replica leads, else 0", leader.clone());
-        let ready = Gauge::<i64>::default();
-        registry.register(
-            "ready",
-            "1 while this replica is ready, else 0; /readyz says what it waits for",
-            ready.clone(),
-        );
-        registry.register(
-            "build",
-            "The running version",
-            Info::new(vec![
-                ("version", env!("CARGO_PKG_VERSION")),
-                ("revision", crate::REVISION),
-            ]),
-        );
-        Self {
-            registry,
-            groups,
-            discovery,
-            discovery_failures,
-            review_time,
-            certificates,
-            certificate_failures,
-            calls,
-            reviews,
-            list_writes,
-            leader,
-            ready,
-        }
+        metrics
     }
+}
 
-    /// Tells whether this replica leads. One that does not knows nothing of the groups.
+impl Metrics {
+    /// Sets whether this replica leads. Only the leader exports gauges of groups.
     pub fn leading(&self, leads: bool) {
         self.leader.set(i64::from(leads));
         self.groups.lead(leads);
     }
 
-    /// Tells whether this replica is ready.
-    pub fn ready(&self, ready: bool) {
-        self.ready.set(i64::from(ready));
+    /// Sets the groups and the number of slots held, while this replica [leads](Self::leading).
+    pub fn groups(&self, groups: Vec<GroupMetrics>, slots: usize) {
+        self.groups.decided(groups, slots);
     }
 
-    /// Shows these groups, and how many slots are out, while this replica [leads](Self::leading).
-    pub fn groups(&self, figures: &[GroupMetrics], slots: usize) {
-        self.groups.show(figures, slots);
-    }
-
-    /// Counts a decision that took so long with its writes, and whether all of them were done.
+    /// Counts a cycle of discovery. `done`: nothing was left unwritten.
     pub fn discovered(&self, took: Duration, done: bool) {
         self.discovery.observe(took.as_secs_f64());
         if !done {
@@ -224,28 +205,23 @@ impl Metrics {
         }
     }
 
-    /// Counts a review sent to `path`, which took so long.
+    /// Counts a review sent to `path`.
     pub fn reviewed(&self, path: &'static str, outcome: Outcome, took: Duration) {
         let outcome = outcome.as_str();
         self.reviews.get_or_create(&Review { path, outcome }).inc();
-        self.review_time
-            .get_or_create(&Path { path })
-            .observe(took.as_secs_f64());
+        let time = self.review_time.get_or_create(&Path { path });
+        time.observe(took.as_secs_f64());
     }
 
-    /// Tells when the certificate that is served expires, or its authority.
-    pub fn certificate_expires(&self, which: &'static str, when: Timestamp) {
-        let kept = Kept { certificate: which };
-        self.certificates.get_or_create(&kept).set(when.as_second());
+    /// Sets when the served certificate (`leaf`) or its authority (`ca`) expires.
+    pub fn certificate_expires(&self, certificate: &'static str, when: Timestamp) {
+        let expiry = self.certificates.get_or_create(&ExpiryOf { certificate });
+        expiry.set(when.as_second());
     }
 
-    /// Counts a look at the certificate or its registrations that failed.
+    /// Counts a failed round of the certificate's upkeep.
     pub fn certificate_failed(&self) {
         self.certificate_failures.inc();
-    }
-
-    fn called(&self, call: &Call) {
-        self.calls.get_or_create(call).inc();
     }
 
     /// Counts a restart of a validator that reads this ConfigMap.
@@ -256,11 +232,16 @@ impl Metrics {
     /// Counts a write of a list.
     pub fn list_written(&self, written: bool) {
         let result = if written { WRITTEN } else { FAILED };
-        self.list_writes.get_or_create(&Write { result }).inc();
+        self.list_writes.get_or_create(&ListWrite { result }).inc();
     }
 
-    /// All of it as text.
-    pub fn text(&self, format: Format) -> String {
+    fn called(&self, call: &Call) {
+        self.calls.get_or_create(call).inc();
+    }
+
+    /// All metrics of a replica that is `ready` or not.
+    pub fn text(&self, format: Format, ready: bool) -> String {
+        self.ready.set(i64::from(ready));
         let mut text = String::new();
         // Writing into a string does not fail.
         let _ = encode(&mut text, &self.registry);
@@ -278,13 +259,12 @@ mod tests {
 
     /// Everything that is ever exported, once.
     fn of_everything() -> Metrics {
-        let metrics = Metrics::new();
+        let metrics = Metrics::default();
         metrics.reviewed("mutate", Outcome::Allowed, Duration::from_millis(1));
         metrics.reviewed("mutate", Outcome::Allowed, Duration::from_millis(1));
         metrics.restarted("stellar", "stellar-peers", "PeersChanged");
         metrics.list_written(true);
         metrics.leading(true);
-        metrics.ready(true);
         metrics.certificate_expires("leaf", Timestamp::UNIX_EPOCH);
         metrics.discovered(Duration::from_millis(1), false);
         metrics.called(&Call::of_test());
@@ -305,7 +285,7 @@ mod tests {
             pending,
             causes: vec!["PeersChanged"],
         };
-        metrics.groups(&[group], 1);
+        metrics.groups(vec![group], 1);
         metrics
     }
 
@@ -315,7 +295,7 @@ mod tests {
 
     #[test]
     fn what_was_counted_is_in_the_text() {
-        let text = of_everything().text(Format::OpenMetrics);
+        let text = of_everything().text(Format::OpenMetrics, true);
         for line in [
             r#"stellar_operator_admission_reviews_total{path="mutate",outcome="allowed"} 2"#,
             r#"stellar_operator_restarts_total{namespace="stellar",configmap="stellar-peers",cause="PeersChanged"} 1"#,
@@ -331,7 +311,7 @@ mod tests {
     fn who_does_not_lead_knows_nothing_of_the_groups() {
         let metrics = of_everything();
         metrics.leading(false);
-        let text = metrics.text(Format::Prometheus);
+        let text = metrics.text(Format::Prometheus, true);
         let of_groups = text.lines().filter(|line| line.contains("stellar-peers"));
         let of_groups: Vec<&str> = of_groups.filter(|line| !line.contains("restarts_total")).collect();
         assert!(of_groups.is_empty(), "{of_groups:#?}");
@@ -339,7 +319,7 @@ mod tests {
 
     #[test]
     fn the_documentation_names_what_is_exported_and_nothing_else() {
-        let text = of_everything().text(Format::Prometheus);
+        let text = of_everything().text(Format::Prometheus, true);
         let exported = |keyword: &'static str| {
             let lines = text.lines().filter_map(move |line| line.strip_prefix(keyword));
             lines
@@ -366,7 +346,7 @@ mod tests {
 
     #[test]
     fn alerts_and_dashboard_name_only_what_is_exported() {
-        let text = of_everything().text(Format::Prometheus);
+        let text = of_everything().text(Format::Prometheus, true);
         let is_name = |letter: char| letter.is_ascii_lowercase() || letter == '_';
         let samples: BTreeSet<&str> = text
             .lines()

@@ -1,8 +1,8 @@
-//! `/healthz`, `/readyz` and `/metrics`, on a port of their own, and what each part of the program has to say to them.
+//! `/healthz`, `/readyz` and `/metrics`, on their own port, and the conditions behind `/readyz`.
 //!
-//! Alive is whoever answers at all: nothing outside the process makes `/healthz` fail, or a broken API server would get
-//! every operator restarted. Ready is decided by the parts: each names its condition when it is set up, so that a
-//! condition nobody has spoken for yet counts as not met.
+//! A process that answers is healthy: if `/healthz` depended on the API server, an outage there would restart every
+//! operator. Each part of the program requires its condition at set-up and reports it later, so a condition that was
+//! not reported yet is not met.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,10 +13,10 @@ use axum::routing::get;
 use axum::{Router, response::IntoResponse};
 use tracing::{info, warn};
 
-use crate::metrics;
+use super::{Format, Metrics};
 use crate::util::text::plain;
 
-/// What has to hold before this replica is sent work; cheap to clone, all clones are one.
+/// The conditions for receiving requests. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     /// Condition → why it does not hold; `None`: it holds.
@@ -24,22 +24,22 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Adds a condition, not met yet, for the reason given.
+    /// Adds a condition that is not met yet.
     pub fn require(&self, condition: &'static str, reason: &str) {
         self.set(condition, Some(reason.to_owned()));
     }
 
-    /// The condition holds.
+    /// Reports that a condition holds.
     pub fn met(&self, condition: &'static str) {
         self.set(condition, None);
     }
 
-    /// The condition does not hold; `reason` is a sentence for the person who reads `/readyz`.
+    /// Reports that a condition does not hold. `/readyz` shows `reason`, a sentence.
     pub fn unmet(&self, condition: &'static str, reason: impl Into<String>) {
         self.set(condition, Some(reason.into()));
     }
 
-    /// What is missing: condition and reason, sorted; nothing when ready.
+    /// The conditions that do not hold, sorted, each with its reason.
     pub fn missing(&self) -> Vec<(&'static str, String)> {
         let conditions = self.conditions.read().unwrap_or_else(PoisonError::into_inner);
         let missing = conditions
@@ -56,9 +56,8 @@ impl Readiness {
     fn set(&self, condition: &'static str, reason: Option<String>) {
         let mut conditions = self.conditions.write().unwrap_or_else(PoisonError::into_inner);
         let before = conditions.insert(condition, reason.clone());
-        metrics::get().ready(conditions.values().all(Option::is_none));
         drop(conditions);
-        // One line for each change of state; a reason that is only worded anew is no change.
+        // Log a change of state once; a new reason is no change.
         match (before, reason) {
             (Some(Some(_)), None) => info!(condition, "condition of readiness met"),
             (Some(None), Some(reason)) => warn!(condition, reason, "condition of readiness no longer met"),
@@ -68,21 +67,21 @@ impl Readiness {
 }
 
 /// The routes of the probes.
-pub fn router(readiness: Readiness) -> Router {
+pub fn router(readiness: Readiness, metrics: Arc<Metrics>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .with_state(readiness)
+        .route("/readyz", get(ready).with_state(readiness.clone()))
+        .route("/metrics", get(scrape).with_state((readiness, metrics)))
 }
 
-async fn metrics(headers: HeaderMap) -> impl IntoResponse {
+async fn scrape(
+    State((readiness, metrics)): State<(Readiness, Arc<Metrics>)>,
+    headers: HeaderMap,
+) -> impl IntoResponse {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    let format = metrics::Format::accepted(accept.unwrap_or_default());
-    (
-        [(header::CONTENT_TYPE, format.content_type())],
-        metrics::get().text(format),
-    )
+    let format = Format::accepted(accept.unwrap_or_default());
+    let text = metrics.text(format, readiness.is_ready());
+    ([(header::CONTENT_TYPE, format.content_type())], text)
 }
 
 async fn ready(State(readiness): State<Readiness>) -> impl IntoResponse {
@@ -106,9 +105,10 @@ mod tests {
 
     async fn get(readiness: &Readiness, path: &str) -> (u16, String) {
         let request = Request::get(path).body(Body::empty()).unwrap();
-        let response = router(readiness.clone()).oneshot(request).await.unwrap();
+        let router = router(readiness.clone(), Arc::default());
+        let response = router.oneshot(request).await.unwrap();
         let status = response.status().as_u16();
-        let body = to_bytes(response.into_body(), 4096).await.unwrap();
+        let body = to_bytes(response.into_body(), 65_536).await.unwrap();
         (status, String::from_utf8(body.to_vec()).unwrap())
     }
 
@@ -130,5 +130,10 @@ mod tests {
         assert_eq!(get(&readiness, "/readyz").await, (200, "ok\n".to_owned()));
         readiness.clone().unmet("certificate", "expired");
         assert!(!readiness.is_ready(), "a clone speaks for all");
+        let scraped = get(&readiness, "/metrics").await.1;
+        assert!(scraped.contains("\nstellar_operator_ready 0\n"), "{scraped}");
+        readiness.met("certificate");
+        let scraped = get(&readiness, "/metrics").await.1;
+        assert!(scraped.contains("\nstellar_operator_ready 1\n"), "{scraped}");
     }
 }

@@ -8,6 +8,7 @@
 //! This code trusts no clock. A replica takes a Lease from its holder only after *this* process has seen it unchanged
 //! for its whole duration, and a holder stops its work before that.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -24,9 +25,10 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::{debug, error, info, warn};
 
 use crate::kubernetes::api::{ApiError, deadline};
+use crate::labels;
+use crate::metrics::Metrics;
 use crate::util::clock;
 use crate::util::durations::lease_duration;
-use crate::{labels, metrics};
 
 /// Arguments of the election.
 #[derive(Clone, Debug, Args)]
@@ -61,6 +63,7 @@ pub struct Election {
     identity: String,
     duration: Duration,
     history: History,
+    metrics: Arc<Metrics>,
 }
 
 /// The newest seen version of the Lease. If the API server returns an older one, its storage was restored to an earlier
@@ -87,12 +90,13 @@ impl History {
 
 impl Election {
     /// Creates a participant in the election of this namespace.
-    pub fn new(client: Client, namespace: &str, config: LeaderConfig) -> Self {
+    pub fn new(client: Client, namespace: &str, config: LeaderConfig, metrics: Arc<Metrics>) -> Self {
         Self {
             leases: Api::namespaced(client, namespace),
             identity: config.pod_name.unwrap_or_else(random_name),
             duration: config.lease_duration,
             history: History::default(),
+            metrics,
         }
     }
 
@@ -108,7 +112,7 @@ impl Election {
             never = self.campaign(work) => match never {},
             () = stop => {}
         }
-        metrics::get().leading(false);
+        self.metrics.leading(false);
         match self.release().await {
             Ok(true) => info!("released the lead"),
             Ok(false) => {}
@@ -127,12 +131,12 @@ impl Election {
                 Ok(Some(since)) => {
                     failing = false;
                     info!(identity = self.identity, "leading");
-                    metrics::get().leading(true);
+                    self.metrics.leading(true);
                     tokio::select! {
                         () = work() => error!("the leader's work ended; restarting it"),
                         () = self.keep_renewing(since) => warn!("the lead is lost; the work stops until it is regained"),
                     }
-                    metrics::get().leading(false);
+                    self.metrics.leading(false);
                 }
                 Ok(None) => failing = false,
                 Err(error) => {

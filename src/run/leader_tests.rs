@@ -116,7 +116,7 @@ fn silent_at(silent: &'static [usize]) -> Election {
         lease_duration: MINE,
         pod_name: Some("me".to_owned()),
     };
-    Election::new(Client::new(service, "stellar"), "stellar", config)
+    Election::new(Client::new(service, "stellar"), "stellar", config, Arc::default())
 }
 
 #[tokio::test(start_paused = true)]

@@ -24,7 +24,7 @@ use crate::kubernetes::api::deadline;
 use crate::kubernetes::names::is_dns_label;
 use crate::labels;
 use crate::metrics::probes::Readiness;
-use crate::metrics::{self, CountCalls};
+use crate::metrics::{CountCalls, Metrics};
 use crate::tls::upkeep::Keeper;
 use crate::util::telemetry::LogFormat;
 use crate::webhook::config::WebhookConfig;
@@ -125,8 +125,9 @@ pub async fn run(args: OperatorArgs) -> Result<(), OperatorError> {
     config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
     let own_namespace = pod_namespace.unwrap_or_else(|| config.default_namespace.clone());
+    let metrics = Arc::new(Metrics::default());
     let client = ClientBuilder::try_from(config).map_err(OperatorError::Client)?;
-    let client = client.with_layer(&CountCalls(metrics::get())).build();
+    let client = client.with_layer(&CountCalls(Arc::clone(&metrics))).build();
     let scope = match (all_namespaces, namespaces.is_empty()) {
         (true, _) => Scope::All,
         (false, true) => Scope::Namespaces([own_namespace.clone()].into()),
@@ -144,15 +145,16 @@ pub async fn run(args: OperatorArgs) -> Result<(), OperatorError> {
             cluster_domain: options.cluster_domain.clone(),
         },
         options,
+        metrics: Arc::clone(&metrics),
     };
     let known = Arc::new(OnceComplete::<Caches>::new());
     let shutdown = shutdown()?.shared();
-    let webhook = Webhook::bind(webhook, client.clone(), &own_namespace, readiness.clone()).await?;
+    let election = Election::new(client.clone(), &own_namespace, leader, Arc::clone(&metrics));
+    let webhook = Webhook::bind(webhook, client.clone(), &own_namespace, readiness.clone(), metrics).await?;
     let work = {
         let (keeper, client, known) = (webhook.keeper(), client.clone(), Arc::clone(&known));
         move || lead(keeper.clone(), client.clone(), config.clone(), Arc::clone(&known))
     };
-    let election = Election::new(client.clone(), &own_namespace, leader);
     let reviewer = Arc::new(Rules::new(Arc::<OnceComplete<Caches>>::clone(&known)));
     let serve = webhook.serve(reviewer, shutdown.clone());
     // The lead is released first; the webhook drains meanwhile.

@@ -1,11 +1,12 @@
 //! The waits between rounds of certificate upkeep. They grow after errors; each error is logged once.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{error, info};
 
-use crate::metrics;
+use crate::metrics::Metrics;
 use crate::util::error_chain;
 
 /// Longest wait after errors.
@@ -13,14 +14,16 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 pub(super) struct Pace {
     pub(super) interval: Duration,
+    metrics: Arc<Metrics>,
     failures: u32,
     last: Option<String>,
 }
 
 impl Pace {
-    pub(super) fn new(interval: Duration) -> Self {
+    pub(super) fn new(interval: Duration, metrics: Arc<Metrics>) -> Self {
         Self {
             interval,
+            metrics,
             failures: 0,
             last: None,
         }
@@ -40,7 +43,7 @@ impl Pace {
                     error!("{doing}: {text}");
                 }
                 self.last = Some(text);
-                metrics::get().certificate_failed();
+                self.metrics.certificate_failed();
                 self.failures = self.failures.saturating_add(1);
             }
         }

@@ -7,6 +7,7 @@
 //! again.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,7 +22,7 @@ use super::plan::{self, Policy, Step};
 use super::serving::{Serving, ServingError};
 use super::store::{Store, StoreError};
 use crate::kubernetes::api::ApiError;
-use crate::metrics;
+use crate::metrics::Metrics;
 use crate::metrics::probes::Readiness;
 use crate::util::{clock, error_chain};
 
@@ -126,7 +127,7 @@ impl Follower {
     pub async fn run(self) {
         let mut trusted = false;
         let mut memory = Memory::default();
-        let mut pace = Pace::new(self.keeper.interval);
+        let mut pace = Pace::new(self.keeper.interval, Arc::clone(&self.keeper.metrics));
         loop {
             let mut result = Ok(());
             if !trusted {
@@ -171,7 +172,7 @@ impl Follower {
             let ca = leaf.as_ref().and_then(|leaf| signer(leaf, wanted.bundle.as_deref()?));
             for (which, certificate) in [("leaf", &leaf), ("ca", &ca)] {
                 if let Some(certificate) = certificate {
-                    metrics::get().certificate_expires(which, certificate.expires);
+                    self.keeper.metrics.certificate_expires(which, certificate.expires);
                 }
             }
         }
@@ -212,6 +213,8 @@ pub struct Keeper {
     pub configurations: Configurations,
     pub policy: Policy,
     pub interval: Duration,
+    /// Counts failures, and has the times of expiry.
+    pub metrics: Arc<Metrics>,
 }
 
 /// State of a keeper between two rounds. A new keeper starts without it.
@@ -227,7 +230,7 @@ impl Keeper {
     /// Never returns.
     pub async fn run(self) {
         let mut memory = Memory::default();
-        let mut pace = Pace::new(self.interval);
+        let mut pace = Pace::new(self.interval, Arc::clone(&self.metrics));
         loop {
             let result = self.round(&mut memory).await;
             pace.wait("keeping the webhook's certificate", result).await;

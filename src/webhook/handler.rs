@@ -20,12 +20,13 @@ use tracing::{debug, error, info};
 use super::limits::{Limits, Refusal, over_budget, read_body};
 use super::memory_budget::{MemoryBudget, Reservation, Size};
 use super::reviewer::{Answer, Reviewer};
-use crate::metrics::{self, Outcome};
+use crate::metrics::{Metrics, Outcome};
 use crate::util::http::Permit;
 
 #[derive(Clone)]
 struct App {
     reviewer: Arc<dyn Reviewer>,
+    metrics: Arc<Metrics>,
     limits: Arc<Limits>,
     budget: MemoryBudget,
     small_permits: Arc<Semaphore>,
@@ -33,9 +34,15 @@ struct App {
 }
 
 /// The routes of the webhook. While `draining`, every answer asks its client to close the connection.
-pub fn router(reviewer: Arc<dyn Reviewer>, limits: &Limits, draining: Arc<AtomicBool>) -> Router {
+pub fn router(
+    reviewer: Arc<dyn Reviewer>,
+    metrics: Arc<Metrics>,
+    limits: &Limits,
+    draining: Arc<AtomicBool>,
+) -> Router {
     let app = App {
         reviewer,
+        metrics,
         budget: MemoryBudget::new(limits.small_budget, limits.large_budget),
         small_permits: Arc::new(Semaphore::new(limits.small_reviews)),
         permits: Arc::new(Semaphore::new(limits.large_reviews)),
@@ -73,14 +80,15 @@ async fn validate(State(app): State<App>, request: Request) -> Response {
 impl App {
     async fn answer(self, path: &'static str, request: Request, ask: fn(&dyn Reviewer, &[u8]) -> Answer) -> Response {
         let begin = Instant::now();
+        let metrics = Arc::clone(&self.metrics);
         match self.review(path, request, ask).await {
             Ok((answer, share)) => {
-                metrics::get().reviewed(path, outcome_of(&answer), begin.elapsed());
+                metrics.reviewed(path, outcome_of(&answer), begin.elapsed());
                 log(path, &answer);
                 respond(answer, share)
             }
             Err(refusal) => {
-                metrics::get().reviewed(path, Outcome::Undecided, begin.elapsed());
+                metrics.reviewed(path, Outcome::Undecided, begin.elapsed());
                 info!(path, status = refusal.status.as_u16(), "refused: {}", refusal.sentence);
                 refusal.into_response()
             }

@@ -16,6 +16,7 @@ use super::config::WebhookConfig;
 use super::handler::router;
 use super::limits::Limits;
 use super::reviewer::Reviewer;
+use crate::metrics::Metrics;
 use crate::metrics::probes::{self, Readiness};
 use crate::tls::ca_bundle::Configurations;
 use crate::tls::serving::{Serving, ServingError};
@@ -50,6 +51,7 @@ pub struct Webhook {
     config: WebhookConfig,
     limits: Limits,
     readiness: Readiness,
+    metrics: Arc<Metrics>,
     serving: Serving,
     source: Source,
     configurations: Configurations,
@@ -65,6 +67,7 @@ impl Webhook {
         client: kube::Client,
         namespace: &str,
         readiness: Readiness,
+        metrics: Arc<Metrics>,
     ) -> Result<Self, ServerError> {
         let listener = listen(config.webhook_listen)?;
         let probes = listen(config.probe_listen)?;
@@ -84,6 +87,7 @@ impl Webhook {
             config,
             limits: Limits::default(),
             readiness,
+            metrics,
             serving: Serving::default(),
             source,
             configurations,
@@ -105,6 +109,7 @@ impl Webhook {
             configurations: self.configurations.clone(),
             policy: self.config.policy(&self.namespace),
             interval: self.config.interval(),
+            metrics: Arc::clone(&self.metrics),
         }
     }
 
@@ -124,12 +129,13 @@ impl Webhook {
             serving: self.serving,
             limits: self.limits,
             drain: self.config.drain_time,
+            metrics: Arc::clone(&self.metrics),
         };
-        let readiness = self.readiness.clone();
+        let probes_router = probes::router(self.readiness.clone(), self.metrics);
         tokio::select! {
             result = server.serve(reviewer, self.readiness, shutdown) => result,
             () = follower.run() => Ok(()),
-            result = serve_plain(self.probes, probes::router(readiness), Handle::new()) => {
+            result = serve_plain(self.probes, probes_router, Handle::new()) => {
                 result.map_err(ServerError::Serve)
             }
         }
@@ -144,6 +150,8 @@ pub struct HttpsServer {
     pub limits: Limits,
     /// Time to continue serving after the shutdown signal.
     pub drain: Duration,
+    /// Counts reviews.
+    pub metrics: Arc<Metrics>,
 }
 
 impl HttpsServer {
@@ -157,7 +165,7 @@ impl HttpsServer {
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServerError> {
         let draining = Arc::new(AtomicBool::new(false));
-        let routes = router(reviewer, &self.limits, Arc::clone(&draining));
+        let routes = router(reviewer, self.metrics, &self.limits, Arc::clone(&draining));
         let tls = RustlsConfig::from_config(Arc::new(self.serving.server_config()?));
         let timeouts = Timeouts {
             write: self.limits.answer_time,

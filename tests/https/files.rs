@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -85,6 +86,7 @@ async fn files_are_followed_and_bad_ones_are_not() {
                 settle: SignedDuration::ZERO,
             },
             interval: Duration::from_millis(20),
+            metrics: Arc::default(),
         },
         serving: server.serving.clone(),
         readiness: readiness.clone(),

@@ -49,6 +49,7 @@ impl Server {
             serving: serving.clone(),
             limits,
             drain,
+            metrics: Arc::default(),
         };
         let shutdown = async move { receiver.await.unwrap_or_default() };
         let task = tokio::spawn(server.serve(Arc::new(Obedient(gate.clone())), readiness.clone(), shutdown));

@@ -68,7 +68,7 @@ impl Replica {
         let flags = Flags::parse_from(fixed.iter().chain(&named).chain(flags));
         let readiness = Readiness::default();
         let client = cluster.operator().await;
-        let webhook = Webhook::bind(flags.webhook, client, name, readiness.clone())
+        let webhook = Webhook::bind(flags.webhook, client, name, readiness.clone(), Arc::default())
             .await
             .unwrap();
         let address = webhook.local_addr().unwrap();

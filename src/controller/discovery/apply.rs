@@ -1,7 +1,7 @@
-//! The writes of discovery, each with a deadline and a precondition: lists, slots, what is remembered, restarts.
+//! The writes of discovery, each with a deadline and a precondition: records, lists, slots, restarts.
 //!
-//! Nothing is decided here. Annotations, lists and slots are written by merge patches of exactly our fields with a
-//! resourceVersion: a server-side apply of one annotation would give up whatever else its manager set before.
+//! Nothing is decided here. Annotations, lists and slots are merge patches of our fields with a resourceVersion. A
+//! server-side apply of one annotation would remove the other fields of its manager.
 
 use std::collections::BTreeMap;
 
@@ -30,10 +30,10 @@ fn annotation<T: Serialize>(value: Option<&T>) -> Result<Value, serde_json::Erro
     value.map_or(Ok(Value::Null), |value| serde_json::to_string(value).map(Value::String))
 }
 
-/// Writes what is to be remembered of a validator.
+/// Records the membership of a validator on its StatefulSet.
 ///
 /// # Errors
-/// When the API server refuses; a conflict means that the StatefulSet changed meanwhile.
+/// When the API server refuses. A conflict means that the StatefulSet changed since the snapshot.
 pub async fn record(client: &Client, write: &RecordWrite) -> Result<(), ApplyError> {
     let api: Api<StatefulSet> = Api::namespaced(client.clone(), &write.node.namespace);
     let patch = json!({ "metadata": {
@@ -50,7 +50,7 @@ pub async fn record(client: &Client, write: &RecordWrite) -> Result<(), ApplyErr
 /// Writes a list: creates its ConfigMap, or changes the one that was seen.
 ///
 /// # Errors
-/// When the API server refuses; a conflict means that somebody else wrote or created it meanwhile.
+/// When the API server refuses. A conflict means that the ConfigMap changed, or was created, since the snapshot.
 pub async fn list(client: &Client, write: &ListWrite, seen: Option<&PublishedList>) -> Result<(), ApplyError> {
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), &write.id.namespace);
     let labels = json!({
@@ -59,7 +59,7 @@ pub async fn list(client: &Client, write: &ListWrite, seen: Option<&PublishedLis
         labels::NETWORK: write.network.short_hash(),
     });
     let Some(seen) = seen else {
-        // Not an apply: that would write into somebody else's ConfigMap of this name.
+        // A create and no apply, which would write into a ConfigMap of somebody else.
         let object: ConfigMap = serde_json::from_value(json!({
             "metadata": { "name": write.id.name, "labels": labels },
             "data": write.data,
@@ -89,7 +89,7 @@ pub async fn list(client: &Client, write: &ListWrite, seen: Option<&PublishedLis
     Ok(())
 }
 
-/// Replaces all of a list's data: what there is is not known, and may be too large to be.
+/// Replaces all data of a ConfigMap whose present data is unknown: the caches drop data that is too large for a list.
 async fn whole_list(
     api: &Api<ConfigMap>,
     write: &ListWrite,
@@ -98,7 +98,7 @@ async fn whole_list(
 ) -> Result<(), ApplyError> {
     let label = |(name, value): (&String, &Value)| json!({ "op": "add", "path": format!("/metadata/labels/{}", name.replace('/', "~1")), "value": value });
     let mut steps = vec![
-        // No test: that would be no conflict where it fails.
+        // A replaced version that is out of date is a conflict; a failed `test` would not be.
         json!({ "op": "replace", "path": "/metadata/resourceVersion", "value": seen.resource_version }),
         json!({ "op": "add", "path": "/data", "value": write.data }),
         json!({ "op": "add", "path": "/binaryData", "value": null }),
@@ -119,10 +119,11 @@ pub async fn remove_list(client: &Client, removal: &ListRemoval) -> Result<(), A
     Ok(())
 }
 
-/// Does what a group's PodDisruptionBudget needs.
+/// Writes or removes the PodDisruptionBudget of a group.
 ///
 /// # Errors
-/// When the API server refuses; a conflict means that somebody else wrote it meanwhile, or has one of this name.
+/// When the API server refuses. A conflict means that it changed since the snapshot, or that somebody else has one of
+/// this name.
 pub async fn budget(client: &Client, step: &BudgetStep) -> Result<(), ApplyError> {
     match step {
         BudgetStep::Write {
@@ -134,7 +135,7 @@ pub async fn budget(client: &Client, step: &BudgetStep) -> Result<(), ApplyError
             let mut body = resources::disruption_budget(&id.name, *max_unavailable);
             if let Some(version) = seen {
                 body["metadata"]["resourceVersion"] = json!(version);
-                // One that somebody edited may have it, and the two exclude each other.
+                // An edit may have set it, and it excludes maxUnavailable.
                 body["spec"]["minAvailable"] = Value::Null;
                 deadline(api.patch(&id.name, &merge(labels::MANAGER), &Patch::Merge(&body))).await?;
             } else {
@@ -150,11 +151,11 @@ pub async fn budget(client: &Client, step: &BudgetStep) -> Result<(), ApplyError
     Ok(())
 }
 
-/// Writes the slots of a network, and what is remembered with them, into its Lease.
+/// Writes the slots of a network, and what belongs to them, into its Lease.
 ///
 /// # Errors
-/// When the API server refuses; a conflict means that somebody else wrote it meanwhile, so that two leaders for a
-/// moment never give two slots.
+/// When the API server refuses. A conflict means that the Lease changed since the snapshot; so two replicas that both
+/// lead for a moment never give two slots.
 pub async fn slots(
     client: &Client,
     own_namespace: &str,
@@ -176,7 +177,7 @@ pub async fn slots(
             annotation(Some(joined).filter(|joined| !joined.is_empty()))?,
         ),
     ];
-    // A null clears what is there, and nothing is there where the Lease is created.
+    // A null clears an annotation of the present Lease. A new Lease has none.
     let remembered = remembered
         .into_iter()
         .filter(|(_, value)| seen.is_some() || !value.is_null());
@@ -201,10 +202,10 @@ pub async fn slots(
     Ok(())
 }
 
-/// Restarts a validator with the template that it has: one write.
+/// Restarts a validator with its present template, in one write.
 ///
 /// # Errors
-/// When the API server refuses; a conflict means that the StatefulSet changed meanwhile.
+/// When the API server refuses. A conflict means that the StatefulSet changed since the snapshot.
 pub async fn restart(client: &Client, slot: &Slot, workload: &Workload, view: &View) -> Result<(), ApplyError> {
     let api: Api<StatefulSet> = Api::namespaced(client.clone(), &slot.node.namespace);
     let last = LastRestart {
@@ -223,10 +224,10 @@ pub async fn restart(client: &Client, slot: &Slot, workload: &Workload, view: &V
     Ok(())
 }
 
-/// Marks a slot as given back unused, so that nobody who still sees it can use it.
+/// Marks a slot as given back unused. A replica that still sees the slot then fails to use it.
 ///
 /// # Errors
-/// When the API server refuses; a conflict means that the StatefulSet changed meanwhile.
+/// When the API server refuses. A conflict means that the StatefulSet changed since the snapshot.
 pub async fn give_back(client: &Client, slot: &Slot, workload: &Workload) -> Result<(), ApplyError> {
     let api: Api<StatefulSet> = Api::namespaced(client.clone(), &slot.node.namespace);
     let patch = json!({ "metadata": {
@@ -237,12 +238,11 @@ pub async fn give_back(client: &Client, slot: &Slot, workload: &Workload) -> Res
     Ok(())
 }
 
-/// Applies a changed template: that is the restart. The base config that belongs to it goes first, once it is known
-/// that the API server takes the template: a pod of the old one that is made anew meanwhile would start with the new
-/// config.
+/// Applies a changed template, which restarts the pod. Its base config goes first, after a dry run of the template: a
+/// pod of the old template that starts in between would load the new config.
 ///
 /// # Errors
-/// When the objects cannot be built, the API server refuses, or the spec or the StatefulSet changed meanwhile.
+/// When the objects cannot be built, the API server refuses, or the spec or the StatefulSet changed since the snapshot.
 pub async fn template(
     client: &Client,
     slot: &Slot,
@@ -270,10 +270,10 @@ pub async fn template(
     Ok(())
 }
 
-/// Deletes a pod that Kubernetes would not replace: normal grace, never forced.
+/// Deletes a pod that Kubernetes would not replace, with its normal grace period.
 ///
 /// # Errors
-/// When the API server refuses; a conflict means that there is another pod by now, or that it changed.
+/// When the API server refuses. A conflict means that the pod changed or was replaced.
 pub async fn delete_pod(
     client: &Client,
     namespace: &str,
@@ -290,18 +290,18 @@ pub async fn delete_pod(
     Ok(())
 }
 
-/// Marks a slot as given back, on the StatefulSet that its holder was seen to have.
+/// Marks a slot as given back, on the StatefulSet of its holder in the snapshot.
 ///
 /// # Errors
-/// As [`give_back`]; also when the holder has none.
+/// As [`give_back`], and when the holder has no StatefulSet.
 pub async fn planned_give_back(client: &Client, snapshot: &Snapshot, slot: &Slot) -> Result<(), ApplyError> {
     give_back(client, slot, workload_of(snapshot, slot)?).await
 }
 
-/// Applies the present template for a slot, to the StatefulSet that its holder was seen to have.
+/// Applies the present template for a slot, to the StatefulSet of its holder in the snapshot.
 ///
 /// # Errors
-/// As [`template`]; also when the holder has no StatefulSet.
+/// As [`template`], and when the holder has no StatefulSet.
 pub async fn planned_template(
     client: &Client,
     snapshot: &Snapshot,
@@ -319,10 +319,10 @@ fn workload_of<'a>(snapshot: &'a Snapshot, slot: &Slot) -> Result<&'a Workload, 
         .ok_or(ApplyError::Outdated)
 }
 
-/// Restarts the holder of a slot as a plan says.
+/// Restarts the holder of a slot as planned.
 ///
 /// # Errors
-/// As [`restart`]; also when the plan is not of that snapshot.
+/// As [`restart`], and when the plan was not made from that snapshot.
 pub async fn planned_restart(client: &Client, snapshot: &Snapshot, plan: &Plan, slot: &Slot) -> Result<(), ApplyError> {
     let view = plan.views.get(&slot.node).ok_or(ApplyError::Outdated)?;
     restart(client, slot, workload_of(snapshot, slot)?, view).await

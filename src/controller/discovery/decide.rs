@@ -1,6 +1,6 @@
-//! One decision: a snapshot of what the API server holds → everything that is to be written.
+//! The decision of one cycle: snapshot → plan.
 //!
-//! Pure: no client, no clock, no memory (rule R1). It ties `groups`, `needs`, `rollout` and `report` together.
+//! Pure: no client, no clock, no memory (rule R1). It combines `peering`, `rollout` and `status::peers`.
 
 use std::collections::BTreeMap;
 
@@ -21,10 +21,10 @@ use crate::crd::Network;
 use crate::metrics::GroupMetrics;
 use crate::peers::{NodeId, View};
 
-/// Everything that one cycle is to write, in the order in which it is written.
+/// Everything that one cycle writes, in order.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// What is to be remembered of validators.
+    /// Memberships to record.
     pub records: Vec<RecordWrite>,
     /// ConfigMaps to write.
     pub lists: Vec<ListWrite>,
@@ -34,17 +34,17 @@ pub struct Plan {
     pub budgets: Vec<BudgetStep>,
     /// Slots and what their holders need, by the network's short hash.
     pub slots: BTreeMap<String, SlotPlan>,
-    /// The view that a validator restarted now is to load.
+    /// The view that each validator would load after a restart.
     pub views: BTreeMap<NodeId, View>,
-    /// What each validator is told.
+    /// The report for each validator.
     pub reports: BTreeMap<NodeId, PeersReport>,
-    /// Each group in numbers.
+    /// The metrics of each group.
     pub group_metrics: Vec<GroupMetrics>,
     /// When something may change without an event.
     pub wake: Option<Timestamp>,
 }
 
-/// What is to be remembered of a validator, on its StatefulSet.
+/// Annotations of a validator's StatefulSet to write.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordWrite {
     /// The validator.
@@ -55,7 +55,7 @@ pub struct RecordWrite {
     pub resource_version: String,
     /// Its membership; `None` clears it.
     pub member: Option<MemberRecord>,
-    /// What its pod is taken to have loaded, where it cannot tell; `None` clears it.
+    /// What its pod is assumed to have loaded, if the pod does not report it; `None` clears it.
     pub assumed: Option<AssumedLoad>,
 }
 
@@ -66,13 +66,13 @@ pub struct ListWrite {
     pub id: ListId,
     /// The network to record on it.
     pub network: Network,
-    /// Its data, whole.
+    /// Its complete data.
     pub data: BTreeMap<String, String>,
     /// Number of peers in it.
     pub peers: usize,
-    /// Whether somebody else changed it and it is put right.
+    /// Whether this repairs a change by somebody else.
     pub repair: bool,
-    /// The members, who are told of a repair.
+    /// The members; each gets an Event of a repair.
     pub members: Vec<NodeId>,
 }
 
@@ -85,7 +85,7 @@ pub struct ListRemoval {
     pub uid: String,
 }
 
-/// Decides what is to be written.
+/// Makes the plan for a snapshot.
 pub fn decide(snapshot: &Snapshot, options: &Options) -> Plan {
     let groups = groups::form(snapshot, options);
     let mut plan = Plan::default();
@@ -166,8 +166,8 @@ fn record(snapshot: &Snapshot, options: &Options, group: &Group<'_>, validator: 
     })
 }
 
-/// A pod that cannot tell what it loaded has loaded the present view if it started after the list last changed, or
-/// after we restarted it for that view; else nothing. This is settled once in its life.
+/// What a pod without a report has loaded: the present view, if the pod started after the last change of the list or
+/// after a restart for that view; else nothing. The answer stays for the life of the pod.
 fn assume(snapshot: &Snapshot, options: &Options, group: &Group<'_>, validator: &Validator) -> Option<AssumedLoad> {
     let workload = validator.workload.as_ref()?;
     let Some((pod, started)) = validator.pod.as_ref().and_then(|pod| Some((pod, pod.started?))) else {

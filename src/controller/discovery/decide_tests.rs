@@ -7,7 +7,7 @@ use crate::peers::{NodeId, View};
 
 type Change = Box<dyn Fn(&mut Snapshot)>;
 
-/// The view that validator a is to have: of b at its port.
+/// The view that validator a should have: b at its port.
 fn present() -> View {
     published(&[("a", "10.0.0.1"), ("b", "10.0.0.2")])
         .list
@@ -15,7 +15,7 @@ fn present() -> View {
         .view_of(&NodeId::new("stellar", "a"))
 }
 
-/// Two members, of which a cannot tell what its pod loaded; its container started at second 500, and the list is of
+/// Two members. The pod of a does not report what it loaded; its container started at second 500, and the list is from
 /// second 0.
 fn silent() -> Snapshot {
     let mut a = member("a", "10.0.0.1");
@@ -122,7 +122,7 @@ fn it_is_settled_once_in_the_life_of_a_pod() {
     let mut snapshot = silent();
     workload(&mut snapshot.validators[0]).assumed = noted("a-pod");
     assert_eq!(record(&snapshot), None, "of this pod it is known");
-    // Its container is started again: what it loaded then is not looked into.
+    // A restart of the container does not change the record.
     pod(&mut snapshot.validators[0]).started = Some(at(999));
     assert_eq!(record(&snapshot), None);
 
@@ -195,7 +195,7 @@ fn a_spec_that_was_changed_back_before_its_pod_was_replaced_ends_its_slot() {
     }
 }
 
-/// The slot of one that votes, for its changed spec, with the pod that it had then.
+/// The slot of a voting validator, for its changed spec, with its pod of that time.
 fn slot_of(holder: &Validator, pod_uid: &str) -> Slot {
     Slot {
         node: holder.id.clone(),
@@ -210,7 +210,7 @@ fn slot_of(holder: &Validator, pod_uid: &str) -> Slot {
     }
 }
 
-/// How many slots are to be written for a group of one that holds this slot; `None` where they stay.
+/// How many slots the plan writes for a group of one that holds this slot; `None` without a write.
 fn slots_written(alone: &Validator, slot: &Slot) -> Option<usize> {
     let lease = SlotLease {
         readable: true,
@@ -224,7 +224,7 @@ fn slots_written(alone: &Validator, slot: &Slot) -> Option<usize> {
     write.map(|write| write.slots.len())
 }
 
-/// The same for one that was restarted for its spec and is as it should be, but for this.
+/// The same for a validator that came up after a restart for its spec, with this change.
 fn slots_after(change: fn(&mut Validator)) -> Option<usize> {
     let mut a = member("a", "10.0.0.1");
     let slot = slot_of(&a, "the pod before");

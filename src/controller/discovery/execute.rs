@@ -1,7 +1,7 @@
-//! Carries out what one cycle decided, and says what it did.
+//! Executes the plan of one cycle and logs the results.
 //!
-//! Every write is one of its own: where one is slow or fails, the others are done all the same. Nothing is decided
-//! here; what takes somebody down is decided once more, by the same function, on what is read just before.
+//! The writes are independent: one that is slow or fails delays no other. Nothing is decided here. Before a validator
+//! goes down, the same function decides a second time, on pods that were read just before.
 
 use std::error::Error;
 use std::future::ready;
@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use kube::runtime::events::EventType;
+use tracing::Level;
+use tracing::field::display;
 
 use super::decide::{ListRemoval, ListWrite, Plan, RecordWrite, decide};
 use super::{Discovery, apply};
@@ -19,32 +21,59 @@ use crate::controller::peering::budgets::BudgetStep;
 use crate::controller::peering::groups;
 use crate::controller::rollout::plan::{SlotPlan, Step};
 use crate::controller::status::events::{EventReason, Events};
+use crate::labels;
+use crate::peers::NodeId;
 use crate::util::error_chain;
 use crate::util::retry::Failures;
-use crate::{labels, metrics};
 
-/// Writes of one sort that are under way at once.
+/// Concurrent writes of one kind.
 const AT_ONCE: usize = 16;
-/// How long lists wait for records. Who is in a list should be remembered as a member, or a crash between the two
-/// writes could take a newcomer out again. But one StatefulSet that cannot be written in time keeps no list from
-/// anybody.
+/// How long the lists wait for the records. A listed validator should be recorded as a member first: otherwise a crash
+/// between the two writes could take a newcomer off the list. But a slow StatefulSet must not hold up every list.
 const RECORDS_FIRST: Duration = Duration::from_millis(300);
 
-/// Writes what is decided.
-#[derive(Debug)]
-pub(crate) struct Writes<'a> {
-    discovery: &'a Discovery,
-    events: Events,
+/// The execution of one plan.
+pub(super) struct Execution<'a> {
+    pub(super) discovery: &'a Discovery,
+    pub(super) events: &'a Events,
+    pub(super) failures: &'a Failures,
+    pub(super) plan: &'a Plan,
+    /// The snapshot that the plan was made from.
+    pub(super) snapshot: &'a Snapshot,
 }
 
-impl<'a> Writes<'a> {
-    pub(crate) fn new(discovery: &'a Discovery, events: Events) -> Self {
-        Self { discovery, events }
-    }
+/// The object of a write, which is a field of its log lines.
+#[derive(Clone, Copy, Debug)]
+enum Subject<'a> {
+    Validator(&'a NodeId),
+    ConfigMap(&'a str),
+    Budget(&'a str),
+    Lease(&'a str),
+}
 
-    /// Writes all of a plan that was made from this snapshot.
-    pub(crate) async fn carry_out(&self, snapshot: &Snapshot, plan: &Plan, failures: &Failures) {
-        let records = plan.records.iter().map(|record| self.record(record, failures));
+/// The log lines of a write that does not succeed: level of the first failure; for a conflict, unless that is a failure
+/// like any other; for the first failure; for the failures of the next cycles.
+struct Lines(Level, Option<&'static str>, &'static str, &'static str);
+
+#[rustfmt::skip]
+mod lines {
+    use super::{Level, Lines};
+
+    pub(super) const RECORD: Lines = Lines(Level::ERROR, Some("membership changed meanwhile; decided again"), "membership not written; tried again", "membership still not written");
+    pub(super) const LIST: Lines = Lines(Level::ERROR, Some("list of peers changed meanwhile; decided again"), "list of peers not written; tried again, and nobody is restarted for it before", "list of peers still not written");
+    pub(super) const REMOVAL: Lines = Lines(Level::ERROR, None, "list of peers not removed; tried again", "list of peers still not removed");
+    pub(super) const BUDGET: Lines = Lines(Level::WARN, None, "PodDisruptionBudget not written; tried again", "PodDisruptionBudget still not written");
+    pub(super) const SLOTS: Lines = Lines(Level::WARN, Some("slots changed meanwhile; decided again"), "slots not written; tried again", "slots still not written");
+    /// The caches hold only Leases with our label, so another one of this name is a lasting conflict.
+    pub(super) const FIRST_SLOTS: Lines = Lines(Level::WARN, None, "slots not written; tried again. A Lease of this name without our label has to be deleted", "slots still not written");
+    pub(super) const STEP: Lines = Lines(Level::WARN, Some("rolling update: changed meanwhile; decided again"), "rolling update failed; tried again, and discovery goes on", "rolling update still fails");
+}
+
+impl Execution<'_> {
+    /// Makes all writes of the plan.
+    pub(super) async fn run(&self) {
+        let plan = self.plan;
+        let records = plan.records.iter().map(|record| self.record(record));
         let mut records = pin!(all(records.collect()));
         let early = tokio::time::timeout(RECORDS_FIRST, &mut records).await.is_ok();
         let late = async {
@@ -53,13 +82,12 @@ impl<'a> Writes<'a> {
             }
         };
         if plan.lists.is_empty() {
-            tracing::debug!(lists = snapshot.lists.len(), "peers unchanged");
+            tracing::debug!(lists = self.snapshot.lists.len(), "peers unchanged");
         }
-        let lists = plan.lists.iter().map(|write| self.list(snapshot, write, failures));
-        let removals = plan.removals.iter().map(|removal| self.removal(removal, failures));
-        let budgets = plan.budgets.iter().map(|step| self.budget(step, failures));
-        let slots = plan.slots.iter();
-        let slots = slots.map(|(network, slots)| self.slots(snapshot, plan, network, slots, failures));
+        let lists = plan.lists.iter().map(|write| self.list(write));
+        let removals = plan.removals.iter().map(|removal| self.removal(removal));
+        let budgets = plan.budgets.iter().map(|step| self.budget(step));
+        let slots = plan.slots.iter().map(|(network, slots)| self.slots(network, slots));
         tokio::join!(
             late,
             all(lists.collect()),
@@ -69,150 +97,89 @@ impl<'a> Writes<'a> {
         );
     }
 
-    async fn record(&self, record: &RecordWrite, failures: &Failures) {
-        let node = &record.node;
-        match apply::record(&self.discovery.client, record).await {
-            Ok(()) => {}
-            Err(error) if error.is_conflict() => {
-                failures.conflict();
-                tracing::debug!(validator = %node, error = &error as &dyn Error, "membership changed meanwhile; decided again");
-            }
-            Err(error) => {
-                let error = &error as &dyn Error;
-                if failures.is_news(format!("membership of {node}")) {
-                    tracing::error!(validator = %node, error, "membership not written; tried again");
-                } else {
-                    tracing::debug!(validator = %node, error, "membership still not written");
-                }
-            }
+    async fn record(&self, record: &RecordWrite) {
+        if let Err(error) = apply::record(&self.discovery.client, record).await {
+            self.settle(&error, Subject::Validator(&record.node), &lines::RECORD);
         }
     }
 
-    async fn list(&self, snapshot: &Snapshot, write: &ListWrite, failures: &Failures) {
-        let config_map = format!("{}/{}", write.id.namespace, write.id.name);
-        let result = apply::list(&self.discovery.client, write, snapshot.lists.get(&write.id)).await;
-        metrics::get().list_written(result.is_ok());
-        match result {
-            Ok(()) if write.repair => {
-                tracing::info!(
-                    config_map,
-                    peers = write.peers,
-                    "list of peers had been changed by somebody else and was put right"
-                );
-                let note = format!(
-                    "ConfigMap {} had been changed by somebody else and was put right",
-                    write.id.name
-                );
-                for node in &write.members {
-                    self.events.tell(
-                        node,
-                        EventType::Warning,
-                        EventReason::PeersRepaired.as_str(),
-                        "Repair",
-                        note.clone(),
-                    );
-                }
+    async fn list(&self, write: &ListWrite) {
+        let ListId { namespace, name } = &write.id;
+        let config_map = format!("{namespace}/{name}");
+        let seen = self.snapshot.lists.get(&write.id);
+        let result = apply::list(&self.discovery.client, write, seen).await;
+        self.discovery.config.metrics.list_written(result.is_ok());
+        if let Err(error) = result {
+            self.settle(&error, Subject::ConfigMap(&config_map), &lines::LIST);
+        } else if write.repair {
+            tracing::info!(
+                config_map,
+                peers = write.peers,
+                "list of peers had been changed by somebody else and was put right"
+            );
+            let note = format!("ConfigMap {name} had been changed by somebody else and was put right");
+            let reason = EventReason::PeersRepaired.as_str();
+            for node in &write.members {
+                self.events
+                    .tell(node, EventType::Warning, reason, "Repair", note.clone());
             }
-            Ok(()) => tracing::info!(config_map, peers = write.peers, "list of peers written"),
-            Err(error) if error.is_conflict() => {
-                failures.conflict();
-                tracing::debug!(
-                    config_map,
-                    error = &error as &dyn Error,
-                    "list of peers changed meanwhile; decided again"
-                );
-            }
-            Err(error) => {
-                let error = &error as &dyn Error;
-                if failures.is_news(format!("list {config_map}")) {
-                    tracing::error!(
-                        config_map,
-                        error,
-                        "list of peers not written; tried again, and nobody is restarted for it before"
-                    );
-                } else {
-                    tracing::debug!(config_map, error, "list of peers still not written");
-                }
-            }
+        } else {
+            tracing::info!(config_map, peers = write.peers, "list of peers written");
         }
     }
 
-    async fn removal(&self, removal: &ListRemoval, failures: &Failures) {
+    async fn removal(&self, removal: &ListRemoval) {
         let config_map = format!("{}/{}", removal.id.namespace, removal.id.name);
         match apply::remove_list(&self.discovery.client, removal).await {
             Ok(()) => tracing::info!(config_map, "no validator refers to the list of peers any more; removed"),
+            // Another ConfigMap of this name, or none.
             Err(error) if error.is_conflict() => {}
             Err(error) => {
-                let error = &error as &dyn Error;
-                if failures.is_news(format!("removal of {config_map}")) {
-                    tracing::error!(config_map, error, "list of peers not removed; tried again");
-                } else {
-                    tracing::debug!(config_map, error, "list of peers still not removed");
-                }
+                self.settle(&error, Subject::ConfigMap(&config_map), &lines::REMOVAL);
             }
         }
     }
 
-    async fn budget(&self, step: &BudgetStep, failures: &Failures) {
-        let Err(error) = apply::budget(&self.discovery.client, step).await else {
-            return;
-        };
+    async fn budget(&self, step: &BudgetStep) {
         let (BudgetStep::Write { id, .. } | BudgetStep::Remove { id, .. }) = step;
         let budget = format!("{}/{}", id.namespace, id.name);
-        // Somebody's own budget of this name serves as well.
-        let somebodys = error.is_conflict();
-        let error = &error as &dyn Error;
-        if somebodys {
-            tracing::debug!(budget, error, "PodDisruptionBudget is somebody else's; left alone");
-        } else if failures.is_news(format!("budget {budget}")) {
-            tracing::warn!(budget, error, "PodDisruptionBudget not written; tried again");
-        } else {
-            tracing::debug!(budget, error, "PodDisruptionBudget still not written");
+        match apply::budget(&self.discovery.client, step).await {
+            Ok(()) => {}
+            // A user's own budget of this name protects the validators as well.
+            Err(error) if error.is_conflict() => {
+                let error = &error as &dyn Error;
+                tracing::debug!(budget, error, "PodDisruptionBudget is somebody else's; left alone");
+            }
+            Err(error) => {
+                self.settle(&error, Subject::Budget(&budget), &lines::BUDGET);
+            }
         }
     }
 
-    /// First the steps of those that hold a slot, then the Lease, so that the next holder sees their effect.
-    async fn slots(&self, snapshot: &Snapshot, plan: &Plan, network: &str, slots: &SlotPlan, failures: &Failures) {
+    /// Takes the steps of the slots and then writes the Lease, so that the next holder sees the effect of the steps.
+    async fn slots(&self, network: &str, slots: &SlotPlan) {
         for step in &slots.steps {
-            self.take(snapshot, plan, step, failures).await;
+            self.step(step).await;
         }
         let Some(write) = &slots.write else { return };
-        let Discovery {
-            client, own_namespace, ..
-        } = self.discovery;
-        let seen = snapshot.slots.get(network);
-        let before = seen.map_or(&[][..], |lease| &lease.slots[..]);
-        let Err(error) = apply::slots(client, own_namespace, network, seen, write).await else {
-            log_slots(before, &write.slots);
-            return;
-        };
-        let lease = labels::slots_lease_name(network);
-        let conflict = error.is_conflict() && seen.is_some();
-        let error = &error as &dyn Error;
-        if conflict {
-            failures.conflict();
-            tracing::debug!(lease, error, "slots changed meanwhile; decided again");
-        } else if !failures.is_news(format!("slots {network}")) {
-            tracing::debug!(lease, error, "slots still not written");
-        } else if seen.is_none() {
-            tracing::warn!(
-                lease,
-                error,
-                "slots not written; tried again. A Lease of this name without our label has to be deleted"
-            );
-        } else {
-            tracing::warn!(lease, error, "slots not written; tried again");
+        let seen = self.snapshot.slots.get(network);
+        let Discovery { client, config, .. } = self.discovery;
+        match apply::slots(client, &config.own_namespace, network, seen, write).await {
+            Ok(()) => log_slots(seen.map_or(&[], |lease| &lease.slots), &write.slots),
+            Err(error) => {
+                let lease = labels::slots_lease_name(network);
+                let lines = seen.map_or(&lines::FIRST_SLOTS, |_| &lines::SLOTS);
+                self.settle(&error, Subject::Lease(&lease), lines);
+            }
         }
     }
 
-    /// Does what a slot is for.
-    async fn take(&self, snapshot: &Snapshot, plan: &Plan, step: &Step, failures: &Failures) {
+    /// Takes one step of the holder of a slot.
+    async fn step(&self, step: &Step) {
         let client = &self.discovery.client;
         let (node, result) = match step {
-            Step::Restart(slot) | Step::ApplyTemplate(slot) => {
-                (&slot.node, self.take_down(snapshot, plan, step, slot).await)
-            }
-            Step::GiveBack(slot) => (&slot.node, apply::planned_give_back(client, snapshot, slot).await),
+            Step::Restart(slot) | Step::ApplyTemplate(slot) => (&slot.node, self.take_down(step, slot).await),
+            Step::GiveBack(slot) => (&slot.node, apply::planned_give_back(client, self.snapshot, slot).await),
             Step::DeletePod {
                 node,
                 name,
@@ -223,115 +190,108 @@ impl<'a> Writes<'a> {
                 (node, deleted.await)
             }
         };
-        match result {
-            Ok(()) => {
-                if let Step::Restart(slot) | Step::ApplyTemplate(slot) = step {
-                    let ListId { namespace, name } = &slot.group;
-                    metrics::get().restarted(namespace, name, slot.cause.as_str());
-                }
-                if let Some(Done { reason, action, note }) = event_of(step) {
-                    let reason = reason.as_str();
-                    tracing::info!(validator = %node, reason, "rolling update: {note}");
-                    self.events.tell(node, EventType::Normal, reason, action, note);
-                } else {
-                    tracing::info!(validator = %node, "rolling update: its slot is given back, nothing was done in it");
-                }
+        if let Err(error) = result {
+            if self.settle(&error, Subject::Validator(node), &lines::STEP) {
+                let note = format!(
+                    "its restart could not be written and is tried again: {}",
+                    error_chain::on_one_line(&error)
+                );
+                let reason = EventReason::RestartFailed.as_str();
+                self.events.tell(node, EventType::Warning, reason, "Restart", note);
             }
-            Err(error) if error.is_conflict() => {
-                failures.conflict();
-                tracing::debug!(validator = %node, error = &error as &dyn Error, "rolling update: changed meanwhile; decided again");
-            }
-            Err(error) => {
-                let error = &error as &dyn Error;
-                if failures.is_news(format!("rolling update of {node}")) {
-                    tracing::warn!(validator = %node, error, "rolling update failed; tried again, and discovery goes on");
-                    let note = format!(
-                        "its restart could not be written and is tried again: {}",
-                        error_chain::on_one_line(error)
-                    );
-                    self.events.tell(
-                        node,
-                        EventType::Warning,
-                        EventReason::RestartFailed.as_str(),
-                        "Restart",
-                        note,
-                    );
-                } else {
-                    tracing::debug!(validator = %node, error, "rolling update still fails");
-                }
-            }
+            return;
+        }
+        if let Step::Restart(slot) | Step::ApplyTemplate(slot) = step {
+            let ListId { namespace, name } = &slot.group;
+            let metrics = &self.discovery.config.metrics;
+            metrics.restarted(namespace, name, slot.cause.as_str());
+        }
+        if let Some((reason, action, note)) = event_of(step) {
+            let reason = reason.as_str();
+            tracing::info!(validator = %node, reason, "rolling update: {note}");
+            self.events.tell(node, EventType::Normal, reason, action, note);
+        } else {
+            tracing::info!(validator = %node, "rolling update: its slot is given back, nothing was done in it");
         }
     }
 
-    /// Takes the holder of a slot down, if the others can spare it at this moment: their pods are read anew for it. A
-    /// watch that broke off or hangs would have them vote for as long as nobody says otherwise.
-    async fn take_down(&self, snapshot: &Snapshot, plan: &Plan, step: &Step, slot: &Slot) -> Result<(), ApplyError> {
-        let Discovery {
-            client,
-            caches,
-            settings,
-            options,
-            ..
-        } = self.discovery;
-        let groups = groups::form(snapshot, options);
+    /// Takes the holder of a slot down if a second decision, on pods read now, agrees. The caches alone may be old:
+    /// while a watch is broken, a validator that went down still votes there.
+    async fn take_down(&self, step: &Step, slot: &Slot) -> Result<(), ApplyError> {
+        let Discovery { client, caches, config } = self.discovery;
+        let groups = groups::form(self.snapshot, &config.options);
         let its = groups.iter().filter(|group| group.includes(&slot.group));
         let namespaces = its
             .map(|group| group.id.namespace.as_str())
             .chain([slot.node.namespace.as_str()]);
-        let seen = caches.snapshot_now(client, &namespaces.collect(), snapshot.now).await?;
-        let now = decide(&seen, options);
-        if !now.slots.values().any(|slots| slots.steps.contains(step)) {
+        let now = self.snapshot.now;
+        let seen = caches.snapshot_now(client, &namespaces.collect(), now).await?;
+        let decided = decide(&seen, &config.options);
+        if !decided.slots.values().any(|slots| slots.steps.contains(step)) {
             return Err(ApplyError::Outdated);
         }
         if slot.cause != Cause::SpecChanged {
-            return apply::planned_restart(client, snapshot, plan, slot).await;
+            return apply::planned_restart(client, self.snapshot, self.plan, slot).await;
         }
         let node = caches.node(&slot.node).ok_or(ApplyError::Outdated)?;
-        apply::planned_template(client, snapshot, slot, &node, settings).await
+        apply::planned_template(client, self.snapshot, slot, &node, &config.settings).await
+    }
+
+    /// Logs a write that did not succeed and notes it for the next cycle. Returns whether it is a new failure.
+    fn settle(&self, error: &ApplyError, subject: Subject<'_>, lines: &Lines) -> bool {
+        let Lines(level, conflict, failed, fails_still) = *lines;
+        let conflict = conflict.filter(|_| error.is_conflict());
+        let error = error as &dyn Error;
+        let (mut validator, mut config_map, mut budget, mut lease) = (None, None, None, None);
+        match subject {
+            Subject::Validator(node) => validator = Some(display(node)),
+            Subject::ConfigMap(name) => config_map = Some(name),
+            Subject::Budget(name) => budget = Some(name),
+            Subject::Lease(name) => lease = Some(name),
+        }
+        if let Some(line) = conflict {
+            self.failures.conflict();
+            tracing::debug!(validator, config_map, budget, lease, error, "{line}");
+            return false;
+        }
+        let is_news = self.failures.is_news(format!("{subject:?} {fails_still}"));
+        if !is_news {
+            tracing::debug!(validator, config_map, budget, lease, error, "{fails_still}");
+        } else if level == Level::ERROR {
+            tracing::error!(validator, config_map, budget, lease, error, "{failed}");
+        } else {
+            tracing::warn!(validator, config_map, budget, lease, error, "{failed}");
+        }
+        is_news
     }
 }
 
-/// Does these writes, some at once.
+/// Makes these writes, some at once.
 async fn all(writes: Vec<impl Future<Output = ()>>) {
     let writes = stream::iter(writes).buffer_unordered(AT_ONCE);
     writes.for_each(|()| ready(())).await;
 }
 
-/// What an Event says of a step that was done.
-struct Done {
-    reason: EventReason,
-    /// Apart for each case: what is told twice within minutes is told once with the note of the first.
-    action: &'static str,
-    note: String,
-}
-
-/// The Event for a step that was done; `None` if it took nobody down.
-fn event_of(step: &Step) -> Option<Done> {
-    let restarting = |action, note: &str| Done {
-        reason: EventReason::Restarting,
-        action,
-        note: note.to_owned(),
-    };
-    match step {
-        Step::GiveBack(_) => None,
-        Step::DeletePod { name, .. } => Some(Done {
-            reason: EventReason::PodDeleted,
-            action: "DeletePod",
-            note: format!("pod {name} is not Ready and is replaced for its new template"),
-        }),
-        Step::Restart(slot) if slot.cause == Cause::NotLinked => Some(restarting(
+/// Reason, action and note of the Event for a step that took a pod down. The actions differ, because Events with the
+/// same one within minutes show only the first note.
+fn event_of(step: &Step) -> Option<(EventReason, &'static str, String)> {
+    let (action, note) = match step {
+        Step::GiveBack(_) => return None,
+        Step::DeletePod { name, .. } => {
+            let note = format!("pod {name} is not Ready and is replaced for its new template");
+            return Some((EventReason::PodDeleted, "DeletePod", note));
+        }
+        Step::Restart(slot) if slot.cause == Cause::NotLinked => (
             "RestartForLinks",
             "its group is not connected: restarting it to load the present addresses",
-        )),
-        Step::Restart(_) => Some(restarting(
+        ),
+        Step::Restart(_) => (
             "RestartForPeers",
             "the members of its group changed: restarting it to load the list",
-        )),
-        Step::ApplyTemplate(_) => Some(restarting(
-            "RestartForSpec",
-            "its spec changed: rolling out the new pod template",
-        )),
-    }
+        ),
+        Step::ApplyTemplate(_) => ("RestartForSpec", "its spec changed: rolling out the new pod template"),
+    };
+    Some((EventReason::Restarting, action, note.to_owned()))
 }
 
 fn log_slots(before: &[Slot], after: &[Slot]) {

@@ -1,4 +1,4 @@
-//! The numbers of each group that metrics export. Pure.
+//! The exported metrics of each group. Pure.
 
 use std::collections::BTreeMap;
 

@@ -1,13 +1,13 @@
-//! The discovery loop: observe, decide, apply, report, for ever.
+//! The discovery loop: each cycle observes, decides, applies and reports.
 //!
-//! It never blocks the StellarNode controller and survives the error or panic of one cycle. What is done is decided in
-//! `decide`, and done in `execute`; this file only runs it.
+//! The loop never blocks the StellarNode controller, and survives an error or a panic of a cycle. `decide` makes the
+//! plan of a cycle and `execute` carries it out; this file only calls them.
 
 pub mod apply;
 pub mod decide;
 #[cfg(test)]
 mod decide_tests;
-pub(crate) mod execute;
+mod execute;
 pub mod group_metrics;
 pub(crate) mod shared_seeds;
 
@@ -21,59 +21,42 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
+use super::ControllerConfig;
 use super::apply::{StatusPatcher, recorder};
-use super::model::options::Options;
 use super::model::snapshot::Snapshot;
 use super::observe::caches::Caches;
-use super::resources::BuildSettings;
 use super::status::events::Events;
 use super::status::writer::{Reports, StatusWriter};
 use crate::labels;
-use crate::metrics;
 use crate::peers::NodeId;
 use crate::util::clock;
 use crate::util::retry::{Failures, RETRY, retry_after};
 use crate::util::survive::survive;
 use decide::decide;
-use execute::Writes;
+use execute::Execution;
 
 /// The loop.
 pub struct Discovery {
-    pub(super) client: Client,
-    pub(super) caches: Arc<Caches>,
-    pub(super) own_namespace: String,
-    pub(super) options: Options,
-    pub(super) settings: BuildSettings,
+    client: Client,
+    caches: Arc<Caches>,
+    config: ControllerConfig,
 }
 
 impl std::fmt::Debug for Discovery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Discovery")
-            .field("options", &self.options)
+            .field("options", &self.config.options)
             .finish_non_exhaustive()
     }
 }
 
 impl Discovery {
-    /// Discovery over these caches; [`Self::run`] runs the loop.
-    pub fn new(
-        client: Client,
-        caches: Arc<Caches>,
-        own_namespace: String,
-        options: Options,
-        settings: BuildSettings,
-    ) -> Self {
-        Self {
-            client,
-            caches,
-            own_namespace,
-            options,
-            settings,
-        }
+    /// Discovery over these caches. [`Self::run`] starts the loop.
+    pub fn new(client: Client, caches: Arc<Caches>, config: ControllerConfig) -> Self {
+        Self { client, caches, config }
     }
 
-    /// Observes, decides, applies and reports for ever. It ends where one of its parts does, so that all of it is begun
-    /// anew.
+    /// Runs the loop. Returns only after a panic in one of its tasks; the caller then restarts all of them.
     pub async fn run(self) {
         let (events, reporting) = Events::new(recorder(self.client.clone()), Arc::clone(&self.caches));
         let (decided, reports) = watch::channel(Reports::default());
@@ -82,33 +65,30 @@ impl Discovery {
             Arc::clone(&self.caches),
             events.clone(),
         );
-        // Tasks of their own, which end with this one.
-        let mut beside = JoinSet::new();
-        beside.spawn(writer.run(reports));
-        beside.spawn(reporting.run());
-        let run = Running {
-            writes: Writes::new(&self, events),
-            decided,
-        };
+        // Their drop ends these tasks with the loop.
+        let mut reporters = JoinSet::new();
+        reporters.spawn(writer.run(reports));
+        reporters.spawn(reporting.run());
+        let outputs = Outputs { events, decided };
         tokio::select! {
-            () = self.decide_for_ever(&run) => {}
-            Some(ended) = beside.join_next() => tracing::error!(?ended, "a part of discovery ended"),
+            () = self.run_cycles(&outputs) => {}
+            Some(ended) = reporters.join_next() => tracing::error!(?ended, "a part of discovery ended"),
         }
     }
 
-    async fn decide_for_ever(&self, run: &Running<'_>) {
+    async fn run_cycles(&self, outputs: &Outputs) {
         self.caches.wait_until_complete().await;
-        let interval = Duration::from_secs(self.options.discovery_interval_secs);
-        let mut told = Told::default();
+        let interval = Duration::from_secs(self.config.options.discovery_interval_secs);
+        let mut logged = Logged::default();
         let mut failed: u32 = 0;
         loop {
             let now = clock::now();
             let span = tracing::info_span!("discovery");
             let begin = Instant::now();
-            let cycle = survive(self.cycle(now, &mut told, run)).instrument(span).await;
-            let failures = &told.failures;
+            let cycle = survive(self.cycle(now, &mut logged, outputs)).instrument(span).await;
+            let failures = &logged.failures;
             let done = cycle.is_some() && !failures.any() && !failures.has_conflict();
-            metrics::get().discovered(begin.elapsed(), done);
+            self.config.metrics.discovered(begin.elapsed(), done);
             failed = if cycle.is_none() || failures.any() {
                 failed.saturating_add(1)
             } else {
@@ -125,47 +105,58 @@ impl Discovery {
                 }
             };
             tokio::select! {
-                () = self.caches.changed() => tokio::time::sleep(self.options.settle).await,
+                () = self.caches.changed() => tokio::time::sleep(self.config.options.settle).await,
                 () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
-    async fn cycle(&self, now: Timestamp, told: &mut Told, run: &Running<'_>) -> Option<Timestamp> {
+    /// Runs one cycle. Returns when something may change without an event.
+    async fn cycle(&self, now: Timestamp, logged: &mut Logged, outputs: &Outputs) -> Option<Timestamp> {
         let snapshot = self.caches.snapshot(now);
-        log_observed(&snapshot, told);
-        let mut plan = decide(&snapshot, &self.options);
+        log_observed(&snapshot, logged);
+        let mut plan = decide(&snapshot, &self.config.options);
         let shared = self.caches.shared_keys();
         shared_seeds::tell(&shared, &snapshot, &mut plan.reports, &mut plan.group_metrics);
-        run.decided.send_replace(Arc::new(std::mem::take(&mut plan.reports)));
+        outputs
+            .decided
+            .send_replace(Arc::new(std::mem::take(&mut plan.reports)));
         let slots = snapshot.slots.values().map(|lease| lease.slots.len()).sum();
-        metrics::get().groups(&plan.group_metrics, slots);
-        told.failures.next();
-        run.writes.carry_out(&snapshot, &plan, &told.failures).await;
+        let metrics = std::mem::take(&mut plan.group_metrics);
+        self.config.metrics.groups(metrics, slots);
+        logged.failures.next();
+        let execution = Execution {
+            discovery: self,
+            events: &outputs.events,
+            failures: &logged.failures,
+            plan: &plan,
+            snapshot: &snapshot,
+        };
+        execution.run().await;
         plan.wake
     }
 }
 
-/// Whom the loop hands over to.
-struct Running<'a> {
-    writes: Writes<'a>,
+/// Where the loop sends Events and what it reports to each validator.
+struct Outputs {
+    events: Events,
     decided: watch::Sender<Reports>,
 }
 
 fn until(now: Timestamp, time: Timestamp) -> Duration {
-    // A moment more, so that what ends then has ended.
+    // A little later, so that the waits that end at `time` are over.
     Duration::try_from(time.duration_since(now)).unwrap_or_default() + Duration::from_millis(20)
 }
 
-/// What the log was told of, so that it is told once.
+/// Problems that are in the log already.
 #[derive(Debug, Default)]
-struct Told {
+struct Logged {
     failures: Failures,
     unreadable: BTreeSet<NodeId>,
     leases: BTreeSet<String>,
 }
 
-fn log_observed(snapshot: &Snapshot, told: &mut Told) {
+fn log_observed(snapshot: &Snapshot, logged: &mut Logged) {
     for validator in &snapshot.validators {
         if !validator.is_wanted() {
             tracing::debug!(validator = %validator.id, "skipped: suspended, scaled to 0 or being deleted");
@@ -173,15 +164,15 @@ fn log_observed(snapshot: &Snapshot, told: &mut Told) {
     }
     let broken = snapshot.slots.iter().filter(|(_, lease)| !lease.readable);
     let leases: BTreeSet<String> = broken.map(|(network, _)| labels::slots_lease_name(network)).collect();
-    for lease in leases.difference(&told.leases) {
+    for lease in leases.difference(&logged.leases) {
         tracing::warn!(
             lease,
             "the Lease of the slots cannot be read; nobody gets a slot until it is deleted"
         );
     }
-    for node in snapshot.unreadable.difference(&told.unreadable) {
+    for node in snapshot.unreadable.difference(&logged.unreadable) {
         tracing::warn!(node = %node, "StellarNode cannot be parsed; what is known of it stays as it is");
     }
-    told.unreadable.clone_from(&snapshot.unreadable);
-    told.leases = leases;
+    logged.unreadable.clone_from(&snapshot.unreadable);
+    logged.leases = leases;
 }

@@ -1,4 +1,4 @@
-//! What a decision adds where one seed runs twice: each validator is told, and each list counts its own. Pure.
+//! Reports validators whose seed runs twice, and counts them for each list. Pure.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,7 +8,7 @@ use crate::controller::status::peers::PeersReport;
 use crate::metrics::GroupMetrics;
 use crate::peers::NodeId;
 
-/// Tells validators that their seed runs twice, and counts them for each list.
+/// Adds a condition to the report of each validator in `shared`, and the number of these to the metrics of each list.
 pub(crate) fn tell(
     shared: &BTreeMap<NodeId, SharedKey>,
     snapshot: &Snapshot,
