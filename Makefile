@@ -62,7 +62,7 @@ oldest: ## The installs and the two scenarios on the oldest Kubernetes that is s
 	@cargo build --workspace --tests
 	@tests/tools/build >/dev/null
 	@CLUSTER_KUBERNETES=1.34 PATH=$$(tests/tools/build):$$PATH tests/cluster/with sh -c 'kubectl version 2>/dev/null | grep "Server Version: v1.34" && \
-	  cargo test --workspace --test promises -- validator_joins validator_suspended only_ca_bundle && cargo test --workspace --test manifests -- --test-threads 1 accepted lifecycle'
+	  cargo test --workspace --test promises -- validator_joins validator_suspended ca_bundle_policy && cargo test --workspace --test manifests -- --test-threads 1 accepted lifecycle'
 
 # Two clusters beside each other again, for their scenarios mostly wait.
 real-node: ## Three real nodes: containerd, kubelets, containers; STELLAR_CORE_IMAGE=FILE.tar instead of the stand-in (about 6 minutes, warm)

@@ -115,7 +115,7 @@ pub(crate) const NOT_RUN: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "its port is fixed, and may be taken here; promises::certificate_files runs it with a port of its own",
+        "its port is fixed, and may be taken here; webhook::certificate_files of the promises runs it with a port of its own",
         &[
             "stellar-operator run --webhook-listen 127.0.0.1:9443 --webhook-url https://127.0.0.1:9443 \
            --tls-cert-file certs/tls.crt --tls-key-file certs/tls.key --tls-ca-file certs/ca.crt",

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::hands::HeldPod;
+use super::actions::HeldPod;
 use super::peers_list::PeersList;
 use super::{
     FOUR, SOON, all_have_new_version, ask_for_new_version, assert_one_at_a_time, condition, has_new_version, holder,

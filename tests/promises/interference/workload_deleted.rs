@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::hands::delete_workloads;
+use super::actions::delete_workloads;
 use super::peers_list::PeersList;
 use super::{
     FOUR, Rollout, SOON, all_have_new_version, ask_for_new_version, assert_one_at_a_time, four_at_rest, holder,

@@ -2,14 +2,14 @@
 //! that never come up, hang or are evicted. Each time the list keeps its members, we take down one validator at a time,
 //! nobody is restarted for nothing, and what stands still is named.
 
+mod actions;
 mod evicted;
-mod handed_over;
-mod hands;
-mod left_to_a_person;
+mod foreign_stateful_sets;
 mod never_ready;
 mod peers_list;
 mod restarted_by_hand;
 mod stuck_terminating;
+mod update_strategy;
 mod workload_deleted;
 
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::hands::{HeldPod, set_strategy};
+use super::actions::{HeldPod, set_strategy};
 use super::{
     FOUR, SOON, all_have_new_version, ask_for_new_version, assert_one_at_a_time, four_linked, has_new_version, holder,
     told, unlinked, with_more,

@@ -12,8 +12,8 @@ const SOON: Duration = Duration::from_secs(90);
 /// That nothing happens is what is promised: there is nothing to wait for.
 const CALM: Duration = Duration::from_secs(5);
 const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
-const HORIZON: &str = include_str!("../../manifests/samples/horizon.yaml");
-const RPC: &str = include_str!("../../manifests/samples/soroban-rpc.yaml");
+const HORIZON: &str = include_str!("../../../manifests/samples/horizon.yaml");
+const RPC: &str = include_str!("../../../manifests/samples/soroban-rpc.yaml");
 /// What is watched, so that nobody has to ask for it.
 const WATCHED: [&str; 7] = [
     "/stellarnodes",

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::common::{Options, TestEnv, reason_of, wait_for};
 
 const SOON: Duration = Duration::from_secs(60);
-const HORIZON: &str = include_str!("../../manifests/samples/horizon.yaml");
-const RPC: &str = include_str!("../../manifests/samples/soroban-rpc.yaml");
+const HORIZON: &str = include_str!("../../../manifests/samples/horizon.yaml");
+const RPC: &str = include_str!("../../../manifests/samples/soroban-rpc.yaml");
 
 /// The reasons of Ready, Progressing and Degraded, in this order, if they are those of the present spec. One look at
 /// it: a second may find another spec, or what is said of it.
