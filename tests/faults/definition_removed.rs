@@ -2,9 +2,9 @@
 //! operator does not crash, writes no empty list, and the storage that is to be retained is there when both come back.
 
 use serde_json::json;
+use test_kit::{FOUR, Options, SOON, TestEnv, Validators, wait_for};
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
-use crate::four::{FOUR, SOON, at_rest, logged};
+use crate::four::{at_rest, logged};
 
 const CRD: &str = "crd/stellarnodes.stellar.org";
 

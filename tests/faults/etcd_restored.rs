@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::json;
+use test_kit::{FOUR, Options, SOON, THREE, TestEnv, wait_for};
 
-use crate::common::{Options, TestEnv, wait_for};
 use crate::component::Component;
 use crate::control_plane::answers;
-use crate::four::{FOUR, SOON, at_rest, logged};
-
-const THREE: [&str; 3] = ["validator-1", "validator-2", "validator-3"];
+use crate::four::{at_rest, logged};
 
 fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-a").args([from, to]).status().expect("cp");

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use serde_json::json;
+use test_kit::{FOUR, Options, SOON, TestEnv, wait_for};
 
-use crate::common::{Options, TestEnv, wait_for};
-use crate::four::{FOUR, SOON, assert_lives, at_rest, lose};
+use crate::four::{assert_lives, at_rest, lose};
 
 fn list_version(env: &TestEnv) -> String {
     env.get("configmap/stellar-peers").expect("the list")["metadata"]["resourceVersion"].to_string()

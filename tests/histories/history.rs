@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::common::{Operator, Options, TestEnv, Validators, wait_for};
+use test_kit::{Operator, Options, TestEnv, Validators, wait_for};
+
 use crate::random::Random;
 use crate::world::{Spec, World};
 

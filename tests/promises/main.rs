@@ -8,8 +8,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 mod commands;
 mod faults;
 mod interference;

@@ -9,8 +9,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, ResourceExt as _};
 use stellar_k8s::labels;
-
-use crate::common::{Options, TestEnv, Validators, wait_for};
+use test_kit::{Options, TestEnv, Validators, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(600);
 const NEWCOMER: &str = "validator-11";

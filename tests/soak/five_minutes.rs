@@ -3,9 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
+use test_kit::{FOUR, Options, TestEnv, Validators, wait_for};
 
-const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
 /// Each rollout of four takes a little more than 30 s for each of them.
 const PATIENCE: Duration = Duration::from_secs(400);

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stellar_k8s::labels;
-
-use crate::audit::Audit;
-use crate::common::{Options, TestEnv, Validators, wait_for};
+use test_kit::{Audit, Options, TestEnv, Validators, wait_for};
 
 const VALIDATORS: usize = 12;
 const SERVERS: usize = 4;

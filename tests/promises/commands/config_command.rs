@@ -3,13 +3,10 @@
 use std::process::{Command, Output};
 
 use stellar_k8s::labels;
-
-use crate::common::{Options, TestEnv, Validators};
-
-const TWO: [&str; 2] = ["validator-1", "validator-2"];
+use test_kit::{Options, TWO, TestEnv, Validators};
 
 fn config(env: &TestEnv, node: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_stellar-operator"))
+    Command::new(test_kit::operator_binary())
         .args(["config", node, "--namespace", env.namespace()])
         .env("KUBECONFIG", env.cluster().kubeconfig())
         .output()
@@ -20,8 +17,7 @@ fn config(env: &TestEnv, node: &str) -> Output {
 async fn it_is_the_file_of_the_pod_without_the_seed() {
     let env = TestEnv::start("config-command", Options::default()).await;
     let validators = Validators::new(2);
-    env.apply(&validators.manifests(1..=2));
-    env.settled(&TWO).await;
+    env.create_settled(&validators, 2).await;
     for name in TWO {
         let output = config(&env, name);
         let (told, printed) = (text(output.stderr), text(output.stdout));

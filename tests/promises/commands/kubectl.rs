@@ -1,12 +1,8 @@
 //! kubectl does with StellarNodes and their StatefulSets what it does without us.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
+use test_kit::{Options, SOON, TestEnv, Validators, wait_for};
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
-
-const SOON: Duration = Duration::from_secs(60);
 const NODE: &str = "stellarnode/validator-1";
 
 fn suspended() -> Value {

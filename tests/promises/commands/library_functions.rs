@@ -3,18 +3,14 @@
 use std::time::Duration;
 
 use stellar_k8s::controller::{discover_peers, ensure_peers_config_map, trigger_rolling_update, watch_peers};
+use test_kit::{Options, THREE, TestEnv, Validators, wait_for};
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
-
-const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
 const LIST: &str = "configmap/stellar-peers";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_does_what_its_name_says() {
     let mut env = TestEnv::start("public-names", Options::default()).await;
-    env.apply(&Validators::new(4).manifests(1..=4));
-    env.settled(&FOUR).await;
-    env.without_slots().await;
+    env.create_at_rest(&Validators::new(4), 4).await;
     env.without_validation();
     env.without_operator();
     let client = env.cluster().client().await;
@@ -69,7 +65,7 @@ async fn each_does_what_its_name_says() {
     let watching = tokio::spawn(watch_peers(client, namespace));
     env.kubectl(&["delete", LIST]).ok("delete");
     wait_for("the list to come back", Duration::from_secs(60), async || {
-        let addresses = env.addresses(&FOUR[..3])?;
+        let addresses = env.addresses(&THREE)?;
         (env.peers() == addresses).then_some(())
     })
     .await;

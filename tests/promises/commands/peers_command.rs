@@ -6,14 +6,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use serde_json::Value;
-
-use crate::common::{Fate, Options, Proxy, TestEnv, Validators, wait_for};
-
-const THREE: [&str; 3] = ["validator-1", "validator-2", "validator-3"];
-const SOON: Duration = Duration::from_secs(90);
+use test_kit::{Fate, Options, Proxy, SOON, THREE, TestEnv, Validators, wait_for};
 
 /// Calls the command through a proxy that counts what changes something.
 struct Viewer {
@@ -41,7 +36,7 @@ impl Viewer {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_stellar-operator"));
+        let mut command = Command::new(test_kit::operator_binary());
         command.arg("peers").args(arguments);
         // As the operator runs with, but for what only an operator does.
         let options = Options::default().arguments;
@@ -82,9 +77,7 @@ impl Drop for Watching {
 async fn it_shows_who_knows_whom_and_what_comes_next() {
     let mut env = TestEnv::start("peers-command", Options::default()).await;
     let validators = Validators::new(4);
-    env.apply(&validators.manifests(1..=3));
-    env.settled(&THREE).await;
-    env.without_slots().await;
+    env.create_at_rest(&validators, 3).await;
     let viewer = Viewer::of(&env).await;
 
     let rows = viewer.rows();
@@ -192,7 +185,7 @@ fn follows(env: &TestEnv, viewer: &Viewer) -> bool {
 fn as_plugin(env: &TestEnv, viewer: &Viewer) -> String {
     let directory = tempfile::tempdir().expect("a directory");
     let plugin = directory.path().join("kubectl-stellar_peers");
-    symlink(env!("CARGO_BIN_EXE_stellar-operator"), plugin).expect("a link");
+    symlink(test_kit::operator_binary(), plugin).expect("a link");
     let path = std::env::var("PATH").expect("a path");
     let output = Command::new("kubectl")
         .args(["stellar-peers", "--namespace", env.namespace()])

@@ -3,20 +3,15 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use stellar_k8s::controller::model::snapshot::{Cause, ListId, Slot};
 use stellar_k8s::labels;
 use stellar_k8s::peers::NodeId;
-
-use crate::common::{Options, Output, TestEnv, Validators, wait_for};
-
-const TWO: [&str; 2] = ["validator-1", "validator-2"];
-const SOON: Duration = Duration::from_secs(60);
+use test_kit::{Options, Output, SOON, TestEnv, Validators, wait_for};
 
 fn peers(kubeconfig: &Path, arguments: &[&str]) -> Output {
-    let output = Command::new(env!("CARGO_BIN_EXE_stellar-operator"))
+    let output = Command::new(test_kit::operator_binary())
         .arg("peers")
         .args(arguments)
         .env_remove("RUST_LOG")
@@ -33,9 +28,7 @@ fn peers(kubeconfig: &Path, arguments: &[&str]) -> Output {
 #[tokio::test(flavor = "multi_thread")]
 async fn those_of_view_are_enough_and_what_is_missing_is_said() {
     let env = TestEnv::start("peers-view", Options::default()).await;
-    env.apply(&Validators::new(2).manifests(1..=2));
-    env.settled(&TWO).await;
-    env.without_slots().await;
+    env.create_at_rest(&Validators::new(2), 2).await;
 
     let viewer = env.account("viewer");
     let account = format!("--serviceaccount={}:viewer", env.namespace());
@@ -78,9 +71,7 @@ async fn those_of_view_are_enough_and_what_is_missing_is_said() {
 #[tokio::test(flavor = "multi_thread")]
 async fn slots_are_read_where_the_operator_keeps_them() {
     let env = TestEnv::start("peers-slots", Options::default()).await;
-    env.apply(&Validators::new(2).manifests(1..=2));
-    env.settled(&TWO).await;
-    env.without_slots().await;
+    env.create_at_rest(&Validators::new(2), 2).await;
     let admin = env.cluster().kubeconfig().to_owned();
     let color = |more: &[&str]| {
         let here = ["--namespace", env.namespace(), "-o", "dot"];

@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use crate::common::{Fate, Options, Proxy, TestEnv, Validators, wait_for};
+use test_kit::{FOUR, Fate, Options, Proxy, SOON, TWO, TestEnv, Validators, wait_for};
 
-const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
-const SOON: Duration = Duration::from_secs(60);
 const A_MINUTE: Duration = Duration::from_secs(60);
 
 /// Validators settle, the API server is away while two pods are lost, and comes back.
@@ -19,9 +17,7 @@ async fn away(name: &str, how: Fate, how_long: Duration) {
         operator.is_ready().await.then_some(())
     })
     .await;
-    env.apply(&Validators::new(4).manifests(1..=4));
-    env.settled(&FOUR).await;
-    env.without_slots().await;
+    env.create_at_rest(&Validators::new(4), 4).await;
     let before = env.recorder().history().lives();
     let list = env.peers();
 
@@ -49,7 +45,7 @@ async fn away(name: &str, how: Fate, how_long: Duration) {
     .await;
     env.without_slots().await;
     let mut after = before;
-    for name in &FOUR[..2] {
+    for name in &TWO {
         *after.entry((*name).to_owned()).or_default() += 1;
     }
     let history = env.recorder().history();
@@ -87,9 +83,7 @@ async fn slow_by_three_seconds_a_call() {
     })
     .await;
     let validators = Validators::new(4);
-    env.apply(&validators.manifests(1..=3));
-    env.settled(&FOUR[..3]).await;
-    env.without_slots().await;
+    env.create_at_rest(&validators, 3).await;
     let mut lives = env.recorder().history().lives();
 
     // The Lease is renewed within its duration all the same.

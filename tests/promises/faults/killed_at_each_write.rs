@@ -8,10 +8,8 @@ use std::time::{Duration, Instant};
 
 use axum::http::Method;
 use serde_json::json;
+use test_kit::{FOUR, Fate, Operator, Options, Proxy, THREE, TestEnv, Validators, wait_for};
 
-use crate::common::{Fate, Operator, Options, Proxy, TestEnv, Validators, wait_for};
-
-const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
 /// The one whose spec changes.
 const CHANGED: &str = "validator-2";
 /// How long it all may take: each write costs a start.
@@ -36,7 +34,7 @@ impl Rollout {
     fn validators(self) -> &'static [&'static str] {
         match self {
             Self::Newcomer => &FOUR,
-            Self::Spec | Self::PodNotReady => &FOUR[..3],
+            Self::Spec | Self::PodNotReady => &THREE,
         }
     }
 
@@ -156,9 +154,7 @@ async fn an_operator_that_dies(name: &str, rollout: Rollout, writes: usize, fate
     };
     let operator = start().await;
     let validators = Validators::new(4);
-    env.apply(&validators.manifests(1..=3));
-    env.settled(&FOUR[..3]).await;
-    env.without_slots().await;
+    env.create_at_rest(&validators, 3).await;
     let mut operator = rollout.prepare(&env, start, operator).await;
     let expected = rollout.lives_after(&env.recorder().history().lives());
 

@@ -1,16 +1,10 @@
 //! A namespace that goes, with all its validators, holds up nothing and nobody, itself least of all.
 
-use std::time::Duration;
-
-use crate::common::{Options, Second, TestEnv, Validators, free_port, wait_for};
-
-const TWO: [&str; 2] = ["validator-1", "validator-2"];
-const THREE: [&str; 3] = ["validator-1", "validator-2", "validator-3"];
-const SOON: Duration = Duration::from_secs(90);
+use test_kit::{Options, SOON, SecondNamespace, THREE, TWO, TestEnv, Validators, free_port, wait_for};
 
 /// Looks after both. One of them is named twice: were it watched twice, each of its validators would be there twice,
 /// and none ever have loaded what it should.
-fn options(env: &TestEnv, second: &Second) -> Options {
+fn options(env: &TestEnv, second: &SecondNamespace) -> Options {
     let (first, second) = (env.namespace(), second.namespace());
     let namespaces = format!("{first},{second},{first}");
     Options::default().with("--namespace", &namespaces)
@@ -19,7 +13,7 @@ fn options(env: &TestEnv, second: &Second) -> Options {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_goes_and_the_other_namespace_lives_on() {
     let env = TestEnv::installed("namespace-deleted").await;
-    let second = Second::beside(&env);
+    let second = SecondNamespace::beside(&env);
     let mut operator = env.ready_replica(&options(&env, &second)).await;
     let (here, there) = (Validators::new(3), Validators::new(2));
     env.apply(&here.manifests(1..=2));

@@ -2,16 +2,12 @@
 
 use std::time::Duration;
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
-
-const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
+use test_kit::{FOUR, Options, TestEnv, Validators, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_pod_deleted_once_restarts_nobody() {
     let env = TestEnv::start("pods-deleted", Options::default()).await;
-    env.apply(&Validators::new(4).manifests(1..=4));
-    env.settled(&FOUR).await;
-    env.without_slots().await;
+    env.create_at_rest(&Validators::new(4), 4).await;
     let restarts = env.restarts(&FOUR);
     let lives = env.recorder().history().lives();
 

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::common::{Loss, Options};
+use test_kit::{Loss, Options};
 
 /// Longer than every wait of the operator in these tests, the fuse included.
 const CALM: Duration = Duration::from_secs(14);

@@ -1,15 +1,9 @@
 //! A write that is never answered holds up no other: the list follows at once, whatever becomes of Events and of one
 //! validator's StatefulSet.
 
-use std::time::Duration;
-
 use serde_json::json;
 use stellar_k8s::labels;
-
-use crate::common::{Call, Fate, Operator, Options, Proxy, TestEnv, Validators, wait_for};
-
-const THREE: [&str; 3] = ["validator-1", "validator-2", "validator-3"];
-const SOON: Duration = Duration::from_secs(60);
+use test_kit::{Call, FOUR, Fate, Operator, Options, Proxy, SOON, TestEnv, Validators, wait_for};
 
 async fn three(name: &str) -> (TestEnv, Validators, Proxy, Operator) {
     let env = TestEnv::installed(name).await;
@@ -20,9 +14,7 @@ async fn three(name: &str) -> (TestEnv, Validators, Proxy, Operator) {
     })
     .await;
     let validators = Validators::new(4);
-    env.apply(&validators.manifests(1..=3));
-    env.settled(&THREE).await;
-    env.without_slots().await;
+    env.create_at_rest(&validators, 3).await;
     (env, validators, proxy, operator)
 }
 
@@ -90,6 +82,5 @@ async fn a_stateful_set_that_nobody_can_write_holds_up_no_list() {
     assert!(level.contains("ERROR"), "{level}");
 
     proxy.judge(|_| Fate::Pass);
-    env.settled(&["validator-1", "validator-2", "validator-3", "validator-4"])
-        .await;
+    env.settled(&FOUR).await;
 }

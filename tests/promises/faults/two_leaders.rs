@@ -10,10 +10,8 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, watcher};
 use serde_json::Value;
 use stellar_k8s::labels;
+use test_kit::{FOUR, Options, Proxy, TestEnv, Validators, wait_for};
 
-use crate::common::{Options, Proxy, TestEnv, Validators, wait_for};
-
-const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
 const START: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,9 +57,7 @@ async fn a_newcomer_costs_one_slot_after_the_other() {
     });
 
     let validators = Validators::new(4);
-    env.apply(&validators.manifests(1..=3));
-    env.settled(&FOUR[..3]).await;
-    env.without_slots().await;
+    env.create_at_rest(&validators, 3).await;
     let before = env.recorder().history().lives();
     env.apply(&validators.manifests([4]));
     env.settled(&FOUR).await;

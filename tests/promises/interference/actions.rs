@@ -1,8 +1,7 @@
 //! What a person does by hand.
 
 use serde_json::json;
-
-use crate::common::TestEnv;
+use test_kit::TestEnv;
 
 /// A finalizer on a validator's pod, by which the pod hangs once it is deleted; taken away with this value, also when
 /// the test fails, or its namespace would never go.

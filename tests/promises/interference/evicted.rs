@@ -2,10 +2,10 @@
 //! list follows them, and nobody is restarted.
 
 use serde_json::json;
+use test_kit::{FOUR, SOON, TWO, TestEnv, Validators, wait_for};
 
 use super::peers_list::PeersList;
-use super::{FOUR, SOON, four_linked, linked, unlinked, with_more};
-use crate::common::{TestEnv, Validators, wait_for};
+use super::{four_linked, linked, unlinked, with_more};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_list_follows_them_and_nobody_is_restarted() {
@@ -43,7 +43,7 @@ async fn the_list_follows_them_and_nobody_is_restarted() {
     linked(&env).await;
     env.without_slots().await;
     let history = env.recorder().history();
-    let expected = with_more(&downs, &["validator-1", "validator-2"], 1);
+    let expected = with_more(&downs, &TWO, 1);
     assert_eq!(history.downs(), expected, "{history}");
     assert_eq!(env.restarts(&FOUR), restarts, "nobody was restarted by us");
     list.assert_at_least(4);

@@ -2,12 +2,10 @@
 //! can never become what we build waits for a person. Both are told of, and hold nobody else up.
 
 use serde_json::{Value, json};
+use test_kit::{Options, SOON, THREE, TestEnv, Validators, wait_for};
 
 use super::peers_list::PeersList;
-use super::{SOON, all_have_new_version, ask_for_new_version, told};
-use crate::common::{Options, TestEnv, Validators, wait_for};
-
-const OURS: [&str; 3] = ["validator-1", "validator-2", "validator-3"];
+use super::{all_have_new_version, ask_for_new_version, told};
 
 /// A StatefulSet such as a Helm chart makes, named and labelled as that of a validator.
 fn foreign(name: &str, strategy: &Value) -> Value {
@@ -71,8 +69,8 @@ async fn they_are_told_of_and_the_others_get_their_slots() {
     let downs = env.recorder().history().downs();
     let generations = sets.map(|(name, ..)| generation(&env, name));
 
-    ask_for_new_version(&env, &OURS);
-    all_have_new_version(&env, &OURS).await;
+    ask_for_new_version(&env, &THREE);
+    all_have_new_version(&env, &THREE).await;
     for name in ["validator-4", "validator-5"] {
         told(&env, name, "Degraded", "NotOurs", "not managed by stellar-operator").await;
     }

@@ -16,19 +16,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use test_kit::{FOUR, Options, SOON, TestEnv, Validators, wait_for};
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
-
-const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
-const SOON: Duration = Duration::from_secs(60);
 /// As long as a few slots may take.
 const ROLLOUT: Duration = Duration::from_secs(120);
 const NEW_VERSION: &str = "27.0.0";
 
 /// Four validators that know each other, at rest, and how often each has been down.
 async fn four_at_rest(env: &TestEnv, validators: &Validators) -> BTreeMap<String, usize> {
-    env.apply(&validators.manifests(1..=4));
-    env.settled(&FOUR).await;
+    env.create_settled(validators, 4).await;
     // Or we would restart one of them yet.
     wait_for("each pair to be able to meet", SOON, async || {
         env.not_connected(&FOUR).is_empty().then_some(())

@@ -3,13 +3,13 @@
 //! taken down beside it, and they say why; it gets its own change itself.
 
 use serde_json::json;
+use test_kit::{FOUR, Options, SOON, TestEnv, Validators, wait_for};
 
 use super::peers_list::PeersList;
 use super::{
-    FOUR, SOON, all_have_new_version, ask_for_new_version, assert_one_at_a_time, four_at_rest, four_linked,
-    has_new_version, holder, told, unlinked, with_more,
+    all_have_new_version, ask_for_new_version, assert_one_at_a_time, four_at_rest, four_linked, has_new_version,
+    holder, told, unlinked, with_more,
 };
-use crate::common::{Options, TestEnv, Validators, wait_for};
 
 /// The other three.
 const VOTERS: [&str; 3] = ["validator-1", "validator-3", "validator-4"];

@@ -7,9 +7,8 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::runtime::watcher::{self, Event, watcher};
 use stellar_k8s::labels;
+use test_kit::TestEnv;
 use tokio::task::JoinHandle;
-
-use crate::common::TestEnv;
 
 /// Watches the list of a test's namespace.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 //! theirs, we still take down one at a time, and who read the list anew that way is not restarted for it again.
 
 use super::peers_list::PeersList;
-use super::{FOUR, Rollout, SOON, all_have_new_version, assert_one_at_a_time, four_at_rest, holder, with_more};
-use crate::common::{Options, TestEnv, Validators, wait_for};
+use super::{Rollout, all_have_new_version, assert_one_at_a_time, four_at_rest, holder, with_more};
+use test_kit::{FOUR, Options, SOON, TestEnv, Validators, wait_for};
 
 const FIVE: [&str; 5] = [
     "validator-1",

@@ -2,14 +2,14 @@
 //! is named, and another network goes its way.
 
 use serde_json::json;
+use test_kit::{FOUR, SOON, TestEnv, Validators, wait_for};
 
 use super::actions::HeldPod;
 use super::peers_list::PeersList;
 use super::{
-    FOUR, SOON, all_have_new_version, ask_for_new_version, assert_one_at_a_time, condition, has_new_version, holder,
-    linked, told, unlinked, with_more,
+    all_have_new_version, ask_for_new_version, assert_one_at_a_time, condition, has_new_version, holder, linked, told,
+    unlinked, with_more,
 };
-use crate::common::{TestEnv, Validators, wait_for};
 
 const OTHERS: [&str; 2] = ["validator-5", "validator-6"];
 

@@ -2,13 +2,13 @@
 //! slots.
 
 use serde_json::json;
+use test_kit::{FOUR, SOON, TWO, TestEnv, Validators, wait_for};
 
 use super::actions::{HeldPod, set_strategy};
 use super::{
-    FOUR, SOON, all_have_new_version, ask_for_new_version, assert_one_at_a_time, four_linked, has_new_version, holder,
-    told, unlinked, with_more,
+    all_have_new_version, ask_for_new_version, assert_one_at_a_time, four_linked, has_new_version, holder, told,
+    unlinked, with_more,
 };
-use crate::common::{TestEnv, Validators, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_others_get_their_slots_and_it_gets_its_own_once_it_may() {
@@ -23,14 +23,14 @@ async fn the_others_get_their_slots_and_it_gets_its_own_once_it_may() {
 
     ask_for_new_version(&env, &FOUR);
     all_have_new_version(&env, &["validator-3", "validator-4"]).await;
-    for name in ["validator-1", "validator-2"] {
+    for name in TWO {
         told(&env, name, "UpdatePending", "WaitsForPerson", "updateStrategy").await;
     }
     let history = env.recorder().history();
     let expected = with_more(&downs, &["validator-3", "validator-4"], 1);
     assert_eq!(history.downs(), expected, "{history}");
 
-    for name in ["validator-1", "validator-2"] {
+    for name in TWO {
         set_strategy(&env, name, &json!({ "type": "RollingUpdate" }));
     }
     all_have_new_version(&env, &FOUR).await;

@@ -2,14 +2,13 @@
 //! pod runs on and is taken over as it is: a template that changed meanwhile goes out in the validator's slot.
 
 use serde_json::Value;
+use test_kit::{FOUR, Options, SOON, TestEnv, Validators, wait_for};
 
 use super::actions::delete_workloads;
 use super::peers_list::PeersList;
 use super::{
-    FOUR, Rollout, SOON, all_have_new_version, ask_for_new_version, assert_one_at_a_time, four_at_rest, holder,
-    with_more,
+    Rollout, all_have_new_version, ask_for_new_version, assert_one_at_a_time, four_at_rest, holder, with_more,
 };
-use crate::common::{Options, TestEnv, Validators, wait_for};
 
 fn uid(env: &TestEnv, name: &str) -> Option<Value> {
     Some(env.get(&format!("statefulset/{name}"))?["metadata"]["uid"].clone())

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-
-use crate::common::{Options, Recorder, Second, TestEnv, Validators, wait_for};
+use test_kit::{Options, Recorder, SecondNamespace, TestEnv, Validators, wait_for};
 
 /// The validators with these numbers, which ask to be joined with `other`.
 fn manifests(validators: &Validators, numbers: [usize; 2], other: Option<&str>) -> String {
@@ -23,7 +22,7 @@ fn manifests(validators: &Validators, numbers: [usize; 2], other: Option<&str>) 
 }
 
 /// The StellarNodes of both namespaces.
-fn nodes(env: &TestEnv, second: &Second) -> Vec<Value> {
+fn nodes(env: &TestEnv, second: &SecondNamespace) -> Vec<Value> {
     [env.namespace(), second.namespace()]
         .iter()
         .flat_map(|namespace| {
@@ -33,14 +32,14 @@ fn nodes(env: &TestEnv, second: &Second) -> Vec<Value> {
         .collect()
 }
 
-fn lists(env: &TestEnv, second: &Second) -> Option<[BTreeSet<String>; 2]> {
+fn lists(env: &TestEnv, second: &SecondNamespace) -> Option<[BTreeSet<String>; 2]> {
     let list = env.get_in(second.namespace(), "configmap/stellar-peers")?;
     let theirs = list["data"]["KNOWN_PEERS"].as_str()?;
     Some([env.peers(), theirs.lines().map(str::to_owned).collect()])
 }
 
 /// Waits until each validator has loaded `known` others, and gives back both lists.
-async fn all_loaded(env: &TestEnv, second: &Second, known: usize) -> [BTreeSet<String>; 2] {
+async fn all_loaded(env: &TestEnv, second: &SecondNamespace, known: usize) -> [BTreeSet<String>; 2] {
     wait_for("all to have loaded the others", Duration::from_secs(120), async || {
         let nodes = nodes(env, second);
         let is_done = |node: &Value| {
@@ -65,7 +64,7 @@ fn consent_of(env: &TestEnv, validator: &str) -> Option<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn they_are_one_group_once_both_ask_for_it() {
     let env = TestEnv::installed("across").await;
-    let second = Second::beside(&env);
+    let second = SecondNamespace::beside(&env);
     let both = format!("{},{}", env.namespace(), second.namespace());
     let recorder = Recorder::across(env.cluster().client().await, &[env.namespace(), second.namespace()]);
     let mut options = Options::default().with("--namespace", &both);

@@ -4,15 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
-
-use crate::common::{Options, TestEnv, Validators, wait_for};
+use test_kit::{Options, TWO, TestEnv, Validators, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_second_network_is_left_out_and_told_what_to_do() {
     let env = TestEnv::start("networks", Options::default()).await;
     let one = Validators::new(4);
-    env.apply(&one.manifests(1..=2));
-    env.settled(&["validator-1", "validator-2"]).await;
+    env.create_settled(&one, 2).await;
 
     let other = Validators::new(4);
     let mut node = other.node(3);
@@ -30,7 +28,7 @@ async fn the_second_network_is_left_out_and_told_what_to_do() {
     })
     .await;
     env.without_slots().await;
-    assert_eq!(Some(env.peers()), env.addresses(&["validator-1", "validator-2"]));
+    assert_eq!(Some(env.peers()), env.addresses(&TWO));
     // The ConfigMap is mounted in its pod all the same.
     assert_eq!(
         env.rendered_peers(name),
@@ -48,5 +46,5 @@ async fn the_second_network_is_left_out_and_told_what_to_do() {
         (list["data"]["KNOWN_PEERS"] == json!(address)).then_some(())
     })
     .await;
-    assert_eq!(Some(env.peers()), env.addresses(&["validator-1", "validator-2"]));
+    assert_eq!(Some(env.peers()), env.addresses(&TWO));
 }

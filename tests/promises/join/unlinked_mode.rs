@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
+use test_kit::{FOUR, Options, TestEnv, Validators, wait_for};
 
-const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
 const FIVE: [&str; 5] = [
     "validator-1",
     "validator-2",

@@ -2,17 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::common::{Options, TestEnv, Validators};
-
-const THREE: [&str; 3] = ["validator-1", "validator-2", "validator-3"];
-const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
+use test_kit::{FOUR, Options, TestEnv, Validators};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_others_restart_in_slot_and_the_newcomer_does_not() {
     let env = TestEnv::start("joins", Options::default()).await;
     let validators = Validators::new(4);
-    env.apply(&validators.manifests(1..=3));
-    env.settled(&THREE).await;
+    env.create_settled(&validators, 3).await;
     let before = env.recorder().history().lives();
 
     env.apply(&validators.manifests([4]));

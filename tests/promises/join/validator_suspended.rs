@@ -3,18 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
 use serde_json::json;
+use test_kit::{Options, SOON, TestEnv, Validators, wait_for};
 
-const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
-const SOON: Duration = Duration::from_secs(60);
 const REMAINING: [&str; 3] = ["validator-1", "validator-3", "validator-4"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_leaves_and_the_others_restart_in_slot() {
     let env = TestEnv::start("suspended", Options::default().with("--restart-fuse", "5s")).await;
-    env.apply(&Validators::new(4).manifests(1..=4));
-    env.settled(&FOUR).await;
+    env.create_settled(&Validators::new(4), 4).await;
     let before = env.recorder().history().lives();
 
     let suspend = r#"{"spec":{"suspended":true}}"#;

@@ -5,13 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
+use test_kit::{Fate, Options, Proxy, SOON, TestEnv, Validators, wait_for};
 
-use crate::common::{Fate, Options, Proxy, TestEnv, Validators, wait_for};
-
-const SOON: Duration = Duration::from_secs(90);
 /// That nothing happens is what is promised: there is nothing to wait for.
 const CALM: Duration = Duration::from_secs(5);
-const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
 const HORIZON: &str = include_str!("../../../manifests/samples/horizon.yaml");
 const RPC: &str = include_str!("../../../manifests/samples/soroban-rpc.yaml");
 /// What is watched, so that nobody has to ask for it.
@@ -35,9 +32,7 @@ async fn nothing_is_written_or_asked_and_a_status_wakes_nobody() {
     })
     .await;
     env.apply(&format!("{HORIZON}---\n{RPC}"));
-    env.apply(&Validators::new(4).manifests(1..=4));
-    env.settled(&FOUR).await;
-    env.without_slots().await;
+    env.create_at_rest(&Validators::new(4), 4).await;
     for node in ["horizon", "rpc"] {
         wait_for("the others to serve", SOON, async || {
             (env.reason(node, "Ready")? == "PodsReady" && env.reason(node, "Progressing")? == "RolloutComplete")

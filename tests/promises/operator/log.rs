@@ -1,14 +1,12 @@
 //! The log can be read by machines, and whoever does not read it stops nothing.
 
 use serde_json::Value;
-
-use crate::common::{Options, TestEnv, Validators};
+use test_kit::{FOUR, Options, TestEnv, Validators};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_line_is_an_object_where_that_is_asked_for() {
     let env = TestEnv::start("log-json", Options::default().with("--log-format", "json")).await;
-    env.apply(&Validators::new(2).manifests(1..=2));
-    env.settled(&["validator-1", "validator-2"]).await;
+    env.create_settled(&Validators::new(2), 2).await;
 
     let log = env.log();
     let lines: Vec<Value> = log
@@ -39,9 +37,7 @@ async fn a_log_that_nobody_reads_stops_nothing() {
     let env = TestEnv::start("log-unread", options).await;
     let validators = Validators::new(4);
     // Everything is logged, which is more than a pipe holds, in less time than this takes.
-    env.apply(&validators.manifests(1..=3));
-    env.settled(&["validator-1", "validator-2", "validator-3"]).await;
+    env.create_settled(&validators, 3).await;
     env.apply(&validators.manifests([4]));
-    env.settled(&["validator-1", "validator-2", "validator-3", "validator-4"])
-        .await;
+    env.settled(&FOUR).await;
 }

@@ -2,11 +2,8 @@
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use crate::common::{Operator, Options, TestEnv, Validators, wait_for};
-
-const SOON: Duration = Duration::from_secs(60);
+use test_kit::{FOUR, Operator, Options, SOON, TestEnv, Validators, wait_for};
 
 /// The samples of a live operator, and how to look one up.
 struct Samples(Vec<(String, f64)>);
@@ -45,9 +42,7 @@ async fn what_happened_is_counted() {
     let env = TestEnv::installed("metrics").await;
     let operator = env.ready_replica(&Options::default()).await;
     let validators = Validators::new(4);
-    env.apply(&validators.manifests(1..=3));
-    env.settled(&["validator-1", "validator-2", "validator-3"]).await;
-    env.without_slots().await;
+    env.create_at_rest(&validators, 3).await;
     let (before, _) = Samples::of(&operator).await;
     let restarts = |samples: &Samples| {
         samples
@@ -56,8 +51,7 @@ async fn what_happened_is_counted() {
     };
 
     env.apply(&validators.manifests([4]));
-    env.settled(&["validator-1", "validator-2", "validator-3", "validator-4"])
-        .await;
+    env.settled(&FOUR).await;
     env.without_slots().await;
     let denied = env.kubectl(&[
         "patch",

@@ -1,15 +1,12 @@
 //! Three validators make a ConfigMap with their three addresses, in each of its forms.
 
-use crate::common::{Options, TestEnv, Validators};
 use serde_json::{Value, json};
-
-const THREE: [&str; 3] = ["validator-1", "validator-2", "validator-3"];
+use test_kit::{Options, THREE, TestEnv, Validators};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_list_holds_the_present_addresses_and_says_so_in_each_form() {
     let env = TestEnv::start("config-map", Options::default()).await;
-    env.apply(&Validators::new(3).manifests(1..=3));
-    env.settled(&THREE).await;
+    env.create_settled(&Validators::new(3), 3).await;
     let addresses = env.addresses(&THREE).expect("each has a pod");
     let list = env.get("configmap/stellar-peers").expect("it is there");
     let text = |key: &str| list["data"][key].as_str().unwrap_or_else(|| panic!("{key}: {list}"));

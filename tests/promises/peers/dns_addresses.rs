@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
+use test_kit::{FOUR, Options, TestEnv, Validators, wait_for};
 
-const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
 /// Longer than every wait of the operator in this test, fuse aside.
 const CALM: Duration = Duration::from_secs(8);
 

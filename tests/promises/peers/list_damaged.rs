@@ -1,13 +1,7 @@
 //! The list is output only: deleted it comes back, edited it is repaired, and somebody else's is left alone.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
-
-use crate::common::{Options, TestEnv, Validators, wait_for};
-
-const THREE: [&str; 3] = ["validator-1", "validator-2", "validator-3"];
-const SOON: Duration = Duration::from_secs(30);
+use test_kit::{Options, SOON, TWO, TestEnv, Validators, wait_for};
 
 fn data(env: &TestEnv) -> Option<Value> {
     Some(env.get("configmap/stellar-peers")?["data"].clone())
@@ -16,9 +10,7 @@ fn data(env: &TestEnv) -> Option<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn deleted_it_comes_back_and_edited_it_is_repaired() {
     let env = TestEnv::start("list-damaged", Options::default()).await;
-    env.apply(&Validators::new(4).manifests(1..=3));
-    env.settled(&THREE).await;
-    env.without_slots().await;
+    env.create_at_rest(&Validators::new(4), 3).await;
     let before = data(&env).expect("a list");
     let lives = env.recorder().history().lives();
 
@@ -54,7 +46,7 @@ async fn somebody_elses_is_left_alone() {
     let items = [validators.secret(1), validators.node(1), validators.secret(2), node];
     env.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string());
 
-    for name in ["validator-1", "validator-2"] {
+    for name in TWO {
         wait_for("the validator to be told", SOON, async || {
             (env.reason(name, "PeersReady").as_deref() == Some("NotOurs")).then_some(())
         })

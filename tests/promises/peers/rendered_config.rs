@@ -8,10 +8,7 @@ use std::path::Path;
 use stellar_k8s::core_config::{Database, Keys, Seed, Sources, render};
 use stellar_k8s::crd::PeersAs;
 use stellar_k8s::peers::NodeId;
-
-use crate::common::{Options, TestEnv, Validators};
-
-const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
+use test_kit::{FOUR, Options, TestEnv, Validators};
 
 /// What stellar-core reads in each table (`Config.cpp`: `loadQset`, `parseHomeDomains`, `parseValidators`,
 /// `processConfig`).
@@ -92,8 +89,7 @@ fn hold_to_the_rules(file: &Path, seed: &str) {
 async fn each_validator_got_the_others_and_not_itself() {
     let env = TestEnv::start("rendered", Options::default()).await;
     let validators = Validators::new(4);
-    env.apply(&validators.manifests(1..=4));
-    env.settled(&FOUR).await;
+    env.create_settled(&validators, 4).await;
     for (number, name) in (1..).zip(FOUR) {
         let peers = env.rendered_peers(name).expect("it was rendered");
         let own = format!("{}:11625", env.pod_ip(name).expect("its pod has an address"));

@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
+use test_kit::{FOUR, Options, TestEnv, Validators, wait_for};
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
-
-const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
 const OTHERS: [&str; 2] = ["validator-5", "validator-6"];
 
 fn patch_all(env: &TestEnv, annotations: &serde_json::Value) {
@@ -23,9 +21,7 @@ fn patch_all(env: &TestEnv, annotations: &serde_json::Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_stops_at_the_first_and_taking_it_back_heals_it() {
     let env = TestEnv::start("bad-version", Options::default().with("--rollout-deadline", "5s")).await;
-    env.apply(&Validators::new(4).manifests(1..=4));
-    env.settled(&FOUR).await;
-    env.without_slots().await;
+    env.create_at_rest(&Validators::new(4), 4).await;
     let before = env.recorder().history().lives();
 
     patch_all(&env, &json!({ "test.stellar.org/voting-after": "never" }));

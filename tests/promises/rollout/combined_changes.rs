@@ -4,25 +4,11 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-
-use crate::common::{Options, TestEnv, Validators};
-
-const EIGHT: [&str; 8] = [
-    "validator-1",
-    "validator-2",
-    "validator-3",
-    "validator-4",
-    "validator-5",
-    "validator-6",
-    "validator-7",
-    "validator-8",
-];
+use test_kit::{EIGHT, Options, TestEnv, Validators};
 
 /// The first `n` validators of a network, settled, and how many pods each has had.
 async fn settled(env: &TestEnv, validators: &Validators, n: usize) -> BTreeMap<String, usize> {
-    env.apply(&validators.manifests(1..=n));
-    env.settled(&EIGHT[..n]).await;
-    env.without_slots().await;
+    env.create_at_rest(validators, n).await;
     env.recorder().history().lives()
 }
 

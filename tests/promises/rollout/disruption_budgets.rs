@@ -1,14 +1,9 @@
 //! While machines are drained, no more than one validator of a group goes.
 
-use std::time::Duration;
-
 use serde_json::json;
+use test_kit::{FOUR, Options, Output, SOON, TestEnv, Validators, wait_for};
 
-use crate::common::{Options, Output, TestEnv, Validators, wait_for};
-
-const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
 const BUDGET: &str = "poddisruptionbudget/stellar-peers";
-const SOON: Duration = Duration::from_secs(30);
 
 /// Asks for a pod to go, as `kubectl drain` does.
 fn evict(env: &TestEnv, validator: &str) -> Output {
@@ -21,9 +16,7 @@ fn evict(env: &TestEnv, validator: &str) -> Output {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_validator_of_a_group_can_be_evicted_and_no_second() {
     let env = TestEnv::start("budgets", Options::default()).await;
-    env.apply(&Validators::new(4).manifests(1..=4));
-    env.settled(&FOUR).await;
-    env.without_slots().await;
+    env.create_at_rest(&Validators::new(4), 4).await;
     let allowed = async |wanted: i64| {
         wait_for("the budget to count its validators", SOON, async || {
             (env.get(BUDGET)?["status"]["disruptionsAllowed"] == wanted).then_some(())

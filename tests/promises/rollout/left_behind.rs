@@ -3,16 +3,12 @@
 
 use std::time::Duration;
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
-
-const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
+use test_kit::{Options, TestEnv, Validators, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_told_of_the_causes_while_the_others_vote() {
     let env = TestEnv::start("stays-behind", Options::default().with("--catch-up", "4s")).await;
-    env.apply(&Validators::new(4).manifests(1..=4));
-    env.settled(&FOUR).await;
-    env.without_slots().await;
+    env.create_at_rest(&Validators::new(4), 4).await;
 
     let patch = |voting_after: &str| {
         let spec = format!(r#"{{"spec":{{"podAnnotations":{{"test.stellar.org/voting-after":{voting_after}}}}}}}"#);

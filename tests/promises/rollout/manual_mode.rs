@@ -3,11 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
+use test_kit::{Options, SOON, THREE, TestEnv, Validators, wait_for};
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
-
-const THREE: [&str; 3] = ["validator-1", "validator-2", "validator-3"];
-const SOON: Duration = Duration::from_secs(60);
 /// Longer than every wait of the operator in this test, fuse aside.
 const CALM: Duration = Duration::from_secs(6);
 

@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use crate::common::{Options, TestEnv, Validators};
+use test_kit::{FOUR, Options, TestEnv, Validators};
 
-const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
 /// Thirty times the time for which the operator waits in this test.
 const A_MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_restarted_within_a_minute() {
     let env = TestEnv::start("left-alone", Options::default()).await;
-    env.apply(&Validators::new(4).manifests(1..=4));
-    env.settled(&FOUR).await;
+    env.create_settled(&Validators::new(4), 4).await;
     let before = env.recorder().history();
     let most = before.lives().into_values().max();
     assert!(most <= Some(2), "one restart brought everybody together:\n{before}");

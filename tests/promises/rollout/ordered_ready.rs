@@ -1,15 +1,10 @@
 //! Under `OrderedReady`, the default of StatefulSets that others made, Kubernetes never replaces a pod that is not
 //! Ready. Where such a validator has its slot, the operator deletes that pod itself, and says so in an Event.
 
-use std::time::Duration;
-
 use serde_json::json;
+use test_kit::{Options, SOON, TestEnv, Validators, wait_for};
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
-
-const TWO: [&str; 2] = ["validator-1", "validator-2"];
 const SET: &str = "statefulset/validator-1";
-const SOON: Duration = Duration::from_secs(60);
 
 fn voting_after(env: &TestEnv, delay: Option<&str>) {
     let patch = json!({ "spec": { "podAnnotations": { "test.stellar.org/voting-after": delay } } }).to_string();
@@ -20,9 +15,7 @@ fn voting_after(env: &TestEnv, delay: Option<&str>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn its_pod_that_is_not_ready_is_replaced_in_its_slot() {
     let mut env = TestEnv::start("ordered-ready", Options::default()).await;
-    env.apply(&Validators::new(2).manifests(1..=2));
-    env.settled(&TWO).await;
-    env.without_slots().await;
+    env.create_at_rest(&Validators::new(2), 2).await;
 
     // The same StatefulSet, with the policy that it would have from somebody else.
     env.without_operator();

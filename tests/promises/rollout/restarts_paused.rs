@@ -1,12 +1,9 @@
 //! An annotation on a StellarNode or on its namespace stops restarts, not discovery.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
+use test_kit::{FOUR, Options, SOON, TestEnv, Validators, wait_for};
 
-const SOON: Duration = Duration::from_secs(60);
-const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
 const PAUSE: &str = "stellar.org/pause-restarts";
 
 /// What a condition of a validator says.
@@ -68,9 +65,7 @@ async fn of_a_namespace_they_are_paused_until_the_annotation_goes() {
 async fn of_one_validator_they_are_paused_and_those_of_the_others_go_on() {
     let env = TestEnv::start("paused-node", Options::default()).await;
     let validators = Validators::new(4);
-    env.apply(&validators.manifests(1..=3));
-    env.settled(&FOUR[..3]).await;
-    env.without_slots().await;
+    env.create_at_rest(&validators, 3).await;
     let before = env.recorder().history().lives();
     env.kubectl(&[
         "annotate",

@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use test_kit::{FOUR, Options, TestEnv, Validators, wait_for};
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
-
-const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
 /// Longer than every wait of the operator in these tests.
 const CALM: Duration = Duration::from_secs(8);
 const SOON: Duration = Duration::from_secs(120);
@@ -37,9 +35,7 @@ async fn seen(env: &TestEnv) {
 async fn settled(name: &str) -> (TestEnv, Validators) {
     let env = TestEnv::start(name, Options::default()).await;
     let validators = Validators::new(4);
-    env.apply(&validators.manifests(1..=4));
-    env.settled(&FOUR).await;
-    env.without_slots().await;
+    env.create_at_rest(&validators, 4).await;
     (env, validators)
 }
 

@@ -1,13 +1,8 @@
 //! With keySource KMS the seed is in a file that a CSI driver puts into the pod: no Secret of the cluster holds it
 //! under the name that the operator knows, and only the program that writes the config sees it.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
-
-use crate::common::{Options, TestEnv, Validators, wait_for};
-
-const SOON: Duration = Duration::from_secs(60);
+use test_kit::{Options, SOON, TestEnv, Validators, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_validator_starts_with_the_seed_that_its_driver_provides() {

@@ -1,16 +1,8 @@
 //! Of two validators with one seed or one database only one runs, also where no webhook refused the second.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use stellar_k8s::labels;
-
-use crate::common::{Options, TestEnv, Validators, wait_for};
-
-const SOON: Duration = Duration::from_secs(60);
-
-/// The one of the two that runs, and the other.
-const TWO: [&str; 2] = ["validator-1", "validator-2"];
+use test_kit::{Options, SOON, TWO, TestEnv, Validators, wait_for};
 
 fn is_held(env: &TestEnv, name: &str) -> bool {
     env.reason(name, "Ready").as_deref() == Some("SeedInUse")

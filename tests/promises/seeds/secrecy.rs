@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::common::{Cluster, Options, TestEnv, Validators};
+use test_kit::{Cluster, Options, TWO, TestEnv, Validators};
 
-const TWO: [&str; 2] = ["validator-1", "validator-2"];
 /// Every kind in which something of ours, or of a pod, could show one.
 const KINDS: &str = "stellarnodes,statefulsets,pods,configmaps,services,events,leases,controllerrevisions,endpointslices,\
                      poddisruptionbudgets,persistentvolumeclaims";
@@ -13,8 +12,7 @@ const KINDS: &str = "stellarnodes,statefulsets,pods,configmaps,services,events,l
 async fn in_no_log_no_object_no_argument_and_no_other_file() {
     let env = TestEnv::start("seeds-stay", Options::default()).await;
     let validators = Validators::new(2);
-    env.apply(&validators.manifests(1..=2));
-    env.settled(&TWO).await;
+    env.create_settled(&validators, 2).await;
     let objects = env.kubectl(&["get", KINDS, "-o", "json"]).ok("all objects");
     let log = env.log();
     let pods = Cluster::kubelet_directory().join(env.namespace());

@@ -1,7 +1,7 @@
 //! Ports that cannot work are refused: by the schema where it can see it, else by the webhook, and the field is named.
 
-use crate::common::{Options, Output, TestEnv, Validators};
 use serde_json::{Value, json};
+use test_kit::{Options, Output, TestEnv, Validators};
 
 const FIELD: &str = "spec.validatorConfig.peerPort";
 
@@ -17,7 +17,7 @@ fn with_port(port: i64) -> Value {
 
 /// The API server's whole answer to a create: what client libraries see, where kubectl prints only the causes.
 async fn answer(env: &TestEnv, resource: &str, object: &Value) -> (u16, Value) {
-    let client = crate::common::Cluster::connect().client().await;
+    let client = test_kit::Cluster::connect().client().await;
     let path = format!(
         "/apis/{}/namespaces/{}/{resource}",
         object["apiVersion"].as_str().unwrap(),

@@ -1,15 +1,11 @@
 //! Of webhook configurations the operator's account may change `caBundle` and nothing else, whatever its rights say:
 //! who can redirect a webhook is near cluster-admin.
 
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use test_kit::{Output, SOON, TestEnv, wait_for};
 
-use crate::common::{Output, TestEnv, wait_for};
-
-const SOON: Duration = Duration::from_secs(30);
 const KINDS: [&str; 2] = ["mutatingwebhookconfiguration", "validatingwebhookconfiguration"];
 const SENTENCE: &str = "stellar-operator changes nothing of a webhook";
 

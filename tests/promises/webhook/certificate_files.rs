@@ -2,7 +2,6 @@
 //! Secret nor to webhook configurations, and needs none.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,10 +9,8 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use stellar_k8s::tls::issue;
 use stellar_k8s::util::clock;
+use test_kit::{Options, SOON, TestEnv, Validators, wait_for};
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
-
-const SOON: Duration = Duration::from_secs(30);
 const OVERLAY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/overlays/cert-manager");
 
 /// Takes away the rights that the overlay for cert-manager takes away.

@@ -1,11 +1,7 @@
 //! The StatefulSet of a validator, as the API server stores it, takes KNOWN_PEERS from the peers ConfigMap.
 
-use std::time::Duration;
-
-use crate::common::{Options, TestEnv, Validators, wait_for};
 use serde_json::{Value, json};
-
-const TIMEOUT: Duration = Duration::from_secs(30);
+use test_kit::{Options, SOON, TestEnv, Validators, wait_for};
 
 fn container<'a>(stateful_set: &'a Value, name: &str) -> &'a Value {
     let containers = stateful_set["spec"]["template"]["spec"]["containers"].as_array();
@@ -53,7 +49,7 @@ async fn the_stateful_set_of_a_validator_holds_the_reference_and_the_port() {
     let env = TestEnv::start("reference", Options::default()).await;
     let validators = Validators::new(1);
     env.apply(&validators.manifests([1]));
-    let stored = wait_for("the StatefulSet", TIMEOUT, async || env.get("statefulset/validator-1")).await;
+    let stored = wait_for("the StatefulSet", SOON, async || env.get("statefulset/validator-1")).await;
     let core = container(&stored, "stellar-core");
     assert_eq!(known_peers(core), Some(&reference()));
     let ports = core["ports"].as_array().expect("ports");

@@ -1,7 +1,7 @@
 //! A validator created without a peer port is stored with stellar-core's own, 11625.
 
-use crate::common::{Options, TestEnv, Validators};
 use serde_json::json;
+use test_kit::{Options, TestEnv, Validators};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_validator_is_stored_with_the_default_port_and_list() {

@@ -1,13 +1,8 @@
 //! The API server asks the operator about nothing that it does not look at, so that nothing else ever waits for it, and
 //! an older StatefulSet is scaled, annotated and relabelled without its pod template changing by a byte.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
-
-use crate::common::{Operator, Options, TestEnv, Validators, wait_for};
-
-const SOON: Duration = Duration::from_secs(60);
+use test_kit::{Operator, Options, SOON, TestEnv, Validators, wait_for};
 
 fn stateful_set(name: &str, labels: &Value) -> Value {
     json!({

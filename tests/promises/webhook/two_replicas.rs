@@ -2,14 +2,10 @@
 //! object waits or fails for it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use serde_json::json;
 use stellar_k8s::labels;
-
-use crate::common::{Balancer, Load, Operator, Options, TestEnv, free_port, wait_for};
-
-const TIMEOUT: Duration = Duration::from_secs(60);
+use test_kit::{Balancer, Load, Operator, Options, SOON, TestEnv, free_port, wait_for};
 
 fn options() -> Options {
     // Longer than the balancer needs to hear of a replica that ends.
@@ -50,7 +46,7 @@ fn authorities(env: &TestEnv) -> (String, Vec<String>) {
 }
 
 async fn one_leads(replicas: &mut [&mut Operator]) -> usize {
-    wait_for("one replica to lead, and one alone", TIMEOUT, async || {
+    wait_for("one replica to lead, and one alone", SOON, async || {
         let mut leaders = Vec::new();
         for (place, replica) in replicas.iter().enumerate() {
             if replica.leads().await {
@@ -81,7 +77,7 @@ async fn started_at_the_same_moment_they_share_one_authority_and_both_serve() {
         env.replica(&options(), free_port()),
     );
     for replica in [&mut first, &mut second] {
-        wait_for("both replicas to be ready", TIMEOUT, async || {
+        wait_for("both replicas to be ready", SOON, async || {
             replica.is_ready().await.then_some(())
         })
         .await;
@@ -101,7 +97,7 @@ async fn started_at_the_same_moment_they_share_one_authority_and_both_serve() {
         create_horizon(&env, name);
         drop(balancer);
         // A connection that stands would go on to the same replica.
-        wait_for("the balancer to be gone", TIMEOUT, async || {
+        wait_for("the balancer to be gone", SOON, async || {
             std::net::TcpListener::bind(("127.0.0.1", env.webhook_port()))
                 .is_ok()
                 .then_some(())
@@ -126,10 +122,7 @@ async fn they_restart_in_slot_and_no_object_fails() {
         }
         first.terminate().await;
         balancer.hears_of(1).await;
-        wait_for("the other to lead", TIMEOUT, async || {
-            second.leads().await.then_some(())
-        })
-        .await;
+        wait_for("the other to lead", SOON, async || second.leads().await.then_some(())).await;
         first = ready_replica(&env, &balancer, &options, 1).await;
     }
     let counts = load.end().await;
@@ -151,10 +144,7 @@ async fn one_that_crashes_costs_no_more_than_what_was_under_way() {
     let load = Load::begin(env.cluster(), env.namespace()).await;
     first.kill();
     balancer.hears_of(1).await;
-    wait_for("the other to lead", TIMEOUT, async || {
-        second.leads().await.then_some(())
-    })
-    .await;
+    wait_for("the other to lead", SOON, async || second.leads().await.then_some(())).await;
     let under_way = load.tasks();
     let counts = load.end().await;
     assert!(
@@ -183,19 +173,15 @@ async fn they_renew_certificate_and_authority_and_no_object_fails() {
     let _second = ready_replica(&env, &balancer, &options, 1).await;
     let load = Load::begin(env.cluster(), env.namespace()).await;
     let (mut leaves, mut roots) = (BTreeSet::new(), BTreeSet::new());
-    wait_for(
-        "three more certificates and one more authority",
-        TIMEOUT * 2,
-        async || {
-            let secret = env.get(&format!("secret/{}", labels::DEFAULT_CERTIFICATE_SECRET))?;
-            let text = |key: &str| secret["data"][key].as_str().map(str::to_owned);
-            leaves.insert(text(labels::TLS_CERT));
-            roots.insert(text(labels::CA_CERT));
-            (leaves.len() > 3 && roots.len() > 1).then_some(())
-        },
-    )
+    wait_for("three more certificates and one more authority", SOON * 2, async || {
+        let secret = env.get(&format!("secret/{}", labels::DEFAULT_CERTIFICATE_SECRET))?;
+        let text = |key: &str| secret["data"][key].as_str().map(str::to_owned);
+        leaves.insert(text(labels::TLS_CERT));
+        roots.insert(text(labels::CA_CERT));
+        (leaves.len() > 3 && roots.len() > 1).then_some(())
+    })
     .await;
-    wait_for("both replicas to follow", TIMEOUT, async || {
+    wait_for("both replicas to follow", SOON, async || {
         (env.log().matches("serving a new certificate").count() >= 2 * 3).then_some(())
     })
     .await;

@@ -1,13 +1,8 @@
 //! With the operator down nothing but new StellarNodes and changes of their specs has to wait; what was stored
 //! meanwhile gets from the controller what the webhook would have given it.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
-
-use crate::common::{Options, TestEnv, Validators, free_port, wait_for};
-
-const SOON: Duration = Duration::from_secs(60);
+use test_kit::{Options, SOON, TestEnv, Validators, free_port, wait_for};
 
 /// A StatefulSet that somebody else made and labelled as a validator's.
 fn stateful_set() -> Value {

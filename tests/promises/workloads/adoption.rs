@@ -1,14 +1,9 @@
 //! A validator that ran in a StatefulSet of somebody else's is taken over: at once whom it belongs to, its pod template
 //! in its slot and not before.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
+use test_kit::{Options, SOON, THREE, TestEnv, Validators, wait_for};
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
-
-const SOON: Duration = Duration::from_secs(60);
-const THREE: [&str; 3] = ["validator-1", "validator-2", "validator-3"];
 const PAUSE: &str = "stellar.org/pause-restarts";
 
 /// As a chart makes it, with the labels that ours have, so that it can become one.

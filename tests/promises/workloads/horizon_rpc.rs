@@ -1,13 +1,9 @@
 //! Horizon and Stellar RPC: a Deployment that serves behind a Service, what it needs, and nothing that it does not
 //! need.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
+use test_kit::{Options, SOON, TestEnv, reason_of, wait_for};
 
-use crate::common::{Options, TestEnv, reason_of, wait_for};
-
-const SOON: Duration = Duration::from_secs(60);
 const HORIZON: &str = include_str!("../../../manifests/samples/horizon.yaml");
 const RPC: &str = include_str!("../../../manifests/samples/soroban-rpc.yaml");
 

@@ -1,13 +1,8 @@
 //! A stored StellarNode that breaks a rule runs on, says so, and can still be suspended; what stands in its way is not
 //! touched.
 
-use std::time::Duration;
-
 use serde_json::json;
-
-use crate::common::{Options, TestEnv, Validators, wait_for};
-
-const SOON: Duration = Duration::from_secs(30);
+use test_kit::{Options, SOON, TestEnv, Validators, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_spec_that_nothing_can_be_built_from_runs_on_and_can_be_suspended() {

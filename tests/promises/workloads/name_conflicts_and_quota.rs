@@ -2,13 +2,9 @@
 //! to touch the StellarNode.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use serde_json::{Value, json};
-
-use crate::common::{Fate, Options, Proxy, TestEnv, Validators, wait_for};
-
-const SOON: Duration = Duration::from_secs(60);
+use test_kit::{FOUR, Fate, Options, Proxy, SOON, TestEnv, Validators, wait_for};
 
 fn options() -> Options {
     Options::default().with("--look-again", "1s")
@@ -140,10 +136,7 @@ async fn an_object_that_comes_between_look_and_write() {
 async fn one_that_cannot_be_changed_holds_up_nobody_else() {
     let env = TestEnv::start("refused-change", options()).await;
     let validators = Validators::new(4);
-    let all = ["validator-1", "validator-2", "validator-3", "validator-4"];
-    env.apply(&validators.manifests(1..=4));
-    env.settled(&all).await;
-    env.without_slots().await;
+    env.create_at_rest(&validators, 4).await;
     let lives = env.recorder().history().lives();
     let managed_by = |value: &str| {
         let label = format!("app.kubernetes.io/managed-by={value}");
@@ -152,7 +145,7 @@ async fn one_that_cannot_be_changed_holds_up_nobody_else() {
     };
     managed_by("Helm");
     let version = r#"{"spec":{"version":"27.0.0"}}"#;
-    for name in all {
+    for name in FOUR {
         env.kubectl(&["patch", &format!("stellarnode/{name}"), "--type=merge", "-p", version])
             .ok("a new version");
     }

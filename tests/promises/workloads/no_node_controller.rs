@@ -4,11 +4,8 @@
 use std::time::Duration;
 
 use serde_json::json;
+use test_kit::{Options, SOON, THREE, TestEnv, Validators, wait_for};
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
-
-const THREE: [&str; 3] = ["validator-1", "validator-2", "validator-3"];
-const SOON: Duration = Duration::from_secs(60);
 /// Longer than every wait of the operator in this test, fuse aside.
 const CALM: Duration = Duration::from_secs(6);
 
@@ -16,10 +13,7 @@ const CALM: Duration = Duration::from_secs(6);
 async fn discovery_goes_on_and_nothing_is_built() {
     let mut env = TestEnv::start("no-controller", Options::default()).await;
     let validators = Validators::new(5);
-    env.apply(&validators.manifests(1..=4));
-    env.settled(&["validator-1", "validator-2", "validator-3", "validator-4"])
-        .await;
-    env.without_slots().await;
+    env.create_at_rest(&validators, 4).await;
     env.without_operator();
     // One validator never comes up, and some may have been restarted for three members before.
     let mut options = Options::default()

@@ -1,12 +1,8 @@
 //! A validator's StatefulSet is never given a second pod, also while no operator runs: the API server refuses it.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
+use test_kit::{Options, Output, SOON, TestEnv, Validators, wait_for};
 
-use crate::common::{Options, Output, TestEnv, Validators, wait_for};
-
-const SOON: Duration = Duration::from_secs(30);
 const SENTENCE: &str = "a validator has one pod, because two with one seed harm consensus";
 
 /// A StatefulSet whose selector has these labels.

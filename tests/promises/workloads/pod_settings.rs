@@ -4,11 +4,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use test_kit::{Options, SOON, TWO, TestEnv, Validators, wait_for};
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
-
-const BOTH: [&str; 2] = ["validator-1", "validator-2"];
-const SOON: Duration = Duration::from_secs(90);
 /// Longer than every wait of the operator in this test.
 const CALM: Duration = Duration::from_secs(6);
 const DATABASE: &str = "postgresql://dbname=core host=db user=core password=hunter2";
@@ -93,9 +90,9 @@ async fn it_reaches_the_pods_and_one_more_field_restarts_one_validator_once() {
     env.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string());
     wait_for("both to vote and to know each other", SOON, async || {
         let voting = env.recorder().history().voting();
-        let addresses = env.addresses(&BOTH)?;
-        let met = env.peers() == addresses && (dials(&env, BOTH[0], BOTH[1]) || dials(&env, BOTH[1], BOTH[0]));
-        (met && BOTH.iter().all(|name| voting.contains(*name))).then_some(())
+        let addresses = env.addresses(&TWO)?;
+        let met = env.peers() == addresses && (dials(&env, TWO[0], TWO[1]) || dials(&env, TWO[1], TWO[0]));
+        (met && TWO.iter().all(|name| voting.contains(*name))).then_some(())
     })
     .await;
     env.without_slots().await;

@@ -1,12 +1,7 @@
 //! A validator's volume: it outlives what it has to, goes with what it belongs to, and grows.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
-
-use crate::common::{Options, TestEnv, Validators, wait_for};
-
-const SOON: Duration = Duration::from_secs(60);
+use test_kit::{Options, SOON, THREE, TestEnv, Validators, wait_for};
 
 fn claim(env: &TestEnv, validator: &str) -> Option<Value> {
     env.get(&format!("persistentvolumeclaim/data-{validator}-0"))
@@ -54,7 +49,6 @@ async fn in_force(env: &TestEnv, validator: &str, policy: &str) {
 async fn it_goes_with_its_validator_or_stays_as_asked() {
     let mut env = TestEnv::start("storage", Options::default()).await;
     let validators = Validators::new(4);
-    let names = ["validator-1", "validator-2", "validator-3"];
     let items: Vec<Value> = (1..=3)
         .flat_map(|number| {
             let mut node = validators.node(number);
@@ -66,7 +60,7 @@ async fn it_goes_with_its_validator_or_stays_as_asked() {
         })
         .collect();
     env.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string());
-    voting(&env, &names).await;
+    voting(&env, &THREE).await;
     owned(&env, "validator-1", true).await;
     assert_eq!(is_owned(&env, "validator-2"), Some(false));
     // What is asked for can change, both ways.

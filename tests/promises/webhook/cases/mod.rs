@@ -18,8 +18,8 @@ mod stored_before_the_rule;
 
 use serde_json::{Value, json};
 
-use crate::common::{Cluster, TestEnv};
 use request::{Answer, Server, Step};
+use test_kit::{Cluster, TestEnv};
 
 /// What the API server puts before the message of a webhook.
 const WEBHOOK: &str = "admission webhook";

@@ -1,11 +1,11 @@
 //! What of a stored StellarNode can be changed, and which changes nobody is asked about.
 
 use serde_json::{Value, json};
+use test_kit::{Options, TestEnv};
 
 use super::objects::{configured, private, running, validator, with};
 use super::request::Step;
 use super::{Case, check};
-use crate::common::{Options, TestEnv};
 
 const CLASS: &str = "spec.storage.storageClass";
 const SIZE: &str = "spec.storage.size";

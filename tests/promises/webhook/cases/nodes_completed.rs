@@ -1,10 +1,10 @@
 //! What a StellarNode is given before it is stored.
 
 use serde_json::{Value, json};
+use test_kit::{Options, TestEnv};
 
 use super::objects::{configured, horizon, validator};
 use super::{Case, check};
-use crate::common::{Options, TestEnv};
 
 const PORT: &str = "/spec/validatorConfig/peerPort";
 const REFERENCE: &str = "/spec/validatorConfig/knownPeersRef";

@@ -1,11 +1,11 @@
 //! What no StellarNode is created with.
 
 use serde_json::{Value, json};
+use test_kit::{Options, TestEnv};
 
 use super::objects::{configured, horizon, organisations, private, quorum_set, rpc, running, validator, with};
 use super::request::Step;
 use super::{Case, check};
-use crate::common::{Options, TestEnv};
 
 const CORE_CONFIG: &str = "spec.validatorConfig.coreConfig";
 const LIST: &str = "spec.validatorConfig.knownPeersRef.name";

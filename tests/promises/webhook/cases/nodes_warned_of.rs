@@ -1,11 +1,11 @@
 //! What a StellarNode may be created with, and its author is told to think of.
 
 use serde_json::json;
+use test_kit::{Options, TestEnv};
 
 use super::objects::{configured, horizon, private, quorum_set, rpc, validator, with};
 use super::request::Step;
 use super::{Case, check};
-use crate::common::{Options, TestEnv};
 
 fn cases() -> Vec<Case> {
     let annotated = |name: &str, annotation: &str| {

@@ -1,8 +1,7 @@
 //! Objects with nothing wrong about them, and with what a case writes into them.
 
 use serde_json::{Value, json};
-
-use crate::common::Validators;
+use test_kit::Validators;
 
 /// A suspended validator of testnet, with a seed of its own; `spec` is merged into its spec, null removes.
 pub(super) fn validator(name: &str, spec: Value) -> Value {

@@ -6,8 +6,7 @@ use std::time::Duration;
 use axum::http::{HeaderValue, Request};
 use kube::Client;
 use serde_json::{Value, json};
-
-use crate::common::{TestEnv, wait_for};
+use test_kit::{TestEnv, wait_for};
 
 /// How long the operator may take to see what was stored.
 const SEEN: Duration = Duration::from_secs(30);

@@ -1,11 +1,11 @@
 //! What the StatefulSet of a validator is given before it is stored, and which StatefulSets are given nothing.
 
 use serde_json::{Value, json};
+use test_kit::{Options, TestEnv};
 
 use super::objects::{annotated, configured, labels, port_annotation, stateful_set, unlabelled, with};
 use super::request::Step;
 use super::{Case, check};
-use crate::common::{Options, TestEnv};
 
 const ANNOTATION: &str = "/metadata/annotations/stellar.org~1peer-port";
 const FIRST_ENV: &str = "/spec/template/spec/containers/0/env";

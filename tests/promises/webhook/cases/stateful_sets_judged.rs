@@ -1,11 +1,11 @@
 //! Which StatefulSets of validators contradict themselves.
 
 use serde_json::{Value, json};
+use test_kit::{Options, TestEnv};
 
 use super::objects::{annotated, labels, port_annotation, restricted, stateful_set, unlabelled, with};
 use super::request::Step;
 use super::{Case, check};
-use crate::common::{Options, TestEnv};
 
 const ANNOTATION: &str = "metadata.annotations[stellar.org/peer-port]";
 const PORTS: &str = "spec.template.spec.containers[0].ports";

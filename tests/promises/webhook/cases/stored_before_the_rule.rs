@@ -1,17 +1,14 @@
 //! A StellarNode that was stored before a rule came can be changed: what was wrong before is told, what is new is
 //! refused.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
+use test_kit::{Cluster, Options, SOON, TestEnv, wait_for};
 
 use super::objects::{configured, validator};
 use super::request::{Server, Step};
 use super::{Case, check};
-use crate::common::{Cluster, Options, TestEnv, wait_for};
 
 const PORT: &str = "spec.validatorConfig.peerPort";
-const SOON: Duration = Duration::from_secs(30);
 /// Written by the API server.
 const SERVERS_OWN: [&str; 5] = [
     "uid",

@@ -1,5 +1,13 @@
 //! The built binary as a process, with the identity and the rights of the shipped ServiceAccount and nothing more.
 
+mod balancer;
+pub(crate) mod pair;
+mod proxy;
+
+pub use balancer::Balancer;
+pub use pair::Pair;
+pub use proxy::{Call, Fate, Proxy};
+
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
@@ -10,8 +18,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::install::cluster_scoped_name;
-use super::{Cluster, wait_for};
+use crate::env::install::cluster_scoped_name;
+use crate::{Cluster, operator_binary, wait_for};
 
 /// How long an operator may take to end; tests drain for a second or three.
 const END: Duration = Duration::from_secs(30);
@@ -28,7 +36,7 @@ const READY: &str = "HTTP/1.1 200 ";
 
 /// A running operator; it is killed with this value.
 #[derive(Debug)]
-pub(crate) struct Operator {
+pub struct Operator {
     child: Child,
     webhook: u16,
     probes: u16,
@@ -72,7 +80,7 @@ impl Operator {
             .open(&log)
             .expect("the operator's log");
         let probes = free_port();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_stellar-operator"));
+        let mut command = Command::new(operator_binary());
         command
             .arg("run")
             .args(["--webhook-listen", &format!("127.0.0.1:{}", place.listens_on)])
@@ -104,27 +112,27 @@ impl Operator {
     }
 
     /// Its process.
-    pub(crate) fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// The port that its webhook listens on.
-    pub(crate) fn webhook_port(&self) -> u16 {
+    pub fn webhook_port(&self) -> u16 {
         self.webhook
     }
 
     /// The port that its probes are answered on.
-    pub(crate) fn probe_port(&self) -> u16 {
+    pub fn probe_port(&self) -> u16 {
         self.probes
     }
 
     /// Whether it runs.
-    pub(crate) fn is_alive(&mut self) -> bool {
+    pub fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("the operator can be asked for").is_none()
     }
 
     /// Whether `/readyz` answers 200. The test fails if the operator ended.
-    pub(crate) async fn is_ready(&mut self) -> bool {
+    pub async fn is_ready(&mut self) -> bool {
         if let Some(status) = self.child.try_wait().expect("the operator can be asked for") {
             panic!("the operator ended: {status}");
         }
@@ -132,23 +140,23 @@ impl Operator {
     }
 
     /// What `/readyz` says, status line and all; nothing where nobody answers.
-    pub(crate) async fn readyz(&self) -> String {
+    pub async fn readyz(&self) -> String {
         get(self.probes, "/readyz").await.unwrap_or_default()
     }
 
     /// What `/metrics` says; nothing where nobody answers.
-    pub(crate) async fn metrics(&self) -> String {
+    pub async fn metrics(&self) -> String {
         get(self.probes, "/metrics").await.unwrap_or_default()
     }
 
     /// Whether it says that it leads.
-    pub(crate) async fn leads(&self) -> bool {
+    pub async fn leads(&self) -> bool {
         let metrics = self.metrics().await;
         metrics.lines().any(|line| line == "stellar_operator_leader 1")
     }
 
     /// Ends it as Kubernetes does, and waits until it has ended in good order.
-    pub(crate) async fn terminate(mut self) {
+    pub async fn terminate(mut self) {
         let pid = self.pid().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
         assert!(sent.success(), "SIGTERM is sent");
@@ -160,19 +168,19 @@ impl Operator {
     }
 
     /// Ends it as a crash does, where it stays.
-    pub(crate) fn kill_now(&mut self) {
+    pub fn kill_now(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
     /// Ends it as a crash does.
-    pub(crate) fn kill(self) {
+    pub fn kill(self) {
         drop(self);
     }
 }
 
 /// Whether `/readyz` on this port answers 200; nothing where no answer came in time, which says nothing.
-pub(super) async fn looks_ready(port: u16) -> Option<bool> {
+pub(crate) async fn looks_ready(port: u16) -> Option<bool> {
     let answer = tokio::time::timeout(ANSWER, ask(port, "/readyz")).await.ok()?;
     Some(answer.is_some_and(|answer| answer.starts_with(READY)))
 }
@@ -190,7 +198,7 @@ impl Drop for Operator {
 
 /// A port of the loopback interface that nobody listens on, and that nobody else gets while its process is killed and
 /// started anew.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let (first, count) = (PORTS.start, PORTS.end - PORTS.start);
     // Each process begins at a place of its own, so that two at once do not choose the same.
@@ -220,12 +228,12 @@ async fn ask(port: u16, path: &str) -> Option<String> {
 }
 
 /// A kubeconfig with a token of the ServiceAccount and no client certificate: beside one, the token would not count.
-pub(super) fn identity(cluster: &Cluster, namespace: &str) -> Value {
+pub(crate) fn identity(cluster: &Cluster, namespace: &str) -> Value {
     identity_of("stellar-operator", cluster, namespace)
 }
 
 /// The same of another ServiceAccount.
-pub(super) fn identity_of(account: &str, cluster: &Cluster, namespace: &str) -> Value {
+pub(crate) fn identity_of(account: &str, cluster: &Cluster, namespace: &str) -> Value {
     let view = ["config", "view", "--minify", "--flatten", "--raw", "-o", "json"];
     let admin: Value = serde_json::from_str(&cluster.kubectl(&view, "").ok("the kubeconfig")).expect("JSON");
     let create = ["create", "token", account, "--namespace", namespace, "--duration=1h"];

@@ -9,9 +9,39 @@ use stellar_strkey::ed25519::{PrivateKey, PublicKey};
 /// Fewer tolerate no failure, which stellar-core takes for unsafe.
 const FEWEST: usize = 4;
 
+/// The names of the first two.
+pub const TWO: [&str; 2] = first();
+/// Those of the first three.
+pub const THREE: [&str; 3] = first();
+/// Those of the first four.
+pub const FOUR: [&str; 4] = first();
+/// Those of the first six.
+pub const SIX: [&str; 6] = first();
+/// Those of the first eight.
+pub const EIGHT: [&str; 8] = [
+    "validator-1",
+    "validator-2",
+    "validator-3",
+    "validator-4",
+    "validator-5",
+    "validator-6",
+    "validator-7",
+    "validator-8",
+];
+
+const fn first<const N: usize>() -> [&'static str; N] {
+    let mut names = [""; N];
+    let mut place = 0;
+    while place < N {
+        names[place] = EIGHT[place];
+        place += 1;
+    }
+    names
+}
+
 /// `validator-1` … `validator-n`: their keys are in the quorum set of each, whether they are created or not.
 #[derive(Debug)]
-pub(crate) struct Validators {
+pub struct Validators {
     passphrase: String,
     seeds: Vec<Seed>,
 }
@@ -37,7 +67,7 @@ impl Seed {
 
 impl Validators {
     /// `n` validators, at least four.
-    pub(crate) fn new(n: usize) -> Self {
+    pub fn new(n: usize) -> Self {
         let seeds: Vec<Seed> = (0..n.max(FEWEST)).map(|_| Seed::make()).collect();
         Self {
             // Two tests never have one network.
@@ -47,33 +77,33 @@ impl Validators {
     }
 
     /// The name of the validator with this number, from 1.
-    pub(crate) fn name(number: usize) -> String {
+    pub fn name(number: usize) -> String {
         format!("validator-{number}")
     }
 
     /// Public key (`G…`) of a validator.
-    pub(crate) fn public_key(&self, number: usize) -> &str {
+    pub fn public_key(&self, number: usize) -> &str {
         &self.seeds[number - 1].public
     }
 
     /// Secret seed (`S…`) of a validator.
-    pub(crate) fn seed(&self, number: usize) -> &str {
+    pub fn seed(&self, number: usize) -> &str {
         &self.seeds[number - 1].secret
     }
 
     /// Whether a config's `NODE_SEED` is that of this validator.
-    pub(crate) fn is_seed_of(&self, number: usize, seed: &str) -> bool {
+    pub fn is_seed_of(&self, number: usize, seed: &str) -> bool {
         // A config may give the node a name after its seed.
         seed.split(' ').next() == Some(self.seeds[number - 1].secret.as_str())
     }
 
     /// Passphrase of the network.
-    pub(crate) fn passphrase(&self) -> &str {
+    pub fn passphrase(&self) -> &str {
         &self.passphrase
     }
 
     /// The Secret with a validator's seed.
-    pub(crate) fn secret(&self, number: usize) -> Value {
+    pub fn secret(&self, number: usize) -> Value {
         json!({
             "apiVersion": "v1",
             "kind": "Secret",
@@ -83,7 +113,7 @@ impl Validators {
     }
 
     /// The StellarNode of a validator, with nothing that could be left to defaults.
-    pub(crate) fn node(&self, number: usize) -> Value {
+    pub fn node(&self, number: usize) -> Value {
         let keys: Vec<&str> = self.seeds.iter().map(|seed| seed.public.as_str()).collect();
         let quorum_set = format!("[QUORUM_SET]\nTHRESHOLD_PERCENT=67\nVALIDATORS={keys:?}\n");
         json!({
@@ -104,7 +134,7 @@ impl Validators {
     }
 
     /// Everything that these validators need, as one document for `kubectl apply`.
-    pub(crate) fn manifests(&self, numbers: impl IntoIterator<Item = usize>) -> String {
+    pub fn manifests(&self, numbers: impl IntoIterator<Item = usize>) -> String {
         let items: Vec<Value> = numbers
             .into_iter()
             .flat_map(|number| [self.secret(number), self.node(number)])

@@ -10,9 +10,10 @@ use std::time::Duration;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::task::JoinHandle;
 
-use super::Balancer;
-use super::env::{Options, Site};
-use super::operator::{Operator, free_port};
+use crate::Balancer;
+use crate::Options;
+use crate::env::Site;
+use crate::operator::{Operator, free_port};
 
 /// Set for a run in which leaders are killed.
 const ASKED: &str = "STELLAR_TEST_KILL_LEADERS";
@@ -21,13 +22,13 @@ const LIFE: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Whether leaders are to be killed.
-pub(super) fn is_asked_for() -> bool {
+pub(crate) fn is_asked_for() -> bool {
     std::env::var_os(ASKED).is_some()
 }
 
 /// Two replicas; dropped, they are gone.
 #[derive(Debug)]
-pub(crate) struct Pair {
+pub struct Pair {
     task: JoinHandle<()>,
     killed: Arc<AtomicUsize>,
     _balancer: Arc<Balancer>,
@@ -35,7 +36,7 @@ pub(crate) struct Pair {
 
 impl Pair {
     /// Starts both and waits until they are ready; then the killing begins.
-    pub(super) async fn start(site: Site, options: Options) -> Self {
+    pub(crate) async fn start(site: Site, options: Options) -> Self {
         let options = options.with("--lease-duration", "3s");
         let balancer = Arc::new(Balancer::listen(site.webhook_port).await);
         let replicas = [

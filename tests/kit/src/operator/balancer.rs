@@ -9,8 +9,8 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use super::operator::{Operator, looks_ready};
-use super::wait_for;
+use crate::operator::{Operator, looks_ready};
+use crate::wait_for;
 
 /// How late it hears of a replica's readiness: a probe's period and what a Service needs.
 const LATE: Duration = Duration::from_millis(700);
@@ -30,14 +30,14 @@ struct Known {
 
 /// Forwards while it lives.
 #[derive(Debug)]
-pub(crate) struct Balancer {
+pub struct Balancer {
     known: Arc<Mutex<Known>>,
     tasks: [JoinHandle<()>; 2],
 }
 
 impl Balancer {
     /// Listens where the API server calls the webhook, once one before it has let go of the port.
-    pub(crate) async fn listen(port: u16) -> Self {
+    pub async fn listen(port: u16) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let listener = wait_for("the webhook's port to be free", Duration::from_secs(30), async || {
             TcpListener::bind(address).await.ok()
@@ -52,19 +52,19 @@ impl Balancer {
     }
 
     /// Sends work to this replica, too, whenever it is ready.
-    pub(crate) fn add(&self, replica: &Operator) {
+    pub fn add(&self, replica: &Operator) {
         let (webhook, probes) = (replica.webhook_port(), replica.probe_port());
         self.known.lock().unwrap().replicas.push(Replica { webhook, probes });
     }
 
     /// Has nothing to do with this replica any more.
-    pub(crate) fn remove(&self, replica: &Operator) {
+    pub fn remove(&self, replica: &Operator) {
         let webhook = replica.webhook_port();
         self.known.lock().unwrap().replicas.retain(|one| one.webhook != webhook);
     }
 
     /// Waits until it has heard that so many replicas are ready, no more and no fewer.
-    pub(crate) async fn hears_of(&self, replicas: usize) {
+    pub async fn hears_of(&self, replicas: usize) {
         let what = format!("the balancer to hear of {replicas} replicas");
         wait_for(&what, Duration::from_secs(30), async || {
             (self.known.lock().unwrap().ready.len() == replicas).then_some(())

@@ -1,5 +1,13 @@
 //! The cluster that tests run in.
 
+mod audit;
+mod kubectl;
+mod recorder;
+
+pub use audit::{Audit, Calls};
+pub use kubectl::Output;
+pub use recorder::{History, Recorder};
+
 use std::path::{Path, PathBuf};
 
 use axum::http::Request;
@@ -8,18 +16,16 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
 use stellar_k8s::labels;
 
-use super::kubectl::{self, Output};
-
 /// A cluster, as its administrator sees it.
 #[derive(Clone, Debug)]
-pub(crate) struct Cluster {
+pub struct Cluster {
     kubeconfig: PathBuf,
 }
 
 impl Cluster {
     /// The cluster that `STELLAR_TEST_KUBECONFIG` names. No other is ever touched, whatever `KUBECONFIG` or the home
     /// directory say.
-    pub(crate) fn connect() -> Self {
+    pub fn connect() -> Self {
         let Some(kubeconfig) = std::env::var_os("STELLAR_TEST_KUBECONFIG") else {
             panic!("run it with: make test");
         };
@@ -29,23 +35,23 @@ impl Cluster {
     }
 
     /// The administrator's kubeconfig, for programs other than kubectl.
-    pub(crate) fn kubeconfig(&self) -> &Path {
+    pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
 
     /// Runs kubectl as the administrator.
-    pub(crate) fn kubectl(&self, arguments: &[&str], stdin: &str) -> Output {
+    pub fn kubectl(&self, arguments: &[&str], stdin: &str) -> Output {
         kubectl::kubectl(&self.kubeconfig, arguments, stdin)
     }
 
     /// A client of the administrator's.
-    pub(crate) async fn client(&self) -> Client {
+    pub async fn client(&self) -> Client {
         Client::try_from(self.config().await).expect("a client")
     }
 
     /// An object as the API server returns it, `None` if there is none, without a process for each look; an error for a
     /// kind that is not known here.
-    pub(crate) async fn look(client: &Client, namespace: &str, object: &str) -> Result<Option<Value>, String> {
+    pub async fn look(client: &Client, namespace: &str, object: &str) -> Result<Option<Value>, String> {
         let path = path(namespace, object).ok_or_else(|| format!("{object} is of no kind that is known here"))?;
         let request = Request::get(path).body(Vec::new()).expect("a request");
         match client.request(request).await {
@@ -56,7 +62,7 @@ impl Cluster {
     }
 
     /// A client without an identity: whoever uses it brings a token.
-    pub(crate) async fn client_of_nobody(&self) -> Client {
+    pub async fn client_of_nobody(&self) -> Client {
         let mut config = self.config().await;
         config.auth_info = kube::config::AuthInfo::default();
         Client::try_from(config).expect("a client")
@@ -72,7 +78,7 @@ impl Cluster {
     }
 
     /// Where the kubelet's part keeps what the pods got; only where the cluster is one of `tests/cluster`.
-    pub(crate) fn kubelet_directory() -> PathBuf {
+    pub fn kubelet_directory() -> PathBuf {
         let directory = std::env::var_os("STELLAR_TEST_CLUSTER_DIR").expect("a cluster made by tests/cluster");
         Path::new(&directory).join("kubelet")
     }

@@ -7,21 +7,22 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use stellar_k8s::labels;
 
-use crate::common::TestEnv;
+use crate::TestEnv;
 
 /// The audit log, as far as it speaks of one operator.
 #[derive(Debug)]
-pub(crate) struct Audit {
+pub struct Audit {
     log: PathBuf,
     user: String,
 }
 
 /// Calls by verb and resource.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Calls(BTreeMap<String, usize>);
+pub struct Calls(BTreeMap<String, usize>);
 
 impl Audit {
-    pub(crate) fn of(env: &TestEnv) -> Self {
+    /// That of the operator of this test.
+    pub fn of(env: &TestEnv) -> Self {
         let directory = std::env::var_os("STELLAR_TEST_CLUSTER_DIR").expect("a cluster made by tests/cluster");
         let log = Path::new(&directory).join("audit.log");
         assert!(log.exists(), "run it with: make scale, or make soak");
@@ -32,7 +33,7 @@ impl Audit {
     }
 
     /// All calls so far that were answered, but those of watches that go on.
-    pub(crate) fn calls(&self) -> Calls {
+    pub fn calls(&self) -> Calls {
         let text = std::fs::read_to_string(&self.log).expect("the audit log");
         let mut calls = Calls::default();
         for line in text.lines().filter(|line| line.contains(&self.user)) {
@@ -54,14 +55,14 @@ impl Audit {
     }
 
     /// How often the operator wrote anything but the leader's Lease.
-    pub(crate) fn writes(&self) -> usize {
+    pub fn writes(&self) -> usize {
         self.calls().writes()
     }
 }
 
 impl Calls {
     /// Those that were not there before.
-    pub(crate) fn since(&self, before: &Self) -> Self {
+    pub fn since(&self, before: &Self) -> Self {
         let added = self.0.iter().filter_map(|(what, count)| {
             let added = count - before.0.get(what).unwrap_or(&0);
             (added > 0).then(|| (what.clone(), added))
@@ -70,7 +71,7 @@ impl Calls {
     }
 
     /// Calls with this verb.
-    pub(crate) fn count(&self, verb: &str) -> usize {
+    pub fn count(&self, verb: &str) -> usize {
         let of_verb = |what: &str| what.split(' ').next() == Some(verb);
         self.0
             .iter()
@@ -80,19 +81,17 @@ impl Calls {
     }
 
     /// Calls of every kind.
-    #[allow(dead_code, reason = "only the figures need it")]
-    pub(crate) fn total(&self) -> usize {
+    pub fn total(&self) -> usize {
         self.0.values().sum()
     }
 
     /// Calls of one verb for one resource.
-    #[allow(dead_code, reason = "the figures need it not")]
-    pub(crate) fn of(&self, what: &str) -> usize {
+    pub fn of(&self, what: &str) -> usize {
         self.0.get(what).copied().unwrap_or_default()
     }
 
     /// Calls that change something, the leader's Lease apart.
-    pub(crate) fn writes(&self) -> usize {
+    pub fn writes(&self) -> usize {
         let reads = ["get", "list", "watch"];
         let is_write = |what: &str| !reads.iter().any(|verb| what.starts_with(verb)) && !what.ends_with("(leader)");
         self.0

@@ -21,11 +21,11 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use super::Cluster;
+use crate::Cluster;
 
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub enum Fate {
     /// It is forwarded.
     Pass,
     /// It is not forwarded and never answered.
@@ -40,17 +40,19 @@ pub(crate) enum Fate {
 
 /// A request as a fault looks at it.
 #[derive(Clone, Debug)]
-pub(crate) struct Call {
-    pub(crate) method: Method,
+pub struct Call {
+    /// What is asked for.
+    pub method: Method,
     /// Path and query.
-    pub(crate) path: String,
-    pub(crate) body: String,
+    pub path: String,
+    /// The object that is sent, as text.
+    pub body: String,
 }
 
 impl Call {
     /// Whether it changes something; the leader's Lease and Events do not count, nor does a question whether a write
     /// would pass.
-    pub(crate) fn is_write(&self) -> bool {
+    pub fn is_write(&self) -> bool {
         let names_leader = self.path.contains(labels::LEADER_LEASE) || self.body.contains(labels::LEADER_LEASE);
         let asks = self.path.contains("dryRun=All");
         self.method != Method::GET && !names_leader && !asks && !self.path.contains("/events")
@@ -66,10 +68,19 @@ impl fmt::Display for Call {
 type Judge = Arc<dyn Fn(&Call) -> Fate + Send + Sync>;
 
 /// Forwards while it lives.
-pub(crate) struct Proxy {
+pub struct Proxy {
     port: u16,
     forwarder: Arc<Forwarder>,
     task: JoinHandle<()>,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Proxy")
+            .field("port", &self.port)
+            .finish_non_exhaustive()
+    }
 }
 
 struct Forwarder {
@@ -84,12 +95,12 @@ struct Forwarder {
 
 impl Proxy {
     /// Forwards everything.
-    pub(crate) async fn start(cluster: &Cluster) -> Self {
+    pub async fn start(cluster: &Cluster) -> Self {
         Self::with_leader_lease(cluster, labels::LEADER_LEASE).await
     }
 
     /// Forwards everything, and calls the leader's Lease by another name.
-    pub(crate) async fn with_leader_lease(cluster: &Cluster, name: &str) -> Self {
+    pub async fn with_leader_lease(cluster: &Cluster, name: &str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let port = listener.local_addr().expect("its number").port();
         let forwarder = Arc::new(Forwarder {
@@ -107,22 +118,22 @@ impl Proxy {
     }
 
     /// Where the operator finds it.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// From now on every request is judged so.
-    pub(crate) fn judge(&self, judge: impl Fn(&Call) -> Fate + Send + Sync + 'static) {
+    pub fn judge(&self, judge: impl Fn(&Call) -> Fate + Send + Sync + 'static) {
         *self.forwarder.judge.lock().unwrap() = Arc::new(judge);
     }
 
     /// Ends every watch.
-    pub(crate) fn cut(&self) {
+    pub fn cut(&self) {
         self.forwarder.cut.send_replace(());
     }
 
     /// Waits until a request or its answer was lost.
-    pub(crate) async fn lost(&self) {
+    pub async fn lost(&self) {
         self.forwarder.lost.notified().await;
     }
 }

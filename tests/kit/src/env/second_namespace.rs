@@ -1,26 +1,23 @@
 //! A second namespace that a test's operator looks at.
 
-use super::{Cluster, TestEnv};
+use crate::{Cluster, TestEnv, root};
 
 /// A second namespace; it goes with this value.
 #[derive(Debug)]
-pub(crate) struct Second {
+pub struct SecondNamespace {
     cluster: Cluster,
     namespace: String,
 }
 
-impl Second {
+impl SecondNamespace {
     /// Makes it, with the rights that the operator of `env` has in its own.
-    pub(crate) fn beside(env: &TestEnv) -> Self {
+    pub fn beside(env: &TestEnv) -> Self {
         let second = Self {
             cluster: env.cluster().clone(),
             namespace: format!("{}-b", env.namespace()),
         };
         second.kubectl(&["create", "namespace", &second.namespace], "");
-        let shipped = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/manifests/base/rbac-watched-namespace.yaml"
-        );
+        let shipped = root().join("manifests/base/rbac-watched-namespace.yaml");
         let rights = std::fs::read_to_string(shipped).expect("the shipped rights");
         let rights = rights.replace("namespace: stellar", &format!("namespace: {}", env.namespace()));
         second.kubectl(&["apply", "-f", "-"], &rights);
@@ -28,12 +25,12 @@ impl Second {
     }
 
     /// Its name.
-    pub(crate) fn namespace(&self) -> &str {
+    pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
     /// Runs kubectl there as the administrator; what it prints.
-    pub(crate) fn kubectl(&self, arguments: &[&str], stdin: &str) -> String {
+    pub fn kubectl(&self, arguments: &[&str], stdin: &str) -> String {
         let arguments: Vec<&str> = ["--namespace", &self.namespace]
             .into_iter()
             .chain(arguments.iter().copied())
@@ -42,7 +39,7 @@ impl Second {
     }
 }
 
-impl Drop for Second {
+impl Drop for SecondNamespace {
     fn drop(&mut self) {
         self.cluster
             .kubectl(&["delete", "namespace", &self.namespace, "--wait=false"], "");

@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::Cluster;
+use crate::{Cluster, root};
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Kinds with cluster-scoped names, which outlive the namespace.
 const CLUSTER_SCOPED: [&str; 6] = [
     // First: while they stand, nothing new is admitted.
@@ -26,7 +25,7 @@ pub(crate) fn cluster_scoped_name(namespace: &str) -> String {
 
 /// Applies the CRD. Tests that run at the same time all do, with the same content.
 pub(crate) fn crd(cluster: &Cluster) {
-    let crd = format!("{ROOT}/manifests/crd");
+    let crd = root().join("manifests/crd").display().to_string();
     let apply = ["apply", "--server-side", "--force-conflicts", "-k", crd.as_str()];
     cluster.kubectl(&apply, "").ok("the CRD");
     let established = [
@@ -90,7 +89,7 @@ fn render(namespace: &str, port: u16, directory: &Path) {
             format!("{up}/manifests/transformers/names"),
         ],
     });
-    let shipped = Path::new(ROOT).join("manifests/overlays/namespace/suffix.yaml");
+    let shipped = root().join("manifests/overlays/namespace/suffix.yaml");
     let suffix = std::fs::read_to_string(shipped).expect("the shipped suffix");
     let ours = suffix.replace("suffix: -stellar", &format!("suffix: -{namespace}"));
     assert_ne!(ours, suffix, "the shipped suffix is -stellar");
@@ -102,7 +101,7 @@ fn render(namespace: &str, port: u16, directory: &Path) {
 /// The way from `directory`, which is somewhere below the target directory, to the root of the project: kustomize takes
 /// no absolute paths.
 fn up(directory: &Path) -> String {
-    let root = Path::new(ROOT).canonicalize().expect("the project is there");
+    let root = root().canonicalize().expect("the project is there");
     let directory = directory.canonicalize().expect("the directory is there");
     let common = directory
         .ancestors()

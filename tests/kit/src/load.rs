@@ -9,25 +9,25 @@ use serde_json::{Value, json};
 use stellar_k8s::crd::StellarNode;
 use tokio::task::JoinHandle;
 
-use super::{Cluster, Validators};
+use crate::{Cluster, Validators};
 
 /// How many creates are under way at once.
 const TASKS: usize = 3;
 
 /// Creates StellarNodes until it is told to stop.
 #[derive(Debug)]
-pub(crate) struct Load {
+pub struct Load {
     done: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<Counts>>,
 }
 
 /// What came of a load.
 #[derive(Debug, Default)]
-pub(crate) struct Counts {
+pub struct Counts {
     /// Creates that were admitted as they should be.
-    pub(crate) admitted: usize,
+    pub admitted: usize,
     /// What went wrong with each of the others.
-    pub(crate) failed: Vec<String>,
+    pub failed: Vec<String>,
 }
 
 impl Load {
@@ -36,7 +36,7 @@ impl Load {
     /// A validator is created with dry-run, which passes the same webhooks, and must come back with its default port:
     /// the API server passes over a mutating webhook that does not answer. A Horizon server is created for real, on a
     /// network that has no defaults, so that nothing is started for it.
-    pub(crate) async fn begin(cluster: &Cluster, namespace: &str) -> Self {
+    pub async fn begin(cluster: &Cluster, namespace: &str) -> Self {
         let api: Api<StellarNode> = Api::namespaced(cluster.client().await, namespace);
         let done = Arc::new(AtomicBool::new(false));
         let tasks = (0..TASKS)
@@ -46,12 +46,12 @@ impl Load {
     }
 
     /// How many creates can be under way at once.
-    pub(crate) fn tasks(&self) -> usize {
+    pub fn tasks(&self) -> usize {
         self.tasks.len()
     }
 
     /// Ends it and counts.
-    pub(crate) async fn end(self) -> Counts {
+    pub async fn end(self) -> Counts {
         self.done.store(true, Ordering::Relaxed);
         let mut counts = Counts::default();
         for task in self.tasks {

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 /// What was seen of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+enum State {
     /// It is there and not Ready.
     NotReady,
     /// It is Ready: its validator votes.
@@ -37,7 +37,7 @@ struct Seen {
 
 /// All that was seen, in the order in which the API server did it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct History(Vec<Seen>);
+pub struct History(Vec<Seen>);
 
 impl History {
     fn note(&mut self, validator: &str, uid: &str, state: State) {
@@ -52,7 +52,7 @@ impl History {
     }
 
     /// In a few words, for `make faults`.
-    pub(crate) fn summary(&self) -> String {
+    pub fn summary(&self) -> String {
         let lives = self.lives();
         format!(
             "{} validators had {} pods, at most {} down at once",
@@ -63,7 +63,7 @@ impl History {
     }
 
     /// How many pods each validator has had.
-    pub(crate) fn lives(&self) -> BTreeMap<String, usize> {
+    pub fn lives(&self) -> BTreeMap<String, usize> {
         let pods: BTreeSet<(&str, &str)> = self
             .0
             .iter()
@@ -78,7 +78,7 @@ impl History {
 
     /// How often each validator went down: voted, and then did not. Kubernetes may make a pod with the old template and
     /// replace it at once, so that one change of a template can take more than one pod.
-    pub(crate) fn downs(&self) -> BTreeMap<String, usize> {
+    pub fn downs(&self) -> BTreeMap<String, usize> {
         let mut downs = BTreeMap::new();
         let mut voting = BTreeSet::new();
         for seen in &self.0 {
@@ -93,14 +93,14 @@ impl History {
     }
 
     /// The validators whose present pod is Ready.
-    pub(crate) fn voting(&self) -> BTreeSet<String> {
+    pub fn voting(&self) -> BTreeSet<String> {
         let last: BTreeMap<&str, bool> = self.readiness().collect();
         let ready = last.into_iter().filter(|(_, ready)| *ready);
         ready.map(|(validator, _)| validator.to_owned()).collect()
     }
 
     /// The most pods that were there at one moment, those included that were ending.
-    pub(crate) fn most_alive_at_once(&self) -> usize {
+    pub fn most_alive_at_once(&self) -> usize {
         let mut alive = BTreeSet::new();
         let counts = self.0.iter().map(|seen| {
             if seen.state == State::Gone {
@@ -114,14 +114,14 @@ impl History {
     }
 
     /// Whose pod was seen, and whether it was Ready, from the first.
-    pub(crate) fn readiness(&self) -> impl Iterator<Item = (&str, bool)> {
+    pub fn readiness(&self) -> impl Iterator<Item = (&str, bool)> {
         let seen = self.0.iter();
         seen.map(|seen| (seen.validator.as_str(), seen.state == State::Ready))
     }
 
     /// The most validators that were down at one moment, leaving out those that were meant to go down. Down is who
     /// voted before and does not now.
-    pub(crate) fn down_at_once(&self, leaving: &[&str]) -> BTreeSet<String> {
+    pub fn down_at_once(&self, leaving: &[&str]) -> BTreeSet<String> {
         let mut down = BTreeSet::new();
         let mut most = BTreeSet::new();
         let mut voted = BTreeSet::new();
@@ -151,21 +151,20 @@ impl fmt::Display for History {
 
 /// Watches the pods of a namespace.
 #[derive(Debug)]
-pub(crate) struct Recorder {
+pub struct Recorder {
     history: Arc<Mutex<History>>,
-    #[allow(dead_code, reason = "only the faults need it")]
     may_break_off: Arc<AtomicBool>,
     watch: JoinHandle<()>,
 }
 
 impl Recorder {
     /// Starts to watch; the namespace need not be there yet.
-    pub(crate) fn start(client: Client, namespace: &str) -> Self {
+    pub fn start(client: Client, namespace: &str) -> Self {
         Self::watch(Api::namespaced(client, namespace), Vec::new())
     }
 
     /// The same for several namespaces, whose validators all have names of their own.
-    pub(crate) fn across(client: Client, namespaces: &[&str]) -> Self {
+    pub fn across(client: Client, namespaces: &[&str]) -> Self {
         let namespaces = namespaces.iter().map(|name| (*name).to_owned()).collect();
         Self::watch(Api::all(client), namespaces)
     }
@@ -206,13 +205,12 @@ impl Recorder {
 
     /// From here on the API server may go away. A pod is known by its uid, so that who was restarted is still seen; who
     /// was down at once may not be.
-    #[allow(dead_code, reason = "only the faults need it")]
-    pub(crate) fn may_break_off(&self) {
+    pub fn may_break_off(&self) {
         self.may_break_off.store(true, Ordering::Relaxed);
     }
 
     /// All that was seen so far.
-    pub(crate) fn history(&self) -> History {
+    pub fn history(&self) -> History {
         assert!(
             !self.watch.is_finished() || std::thread::panicking(),
             "the recorder's watch broke off"

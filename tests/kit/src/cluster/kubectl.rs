@@ -4,19 +4,23 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::pair;
+use crate::operator::pair;
+use crate::paths::scratch;
 
 /// What a command printed, and whether it succeeded.
 #[derive(Debug)]
-pub(crate) struct Output {
-    pub(crate) success: bool,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+pub struct Output {
+    /// It ended with code 0.
+    pub success: bool,
+    /// Its output.
+    pub stdout: String,
+    /// Its complaints.
+    pub stderr: String,
 }
 
 impl Output {
     /// What it printed, if it succeeded; else the test fails with what it complained about.
-    pub(crate) fn ok(self, what: &str) -> String {
+    pub fn ok(self, what: &str) -> String {
         assert!(self.success, "{what}: {}", self.stderr);
         self.stdout
     }
@@ -41,7 +45,8 @@ fn kubectl_once(kubeconfig: &Path, arguments: &[&str], stdin: &str) -> Output {
         .arg("--kubeconfig")
         .arg(kubeconfig)
         // Nothing is written into the home directory.
-        .arg(concat!("--cache-dir=", env!("CARGO_TARGET_TMPDIR"), "/kubectl"))
+        .arg("--cache-dir")
+        .arg(scratch().join("kubectl"))
         .args(arguments)
         .env_remove("KUBECONFIG")
         .stdin(Stdio::piped())

@@ -5,34 +5,25 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Options, TestEnv, Validators, wait_for};
-
-const SIX: [&str; 6] = [
-    "validator-1",
-    "validator-2",
-    "validator-3",
-    "validator-4",
-    "validator-5",
-    "validator-6",
-];
+use crate::{Options, SIX, TestEnv, Validators, wait_for};
 
 /// What is lost, and with what patience.
 #[derive(Debug)]
-pub(crate) struct Loss {
+pub struct Loss {
     /// How many of the six lose their pods.
-    pub(crate) lost: usize,
+    pub lost: usize,
     /// By how many seconds kubelets read ConfigMaps late.
-    pub(crate) read_late: Option<&'static str>,
+    pub read_late: Option<&'static str>,
     /// Longer than every wait of the operator, the fuse included: it would keep those from being restarted that were
     /// restarted when the network was new.
-    pub(crate) calm: Duration,
+    pub calm: Duration,
     /// How long six validators may take to be connected.
-    pub(crate) patience: Duration,
+    pub patience: Duration,
 }
 
 impl Loss {
     /// Loses the pods, and counts the restarts of ours until the group is connected again and at rest.
-    pub(crate) async fn costs(&self, name: &str, options: Options, allowed: RangeInclusive<usize>) {
+    pub async fn costs(&self, name: &str, options: Options, allowed: RangeInclusive<usize>) {
         let env = TestEnv::start(name, options).await;
         env.apply(&self.manifests());
         // A pod votes only once it is connected.
