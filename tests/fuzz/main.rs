@@ -5,10 +5,10 @@
 
 #![allow(clippy::expect_used)]
 
-#[path = "fuzz/inputs.rs"]
+mod edits;
 mod inputs;
-#[path = "fuzz/promises.rs"]
 mod promises;
+mod values;
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -78,7 +78,7 @@ const SOURCES: [Source; 3] = [
     },
     Source {
         name: "edited",
-        inputs: inputs::edited,
+        inputs: edits::edited,
         tenths: 6,
         at_least: AtLeast {
             readable: 70,
