@@ -1,10 +1,10 @@
 # What can be done here. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test image sbom check instructions hostile cluster-tests promises one-by-one oldest real-node real-node-joins real-node-faults bench fuzz faults histories leaders-killed soak scale upgrade generate up down
+.PHONY: help demo test one image sbom check instructions hostile cluster-tests promises one-by-one oldest real-node real-node-joins real-node-faults bench fuzz faults histories leaders-killed soak scale upgrade generate up down
 
 # Everything is built before a cluster is there, with progress. Always of the whole workspace: cargo would build a part of it
 # with other features of its libraries, and so everything twice.
-BUILD = cargo build --workspace
+BUILD = cargo build --workspace --bins
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -21,6 +21,12 @@ test: check ## Everything that CI runs: rules, simulation, and every promise on 
 	@$(MAKE) --no-print-directory cluster-tests
 	@$(MAKE) --no-print-directory demo
 	@if tests/node/check; then $(MAKE) --no-print-directory real-node; else code=$$?; [ $$code = 77 ] || exit $$code; fi
+
+one: ## Run just the tests whose name contains T on a control plane of their own: make one T=validator_joins
+	@cargo build --workspace --tests
+	@tests/one --list '$(T)' >/dev/null
+	@tests/tools/build >/dev/null
+	@CLUSTER_AUDIT=1 PATH=$$(tests/tools/build):$$PATH tests/cluster/with tests/one '$(T)'
 
 check: ## Format, lints, documentation, generated files
 	cargo fmt --all --check

@@ -111,6 +111,10 @@ pub(crate) const NOT_RUN: &[(&str, &[&str])] = &[
         &["make test", "cargo test --test simulation"],
     ),
     (
+        "a part of `make cluster-tests`, run by `tests/one`",
+        &["make one T=validator_joins"],
+    ),
+    (
         "it needs a builder of images: `make test` builds the image where there is one, and tests/image runs its content",
         &["docker build --build-arg REVISION=$(git rev-parse --short=12 HEAD) --tag stellar-operator:0.1.0 ."],
     ),
