@@ -17,7 +17,7 @@ async fn it_is_told_and_stops_nothing_else() {
     let lives = env.recorder().history().lives();
 
     // As a CustomResourceDefinition that allows any port, and nobody who would refuse it.
-    env.without_validation();
+    env.delete_validating_webhook();
     let port = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/validatorConfig/properties/peerPort/maximum";
     let any = json!([{ "op": "remove", "path": port }]).to_string();
     let crd = "crd/stellarnodes.stellar.org";

@@ -91,7 +91,7 @@ async fn and_put_back() {
     })
     .await;
     env.settled_within(&FOUR, SOON * 2).await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     let names = |volumes: Vec<Option<(serde_json::Value, bool)>>| -> Vec<_> {
         volumes.into_iter().map(|volume| volume.map(|(name, _)| name)).collect()
     };

@@ -109,7 +109,7 @@ async fn the_operator_starts_anew_and_nobody_is_restarted() {
         (FOUR.iter().all(rests) && Some(env.peers()) == env.addresses(&FOUR)).then_some(())
     })
     .await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     assert_eq!(env.peers(), list);
     assert_eq!(uids(&env), pods, "nobody was restarted");
 }

@@ -43,7 +43,7 @@ async fn all_vote(env: &TestEnv, lives: &Lives) {
 /// All vote, nobody has a slot, and nobody had another pod than these.
 pub(crate) async fn assert_lives(env: &TestEnv, lives: &Lives) {
     all_vote(env, lives).await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     let history = env.recorder().history();
     assert_eq!(history.lives(), *lives, "{history}");
     let down = history.down_at_once(&[]);

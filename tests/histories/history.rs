@@ -231,7 +231,7 @@ impl Play<'_> {
             now.is_none().then_some(())
         })
         .await;
-        env.without_slots_within(PATIENCE).await;
+        env.all_slots_free_within(PATIENCE).await;
         let lives = env.recorder().history().lives();
         // That nothing more happens is what is promised.
         tokio::time::sleep(CALM).await;

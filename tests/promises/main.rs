@@ -1,5 +1,5 @@
-//! What the README promises, on a real control plane: a folder for each feature, one file for each promise, each test in
-//! a namespace of its own.
+//! What the README promises, on a real control plane: a folder for each feature, one file for each promise, each test
+//! in a namespace of its own.
 
 #![allow(
     clippy::unwrap_used,

@@ -45,7 +45,7 @@ async fn and_an_eleventh() {
     let names: Vec<String> = (1..=11).map(Validators::name).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     env.settled_within(&names[..10], PATIENCE).await;
-    env.without_slots_within(PATIENCE).await;
+    env.all_slots_free_within(PATIENCE).await;
 
     let steps: Arc<Mutex<Steps>> = Arc::default();
     let client = env.cluster().client().await;

@@ -14,7 +14,7 @@ async fn nobody_is_restarted() {
     let env = TestEnv::start("five-minutes", Options::as_shipped()).await;
     env.apply(&Validators::new(4).manifests(1..=4));
     env.settled_within(&FOUR, PATIENCE).await;
-    env.without_slots_within(PATIENCE).await;
+    env.all_slots_free_within(PATIENCE).await;
     let restarts = env.restarts(&FOUR);
     let lives = env.recorder().history().lives();
     let start = Instant::now();

@@ -33,10 +33,10 @@ impl Loss {
             (env.peers() == addresses && SIX.iter().all(|name| voting.contains(*name))).then_some(())
         };
         wait_for("six validators to be connected", self.patience, connected).await;
-        env.without_slots_within(self.patience).await;
+        env.all_slots_free_within(self.patience).await;
         // What began with the first lists has to be over, so that only the loss is counted.
         tokio::time::sleep(self.calm).await;
-        env.without_slots_within(self.patience).await;
+        env.all_slots_free_within(self.patience).await;
         // By its log: Kubernetes itself may replace a pod of a validator more than once in such a moment.
         let restarts_of_ours = || env.log().matches("reason=\"Restarting\"").count();
         let before = restarts_of_ours();
@@ -52,7 +52,7 @@ impl Loss {
         })
         .await;
         wait_for("the group to be connected again", self.patience, connected).await;
-        env.without_slots_within(self.patience).await;
+        env.all_slots_free_within(self.patience).await;
         let lives = env.recorder().history().lives();
         env.stays_quiet(self.calm).await;
 

@@ -11,8 +11,8 @@ const LIST: &str = "configmap/stellar-peers";
 async fn each_does_what_its_name_says() {
     let mut env = TestEnv::start("public-names", Options::default()).await;
     env.create_at_rest(&Validators::new(4), 4).await;
-    env.without_validation();
-    env.without_operator();
+    env.delete_validating_webhook();
+    env.kill_operator();
     let client = env.cluster().client().await;
     let namespace = env.namespace().to_owned();
 

@@ -149,9 +149,9 @@ async fn it_shows_who_knows_whom_and_what_comes_next() {
     assert!(viewer.peers(&["-o", "yaml"]).contains("name: validator-4"));
 
     // It decides by itself: no operator runs.
-    env.without_slots().await;
-    env.without_operator();
-    env.without_validation();
+    env.all_slots_free().await;
+    env.kill_operator();
+    env.delete_validating_webhook();
     env.kubectl(&["annotate", "stellarnode/validator-1", "stellar.org/pause-restarts-"])
         .ok("unpause");
     let slot = format!("give {}/validator-1 its slot: PeersChanged\n", env.namespace());

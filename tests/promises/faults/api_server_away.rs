@@ -43,7 +43,7 @@ async fn away(name: &str, how: Fate, how_long: Duration) {
         (Some(env.peers()) == env.addresses(&FOUR)).then_some(())
     })
     .await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     let mut after = before;
     for name in &TWO {
         *after.entry((*name).to_owned()).or_default() += 1;
@@ -90,7 +90,7 @@ async fn slow_by_three_seconds_a_call() {
     proxy.judge(|_| Fate::Late(Duration::from_secs(3)));
     env.apply(&validators.manifests([4]));
     env.settled_within(&FOUR, SOON * 4).await;
-    env.without_slots_within(SOON * 4).await;
+    env.all_slots_free_within(SOON * 4).await;
     lives.values_mut().for_each(|count| *count += 1);
     lives.insert("validator-4".to_owned(), 1);
     let history = env.recorder().history();

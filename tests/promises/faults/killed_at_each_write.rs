@@ -134,7 +134,7 @@ async fn over(env: &TestEnv, rollout: Rollout, expected: &BTreeMap<String, usize
     })
     .await;
     env.settled_within(rollout.validators(), ALL).await;
-    env.without_slots_within(ALL).await;
+    env.all_slots_free_within(ALL).await;
     tokio::time::sleep(QUIET).await;
 }
 

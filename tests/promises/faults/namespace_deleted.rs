@@ -29,7 +29,7 @@ async fn it_goes_and_the_other_namespace_lives_on() {
         ],
         "",
     );
-    env.without_slots().await;
+    env.all_slots_free().await;
     let before = env.recorder().history().lives();
 
     let namespace = second.namespace();

@@ -61,7 +61,7 @@ async fn a_newcomer_costs_one_slot_after_the_other() {
     let before = env.recorder().history().lives();
     env.apply(&validators.manifests([4]));
     env.settled(&FOUR).await;
-    env.without_slots().await;
+    env.all_slots_free().await;
 
     let history = env.recorder().history();
     let mut after: BTreeMap<String, usize> = before.into_iter().map(|(name, lives)| (name, lives + 1)).collect();

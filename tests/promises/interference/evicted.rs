@@ -41,7 +41,7 @@ async fn the_list_follows_them_and_nobody_is_restarted() {
     followed(&env, "validator-2", failed.as_deref()).await;
 
     linked(&env).await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     let history = env.recorder().history();
     let expected = with_more(&downs, &TWO, 1);
     assert_eq!(history.downs(), expected, "{history}");

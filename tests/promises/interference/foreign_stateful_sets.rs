@@ -64,7 +64,7 @@ async fn they_are_told_of_and_the_others_get_their_slots() {
     }
     env.apply(&validators.manifests(1..=7));
     wait_for("seven peers", SOON, async || (env.peers().len() == 7).then_some(())).await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     let list = PeersList::watch(&env).await;
     let downs = env.recorder().history().downs();
     let generations = sets.map(|(name, ..)| generation(&env, name));

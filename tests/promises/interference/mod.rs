@@ -30,7 +30,7 @@ async fn four_at_rest(env: &TestEnv, validators: &Validators) -> BTreeMap<String
         env.not_connected(&FOUR).is_empty().then_some(())
     })
     .await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     env.recorder().history().downs()
 }
 
@@ -43,7 +43,7 @@ fn unlinked() -> Options {
 async fn four_linked(env: &TestEnv, validators: &Validators) -> BTreeMap<String, usize> {
     env.apply(&validators.manifests(1..=4));
     linked(env).await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     env.recorder().history().downs()
 }
 
@@ -85,7 +85,7 @@ async fn all_have_new_version(env: &TestEnv, names: &[&str]) {
         names.iter().all(there).then_some(())
     })
     .await;
-    env.without_slots().await;
+    env.all_slots_free().await;
 }
 
 /// The validator that holds the slot.

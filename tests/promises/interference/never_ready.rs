@@ -59,7 +59,7 @@ async fn a_newcomer_that_never_comes_up_holds_up_nobody_until_its_own_slot() {
         "validator-5",
     ])
     .await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     assert_one_at_a_time(&env, &[]);
     list.assert_at_least(4);
 }
@@ -97,7 +97,7 @@ async fn beside_one_that_is_down_for_good_nobody_goes_down_and_each_says_why() {
         has_new_version(&env, "validator-2").then_some(())
     })
     .await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     for name in VOTERS {
         told(
             &env,

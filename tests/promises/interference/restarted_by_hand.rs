@@ -30,7 +30,7 @@ async fn one_that_waits_for_its_slot_needs_none_afterwards() {
     let waiting = FOUR.into_iter().rfind(|name| *name != first).expect("others wait");
     restart(&env, waiting);
     env.settled(&FIVE).await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     let history = env.recorder().history();
     let counts = history.downs();
     let expected = with_more(&downs, &FOUR, 1);

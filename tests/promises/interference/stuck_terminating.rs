@@ -39,7 +39,7 @@ async fn it_keeps_its_slot_and_is_named_and_another_network_goes_on() {
         OTHERS.iter().all(|name| voting.contains(*name)).then_some(())
     })
     .await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     let downs = env.recorder().history().downs();
     let list = PeersList::watch(&env).await;
 

@@ -47,7 +47,7 @@ async fn at_rest_it_comes_back_and_only_its_own_pod_is_new() {
     delete_workloads(&env, &["validator-2"], "background");
     taken_over(&env, &before).await;
     env.settled(&FOUR).await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     let history = env.recorder().history();
     assert_eq!(history.downs(), with_more(&downs, &["validator-2"], 1), "{history}");
     assert_eq!(env.restarts(&["validator-1", "validator-3", "validator-4"]), restarts);
@@ -64,7 +64,7 @@ async fn at_rest_all_orphaned_at_once_are_taken_over_and_no_pod_is_new() {
     delete_workloads(&env, &FOUR, "orphan");
     taken_over(&env, &before).await;
     env.settled(&FOUR).await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     let history = env.recorder().history();
     assert_eq!(history.downs(), downs, "{history}");
     list.assert_at_least(4);

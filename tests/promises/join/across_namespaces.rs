@@ -77,7 +77,7 @@ async fn they_are_one_group_once_both_ask_for_it() {
     let [ours, theirs] = all_loaded(&env, &second, 1).await;
     assert!(ours.is_disjoint(&theirs), "one side alone joins nothing");
     assert_eq!(consent_of(&env, "validator-1").as_deref(), Some("NoConsent"));
-    env.without_slots().await;
+    env.all_slots_free().await;
     let before = recorder.history().lives();
 
     second.kubectl(
@@ -96,7 +96,7 @@ async fn they_are_one_group_once_both_ask_for_it() {
     )
     .await;
     assert_eq!(consent_of(&env, "validator-1").as_deref(), Some("Joined"));
-    env.without_slots().await;
+    env.all_slots_free().await;
     let history = recorder.history();
     let expected = before.into_iter().map(|(name, lives)| (name, lives + 1)).collect();
     assert_eq!(history.lives(), expected, "each was restarted once:\n{history}");

@@ -22,12 +22,12 @@ async fn the_second_network_is_left_out_and_told_what_to_do() {
         (env.reason(name, "PeersReady").as_deref() == Some("NetworkConflict")).then_some(())
     })
     .await;
-    env.told_by_event(name, "NetworkConflict", "knownPeersRef.name").await;
+    env.wait_for_event(name, "NetworkConflict", "knownPeersRef.name").await;
     wait_for("the stranger to run", Duration::from_secs(30), async || {
         env.recorder().history().voting().contains(name).then_some(())
     })
     .await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     assert_eq!(Some(env.peers()), env.addresses(&TWO));
     // The ConfigMap is mounted in its pod all the same.
     assert_eq!(

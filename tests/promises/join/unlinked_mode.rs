@@ -26,7 +26,7 @@ async fn a_join_and_a_suspension_restart_nobody() {
             (is_listed && names.iter().all(|name| voting.contains(*name))).then_some(())
         })
         .await;
-        env.without_slots().await;
+        env.all_slots_free().await;
     };
     env.apply(&validators.manifests(1..=4));
     connected(&FOUR).await;

@@ -52,7 +52,7 @@ async fn what_happened_is_counted() {
 
     env.apply(&validators.manifests([4]));
     env.settled(&FOUR).await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     let denied = env.kubectl(&[
         "patch",
         "stellarnode/validator-4",

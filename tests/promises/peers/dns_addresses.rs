@@ -28,7 +28,7 @@ async fn a_power_cut_restarts_nobody() {
         know_each_other,
     )
     .await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     let restarts = env.restarts(&FOUR);
     let list = env.get("configmap/stellar-peers").expect("the list");
     let addresses = env.addresses(&FOUR);

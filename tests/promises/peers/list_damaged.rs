@@ -21,7 +21,7 @@ async fn deleted_it_comes_back_and_edited_it_is_repaired() {
         (data(&env)? == before).then_some(())
     })
     .await;
-    env.told_by_event("validator-1", "PeersRepaired", "ConfigMap stellar-peers")
+    env.wait_for_event("validator-1", "PeersRepaired", "ConfigMap stellar-peers")
         .await;
 
     env.kubectl(&["delete", "configmap/stellar-peers"]).ok("delete");
@@ -29,7 +29,7 @@ async fn deleted_it_comes_back_and_edited_it_is_repaired() {
         (data(&env)?["KNOWN_PEERS"] == before["KNOWN_PEERS"]).then_some(())
     })
     .await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     assert_eq!(env.recorder().history().lives(), lives, "nobody was restarted for it");
 }
 
@@ -51,7 +51,7 @@ async fn somebody_elses_is_left_alone() {
             (env.reason(name, "PeersReady").as_deref() == Some("NotOurs")).then_some(())
         })
         .await;
-        env.told_by_event(name, "NotOurs", "ConfigMap").await;
+        env.wait_for_event(name, "NotOurs", "ConfigMap").await;
         wait_for("it to run all the same", SOON, async || {
             env.recorder().history().voting().contains(name).then_some(())
         })

@@ -49,7 +49,7 @@ async fn it_stops_at_the_first_and_taking_it_back_heals_it() {
 
     patch_all(&env, &json!({ "test.stellar.org/voting-after": null }));
     env.settled(&FOUR).await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     wait_for("the stall to be over", Duration::from_secs(30), async || {
         FOUR.iter()
             .all(|name| env.reason(name, "RolloutStalled").is_none())
@@ -75,7 +75,7 @@ async fn it_heals_beside_one_that_is_down_for_good_and_no_voting_validator_goes_
     }
     env.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string());
     env.settled(&FOUR).await;
-    env.without_slots().await;
+    env.all_slots_free().await;
 
     patch_all(&env, &json!({ "test.stellar.org/voting-after": "never" }));
     let stalled = |name: &str| env.reason(name, "RolloutStalled").as_deref() == Some("DeadlineExceeded");

@@ -15,7 +15,7 @@ async fn settled(env: &TestEnv, validators: &Validators, n: usize) -> BTreeMap<S
 /// Each of those that were there had one pod more, each newcomer its first, and no two were down at once.
 async fn each_once(env: &TestEnv, before: BTreeMap<String, usize>, n: usize) {
     env.settled(&EIGHT[..n]).await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     let history = env.recorder().history();
     let mut expected: BTreeMap<String, usize> = before.into_iter().map(|(name, lives)| (name, lives + 1)).collect();
     for name in &EIGHT[..n] {
@@ -56,7 +56,7 @@ async fn five_newcomers_at_once() {
     let before = settled(&env, &validators, 3).await;
     env.apply(&validators.manifests(4..=8));
     env.settled(&EIGHT).await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     let history = env.recorder().history();
     let lives = history.lives();
     for name in &EIGHT[..3] {

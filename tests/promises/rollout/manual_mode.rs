@@ -59,7 +59,7 @@ async fn nobody_is_restarted_but_who_was_approved() {
     })
     .await;
     voting(&THREE).await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     let after = env.recorder().history().lives();
     assert_eq!(
         after.values().sum::<usize>(),

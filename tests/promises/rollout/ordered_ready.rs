@@ -18,7 +18,7 @@ async fn its_pod_that_is_not_ready_is_replaced_in_its_slot() {
     env.create_at_rest(&Validators::new(2), 2).await;
 
     // The same StatefulSet, with the policy that it would have from somebody else.
-    env.without_operator();
+    env.kill_operator();
     let mut set = env.get(SET).expect("it is there");
     set["spec"]["podManagementPolicy"] = json!("OrderedReady");
     set["status"] = json!(null);
@@ -47,7 +47,8 @@ async fn its_pod_that_is_not_ready_is_replaced_in_its_slot() {
         (new && pod["status"]["phase"] == "Running").then_some(pod["metadata"]["uid"].clone())
     };
     let broken = wait_for("it to be down with its new pod", SOON, is_down).await;
-    env.told_by_event("validator-1", "Restarting", "its spec changed").await;
+    env.wait_for_event("validator-1", "Restarting", "its spec changed")
+        .await;
     let deleted = env.events("validator-1", "PodDeleted");
     assert!(deleted.is_empty(), "Kubernetes replaced the first: {deleted:?}");
 
@@ -62,7 +63,7 @@ async fn its_pod_that_is_not_ready_is_replaced_in_its_slot() {
         env.get(SET).expect("it is there")["spec"]["podManagementPolicy"],
         "OrderedReady"
     );
-    env.told_by_event("validator-1", "PodDeleted", "pod validator-1-0 is not Ready")
+    env.wait_for_event("validator-1", "PodDeleted", "pod validator-1-0 is not Ready")
         .await;
     drop(operator);
 }

@@ -76,7 +76,7 @@ async fn each_field_restarts_whom_it_must() {
         (history.lives() == expected && history.voting().len() == FOUR.len()).then_some(())
     })
     .await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     env.stays_quiet(CALM).await;
     let history = env.recorder().history();
     assert_eq!(history.lives(), expected, "one restart each:\n{history}");
@@ -93,7 +93,7 @@ async fn a_new_version_of_the_operator_restarts_nobody() {
     let (mut env, _validators) = settled("next-version").await;
     let before = env.recorder().history().lives();
     let templates: Vec<Value> = FOUR.iter().map(|name| template(&env, name)).collect();
-    env.without_operator();
+    env.kill_operator();
     let _next = env
         .ready_replica(&Options::default().with("--operator-image", NEXT))
         .await;

@@ -42,7 +42,7 @@ async fn the_younger_is_not_started_until_the_other_has_stopped() {
     })
     .await;
 
-    env.without_validation();
+    env.delete_validating_webhook();
     let both = json!({ "apiVersion": "v1", "kind": "List", "items": [validators.node(1), second] }).to_string();
     wait_for("the API server to store both", SOON, async || {
         env.kubectl_with(&["apply", "-f", "-"], &both).success.then_some(())
@@ -248,7 +248,7 @@ async fn a_database_is_made_by_one_of_two_and_wiped_by_nobody() {
         "{}",
         refused.stderr
     );
-    env.without_validation();
+    env.delete_validating_webhook();
     wait_for("the API server to store it", SOON, async || {
         env.kubectl_with(&["apply", "-f", "-"], &with_database(2))
             .success

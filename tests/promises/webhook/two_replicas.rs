@@ -18,7 +18,7 @@ fn options() -> Options {
 async fn ready_replica(env: &TestEnv, balancer: &Balancer, options: &Options, others: usize) -> Operator {
     let replica = env.replica(options, free_port());
     balancer.add(&replica);
-    balancer.hears_of(others + 1).await;
+    balancer.wait_for_ready(others + 1).await;
     replica
 }
 
@@ -93,7 +93,7 @@ async fn started_at_the_same_moment_they_share_one_authority_and_both_serve() {
     for (name, replica) in [("by-the-first", &first), ("by-the-second", &second)] {
         let balancer = Balancer::listen(env.webhook_port()).await;
         balancer.add(replica);
-        balancer.hears_of(1).await;
+        balancer.wait_for_ready(1).await;
         create_horizon(&env, name);
         drop(balancer);
         // A connection that stands would go on to the same replica.
@@ -121,7 +121,7 @@ async fn they_restart_in_slot_and_no_object_fails() {
             std::mem::swap(&mut first, &mut second);
         }
         first.terminate().await;
-        balancer.hears_of(1).await;
+        balancer.wait_for_ready(1).await;
         wait_for("the other to lead", SOON, async || second.leads().await.then_some(())).await;
         first = ready_replica(&env, &balancer, &options, 1).await;
     }
@@ -143,7 +143,7 @@ async fn one_that_crashes_costs_no_more_than_what_was_under_way() {
     }
     let load = Load::begin(env.cluster(), env.namespace()).await;
     first.kill();
-    balancer.hears_of(1).await;
+    balancer.wait_for_ready(1).await;
     wait_for("the other to lead", SOON, async || second.leads().await.then_some(())).await;
     let under_way = load.tasks();
     let counts = load.end().await;

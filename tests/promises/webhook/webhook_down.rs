@@ -37,7 +37,7 @@ async fn only_stellar_nodes_have_to_wait() {
     let mut env = TestEnv::start("webhook-down", Options::default()).await;
     env.apply(&suspended().to_string());
     wait_for("the StatefulSet", SOON, async || env.get("statefulset/validator-1")).await;
-    env.without_operator();
+    env.kill_operator();
 
     // A new one, or a changed spec: refused, and the message says who did not answer.
     let mut new = suspended();
@@ -125,9 +125,9 @@ async fn the_controller_supplies_what_the_webhook_would_have() {
     .await;
 
     // An administrator's emergency brake: nothing is asked, and nothing puts it back.
-    env.without_operator();
-    env.without_validation();
-    env.without_defaults();
+    env.kill_operator();
+    env.delete_validating_webhook();
+    env.delete_mutating_webhook();
     wait_for("the API server to store what nobody defaults", SOON, async || {
         env.kubectl_with(&["apply", "-f", "-"], &manifest);
         env.get("stellarnode/validator-1")

@@ -126,7 +126,7 @@ async fn its_owner_at_once_and_its_template_in_its_slot() {
         })
         .await;
     }
-    env.without_slots().await;
+    env.all_slots_free().await;
     wait_for("the third to wait for a person", SOON, async || {
         message(&env, "validator-3", "UpdatePending").filter(|message| message.contains("to a person"))
     })

@@ -98,7 +98,7 @@ async fn the_samples_serve_are_suspended_resumed_and_deleted() {
     let second = RPC.replace("name: rpc", "name: rpc-2").replace("Retain", "Delete");
     env.apply(&second);
     serves(&env, "rpc-2").await;
-    env.without_operator();
+    env.kill_operator();
     env.kubectl(&["delete", "stellarnode", "--all"]).ok("delete");
     for node in ["horizon", "rpc", "rpc-2"] {
         goes(&env, &format!("deployment/{node}")).await;

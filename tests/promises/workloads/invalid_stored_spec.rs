@@ -11,7 +11,7 @@ async fn a_spec_that_nothing_can_be_built_from_runs_on_and_can_be_suspended() {
     env.settled(&["validator-1"]).await;
     let lives = env.recorder().history().lives();
 
-    env.without_validation();
+    env.delete_validating_webhook();
     // The API server hears of it in its own time.
     wait_for(
         "the API server to store what the webhook would refuse",

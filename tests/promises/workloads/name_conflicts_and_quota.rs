@@ -175,7 +175,7 @@ async fn one_that_cannot_be_changed_holds_up_nobody_else() {
         has_it("validator-1").then_some(())
     })
     .await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     let history = env.recorder().history();
     let expected: Vec<usize> = lives.values().map(|count| count + 1).collect();
     assert_eq!(history.lives().into_values().collect::<Vec<_>>(), expected, "{history}");

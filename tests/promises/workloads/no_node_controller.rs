@@ -14,7 +14,7 @@ async fn discovery_goes_on_and_nothing_is_built() {
     let mut env = TestEnv::start("no-controller", Options::default()).await;
     let validators = Validators::new(5);
     env.create_at_rest(&validators, 4).await;
-    env.without_operator();
+    env.kill_operator();
     // One validator never comes up, and some may have been restarted for three members before.
     let mut options = Options::default()
         .with("--join-wait", "5s")
@@ -42,7 +42,7 @@ async fn discovery_goes_on_and_nothing_is_built() {
     env.kubectl(&["scale", "statefulset/validator-4", "--replicas=0"])
         .ok("scale");
     env.settled(&THREE).await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     assert_eq!(
         set("validator-4").expect("a StatefulSet")["spec"]["replicas"],
         0,

@@ -95,7 +95,7 @@ async fn it_reaches_the_pods_and_one_more_field_restarts_one_validator_once() {
         (met && TWO.iter().all(|name| voting.contains(*name))).then_some(())
     })
     .await;
-    env.without_slots().await;
+    env.all_slots_free().await;
 
     let given = more();
     let set = env.get("statefulset/validator-1").expect("its StatefulSet");
@@ -143,7 +143,7 @@ async fn it_reaches_the_pods_and_one_more_field_restarts_one_validator_once() {
         (tolerated && env.recorder().history().voting().contains("validator-2")).then_some(())
     })
     .await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     env.stays_quiet(CALM).await;
     let history = env.recorder().history();
     let mut expected = before;

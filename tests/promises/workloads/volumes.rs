@@ -99,8 +99,8 @@ async fn it_goes_with_its_validator_or_stays_as_asked() {
     assert_eq!(claim(&env, "validator-1").expect("a claim")["metadata"]["uid"], before);
 
     // Also while no operator runs.
-    env.without_validation();
-    env.without_operator();
+    env.delete_validating_webhook();
+    env.kill_operator();
     env.kubectl(&["delete", "stellarnode", "--all", "--wait=false"])
         .ok("delete");
     wait_for("the pods and the owned claim to go", SOON, async || {

@@ -62,7 +62,7 @@ impl Cluster {
     }
 
     /// A client without an identity: whoever uses it brings a token.
-    pub async fn client_of_nobody(&self) -> Client {
+    pub async fn anonymous_client(&self) -> Client {
         let mut config = self.config().await;
         config.auth_info = kube::config::AuthInfo::default();
         Client::try_from(config).expect("a client")

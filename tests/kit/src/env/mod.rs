@@ -179,7 +179,7 @@ impl TestEnv {
     }
 
     /// Takes the operator away, as a crash does.
-    pub fn without_operator(&mut self) {
+    pub fn kill_operator(&mut self) {
         self.running = None;
     }
 
@@ -259,13 +259,13 @@ impl TestEnv {
     }
 
     /// Takes the validating registration away, as an administrator in an emergency.
-    pub fn without_validation(&self) {
+    pub fn delete_validating_webhook(&self) {
         self.kubectl(&["delete", "validatingwebhookconfiguration", &self.configuration()])
             .ok("delete");
     }
 
     /// The same with the registration that adds defaults.
-    pub fn without_defaults(&self) {
+    pub fn delete_mutating_webhook(&self) {
         self.kubectl(&["delete", "mutatingwebhookconfiguration", &self.configuration()])
             .ok("delete");
     }

@@ -23,7 +23,7 @@ impl TestEnv {
     /// The same, and waits until no slot is in use.
     pub async fn create_at_rest(&self, validators: &Validators, count: usize) {
         self.create_settled(validators, count).await;
-        self.without_slots().await;
+        self.all_slots_free().await;
     }
 
     /// Waits until these validators vote, the list is made of their present addresses, and each has loaded all the
@@ -54,7 +54,7 @@ impl TestEnv {
     }
 
     /// Waits until an Event with this reason says so of a validator.
-    pub async fn told_by_event(&self, validator: &str, reason: &str, words: &str) {
+    pub async fn wait_for_event(&self, validator: &str, reason: &str, words: &str) {
         let what = format!("an Event {reason} that says {words:?}");
         wait_for(&what, SETTLE, async || {
             let notes = self.events(validator, reason);
@@ -78,12 +78,12 @@ impl TestEnv {
     }
 
     /// Waits until no validator of this namespace has a slot.
-    pub async fn without_slots(&self) {
-        self.without_slots_within(SETTLE).await;
+    pub async fn all_slots_free(&self) {
+        self.all_slots_free_within(SETTLE).await;
     }
 
     /// The same, with another patience.
-    pub async fn without_slots_within(&self, patience: Duration) {
+    pub async fn all_slots_free_within(&self, patience: Duration) {
         wait_for("all slots to be over", patience, async || {
             let leases = self.get("leases")?;
             let is_of_a_network = |lease: &&Value| lease["metadata"]["labels"][labels::NETWORK].is_string();

@@ -64,7 +64,7 @@ impl Balancer {
     }
 
     /// Waits until it has heard that so many replicas are ready, no more and no fewer.
-    pub async fn hears_of(&self, replicas: usize) {
+    pub async fn wait_for_ready(&self, replicas: usize) {
         let what = format!("the balancer to hear of {replicas} replicas");
         wait_for(&what, Duration::from_secs(30), async || {
             (self.known.lock().unwrap().ready.len() == replicas).then_some(())

@@ -43,7 +43,7 @@ impl Pair {
             ready(&site, &options, &balancer).await,
             ready(&site, &options, &balancer).await,
         ];
-        balancer.hears_of(2).await;
+        balancer.wait_for_ready(2).await;
         let killed = Arc::default();
         let task = tokio::spawn(kill_leaders(
             site,

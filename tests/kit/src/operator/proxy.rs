@@ -104,7 +104,7 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let port = listener.local_addr().expect("its number").port();
         let forwarder = Arc::new(Forwarder {
-            client: cluster.client_of_nobody().await,
+            client: cluster.anonymous_client().await,
             judge: Mutex::new(Arc::new(|_: &Call| Fate::Pass)),
             leader_lease: name.to_owned(),
             lost: Notify::new(),

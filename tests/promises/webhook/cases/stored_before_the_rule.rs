@@ -78,7 +78,7 @@ async fn an_old_problem_is_told_and_a_new_one_is_refused() {
     };
     is_judged(true).await;
 
-    env.without_validation();
+    env.delete_validating_webhook();
     is_judged(false).await;
     for name in ["changed", "suspended", "worse", "otherwise", "network", "right"] {
         let stored = server.send(&Step::create(wrong(name))).await;
