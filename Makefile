@@ -1,10 +1,10 @@
 # All targets. `make` alone prints them.
 .DEFAULT_GOAL := help
-.PHONY: help demo test image sbom check instructions hostile cluster-tests promises one-by-one oldest real-node real-node-joins real-node-faults bench fuzz faults histories leaders-killed soak scale upgrade generate up down
+.PHONY: help demo test one image sbom check instructions hostile cluster-tests promises one-by-one oldest real-node real-node-joins real-node-faults bench fuzz faults histories leaders-killed soak scale upgrade generate up down
 
 # Build everything before a cluster starts, so that progress is visible. Always build the whole workspace: for a part of
 # it cargo would enable other features of its libraries, and build everything twice.
-BUILD = cargo build --workspace
+BUILD = cargo build --workspace --bins
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -21,6 +21,12 @@ test: check ## Everything that CI runs: rules, simulation, and every promise on 
 	@$(MAKE) --no-print-directory cluster-tests
 	@$(MAKE) --no-print-directory demo
 	@if tests/node/check; then $(MAKE) --no-print-directory real-node; else code=$$?; [ $$code = 77 ] || exit $$code; fi
+
+one: ## Run just the tests whose name contains T on a control plane of their own: make one T=validator_joins
+	@cargo build --workspace --tests
+	@tests/one --list '$(T)' >/dev/null
+	@tests/tools/build >/dev/null
+	@CLUSTER_AUDIT=1 PATH=$$(tests/tools/build):$$PATH tests/cluster/with tests/one '$(T)'
 
 check: ## Format, lints, documentation, generated files
 	cargo fmt --all --check
@@ -63,7 +69,7 @@ oldest: ## The installs and the two scenarios on the oldest Kubernetes that is s
 	@cargo build --workspace --tests
 	@tests/tools/build >/dev/null
 	@CLUSTER_KUBERNETES=1.34 PATH=$$(tests/tools/build):$$PATH tests/cluster/with sh -c 'kubectl version 2>/dev/null | grep "Server Version: v1.34" && \
-	  cargo test --workspace --test promises -- validator_joins validator_suspended only_ca_bundle && cargo test --workspace --test manifests -- --test-threads 1 accepted lifecycle'
+	  cargo test --workspace --test promises -- validator_joins validator_suspended ca_bundle_policy && cargo test --workspace --test manifests -- --test-threads 1 accepted lifecycle'
 
 # Two clusters at once again, because their scenarios mostly wait.
 real-node: ## Three real nodes: containerd, kubelets, containers; STELLAR_CORE_IMAGE=FILE.tar instead of the stand-in (about 6 minutes, warm)

@@ -1,15 +1,10 @@
 //! Until the CustomResourceDefinition is installed and established the operator waits: it runs, is not ready, and its
 //! log names the command that installs it. Then it starts by itself.
 
-use std::time::Duration;
-
 use serde_json::json;
+use test_kit::{Options, SOON, TestEnv, Validators, wait_for};
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
-
-const TWO: [&str; 2] = ["validator-1", "validator-2"];
 const CRD: &str = "crd/stellarnodes.stellar.org";
-const SOON: Duration = Duration::from_secs(60);
 /// What begins the command in the log.
 const COMMAND: &str = "kubectl apply";
 
@@ -103,6 +98,5 @@ async fn it_waits_for_its_definition_and_names_the_command() {
     })
     .await;
     assert!(is_established(&env));
-    env.apply(&Validators::new(2).manifests(1..=2));
-    env.settled(&TWO).await;
+    env.create_settled(&Validators::new(2), 2).await;
 }

@@ -8,9 +8,5 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "../promises/common/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "it also serves the promises")]
-mod common;
-
 mod definition_awaited;
 mod unreadable_node;

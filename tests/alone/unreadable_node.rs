@@ -1,15 +1,8 @@
 //! A StellarNode that cannot be parsed, as an older CustomResourceDefinition lets one be stored, is told so, keeps its
 //! place in the list, and stops nothing else.
 
-use std::time::Duration;
-
 use serde_json::json;
-
-use crate::common::{Options, TestEnv, Validators, wait_for};
-
-const THREE: [&str; 3] = ["validator-1", "validator-2", "validator-3"];
-const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
-const SOON: Duration = Duration::from_secs(60);
+use test_kit::{FOUR, Options, SOON, THREE, TestEnv, Validators, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_told_and_stops_nothing_else() {
@@ -24,7 +17,7 @@ async fn it_is_told_and_stops_nothing_else() {
     let lives = env.recorder().history().lives();
 
     // As a CustomResourceDefinition that allows any port, and nobody who would refuse it.
-    env.without_validation();
+    env.delete_validating_webhook();
     let port = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/validatorConfig/properties/peerPort/maximum";
     let any = json!([{ "op": "remove", "path": port }]).to_string();
     let crd = "crd/stellarnodes.stellar.org";

@@ -7,6 +7,8 @@ use crate::{files, read, rows};
 
 /// Most files of one folder, those of folders in it apart.
 const MOST: usize = 15;
+/// Most lines of one file of tests.
+const LONGEST: usize = 400;
 /// Widest line of a comment, in characters, of code, scripts and manifests. rustfmt does not wrap comments.
 const WIDEST: usize = 120;
 
@@ -138,12 +140,20 @@ fn no_room_uses_one_above_it() {
 #[test]
 fn no_room_has_too_many_files() {
     let mut rooms = BTreeMap::<String, usize>::new();
-    for file in files("src").iter().filter(|file| file.ends_with(".rs")) {
+    let all = ["src", "tests/kit", "tests/promises"].into_iter().flat_map(files);
+    for file in all.filter(|file| file.ends_with(".rs")) {
         let (room, _) = file.rsplit_once('/').expect("a folder");
         *rooms.entry(room.to_owned()).or_default() += 1;
     }
     rooms.retain(|_, count| *count > MOST);
     assert!(rooms.is_empty(), "more than {MOST} files: {rooms:?}");
+}
+
+#[test]
+fn no_file_of_tests_is_too_long() {
+    let all = files("tests").into_iter().filter(|file| file.ends_with(".rs"));
+    let long: Vec<String> = all.filter(|file| read(file).lines().count() > LONGEST).collect();
+    assert!(long.is_empty(), "more than {LONGEST} lines: {long:?}");
 }
 
 #[test]

@@ -3,9 +3,20 @@
 /// Commands that a test runs, by the file that has them as they stand.
 pub(crate) const RUN_BY: &[(&str, &[&str])] = &[
     (
-        "tests/manifests/typed.rs",
+        "tests/manifests/documented_commands/mod.rs",
         &[
-            // Install.
+            "kubectl delete validatingwebhookconfigurations,mutatingwebhookconfigurations -l app.kubernetes.io/name=stellar-operator",
+            "kubectl delete deployments -l app.kubernetes.io/name=stellar-operator --namespace stellar --cascade=foreground",
+            "kubectl delete services,networkpolicies,poddisruptionbudgets -l app.kubernetes.io/name=stellar-operator --namespace stellar",
+            "kubectl delete serviceaccounts,roles,rolebindings -l app.kubernetes.io/name=stellar-operator --namespace stellar",
+            "kubectl delete clusterroles,clusterrolebindings -l app.kubernetes.io/name=stellar-operator",
+            "kubectl delete validatingadmissionpolicies,validatingadmissionpolicybindings -l app.kubernetes.io/name=stellar-operator",
+            "kubectl delete secrets/stellar-operator-webhook-cert leases/stellar-operator-leader --namespace stellar --ignore-not-found",
+        ],
+    ),
+    (
+        "tests/manifests/documented_commands/installs.rs",
+        &[
             "kubectl apply --server-side -f manifests/install.yaml",
             "kubectl rollout status deployment/stellar-operator --namespace stellar",
             "kubectl apply --server-side -k manifests/crd",
@@ -25,42 +36,42 @@ pub(crate) const RUN_BY: &[(&str, &[&str])] = &[
             "kubectl delete clusterrolebindings,clusterroles stellar-operator stellar-operator-nodes stellar-operator-view --ignore-not-found",
             "helm uninstall stellar-operator --namespace stellar",
             "kubectl label namespace stellar pod-security.kubernetes.io/enforce=restricted",
-            // The first validator, and looking at it.
+            "kubectl get stellarnodes --all-namespaces",
+            "kubectl delete --namespace stellar --kustomize manifests/monitoring --ignore-not-found",
+            "kubectl delete certificates,issuers -l app.kubernetes.io/name=stellar-operator --namespace stellar",
+            "kubectl delete secrets/stellar-operator-authority secrets/stellar-operator-webhook-tls --namespace stellar --ignore-not-found",
+        ],
+    ),
+    (
+        "tests/manifests/documented_commands/first_validator.rs",
+        &[
             "kubectl create secret generic validator-1-seed --namespace stellar --from-file=STELLAR_CORE_SEED=/dev/stdin",
             "kubectl apply --namespace stellar -f manifests/samples/validator.yaml",
             "kubectl get stellarnodes --namespace stellar",
-            "kubectl get stellarnodes --all-namespaces",
             "kubectl get stellarnodes --all-namespaces -o yaml",
-            "kubectl get stellarnodes --namespace stellar -o yaml",
-            "stellar-operator peers --namespace stellar",
-            "stellar-operator peers --namespace stellar --dry-run",
             "kubectl describe stellarnode validator-1 --namespace stellar",
             "kubectl events --for stellarnode/validator-1 --namespace stellar",
             "kubectl logs -l app.kubernetes.io/name=stellar-operator --namespace stellar --tail=-1 --prefix",
             "kubectl get stellarnode validator-1 --namespace stellar -o yaml",
             "kubectl describe pod validator-1-0 --namespace stellar",
             "kubectl get configmap stellar-peers --namespace stellar -o yaml --show-managed-fields",
-            "kubectl annotate namespace stellar stellar.org/pause-restarts=true",
-            "kubectl annotate namespace stellar stellar.org/pause-restarts-",
             "kubectl get stellarnode validator-1 --namespace stellar -o jsonpath='{.status.peers.pendingHash}'",
             "kubectl annotate stellarnode validator-1 --namespace stellar --overwrite stellar.org/approve-restart=HASH",
-            // Uninstall.
-            "kubectl delete validatingwebhookconfigurations,mutatingwebhookconfigurations -l app.kubernetes.io/name=stellar-operator",
-            "kubectl delete deployments -l app.kubernetes.io/name=stellar-operator --namespace stellar --cascade=foreground",
-            "kubectl delete services,networkpolicies,poddisruptionbudgets -l app.kubernetes.io/name=stellar-operator --namespace stellar",
-            "kubectl delete serviceaccounts,roles,rolebindings -l app.kubernetes.io/name=stellar-operator --namespace stellar",
-            "kubectl delete clusterroles,clusterrolebindings -l app.kubernetes.io/name=stellar-operator",
-            "kubectl delete validatingadmissionpolicies,validatingadmissionpolicybindings -l app.kubernetes.io/name=stellar-operator",
-            "kubectl delete secrets/stellar-operator-webhook-cert leases/stellar-operator-leader --namespace stellar --ignore-not-found",
-            "kubectl delete --namespace stellar --kustomize manifests/monitoring --ignore-not-found",
-            "kubectl delete certificates,issuers -l app.kubernetes.io/name=stellar-operator --namespace stellar",
-            "kubectl delete secrets/stellar-operator-authority secrets/stellar-operator-webhook-tls --namespace stellar --ignore-not-found",
             "kubectl delete stellarnodes --all --namespace stellar",
             "kubectl wait --for=delete statefulsets -l app.kubernetes.io/name=stellar-node --namespace stellar --timeout=5m",
             "kubectl delete leases -l app.kubernetes.io/managed-by=stellar-operator --namespace stellar",
             "kubectl delete crd stellarnodes.stellar.org",
             "kubectl delete namespace stellar",
-            // Migration.
+        ],
+    ),
+    (
+        "tests/manifests/documented_commands/migration.rs",
+        &[
+            "kubectl get stellarnodes --namespace stellar -o yaml",
+            "stellar-operator peers --namespace stellar",
+            "stellar-operator peers --namespace stellar --dry-run",
+            "kubectl annotate namespace stellar stellar.org/pause-restarts=true",
+            "kubectl annotate namespace stellar stellar.org/pause-restarts-",
             "kubectl label statefulsets -l app.kubernetes.io/name=stellar-node --namespace stellar app.kubernetes.io/managed-by=stellar-operator --overwrite",
             "kubectl label configmap stellar-peers --namespace stellar app.kubernetes.io/managed-by=stellar-operator --overwrite",
             "kubectl annotate stellarnode validator-2 --namespace stellar stellar.org/pause-restarts=true",
@@ -100,6 +111,10 @@ pub(crate) const NOT_RUN: &[(&str, &[&str])] = &[
         &["make test", "cargo test --test simulation"],
     ),
     (
+        "a part of `make cluster-tests`, run by `tests/one`",
+        &["make one T=validator_joins"],
+    ),
+    (
         "it needs a builder of images: `make test` builds the image where there is one, and tests/image runs its content",
         &["docker build --build-arg REVISION=$(git rev-parse --short=12 HEAD) --tag stellar-operator:0.1.0 ."],
     ),
@@ -115,7 +130,7 @@ pub(crate) const NOT_RUN: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "its port is fixed, and may be taken here; promises::certificate_files runs it with a port of its own",
+        "its port is fixed, and may be taken here; webhook::certificate_files of the promises runs it with a port of its own",
         &[
             "stellar-operator run --webhook-listen 127.0.0.1:9443 --webhook-url https://127.0.0.1:9443 \
            --tls-cert-file certs/tls.crt --tls-key-file certs/tls.key --tls-ca-file certs/ca.crt",

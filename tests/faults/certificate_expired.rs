@@ -10,9 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use stellar_k8s::labels;
 use stellar_k8s::util::clock;
+use test_kit::{Options, TestEnv, wait_for};
 use x509_parser::pem::parse_x509_pem;
 
-use crate::common::{Options, TestEnv, wait_for};
 use crate::four::{at_rest, is_reviewed};
 
 /// The Secret's data, decoded, as far as it is certificates.

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use test_kit::{FOUR, Options, SOON, TestEnv, wait_for};
 
-use crate::common::{Options, TestEnv, wait_for};
 use crate::component::Component;
-use crate::four::{FOUR, SOON, a_fifth_joins, assert_lives, at_rest, lose};
+use crate::four::{a_fifth_joins, assert_lives, at_rest, lose};
 
 const A_MINUTE: Duration = Duration::from_secs(60);
 const LEASES_OF_NODES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";

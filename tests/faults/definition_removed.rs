@@ -2,9 +2,9 @@
 //! operator does not crash, writes no empty list, and the storage that is to be retained is there when both come back.
 
 use serde_json::json;
+use test_kit::{FOUR, Options, SOON, TestEnv, Validators, wait_for};
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
-use crate::four::{FOUR, SOON, at_rest, logged};
+use crate::four::{at_rest, logged};
 
 const CRD: &str = "crd/stellarnodes.stellar.org";
 
@@ -91,7 +91,7 @@ async fn and_put_back() {
     })
     .await;
     env.settled_within(&FOUR, SOON * 2).await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     let names = |volumes: Vec<Option<(serde_json::Value, bool)>>| -> Vec<_> {
         volumes.into_iter().map(|volume| volume.map(|(name, _)| name)).collect()
     };

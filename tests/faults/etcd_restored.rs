@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::json;
+use test_kit::{FOUR, Options, SOON, THREE, TestEnv, wait_for};
 
-use crate::common::{Options, TestEnv, wait_for};
 use crate::component::Component;
 use crate::control_plane::answers;
-use crate::four::{FOUR, SOON, at_rest, logged};
-
-const THREE: [&str; 3] = ["validator-1", "validator-2", "validator-3"];
+use crate::four::{at_rest, logged};
 
 fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-a").args([from, to]).status().expect("cp");
@@ -111,7 +109,7 @@ async fn the_operator_starts_anew_and_nobody_is_restarted() {
         (FOUR.iter().all(rests) && Some(env.peers()) == env.addresses(&FOUR)).then_some(())
     })
     .await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     assert_eq!(env.peers(), list);
     assert_eq!(uids(&env), pods, "nobody was restarted");
 }

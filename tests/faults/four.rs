@@ -1,13 +1,10 @@
 //! What most faults begin and end with: four validators that know each other.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use crate::common::{TestEnv, Validators, wait_for};
+use test_kit::{FOUR, SOON, TestEnv, Validators, wait_for};
+
 use crate::component::supervise;
-
-pub(crate) const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
-pub(crate) const SOON: Duration = Duration::from_secs(90);
 
 /// How many pods each validator has had.
 pub(crate) type Lives = BTreeMap<String, usize>;
@@ -16,9 +13,7 @@ pub(crate) type Lives = BTreeMap<String, usize>;
 pub(crate) async fn at_rest(env: &TestEnv) -> (Validators, Lives) {
     supervise();
     let validators = Validators::new(5);
-    env.apply(&validators.manifests(1..=4));
-    env.settled(&FOUR).await;
-    env.without_slots().await;
+    env.create_at_rest(&validators, 4).await;
     let lives = env.recorder().history().lives();
     (validators, lives)
 }
@@ -48,7 +43,7 @@ async fn all_vote(env: &TestEnv, lives: &Lives) {
 /// All vote, nobody has a slot, and nobody had another pod than these.
 pub(crate) async fn assert_lives(env: &TestEnv, lives: &Lives) {
     all_vote(env, lives).await;
-    env.without_slots().await;
+    env.all_slots_free().await;
     let history = env.recorder().history();
     assert_eq!(history.lives(), *lives, "{history}");
     let down = history.down_at_once(&[]);

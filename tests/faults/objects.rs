@@ -1,7 +1,7 @@
 //! What the operator made is deleted by somebody: it comes back, and nobody is restarted for it.
 
-use crate::common::{Options, TestEnv, wait_for};
-use crate::four::{SOON, a_fifth_joins, assert_lives, at_rest, is_reviewed};
+use crate::four::{a_fifth_joins, assert_lives, at_rest, is_reviewed};
+use test_kit::{Options, SOON, TestEnv, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deleted_they_come_back() {

@@ -5,9 +5,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
+use test_kit::{FOUR, Operator, Options, SOON, TestEnv, Validators, free_port, wait_for};
 
-use crate::common::{Operator, Options, TestEnv, Validators, free_port, wait_for};
-use crate::four::{FOUR, Lives, SOON, assert_lives, at_rest};
+use crate::four::{Lives, assert_lives, at_rest};
 
 /// All four get a new version in one apply.
 fn change(env: &TestEnv, validators: &Validators) {

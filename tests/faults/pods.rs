@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use serde_json::json;
+use test_kit::{FOUR, Options, SOON, TestEnv, wait_for};
 
-use crate::common::{Options, TestEnv, wait_for};
-use crate::four::{FOUR, SOON, assert_lives, at_rest, lose};
+use crate::four::{assert_lives, at_rest, lose};
 
 fn list_version(env: &TestEnv) -> String {
     env.get("configmap/stellar-peers").expect("the list")["metadata"]["resourceVersion"].to_string()
@@ -69,7 +69,7 @@ async fn a_node_that_is_gone_takes_its_pods_and_nobody_is_restarted_for_it() {
     env.kubectl_with(&["create", "-f", "-"], &object.to_string())
         .ok("the node again");
     // Several at once may be down by the loss of a node; none by us.
-    env.without_slots().await;
+    env.all_slots_free().await;
     let history = env.recorder().history();
     assert_eq!(history.lives(), lives, "{history}");
 }

@@ -2,9 +2,9 @@
 //! pays.
 
 use serde_json::{Value, json};
+use test_kit::{FOUR, Options, SOON, TestEnv, wait_for};
 
-use crate::common::{Options, TestEnv};
-use crate::four::{FOUR, a_fifth_joins, assert_lives, at_rest, logged, lose};
+use crate::four::{a_fifth_joins, assert_lives, at_rest, logged, lose};
 
 const ROLE: &str = "role/stellar-operator-nodes";
 
@@ -70,7 +70,7 @@ async fn that_to_change_stateful_sets() {
     assert_eq!(history.lives(), lives, "{history}");
     write(&env, &rules);
     *lives.get_mut("validator-1").expect("it is there") += 1;
-    crate::common::wait_for("the new version", crate::four::SOON, async || {
+    wait_for("the new version", SOON, async || {
         let pod = env.get("pod/validator-1-0")?;
         pod["spec"]["containers"][0]["image"]
             .as_str()?

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::common::{Operator, Options, TestEnv, Validators, wait_for};
+use test_kit::{Operator, Options, TestEnv, Validators, wait_for};
+
 use crate::random::Random;
 use crate::world::{Spec, World};
 
@@ -230,7 +231,7 @@ impl Play<'_> {
             now.is_none().then_some(())
         })
         .await;
-        env.without_slots_within(PATIENCE).await;
+        env.all_slots_free_within(PATIENCE).await;
         let lives = env.recorder().history().lives();
         // That nothing more happens is what is promised.
         tokio::time::sleep(CALM).await;

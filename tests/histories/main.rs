@@ -8,10 +8,6 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "../promises/common/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "it also serves the promises")]
-mod common;
-
 mod history;
 mod random;
 mod world;

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use stellar_k8s::labels;
-
-use crate::common::{TestEnv, Validators};
+use test_kit::{TestEnv, Validators};
 
 /// How many validators there may be.
 pub(crate) const MOST: usize = 6;

@@ -48,7 +48,7 @@ pub(crate) fn with_cert_manager(test: impl FnOnce() + std::panic::UnwindSafe) {
 
 /// Runs a test where these kinds of somebody else's exist, whatever is in them.
 pub(crate) fn with_kinds(group: &str, kinds: [(&str, &str); 2], test: impl FnOnce() + std::panic::UnwindSafe) {
-    let cluster = crate::common::Cluster::connect();
+    let cluster = test_kit::Cluster::connect();
     let definitions = kinds.map(|(kind, plural)| {
         let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
         let version =

@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 use stellar_k8s::labels;
+use test_kit::{Cluster, Output};
 
-use crate::common::{Cluster, Output};
 use crate::rendering::NAMESPACE;
 
 static ALONE: Mutex<()> = Mutex::new(());

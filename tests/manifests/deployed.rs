@@ -6,16 +6,14 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use serde_json::{Value, json};
+use test_kit::{Output, SOON, Validators, free_port, wait_for};
 
 use crate::alone::Alone;
-use crate::common::{Output, Validators, free_port, wait_for};
+use crate::documented_commands::UNINSTALL;
 use crate::rendering::{NAMESPACE, Objects, chart, kustomize, objects};
-use crate::typed::UNINSTALL;
 
-const SOON: Duration = Duration::from_secs(60);
 const SERVICE: &str = "stellar-operator-webhook";
 /// Shorter than an administrator would choose: what is shipped, 30 s each, is waited for in `make soak`.
 const WAITS: [(&str, &str); 3] = [("PROPAGATION", "2s"), ("MIN_READY", "1s"), ("QUIET", "1s")];

@@ -10,18 +10,14 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "../promises/common/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "it also serves the promises")]
-mod common;
-
 mod accepted;
 mod alone;
 mod deployed;
+mod documented_commands;
 mod lifecycle;
 mod monitoring;
 mod one_truth;
 mod rendering;
-mod typed;
 mod values;
 mod versions;
 mod whole_cluster;

@@ -6,8 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-
-use crate::common::Output;
+use test_kit::Output;
 
 pub(crate) const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// The namespace that the overlays name.

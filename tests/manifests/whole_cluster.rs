@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use stellar_k8s::labels;
+use test_kit::{Validators, wait_for};
 
 use crate::alone::Alone;
-use crate::common::{Validators, wait_for};
 use crate::deployed::Deployed;
 use crate::rendering::{objects, path};
 
@@ -94,10 +94,10 @@ impl Drop for Watched<'_> {
 
 /// `stellar-operator peers` as the administrator.
 fn peers(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_stellar-operator"))
+    let output = Command::new(test_kit::operator_binary())
         .arg("peers")
         .args(arguments)
-        .env("KUBECONFIG", crate::common::Cluster::connect().kubeconfig())
+        .env("KUBECONFIG", test_kit::Cluster::connect().kubeconfig())
         .output()
         .expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -11,9 +11,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, ResourceExt as _};
 use stellar_k8s::labels;
+use test_kit::{TestEnv, Validators, wait_for};
 use tokio::task::JoinHandle;
-
-use crate::common::{TestEnv, Validators, wait_for};
 
 /// How long one change may take.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -11,11 +11,6 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "../promises/common/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "it also serves the promises")]
-mod common;
-
-mod audit;
 mod changes;
 mod plot;
 mod results;
@@ -25,10 +20,9 @@ mod usage;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use test_kit::{Audit, Options, TestEnv, Validators, wait_for};
 
-use audit::Audit;
 use changes::Changes;
-use common::{Options, TestEnv, Validators, wait_for};
 use results::Figures;
 use usage::Usage;
 

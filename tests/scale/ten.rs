@@ -9,8 +9,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, ResourceExt as _};
 use stellar_k8s::labels;
-
-use crate::common::{Options, TestEnv, Validators, wait_for};
+use test_kit::{Options, TestEnv, Validators, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(600);
 const NEWCOMER: &str = "validator-11";
@@ -46,7 +45,7 @@ async fn and_an_eleventh() {
     let names: Vec<String> = (1..=11).map(Validators::name).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     env.settled_within(&names[..10], PATIENCE).await;
-    env.without_slots_within(PATIENCE).await;
+    env.all_slots_free_within(PATIENCE).await;
 
     let steps: Arc<Mutex<Steps>> = Arc::default();
     let client = env.cluster().client().await;

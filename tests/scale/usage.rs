@@ -1,6 +1,6 @@
 //! What a process used, from `/proc` (proc_pid_stat(5), proc_pid_status(5)).
 
-use crate::common::Operator;
+use test_kit::Operator;
 
 /// Ticks a second, in which Linux counts CPU time for every program.
 const TICKS: f64 = 100.0;

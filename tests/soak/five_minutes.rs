@@ -3,9 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{Options, TestEnv, Validators, wait_for};
+use test_kit::{FOUR, Options, TestEnv, Validators, wait_for};
 
-const FOUR: [&str; 4] = ["validator-1", "validator-2", "validator-3", "validator-4"];
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
 /// Each rollout of four takes a little more than 30 s for each of them.
 const PATIENCE: Duration = Duration::from_secs(400);
@@ -15,7 +14,7 @@ async fn nobody_is_restarted() {
     let env = TestEnv::start("five-minutes", Options::as_shipped()).await;
     env.apply(&Validators::new(4).manifests(1..=4));
     env.settled_within(&FOUR, PATIENCE).await;
-    env.without_slots_within(PATIENCE).await;
+    env.all_slots_free_within(PATIENCE).await;
     let restarts = env.restarts(&FOUR);
     let lives = env.recorder().history().lives();
     let start = Instant::now();

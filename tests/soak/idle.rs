@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stellar_k8s::labels;
-
-use crate::audit::Audit;
-use crate::common::{Options, TestEnv, Validators, wait_for};
+use test_kit::{Audit, Options, TestEnv, Validators, wait_for};
 
 const VALIDATORS: usize = 12;
 const SERVERS: usize = 4;
@@ -47,7 +45,7 @@ async fn a_minute_of_rest_costs_no_write_and_no_reconcile() {
     let names: Vec<String> = (1..=VALIDATORS).map(Validators::name).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     env.settled_within(&names, PATIENCE).await;
-    env.without_slots_within(PATIENCE).await;
+    env.all_slots_free_within(PATIENCE).await;
     wait_for("twenty nodes to be Ready", PATIENCE, async || {
         let text = env.kubectl(&["get", "stellarnodes", "-o", "json"]).ok("nodes");
         let list: Value = serde_json::from_str(&text).expect("JSON");

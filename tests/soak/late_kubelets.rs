@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::common::{Loss, Options};
+use test_kit::{Loss, Options};
 
 async fn losing_all(name: &str, read_late: Option<&'static str>) {
     // The fuse, or those would not be restarted that were when the network was new; and less patience with each.

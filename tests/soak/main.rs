@@ -8,12 +8,6 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "../promises/common/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "it also serves the promises")]
-mod common;
-
-#[path = "../scale/audit.rs"]
-mod audit;
 mod five_minutes;
 mod idle;
 mod late_kubelets;

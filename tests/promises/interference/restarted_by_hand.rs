@@ -1,0 +1,67 @@
+//! `kubectl rollout restart` of one of our StatefulSets in the middle of a rollout of ours: what a person restarts is
+//! theirs, we still take down one at a time, and who read the list anew that way is not restarted for it again.
+
+use super::peers_list::PeersList;
+use super::{Rollout, all_have_new_version, assert_one_at_a_time, four_at_rest, holder, with_more};
+use test_kit::{FOUR, Options, SOON, TestEnv, Validators, wait_for};
+
+const FIVE: [&str; 5] = [
+    "validator-1",
+    "validator-2",
+    "validator-3",
+    "validator-4",
+    "validator-5",
+];
+
+fn restart(env: &TestEnv, name: &str) {
+    env.kubectl(&["rollout", "restart", &format!("statefulset/{name}")])
+        .ok("rollout restart");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_waits_for_its_slot_needs_none_afterwards() {
+    let env = TestEnv::start("restarted-waiting", Options::default()).await;
+    let validators = Validators::new(5);
+    let downs = four_at_rest(&env, &validators).await;
+    let list = PeersList::watch(&env).await;
+
+    env.apply(&validators.manifests(5..=5));
+    let first = wait_for("the first slot", SOON, async || holder(&env)).await;
+    let waiting = FOUR.into_iter().rfind(|name| *name != first).expect("others wait");
+    restart(&env, waiting);
+    env.settled(&FIVE).await;
+    env.all_slots_free().await;
+    let history = env.recorder().history();
+    let counts = history.downs();
+    let expected = with_more(&downs, &FOUR, 1);
+    for name in FOUR {
+        assert_eq!(counts[name], expected[name], "{name}:\n{history}");
+    }
+    assert_one_at_a_time(&env, &[waiting]);
+    list.assert_at_least(4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_one_whose_slot_it_is_and_one_that_waits_end_up_with_the_new_version() {
+    let env = TestEnv::start("restarted-holder", Options::default()).await;
+    let downs = four_at_rest(&env, &Validators::new(4)).await;
+    let list = PeersList::watch(&env).await;
+
+    let rollout = Rollout::begin(&env).await;
+    let (first, waiting) = (rollout.first.as_str(), rollout.waiting);
+    restart(&env, first);
+    restart(&env, waiting);
+    all_have_new_version(&env, &FOUR).await;
+    env.settled(&FOUR).await;
+    let history = env.recorder().history();
+    let counts = history.downs();
+    for name in FOUR {
+        let by_hand = usize::from(name == first || name == waiting);
+        let most = rollout.downs(&env, name, by_hand);
+        // Kubernetes may make one restart of two changes of a template.
+        let new = counts[name] - downs[name];
+        assert!((1..=most).contains(&new), "{name}: {new} times down\n{history}");
+    }
+    assert_one_at_a_time(&env, &[waiting]);
+    list.assert_at_least(4);
+}

@@ -1,0 +1,11 @@
+//! What the API server asks of the webhook, and what it stores afterwards.
+
+mod bad_ports;
+mod ca_bundle_policy;
+mod cases;
+mod certificate_files;
+mod known_peers_reference;
+mod peer_port_default;
+mod scope;
+mod two_replicas;
+mod webhook_down;
