@@ -1,13 +1,13 @@
 //! Discovery, rollout and the StellarNode controller.
 //!
 //! Two loops run beside each other and neither blocks the other: [`discovery`], for all validators at once, and
-//! [`reconciler`], for one StellarNode at a time. In both, data flows one way: *observe* → *decide* (pure, without a
+//! `reconciler`, for one StellarNode at a time. In both, data flows one way: *observe* → *decide* (pure, without a
 //! client) → *apply* → *report*.
 //!
 //! | room | what it is for |
 //! |---|---|
 //! | [`discovery`] | the loop: what one cycle decides, and how it is carried out |
-//! | [`reconciler`], [`node`] | one StellarNode → its objects: a validator's, and those of Horizon and Stellar RPC |
+//! | `reconciler`, [`node`] | one StellarNode → its objects: a validator's, and those of Horizon and Stellar RPC |
 //! | [`peer_discovery`] | single questions to peer discovery, for other programs |
 //! | [`status`] | conditions, status and Events: what a StellarNode is told |
 //! | [`rollout`] | who needs a restart, and who may go down now. Pure |

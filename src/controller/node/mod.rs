@@ -1,4 +1,4 @@
-//! One StellarNode: [`read`] what is stored → [`decide`] (pure) → [`apply`] the writes.
+//! One StellarNode: `read` what is stored → [`decide`] (pure) → `apply` the writes.
 //!
 //! `stored` and `write` are the data between these steps. `server` decides for a Horizon or SorobanRpc, `workload` for
 //! the StatefulSet of a validator, `volume` for a volume claim, `orphan` for a pod whose StatefulSet was deleted.

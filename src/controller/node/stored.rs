@@ -1,4 +1,4 @@
-//! What the API server holds of one StellarNode. Plain data: [`read`](super::read) fills it, [`decide`](super::decide)
+//! What the API server holds of one StellarNode. Plain data: `read` fills it, [`decide`](super::decide)
 //! decides from it.
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};

@@ -1,4 +1,4 @@
-//! The writes that a reconcile can make, as data, and what each needs to have seen. Pure: [`apply`](super::apply) makes
+//! The writes that a reconcile can make, as data, and what each needs to have seen. Pure: `apply` makes
 //! them.
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
