@@ -15,9 +15,9 @@ use crate::core_config::render::{Database, Sources, preview};
 use crate::core_config::{ConfigError, GroupArchives, Keys, base_config, foreign, network_of, pod_paths, publishes};
 use crate::crd::{KeySource, Network, Publish, StellarNode, ValidatorConfig};
 use crate::kubernetes::api::{ApiError, deadline};
-use crate::kubernetes::connection::{Connection, ConnectionError};
 use crate::labels;
 use crate::peers::{NodeId, PeerList, reported_public_key};
+use crate::run::connection::{Connection, ConnectionError};
 use crate::util::text::plain;
 
 /// Arguments of `config`.

@@ -13,7 +13,7 @@ use kube::{Api, Client};
 
 use super::apply::ApplyError;
 use super::discovery::decide::decide;
-use super::discovery::{Discovery, apply};
+use super::discovery::{Discovery, Executor, apply};
 use super::model::options::Options;
 use super::model::scope::Scope;
 use super::model::snapshot::{Cause, Snapshot, Validator};
@@ -205,7 +205,7 @@ pub async fn watch_peers(client: Client, namespace: String) {
         metrics: Arc::default(),
     };
     let caches = Arc::new(Caches::start(&client, &config.scope, &config.own_namespace));
-    let discovery = Discovery::new(client, Arc::clone(&caches), config);
+    let discovery = Discovery::new(Executor::new(client, Arc::clone(&caches), config));
     tokio::select! {
         () = discovery.run() => {}
         () = caches.broken() => {}

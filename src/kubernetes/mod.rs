@@ -3,7 +3,6 @@
 //! This module makes no decision and does not depend on peers.
 
 pub mod api;
-pub mod connection;
 pub mod core_container;
 pub mod field_error;
 pub mod names;

@@ -2,6 +2,7 @@
 //!
 //! This module only wires the parts together; it makes no decisions.
 
+pub mod connection;
 pub mod leader;
 
 use std::sync::Arc;
@@ -25,6 +26,8 @@ use crate::kubernetes::names::is_dns_label;
 use crate::labels;
 use crate::metrics::probes::Readiness;
 use crate::metrics::{CountCalls, Metrics};
+use crate::tls::ca_bundle::Configurations;
+use crate::tls::store::Store;
 use crate::tls::upkeep::Keeper;
 use crate::util::telemetry::LogFormat;
 use crate::webhook::config::WebhookConfig;
@@ -150,7 +153,18 @@ pub async fn run(args: OperatorArgs) -> Result<(), OperatorError> {
     let known = Arc::new(OnceComplete::<Caches>::new());
     let shutdown = shutdown()?.shared();
     let election = Election::new(client.clone(), &own_namespace, leader, Arc::clone(&metrics));
-    let webhook = Webhook::bind(webhook, client.clone(), &own_namespace, readiness.clone(), metrics).await?;
+    let configurations = Configurations::new(&client, &webhook.webhook_configuration);
+    let secret = Store::new(client.clone(), &own_namespace, &webhook.certificate_secret);
+    let source = webhook.certificate_source(secret);
+    let webhook = Webhook::bind(
+        webhook,
+        source,
+        configurations,
+        &own_namespace,
+        readiness.clone(),
+        metrics,
+    )
+    .await?;
     let work = {
         let (keeper, client, known) = (webhook.keeper(), client.clone(), Arc::clone(&known));
         move || lead(keeper.clone(), client.clone(), config.clone(), Arc::clone(&known))

@@ -11,6 +11,8 @@ use jiff::SignedDuration;
 
 use crate::labels;
 use crate::tls::plan::Policy;
+use crate::tls::store::Store;
+use crate::tls::upkeep::Source;
 use crate::util::durations::{duration, lifetime};
 
 /// Flags of the admission webhook.
@@ -65,6 +67,18 @@ impl WebhookConfig {
             ca_lifetime: self.ca_lifetime,
             // API servers see a changed configuration through a watch, within a second or so.
             settle: SignedDuration::from_secs(30).min(self.ca_lifetime / 12),
+        }
+    }
+
+    /// The source of the certificate: the files, if both are given, or else this Secret.
+    pub fn certificate_source(&self, secret: Store) -> Source {
+        match (&self.tls_cert_file, &self.tls_key_file) {
+            (Some(cert), Some(key)) => Source::Files {
+                cert: cert.clone(),
+                key: key.clone(),
+                ca: self.tls_ca_file.clone(),
+            },
+            _ => Source::Secret(Box::new(secret)),
         }
     }
 

@@ -20,7 +20,6 @@ use crate::metrics::Metrics;
 use crate::metrics::probes::{self, Readiness};
 use crate::tls::ca_bundle::Configurations;
 use crate::tls::serving::{Serving, ServingError};
-use crate::tls::store::Store;
 use crate::tls::upkeep::{CA_BUNDLE, CERTIFICATE, Follower, Keeper, Source};
 use crate::util::http::{self, Acceptor, Timeouts, serve_plain};
 
@@ -64,7 +63,8 @@ impl Webhook {
     /// Binds both ports.
     pub async fn bind(
         config: WebhookConfig,
-        client: kube::Client,
+        source: Source,
+        configurations: Configurations,
         namespace: &str,
         readiness: Readiness,
         metrics: Arc<Metrics>,
@@ -74,15 +74,6 @@ impl Webhook {
         // Set before the probes are served: without any condition, the replica would be ready.
         readiness.require(CERTIFICATE, "no certificate yet");
         readiness.require(CA_BUNDLE, "not known to be in place yet");
-        let configurations = Configurations::new(&client, &config.webhook_configuration);
-        let source = match (&config.tls_cert_file, &config.tls_key_file) {
-            (Some(cert), Some(key)) => Source::Files {
-                cert: cert.clone(),
-                key: key.clone(),
-                ca: config.tls_ca_file.clone(),
-            },
-            _ => Source::Secret(Box::new(Store::new(client, namespace, &config.certificate_secret))),
-        };
         Ok(Self {
             config,
             limits: Limits::default(),

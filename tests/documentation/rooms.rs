@@ -131,6 +131,63 @@ fn assert_order(directory: &str, order: &[String]) {
     assert!(wrong.is_empty(), "a room uses one above it: {wrong:#?}");
 }
 
+/// The modules that may talk to the API server.
+const WITH_CLIENT: [&str; 8] = [
+    "observe",
+    "apply",
+    "execute",
+    "read",
+    "run",
+    "tls",
+    "commands",
+    "peer_discovery",
+];
+
+/// Whether code names the type `kube::Client` or `kube::Api`, and not a variant of an enum that is called so.
+fn names_client(code: &str) -> bool {
+    ["Client", "Api"].iter().any(|name| {
+        code.match_indices(name).any(|(place, _)| {
+            let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+            let (before, after) = (&code[..place], &code[place + name.len()..]);
+            let is_variant = before.ends_with("::") && !before.ends_with("kube::");
+            !is_word(before.chars().next_back()) && !is_word(after.chars().next()) && !is_variant
+        })
+    })
+}
+
+#[test]
+fn a_client_is_seen_wherever_it_is_named() {
+    for code in [
+        "use kube::{Api, ResourceExt};",
+        "client: kube::Client,",
+        "fn f(client: &Client)",
+        "Api<K>",
+    ] {
+        assert!(names_client(code), "{code}");
+    }
+    for code in [
+        "ApplyError::Api(error)",
+        "ApiError",
+        "ClientBuilder",
+        "client",
+        "kube::Error::Api(status)",
+    ] {
+        assert!(!names_client(code), "{code}");
+    }
+}
+
+#[test]
+fn only_the_shell_has_a_client() {
+    let is_program = |file: &String| file.ends_with(".rs") && !is_test(file) && !file.ends_with("/played.rs");
+    let with: Vec<String> = files("src")
+        .into_iter()
+        .filter(is_program)
+        .filter(|file| !module(file).iter().any(|name| WITH_CLIENT.contains(name)))
+        .filter(|file| names_client(&program(&read(file))))
+        .collect();
+    assert!(with.is_empty(), "code that decides names a client: {with:#?}");
+}
+
 #[test]
 fn no_room_uses_one_above_it() {
     assert_order("src", &table("src/lib.rs"));

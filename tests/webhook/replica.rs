@@ -12,7 +12,9 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use stellar_k8s::metrics::probes::Readiness;
+use stellar_k8s::tls::ca_bundle::Configurations;
 use stellar_k8s::tls::certificate::Certificate;
+use stellar_k8s::tls::store::Store;
 use stellar_k8s::util::telemetry::{self, Log, LogFormat};
 use stellar_k8s::webhook::config::WebhookConfig;
 use stellar_k8s::webhook::reviewer::{Answer, Reviewer};
@@ -68,7 +70,11 @@ impl Replica {
         let flags = Flags::parse_from(fixed.iter().chain(&named).chain(flags));
         let readiness = Readiness::default();
         let client = cluster.operator().await;
-        let webhook = Webhook::bind(flags.webhook, client, name, readiness.clone(), Arc::default())
+        let configurations = Configurations::new(&client, &flags.webhook.webhook_configuration);
+        let secret = Store::new(client, name, &flags.webhook.certificate_secret);
+        let source = flags.webhook.certificate_source(secret);
+        let (config, metrics) = (flags.webhook, Arc::default());
+        let webhook = Webhook::bind(config, source, configurations, name, readiness.clone(), metrics)
             .await
             .unwrap();
         let address = webhook.local_addr().unwrap();

@@ -12,6 +12,7 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
 use super::PeersCommandError;
+use crate::controller::observe::api_of;
 use crate::controller::observe::caches::OptionalKind;
 use crate::controller::{Scope, ScopePart};
 use crate::crd::StellarNode;
@@ -84,7 +85,7 @@ where
     K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     K::DynamicType: Default,
 {
-    let api: Api<K> = part.api(client);
+    let api: Api<K> = api_of(part, client);
     code(deadline(api.list_metadata(&one())).await)
 }
 

@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 use crate::controller::discovery::decide::decide;
 use crate::controller::observe::caches::OptionalKind;
 use crate::controller::{Caches, Options, Scope};
-use crate::kubernetes::connection::{Connection, ConnectionError};
+use crate::run::connection::{Connection, ConnectionError};
 use crate::util::clock;
 use rows::{Row, rows};
 

@@ -6,21 +6,25 @@
 use std::error::Error;
 use std::future::ready;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
+use kube::Client;
 use kube::runtime::events::EventType;
 use tracing::Level;
 use tracing::field::display;
 
+use super::apply;
 use super::decide::{ListRemoval, ListWrite, Plan, RecordWrite, decide};
-use super::{Discovery, apply};
-use crate::controller::apply::ApplyError;
+use crate::controller::ControllerConfig;
+use crate::controller::apply::{ApplyError, StatusPatcher, recorder};
 use crate::controller::model::snapshot::{Cause, ListId, Slot, Snapshot};
+use crate::controller::observe::caches::Caches;
 use crate::controller::peering::budgets::BudgetStep;
 use crate::controller::peering::groups;
 use crate::controller::rollout::plan::{SlotPlan, Step};
-use crate::controller::status::events::{EventReason, Events};
+use crate::controller::status::events::{EventReason, Events, Reporting};
 use crate::labels;
 use crate::peers::NodeId;
 use crate::util::error_chain;
@@ -32,9 +36,39 @@ const AT_ONCE: usize = 16;
 /// between the two writes could take a newcomer off the list. But a slow StatefulSet must not hold up every list.
 const RECORDS_FIRST: Duration = Duration::from_millis(300);
 
+/// Makes the writes of discovery.
+pub struct Executor {
+    client: Client,
+    pub(super) caches: Arc<Caches>,
+    pub(super) config: ControllerConfig,
+}
+
+impl std::fmt::Debug for Executor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Executor")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Executor {
+    /// Writes with this client what follows from these caches.
+    pub fn new(client: Client, caches: Arc<Caches>, config: ControllerConfig) -> Self {
+        Self { client, caches, config }
+    }
+
+    pub(super) fn events(&self) -> (Events, Reporting) {
+        Events::new(recorder(self.client.clone()), Arc::clone(&self.caches))
+    }
+
+    pub(super) fn status_patcher(&self) -> StatusPatcher {
+        StatusPatcher::new(self.client.clone())
+    }
+}
+
 /// The execution of one plan.
 pub(super) struct Execution<'a> {
-    pub(super) discovery: &'a Discovery,
+    pub(super) executor: &'a Executor,
     pub(super) events: &'a Events,
     pub(super) failures: &'a Failures,
     pub(super) plan: &'a Plan,
@@ -98,7 +132,7 @@ impl Execution<'_> {
     }
 
     async fn record(&self, record: &RecordWrite) {
-        if let Err(error) = apply::record(&self.discovery.client, record).await {
+        if let Err(error) = apply::record(&self.executor.client, record).await {
             self.settle(&error, Subject::Validator(&record.node), &lines::RECORD);
         }
     }
@@ -107,8 +141,8 @@ impl Execution<'_> {
         let ListId { namespace, name } = &write.id;
         let config_map = format!("{namespace}/{name}");
         let seen = self.snapshot.lists.get(&write.id);
-        let result = apply::list(&self.discovery.client, write, seen).await;
-        self.discovery.config.metrics.list_written(result.is_ok());
+        let result = apply::list(&self.executor.client, write, seen).await;
+        self.executor.config.metrics.list_written(result.is_ok());
         if let Err(error) = result {
             self.settle(&error, Subject::ConfigMap(&config_map), &lines::LIST);
         } else if write.repair {
@@ -130,7 +164,7 @@ impl Execution<'_> {
 
     async fn removal(&self, removal: &ListRemoval) {
         let config_map = format!("{}/{}", removal.id.namespace, removal.id.name);
-        match apply::remove_list(&self.discovery.client, removal).await {
+        match apply::remove_list(&self.executor.client, removal).await {
             Ok(()) => tracing::info!(config_map, "no validator refers to the list of peers any more; removed"),
             // Another ConfigMap of this name, or none.
             Err(error) if error.is_conflict() => {}
@@ -143,7 +177,7 @@ impl Execution<'_> {
     async fn budget(&self, step: &BudgetStep) {
         let (BudgetStep::Write { id, .. } | BudgetStep::Remove { id, .. }) = step;
         let budget = format!("{}/{}", id.namespace, id.name);
-        match apply::budget(&self.discovery.client, step).await {
+        match apply::budget(&self.executor.client, step).await {
             Ok(()) => {}
             // A user's own budget of this name protects the validators as well.
             Err(error) if error.is_conflict() => {
@@ -163,7 +197,7 @@ impl Execution<'_> {
         }
         let Some(write) = &slots.write else { return };
         let seen = self.snapshot.slots.get(network);
-        let Discovery { client, config, .. } = self.discovery;
+        let Executor { client, config, .. } = self.executor;
         match apply::slots(client, &config.own_namespace, network, seen, write).await {
             Ok(()) => log_slots(seen.map_or(&[], |lease| &lease.slots), &write.slots),
             Err(error) => {
@@ -176,7 +210,7 @@ impl Execution<'_> {
 
     /// Takes one step of the holder of a slot.
     async fn step(&self, step: &Step) {
-        let client = &self.discovery.client;
+        let client = &self.executor.client;
         let (node, result) = match step {
             Step::Restart(slot) | Step::ApplyTemplate(slot) => (&slot.node, self.take_down(step, slot).await),
             Step::GiveBack(slot) => (&slot.node, apply::planned_give_back(client, self.snapshot, slot).await),
@@ -203,7 +237,7 @@ impl Execution<'_> {
         }
         if let Step::Restart(slot) | Step::ApplyTemplate(slot) = step {
             let ListId { namespace, name } = &slot.group;
-            let metrics = &self.discovery.config.metrics;
+            let metrics = &self.executor.config.metrics;
             metrics.restarted(namespace, name, slot.cause.as_str());
         }
         if let Some((reason, action, note)) = event_of(step) {
@@ -218,7 +252,7 @@ impl Execution<'_> {
     /// Takes the holder of a slot down if a second decision, on pods read now, agrees. The caches alone may be old:
     /// while a watch is broken, a validator that went down still votes there.
     async fn take_down(&self, step: &Step, slot: &Slot) -> Result<(), ApplyError> {
-        let Discovery { client, caches, config } = self.discovery;
+        let Executor { client, caches, config } = self.executor;
         let groups = groups::form(self.snapshot, &config.options);
         let its = groups.iter().filter(|group| group.includes(&slot.group));
         let namespaces = its

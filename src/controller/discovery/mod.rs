@@ -16,15 +16,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use kube::Client;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
-use super::ControllerConfig;
-use super::apply::{StatusPatcher, recorder};
 use super::model::snapshot::Snapshot;
-use super::observe::caches::Caches;
 use super::status::events::Events;
 use super::status::writer::{Reports, StatusWriter};
 use crate::labels;
@@ -34,37 +30,26 @@ use crate::util::retry::{Failures, RETRY, retry_after};
 use crate::util::survive::survive;
 use decide::decide;
 use execute::Execution;
+pub use execute::Executor;
 
 /// The loop.
+#[derive(Debug)]
 pub struct Discovery {
-    client: Client,
-    caches: Arc<Caches>,
-    config: ControllerConfig,
-}
-
-impl std::fmt::Debug for Discovery {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Discovery")
-            .field("options", &self.config.options)
-            .finish_non_exhaustive()
-    }
+    executor: Executor,
 }
 
 impl Discovery {
-    /// Discovery over these caches. [`Self::run`] starts the loop.
-    pub fn new(client: Client, caches: Arc<Caches>, config: ControllerConfig) -> Self {
-        Self { client, caches, config }
+    /// Discovery with the caches and the writes of `executor`. [`Self::run`] starts the loop.
+    pub fn new(executor: Executor) -> Self {
+        Self { executor }
     }
 
     /// Runs the loop. Returns only after a panic in one of its tasks; the caller then restarts all of them.
     pub async fn run(self) {
-        let (events, reporting) = Events::new(recorder(self.client.clone()), Arc::clone(&self.caches));
+        let (events, reporting) = self.executor.events();
         let (decided, reports) = watch::channel(Reports::default());
-        let writer = StatusWriter::new(
-            StatusPatcher::new(self.client.clone()),
-            Arc::clone(&self.caches),
-            events.clone(),
-        );
+        let caches = Arc::clone(&self.executor.caches);
+        let writer = StatusWriter::new(self.executor.status_patcher(), caches, events.clone());
         // Their drop ends these tasks with the loop.
         let mut reporters = JoinSet::new();
         reporters.spawn(writer.run(reports));
@@ -77,8 +62,8 @@ impl Discovery {
     }
 
     async fn run_cycles(&self, outputs: &Outputs) {
-        self.caches.wait_until_complete().await;
-        let interval = Duration::from_secs(self.config.options.discovery_interval_secs);
+        self.executor.caches.wait_until_complete().await;
+        let interval = Duration::from_secs(self.executor.config.options.discovery_interval_secs);
         let mut logged = Logged::default();
         let mut failed: u32 = 0;
         loop {
@@ -88,7 +73,7 @@ impl Discovery {
             let cycle = survive(self.cycle(now, &mut logged, outputs)).instrument(span).await;
             let failures = &logged.failures;
             let done = cycle.is_some() && !failures.any() && !failures.has_conflict();
-            self.config.metrics.discovered(begin.elapsed(), done);
+            self.executor.config.metrics.discovered(begin.elapsed(), done);
             failed = if cycle.is_none() || failures.any() {
                 failed.saturating_add(1)
             } else {
@@ -105,7 +90,7 @@ impl Discovery {
                 }
             };
             tokio::select! {
-                () = self.caches.changed() => tokio::time::sleep(self.config.options.settle).await,
+                () = self.executor.caches.changed() => tokio::time::sleep(self.executor.config.options.settle).await,
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -113,20 +98,20 @@ impl Discovery {
 
     /// Runs one cycle. Returns when something may change without an event.
     async fn cycle(&self, now: Timestamp, logged: &mut Logged, outputs: &Outputs) -> Option<Timestamp> {
-        let snapshot = self.caches.snapshot(now);
+        let snapshot = self.executor.caches.snapshot(now);
         log_observed(&snapshot, logged);
-        let mut plan = decide(&snapshot, &self.config.options);
-        let shared = self.caches.shared_keys();
+        let mut plan = decide(&snapshot, &self.executor.config.options);
+        let shared = self.executor.caches.shared_keys();
         shared_seeds::tell(&shared, &snapshot, &mut plan.reports, &mut plan.group_metrics);
         outputs
             .decided
             .send_replace(Arc::new(std::mem::take(&mut plan.reports)));
         let slots = snapshot.slots.values().map(|lease| lease.slots.len()).sum();
         let metrics = std::mem::take(&mut plan.group_metrics);
-        self.config.metrics.groups(metrics, slots);
+        self.executor.config.metrics.groups(metrics, slots);
         logged.failures.next();
         let execution = Execution {
-            discovery: self,
+            executor: &self.executor,
             events: &outputs.events,
             failures: &logged.failures,
             plan: &plan,

@@ -3,9 +3,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use kube::core::NamespaceResourceScope;
-use kube::{Api, Client, Resource};
-
 /// The watched namespaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -42,15 +39,8 @@ impl ScopePart {
         Self(Some(name.to_owned()))
     }
 
-    /// The client API of one kind in this part.
-    pub fn api<K>(&self, client: &Client) -> Api<K>
-    where
-        K: Resource<Scope = NamespaceResourceScope>,
-        K::DynamicType: Default,
-    {
-        match &self.0 {
-            None => Api::all(client.clone()),
-            Some(namespace) => Api::namespaced(client.clone(), namespace),
-        }
+    /// Its namespace; `None` for all.
+    pub fn name(&self) -> Option<&str> {
+        self.0.as_deref()
     }
 }

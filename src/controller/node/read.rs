@@ -19,8 +19,9 @@ use super::stored::{Orphan, Stored};
 use super::volume::Retention;
 use crate::controller::exclusivity::seeds::Present;
 use crate::controller::exclusivity::{self, Claims, Contest, Start};
+use crate::controller::observe::list_in_parts;
 use crate::crd::{GuardedNode, NodeType, StellarNode};
-use crate::kubernetes::api::{ApiError, deadline, list_in_parts};
+use crate::kubernetes::api::{ApiError, deadline};
 use crate::labels;
 
 /// Reads for the StellarNode controller.

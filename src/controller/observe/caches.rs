@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::assemble::{Objects, SpecHashes};
+use super::list_in_parts;
 use super::namespaces::Namespaces;
 use super::trim::Cached as _;
 use super::watches::Watches;
@@ -32,7 +33,7 @@ use crate::controller::exclusivity::shared_keys::{self, SharedKey};
 use crate::controller::model::scope::{Scope, ScopePart};
 use crate::controller::model::snapshot::Snapshot;
 use crate::crd::{GuardedNode, NodeType, StellarNode};
-use crate::kubernetes::api::{ApiError, PART, list_in_parts};
+use crate::kubernetes::api::{ApiError, PART};
 use crate::labels;
 use crate::peers::NodeId;
 

@@ -4,13 +4,20 @@
 //! |---|---|
 //! | [`caches`], `watches` | the reflector caches, and the events that trigger a decision |
 //! | `trim`, `trim_template` | the fields that a cache keeps |
+//! | `list` | lists in parts |
 //! | `namespaces` | the namespaces whose restarts are paused |
 //! | [`assemble`], [`convert`] | Kubernetes objects → a snapshot |
 //! | `witness` | how long this process has seen each pod vote |
 
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Resource};
+
+use super::model::scope::ScopePart;
+
 pub mod assemble;
 pub mod caches;
 pub mod convert;
+mod list;
 #[cfg(test)]
 mod memory_tests;
 pub(crate) mod namespaces;
@@ -18,3 +25,17 @@ pub(crate) mod trim;
 pub(crate) mod trim_template;
 pub(crate) mod watches;
 pub(crate) mod witness;
+
+pub use list::list_in_parts;
+
+/// The API of one kind in a part of the scope.
+pub fn api_of<K>(part: &ScopePart, client: &Client) -> Api<K>
+where
+    K: Resource<Scope = NamespaceResourceScope>,
+    K::DynamicType: Default,
+{
+    match part.name() {
+        None => Api::all(client.clone()),
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+    }
+}

@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use super::api_of;
 use super::caches::wait_for_stores;
 use super::namespaces::poll_namespaces;
 use super::trim::Cached;
@@ -60,7 +61,7 @@ impl Watches {
     {
         let parts = parts.iter();
         parts
-            .map(|part| self.start(nodes, watcher(part.api(client), config.clone())))
+            .map(|part| self.start(nodes, watcher(api_of(part, client), config.clone())))
             .collect()
     }
 
