@@ -5,7 +5,6 @@ use stellar_k8s::controller::model::options::{Options, RestartMode};
 use stellar_k8s::controller::model::snapshot::{Cause, Slot, Snapshot, Validator};
 use stellar_k8s::controller::model::times;
 use stellar_k8s::controller::peering::groups::{self, Group, Member};
-use stellar_k8s::controller::peering::links;
 use stellar_k8s::controller::rollout::needs::loaded_view;
 use stellar_k8s::controller::rollout::plan::Step;
 use stellar_k8s::labels;
@@ -198,7 +197,7 @@ pub(crate) fn assert_converged(world: &World) {
 fn assert_group_converged(world: &World, group: &Group<'_>) {
     let restart = world.options.restart;
     if restart != RestartMode::Never {
-        let links = links::assess(group);
+        let links = &group.links;
         assert!(links.is_connected(), "not connected: {links:?}");
     }
     let running: Vec<_> = group.members.iter().map(|member| &member.validator.id).collect();

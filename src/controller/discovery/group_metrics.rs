@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::controller::model::snapshot::{Cause, Snapshot};
 use crate::controller::peering::groups::{Group, Member};
-use crate::controller::peering::links;
 use crate::controller::peering::lists::ListAction;
 use crate::controller::rollout::needs::Need;
 use crate::controller::rollout::plan::SlotPlan;
@@ -40,7 +39,7 @@ pub fn of_group(
         group_voting: group.members.iter().filter(|member| votes(member)).count(),
         shared_seeds: 0,
         not_ours: group.action == ListAction::NotOurs,
-        connected: links::assess(group).is_connected(),
+        connected: group.links.is_connected(),
         stalled: unreadable || stalled.any(|list| group.includes(list)),
         pending,
         causes: Cause::ALL.map(Cause::as_str).to_vec(),

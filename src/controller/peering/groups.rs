@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::agreement::Agreement;
+use super::links::{self, Links};
 use super::lists::{self, ListAction};
 use crate::controller::model::options::{AddressMode, Options};
 use crate::controller::model::snapshot::{ListId, MemberRecord, PublishedList, Snapshot, Validator};
@@ -37,6 +38,8 @@ pub struct Group<'a> {
     pub views: BTreeMap<NodeId, View>,
     /// The write that the ConfigMap needs.
     pub action: ListAction,
+    /// Whether its members can reach each other, and which of them must restart for that.
+    pub links: Links,
 }
 
 /// A validator that has joined its group and not left it.
@@ -230,7 +233,7 @@ fn form_one<'a>(snapshot: &Snapshot, options: &Options, local: &Local<'a>, joine
     let list = lists::next(snapshot, &local.network, &members, published);
     let action = lists::action(&list, &local.network, published);
     let views = list.views();
-    Group {
+    let mut group = Group {
         id: local.id.clone(),
         network: local.network.clone(),
         validators: local.validators.clone(),
@@ -244,7 +247,10 @@ fn form_one<'a>(snapshot: &Snapshot, options: &Options, local: &Local<'a>, joine
         list,
         views,
         action,
-    }
+        links: Links::default(),
+    };
+    group.links = links::assess(&group);
+    group
 }
 
 /// A list never mixes networks. The recorded network stays while any validator of it exists. Otherwise the network with

@@ -14,7 +14,6 @@ use crate::controller::model::options::{AddressMode, Options, RestartMode};
 use crate::controller::model::snapshot::{Cause, Pod, Snapshot, Validator, Workload};
 use crate::controller::model::times::{is_credible, is_past, later};
 use crate::controller::peering::groups::{Group, Member};
-use crate::controller::peering::links;
 use crate::controller::peering::lists::ListAction;
 use crate::peers::{NodeId, Report, View};
 use crate::util::digest;
@@ -129,7 +128,7 @@ impl<'a> Context<'a> {
     /// held back, does not serve or was restarted recently for the same view goes last, so that it does not block the
     /// others (rule R2).
     fn members_to_link(&self) -> Vec<&'a Validator> {
-        let links = links::assess(self.group);
+        let links = &self.group.links;
         let mut needy: Vec<&Validator> = links
             .needy
             .iter()
