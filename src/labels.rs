@@ -66,6 +66,7 @@ pub const SLOTS_SERVED: &str = "stellar.org/turns-served";
 pub const JOINED_LISTS: &str = "stellar.org/joined-lists";
 /// The annotations of the operator that a person may set on a StellarNode or a StatefulSet.
 pub const USER_ANNOTATIONS: [&str; 3] = [PEER_PORT, APPROVE_RESTART, PAUSE_RESTARTS];
+
 /// All annotations of the operator.
 #[rustfmt::skip]
 pub const ANNOTATIONS: [&str; 12] = [

@@ -1,6 +1,6 @@
 //! Discovery, rollout and the StellarNode controller.
 //!
-//! Two loops run beside each other and neither blocks the other: [`discovery`], for all validators at once, and
+//! Two loops run independently, and neither blocks the other: [`discovery`], for all validators at once, and
 //! `reconciler`, for one StellarNode at a time. In both, data flows one way: *observe* → *decide* (pure, without a
 //! client) → *apply* → *report*.
 //!
@@ -11,7 +11,7 @@
 //! | [`discovery`] | the loop: what one cycle decides, and how it is carried out |
 //! | `reconciler`, [`node`] | one StellarNode → its objects: a validator's, and those of Horizon and Stellar RPC |
 //! | [`peer_discovery`] | single questions to peer discovery, for other programs |
-//! | [`status`] | conditions, status and Events: what a StellarNode is told |
+//! | [`status`] | conditions, status and Events of a StellarNode |
 //! | [`rollout`] | who needs a restart, and who may go down now. Pure |
 //! | [`peering`] | who belongs together, and what their list says. Pure |
 //! | [`apply`] | writes that any part makes, each with a deadline and a precondition |

@@ -144,7 +144,7 @@ pub async fn trigger_rolling_update(client: &Client, namespace: &str) -> Result<
     for step in plan.slots.values().flat_map(|slots| &slots.steps) {
         match step {
             Step::Restart(slot) => {
-                apply::planned_restart(client, &snapshot, &plan, slot).await?;
+                apply::restart(client, &snapshot, &plan, slot).await?;
                 restarted.push(slot.node.name.clone());
             }
             Step::DeletePod {
@@ -155,7 +155,7 @@ pub async fn trigger_rolling_update(client: &Client, namespace: &str) -> Result<
             } => apply::delete_pod(client, &node.namespace, name, uid, resource_version).await?,
             // This slot belongs to an operator.
             Step::GiveBack(slot) if slot.cause == Cause::SpecChanged => {}
-            Step::GiveBack(slot) => apply::planned_give_back(client, &snapshot, slot).await?,
+            Step::GiveBack(slot) => apply::give_back(client, &snapshot, slot).await?,
             Step::ApplyTemplate(_) => {}
         }
     }

@@ -98,6 +98,8 @@ async fn reconcile_nodes(
     settings: &BuildSettings,
     look_again: Duration,
 ) {
+    // A watch of its own beside that of the caches: the caches exist on every replica and trim what they keep, and a
+    // reconcile needs each StellarNode whole, on the leader only.
     let (reader, writer) = store();
     let (events, reporting) = Events::new(recorder(client.clone()), Arc::clone(caches));
     let _reporting = task(reporting.run());
@@ -116,7 +118,7 @@ async fn reconcile_nodes(
     });
     let all = Config::default().page_size(api::PART);
     let owned = all.clone().labels(labels::OURS);
-    // Our own status writes wake nobody: they change neither generation nor annotations.
+    // Our own status writes trigger no reconcile: they change neither generation nor annotations.
     let changes = watcher(api_of::<GuardedNode>(part, client), all)
         .default_backoff()
         .reflect(writer)

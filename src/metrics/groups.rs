@@ -58,7 +58,7 @@ const GAUGES: [GroupGauge; 10] = [
     ("group_members", "Members of a whole group, those included that read its ConfigMaps in other namespaces.", |group| group.group_members),
     ("group_voting_members", "Those of them that vote.", |group| group.group_voting),
     ("shared_seeds", "Validators that name a group's list and whose running pod reports the public key of another running pod.", |group| group.shared_seeds),
-    ("list_not_ours", "1 while a ConfigMap of the list's name is somebody else's, which is never written, else 0.", |group| usize::from(group.not_ours)),
+    ("list_not_ours", "1 while a ConfigMap of the list's name belongs to another owner and is never written, else 0.", |group| usize::from(group.not_ours)),
     ("group_connected", "1 if the members of a group can all reach each other by the addresses that they loaded, else 0.", |group| usize::from(group.connected)),
     ("rollout_stalled", "1 while a restart of a group is not done within its deadline, or the Lease of its slots cannot be read, else 0.", |group| usize::from(group.stalled)),
 ];

@@ -32,6 +32,7 @@ pub const CERTIFICATE: &str = "certificate";
 pub const CA_BUNDLE: &str = "caBundle";
 /// Longest interval between rounds until this replica is ready.
 const FIRST_INTERVAL: Duration = Duration::from_millis(250);
+
 /// The source of the certificate.
 #[derive(Clone, Debug)]
 pub enum Source {

@@ -34,7 +34,7 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
-    /// Whether somebody else wrote in between: decide again, and say nothing above DEBUG.
+    /// Whether another writer was first: decide again, and log it at DEBUG.
     pub fn is_conflict(&self) -> bool {
         match self {
             Self::Api(error) => error.is_conflict() || error.code() == Some(404),

@@ -23,7 +23,6 @@ use crate::controller::rollout::plan::PlannedSlots;
 use crate::crd::StellarNode;
 use crate::kubernetes::api::deadline;
 use crate::labels;
-use crate::peers::View;
 
 /// JSON in an annotation; `null` clears it.
 fn annotation<T: Serialize>(value: Option<&T>) -> Result<Value, serde_json::Error> {
@@ -59,7 +58,7 @@ pub async fn list(client: &Client, write: &ListWrite, seen: Option<&PublishedLis
         labels::NETWORK: write.network.short_hash(),
     });
     let Some(seen) = seen else {
-        // A create and no apply, which would write into a ConfigMap of somebody else.
+        // A create and no apply: an apply would write into a ConfigMap of another owner.
         let object: ConfigMap = serde_json::from_value(json!({
             "metadata": { "name": write.id.name, "labels": labels },
             "data": write.data,
@@ -202,11 +201,14 @@ pub async fn slots(
     Ok(())
 }
 
-/// Restarts a validator with its present template, in one write.
+/// Restarts the holder of a slot with its present template, in one write.
 ///
 /// # Errors
-/// When the API server refuses. A conflict means that the StatefulSet changed since the snapshot.
-pub async fn restart(client: &Client, slot: &Slot, workload: &Workload, view: &View) -> Result<(), ApplyError> {
+/// When the API server refuses, the snapshot has no StatefulSet of the holder, or the plan has no view for it. A conflict
+/// means that the StatefulSet changed since the snapshot.
+pub async fn restart(client: &Client, snapshot: &Snapshot, plan: &Plan, slot: &Slot) -> Result<(), ApplyError> {
+    let view = plan.views.get(&slot.node).ok_or(ApplyError::Outdated)?;
+    let workload = workload_of(snapshot, slot)?;
     let api: Api<StatefulSet> = Api::namespaced(client.clone(), &slot.node.namespace);
     let last = LastRestart {
         at: slot.since,
@@ -227,8 +229,10 @@ pub async fn restart(client: &Client, slot: &Slot, workload: &Workload, view: &V
 /// Marks a slot as given back unused. A replica that still sees the slot then fails to use it.
 ///
 /// # Errors
-/// When the API server refuses. A conflict means that the StatefulSet changed since the snapshot.
-pub async fn give_back(client: &Client, slot: &Slot, workload: &Workload) -> Result<(), ApplyError> {
+/// When the API server refuses, or the snapshot has no StatefulSet of the holder. A conflict means that the StatefulSet
+/// changed since the snapshot.
+pub async fn give_back(client: &Client, snapshot: &Snapshot, slot: &Slot) -> Result<(), ApplyError> {
+    let workload = workload_of(snapshot, slot)?;
     let api: Api<StatefulSet> = Api::namespaced(client.clone(), &slot.node.namespace);
     let patch = json!({ "metadata": {
         "resourceVersion": workload.resource_version,
@@ -242,17 +246,19 @@ pub async fn give_back(client: &Client, slot: &Slot, workload: &Workload) -> Res
 /// pod of the old template that starts in between would load the new config.
 ///
 /// # Errors
-/// When the objects cannot be built, the API server refuses, or the spec or the StatefulSet changed since the snapshot.
+/// When the objects cannot be built, the API server refuses, the snapshot has no StatefulSet of the holder, or the spec
+/// or the StatefulSet changed since the snapshot.
 pub async fn template(
     client: &Client,
+    snapshot: &Snapshot,
     slot: &Slot,
-    workload: &Workload,
     node: &StellarNode,
     settings: &BuildSettings,
 ) -> Result<(), ApplyError> {
     if slot.spec_hash.as_deref() != Some(resources::spec_hash(&node.spec).as_str()) {
         return Err(ApplyError::Outdated);
     }
+    let workload = workload_of(snapshot, slot)?;
     let mut objects = resources::build(node, settings)?;
     let api: Api<StatefulSet> = Api::namespaced(client.clone(), &slot.node.namespace);
     resources::keep_what_never_changes(&mut objects.stateful_set, &deadline(api.get(&workload.name)).await?);
@@ -290,40 +296,10 @@ pub async fn delete_pod(
     Ok(())
 }
 
-/// Marks a slot as given back, on the StatefulSet of its holder in the snapshot.
-///
-/// # Errors
-/// As [`give_back`], and when the holder has no StatefulSet.
-pub async fn planned_give_back(client: &Client, snapshot: &Snapshot, slot: &Slot) -> Result<(), ApplyError> {
-    give_back(client, slot, workload_of(snapshot, slot)?).await
-}
-
-/// Applies the present template for a slot, to the StatefulSet of its holder in the snapshot.
-///
-/// # Errors
-/// As [`template`], and when the holder has no StatefulSet.
-pub async fn planned_template(
-    client: &Client,
-    snapshot: &Snapshot,
-    slot: &Slot,
-    node: &StellarNode,
-    settings: &BuildSettings,
-) -> Result<(), ApplyError> {
-    template(client, slot, workload_of(snapshot, slot)?, node, settings).await
-}
-
+/// The StatefulSet of the holder of a slot, in the snapshot.
 fn workload_of<'a>(snapshot: &'a Snapshot, slot: &Slot) -> Result<&'a Workload, ApplyError> {
     let validator = snapshot.validators.iter().find(|validator| validator.uid == slot.uid);
     validator
         .and_then(|validator| validator.workload.as_ref())
         .ok_or(ApplyError::Outdated)
-}
-
-/// Restarts the holder of a slot as planned.
-///
-/// # Errors
-/// As [`restart`], and when the plan was not made from that snapshot.
-pub async fn planned_restart(client: &Client, snapshot: &Snapshot, plan: &Plan, slot: &Slot) -> Result<(), ApplyError> {
-    let view = plan.views.get(&slot.node).ok_or(ApplyError::Outdated)?;
-    restart(client, slot, workload_of(snapshot, slot)?, view).await
 }

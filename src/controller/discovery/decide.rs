@@ -70,7 +70,7 @@ pub struct ListWrite {
     pub data: BTreeMap<String, String>,
     /// Number of peers in it.
     pub peers: usize,
-    /// Whether this repairs a change by somebody else.
+    /// Whether this repairs a change by another program.
     pub repair: bool,
     /// The members; each gets an Event of a repair.
     pub members: Vec<NodeId>,

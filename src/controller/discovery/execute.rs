@@ -94,7 +94,7 @@ mod lines {
     use super::{Level, Lines};
 
     pub(super) const RECORD: Lines = Lines(Level::ERROR, Some("membership changed meanwhile; decided again"), "membership not written; tried again", "membership still not written");
-    pub(super) const LIST: Lines = Lines(Level::ERROR, Some("list of peers changed meanwhile; decided again"), "list of peers not written; tried again, and nobody is restarted for it before", "list of peers still not written");
+    pub(super) const LIST: Lines = Lines(Level::ERROR, Some("list of peers changed meanwhile; decided again"), "list of peers not written; tried again. No validator is restarted for it until then", "list of peers still not written");
     pub(super) const REMOVAL: Lines = Lines(Level::ERROR, None, "list of peers not removed; tried again", "list of peers still not removed");
     pub(super) const BUDGET: Lines = Lines(Level::WARN, None, "PodDisruptionBudget not written; tried again", "PodDisruptionBudget still not written");
     pub(super) const SLOTS: Lines = Lines(Level::WARN, Some("slots changed meanwhile; decided again"), "slots not written; tried again", "slots still not written");
@@ -149,13 +149,13 @@ impl Execution<'_> {
             tracing::info!(
                 config_map,
                 peers = write.peers,
-                "list of peers had been changed by somebody else and was put right"
+                "another program changed the list of peers; it was put right"
             );
-            let note = format!("ConfigMap {name} had been changed by somebody else and was put right");
+            let note = format!("another program changed ConfigMap {name}; it was put right");
             let reason = EventReason::PeersRepaired.as_str();
             for node in &write.members {
                 self.events
-                    .tell(node, EventType::Warning, reason, "Repair", note.clone());
+                    .report(node, EventType::Warning, reason, "Repair", note.clone());
             }
         } else {
             tracing::info!(config_map, peers = write.peers, "list of peers written");
@@ -182,7 +182,11 @@ impl Execution<'_> {
             // A user's own budget of this name protects the validators as well.
             Err(error) if error.is_conflict() => {
                 let error = &error as &dyn Error;
-                tracing::debug!(budget, error, "PodDisruptionBudget is somebody else's; left alone");
+                tracing::debug!(
+                    budget,
+                    error,
+                    "a PodDisruptionBudget of another owner has this name; it stays"
+                );
             }
             Err(error) => {
                 self.settle(&error, Subject::Budget(&budget), &lines::BUDGET);
@@ -213,7 +217,7 @@ impl Execution<'_> {
         let client = &self.executor.client;
         let (node, result) = match step {
             Step::Restart(slot) | Step::ApplyTemplate(slot) => (&slot.node, self.take_down(step, slot).await),
-            Step::GiveBack(slot) => (&slot.node, apply::planned_give_back(client, self.snapshot, slot).await),
+            Step::GiveBack(slot) => (&slot.node, apply::give_back(client, self.snapshot, slot).await),
             Step::DeletePod {
                 node,
                 name,
@@ -231,7 +235,7 @@ impl Execution<'_> {
                     error_chain::on_one_line(&error)
                 );
                 let reason = EventReason::RestartFailed.as_str();
-                self.events.tell(node, EventType::Warning, reason, "Restart", note);
+                self.events.report(node, EventType::Warning, reason, "Restart", note);
             }
             return;
         }
@@ -243,7 +247,7 @@ impl Execution<'_> {
         if let Some((reason, action, note)) = event_of(step) {
             let reason = reason.as_str();
             tracing::info!(validator = %node, reason, "rolling update: {note}");
-            self.events.tell(node, EventType::Normal, reason, action, note);
+            self.events.report(node, EventType::Normal, reason, action, note);
         } else {
             tracing::info!(validator = %node, "rolling update: its slot is given back, nothing was done in it");
         }
@@ -265,10 +269,10 @@ impl Execution<'_> {
             return Err(ApplyError::Outdated);
         }
         if slot.cause != Cause::SpecChanged {
-            return apply::planned_restart(client, self.snapshot, self.plan, slot).await;
+            return apply::restart(client, self.snapshot, self.plan, slot).await;
         }
         let node = caches.node(&slot.node).ok_or(ApplyError::Outdated)?;
-        apply::planned_template(client, self.snapshot, slot, &node, &config.settings).await
+        apply::template(client, self.snapshot, slot, &node, &config.settings).await
     }
 
     /// Logs a write that did not succeed and notes it for the next cycle. Returns whether it is a new failure.

@@ -85,7 +85,9 @@ impl Discovery {
                 Some(Some(time)) => until(now, time).min(interval),
                 Some(None) => interval,
                 None => {
-                    tracing::error!("a discovery cycle panicked; the next one starts anew and nothing was removed");
+                    tracing::error!(
+                        "a discovery cycle panicked; nothing was removed, and the next cycle starts from the caches"
+                    );
                     retry_after(failed)
                 }
             };
@@ -102,7 +104,7 @@ impl Discovery {
         log_observed(&snapshot, logged);
         let mut plan = decide(&snapshot, &self.executor.config.options);
         let shared = self.executor.caches.shared_keys();
-        shared_seeds::tell(&shared, &snapshot, &mut plan.reports, &mut plan.group_metrics);
+        shared_seeds::report(&shared, &snapshot, &mut plan.reports, &mut plan.group_metrics);
         outputs
             .decided
             .send_replace(Arc::new(std::mem::take(&mut plan.reports)));
@@ -152,7 +154,7 @@ fn log_observed(snapshot: &Snapshot, logged: &mut Logged) {
     for lease in leases.difference(&logged.leases) {
         tracing::warn!(
             lease,
-            "the Lease of the slots cannot be read; nobody gets a slot until it is deleted"
+            "the Lease of the slots cannot be read; no validator gets a slot until it is deleted"
         );
     }
     for node in snapshot.unreadable.difference(&logged.unreadable) {

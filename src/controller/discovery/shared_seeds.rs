@@ -9,7 +9,7 @@ use crate::metrics::GroupMetrics;
 use crate::peers::NodeId;
 
 /// Adds a condition to the report of each validator in `shared`, and the number of these to the metrics of each list.
-pub(crate) fn tell(
+pub(crate) fn report(
     shared: &BTreeMap<NodeId, SharedKey>,
     snapshot: &Snapshot,
     reports: &mut BTreeMap<NodeId, PeersReport>,

@@ -103,7 +103,7 @@ impl Writer {
         if let Some(note) = &write.second_pods {
             tracing::warn!(node = node.name, namespace = node.namespace, "{note}");
             let reason = EventReason::SecondPod.as_str();
-            self.events.tell(node, EventType::Warning, reason, "Scaled", note);
+            self.events.report(node, EventType::Warning, reason, "Scaled", note);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What one reconcile writes, and what it reports. Pure: the objects that a StellarNode should have and those that are
 //! stored in, [`Decision`] out.
 //!
-//! It creates what is missing, repairs what somebody changed, and scales. It never changes the pod template of a
+//! It creates what is missing, repairs what another program changed, and scales. It never changes the pod template of a
 //! validator that runs: that waits for the validator's slot, which `rollout` gives.
 
 use std::time::Duration;
@@ -97,9 +97,10 @@ impl Decision {
         }
     }
 
-    /// The same decision, which another object stands in the way of.
+    /// The same decision, where another object stands in the way of its next write. It starts nothing then.
     pub(super) fn stopped(self, report: NodeReport, next: Duration) -> Self {
         Self {
+            starts: false,
             report: Some(report),
             next: Action::requeue(next),
             ..self

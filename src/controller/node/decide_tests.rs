@@ -231,6 +231,15 @@ fn a_validator_is_not_started_with_what_another_uses() {
     let used = decided(&mine, &contest(false, &nodes));
     assert_eq!(told(&used), (vec!["Service".to_owned()], vec!["SeedInUse"]));
     assert!(!used.starts);
+    let mut blocked = contest(false, &nodes[..1]);
+    let foreign = json!({ "metadata": { "labels": { labels::MANAGED_BY: "another" } } });
+    blocked.config_map = read(&json!({ "metadata": { "name": "a-config" } }), &foreign);
+    let blocked = decided(&mine, &blocked);
+    assert_eq!(
+        told(&blocked),
+        (vec!["Service".to_owned()], vec!["Degraded", "NotOurs"])
+    );
+    assert!(!blocked.starts, "it claims nothing that it is not started with");
     let under_way = decided(&mine, &contest(true, &nodes[..1]));
     assert_eq!(
         told(&under_way),

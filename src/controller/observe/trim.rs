@@ -29,6 +29,7 @@ use crate::labels;
 pub(crate) const LONGEST_ANNOTATION: usize = 1024;
 /// Most containers to keep of a pod, apart from those of well-known names; also most ports and seeds of a container.
 pub(crate) const MAX_ENTRIES: usize = 64;
+
 /// The labels to keep.
 #[rustfmt::skip]
 const LABELS: [&str; 7] = [

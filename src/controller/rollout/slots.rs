@@ -25,6 +25,7 @@ use crate::peers::NodeId;
 /// How long the operator tries to use a slot. A write that the API server refuses for so long – a policy, a quota,
 /// another program's object – needs a person. No pod is down for it, so the other validators go on.
 const UNUSED_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Plans the slots of one network.
 ///
 /// `network` is its short hash, `groups` are all groups, and `needs` are those of all validators.

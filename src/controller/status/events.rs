@@ -76,12 +76,12 @@ impl Events {
         for finding in conditions.iter().filter(new) {
             let (reason, about) = (finding.reason.as_str(), finding.condition().as_str());
             tracing::warn!(validator = %id, reason, "{}", finding.message);
-            self.tell(&id, EventType::Warning, reason, about, finding.message.clone());
+            self.report(&id, EventType::Warning, reason, about, finding.message.clone());
         }
     }
 
     /// Queues an Event without waiting.
-    pub fn tell(&self, id: &NodeId, kind: EventType, reason: &str, action: &str, note: impl Into<String>) {
+    pub fn report(&self, id: &NodeId, kind: EventType, reason: &str, action: &str, note: impl Into<String>) {
         let Some(guarded) = self.caches.guarded(id) else {
             return;
         };

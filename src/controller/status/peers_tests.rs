@@ -331,7 +331,7 @@ fn a_shared_key_is_a_warning_and_counted_for_its_list() {
         pods: vec!["n/b-0".to_owned()],
     };
     let shared = BTreeMap::from([(id.clone(), shared)]);
-    shared_seeds::tell(&shared, &snapshot, &mut plan.reports, &mut plan.group_metrics);
+    shared_seeds::report(&shared, &snapshot, &mut plan.reports, &mut plan.group_metrics);
     assert_eq!(plan.group_metrics[0].shared_seeds, 1);
     let mut conditions = plan.reports[&id].conditions.iter();
     assert!(conditions.any(|one| one.condition() == ConditionType::SeedInUse && one.status && one.warns));

@@ -91,7 +91,7 @@ impl Running<'_> {
         };
         let status = stored.status.clone().unwrap_or_default();
         let observed = status.observed_generation >= stored.metadata.generation;
-        // With `OnDelete` the current revision never catches up: the pods of the update revision tell.
+        // With `OnDelete` the current revision never catches up, so the pods of the update revision count.
         let to_a_person = convert::leaves_updates_to_a_person(stored);
         let outdated = status.current_revision != status.update_revision;
         if !observed || status.replicas != self.replicas || (outdated && !to_a_person) {

@@ -22,6 +22,7 @@ use crate::labels::{self, LABEL_LIMIT};
 
 /// Labels by which the operator selects its pods.
 const OWN_LABELS: [&str; 4] = [labels::NAME, labels::INSTANCE, labels::COMPONENT, labels::MANAGED_BY];
+
 /// Environment variables that the operator sets for Horizon and Stellar RPC, with the field to use instead.
 #[rustfmt::skip]
 const SERVERS_ENV: [(&str, &str); 5] = [
