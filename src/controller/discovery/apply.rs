@@ -204,8 +204,8 @@ pub async fn slots(
 /// Restarts the holder of a slot with its present template, in one write.
 ///
 /// # Errors
-/// When the API server refuses, the snapshot has no StatefulSet of the holder, or the plan has no view for it. A conflict
-/// means that the StatefulSet changed since the snapshot.
+/// When the API server refuses, the snapshot has no StatefulSet of the holder, or the plan has no view for it. A
+/// conflict means that the StatefulSet changed since the snapshot.
 pub async fn restart(client: &Client, snapshot: &Snapshot, plan: &Plan, slot: &Slot) -> Result<(), ApplyError> {
     let view = plan.views.get(&slot.node).ok_or(ApplyError::Outdated)?;
     let workload = workload_of(snapshot, slot)?;
