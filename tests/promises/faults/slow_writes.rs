@@ -45,13 +45,13 @@ async fn events_that_nobody_takes_hold_up_no_list() {
         })
         .await;
     }
-    let not_reported = "Event not reported";
+    let not_sent = "Event not sent";
     wait_for("the Events to be given up", SOON, async || {
-        log_since(&env, start).contains(not_reported).then_some(())
+        log_since(&env, start).contains(not_sent).then_some(())
     })
     .await;
     let log = log_since(&env, start);
-    let (before, _) = log.split_once(not_reported).expect("it is there");
+    let (before, _) = log.split_once(not_sent).expect("it is there");
     assert_eq!(
         before.matches("was put right").count(),
         2,

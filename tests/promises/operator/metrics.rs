@@ -66,7 +66,7 @@ async fn what_happened_is_counted() {
     let group = group.as_str();
     let seen = wait_for("the figures to settle", SOON, async || {
         let (samples, text) = Samples::of(&operator).await;
-        let done = samples.sum("slots", &[]) == Some(0.0) && samples.sum("voting_members", &[group]) == Some(4.0);
+        let done = samples.sum("turns", &[]) == Some(0.0) && samples.sum("voting_members", &[group]) == Some(4.0);
         done.then_some((samples, text))
     });
     let (samples, text) = seen.await;
