@@ -42,14 +42,15 @@ impl<W: Write> Write for PlainLines<W> {
             Some(text) => (text, "\n"),
             None => (&*text, ""),
         };
-        let shown = if self.coloured {
+        let mut shown = if self.coloured {
             let parts: Vec<String> = text.split('\u{1b}').map(plain).collect();
             parts.join("\u{1b}")
         } else {
             plain(text)
         };
+        shown.push_str(end);
+        // Another thread's line may come between two writes, so a line is one.
         self.inner.write_all(shown.as_bytes())?;
-        self.inner.write_all(end.as_bytes())?;
         Ok(line.len())
     }
 
@@ -101,6 +102,31 @@ mod tests {
             };
             lines.write_all("\u{1b}[2mINFO\u{1b}[0m a\nb\n".as_bytes()).unwrap();
             assert_eq!(String::from_utf8(inner).unwrap(), shown);
+        }
+    }
+
+    #[test]
+    fn a_line_is_one_write() {
+        #[derive(Default)]
+        struct Writes(Vec<Vec<u8>>);
+        impl Write for Writes {
+            fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+                self.0.push(part.to_vec());
+                Ok(part.len())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        for coloured in [false, true] {
+            let mut inner = Writes::default();
+            let mut lines = PlainLines {
+                inner: &mut inner,
+                coloured,
+            };
+            lines.write_all(b"a line\n").unwrap();
+            assert_eq!(inner.0, [b"a line\n"]);
         }
     }
 
