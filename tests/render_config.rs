@@ -151,6 +151,18 @@ fn the_config_is_private_and_the_seed_is_nowhere_else() {
 }
 
 #[test]
+fn what_went_wrong_is_the_report_and_quotes_no_seed() {
+    let pod = Pod::new();
+    let output = pod.command().env("STELLAR_CORE_SEED", "SNOTASEED").output().unwrap();
+    assert!(!output.status.success());
+    let report = pod.read("report");
+    assert!(report.contains("seed") && !report.contains("SNOTASEED"), "{report}");
+    assert_eq!(pod.report(), None, "it tells nothing of a list");
+    assert!(pod.render().status.success());
+    assert!(pod.report().is_some(), "the next run reports its list");
+}
+
+#[test]
 fn a_missing_list_is_an_empty_one_and_a_broken_one_is_reported() {
     let pod = Pod::new();
     assert!(pod.render().status.success());

@@ -127,12 +127,22 @@ enum Peers {
 }
 
 impl RenderConfig {
-    /// Writes the config file, then the report.
+    /// Writes the config file, then the report. Where that fails, the error is the report: the kubelet takes it into
+    /// the status of the pod, and the operator from there into that of the StellarNode.
     ///
     /// # Errors
     /// Fails if stellar-core would refuse the config, or a file cannot be read or written. The report comes last, so a
     /// report implies a config.
     pub fn run(&self) -> Result<(), RenderError> {
+        let result = self.write();
+        if let Err(error) = &result {
+            // The error itself goes to the log.
+            let _ = fs::write(&self.report, on_one_line(error));
+        }
+        result
+    }
+
+    fn write(&self) -> Result<(), RenderError> {
         self.check_ordinal()?;
         let seed = self.read_seed()?;
         let base = fs::read_to_string(&self.base).map_err(RenderError::reading("base config", &self.base))?;

@@ -43,6 +43,7 @@ pub(super) fn newcomer(name: &str, ip: &str) -> Validator {
         silent_since: None,
         voted_for: None,
         report: None,
+        blocked: None,
     };
     let workload = Workload {
         name: name.to_owned(),
@@ -60,6 +61,7 @@ pub(super) fn newcomer(name: &str, ip: &str) -> Validator {
         last_restart: None,
         given_back: None,
         assumed: None,
+        refused: None,
     };
     Validator {
         id: NodeId::new("stellar", name),

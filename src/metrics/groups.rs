@@ -42,6 +42,8 @@ pub struct GroupMetrics {
     pub stalled: bool,
     /// Validators that need a restart, by their first cause.
     pub pending: BTreeMap<&'static str, usize>,
+    /// Validators that name its ConfigMap and whose pod cannot run, by reason.
+    pub blocked: BTreeMap<&'static str, usize>,
     /// Every cause of a restart.
     pub causes: Vec<&'static str>,
 }
@@ -65,8 +67,8 @@ const GAUGES: [GroupGauge; 10] = [
 
 /// Labels of a group.
 type Labels = [(&'static str, String); 2];
-/// Labels of a group and a cause.
-type CauseLabels = (Labels, [(&'static str, &'static str); 1]);
+/// Labels of a group and a cause or a reason.
+type LabelsWith = (Labels, [(&'static str, &'static str); 1]);
 
 fn labels(namespace: &str, config_map: &str) -> Labels {
     [("namespace", plain(namespace)), ("configmap", plain(config_map))]
@@ -77,8 +79,8 @@ impl GroupMetrics {
         labels(&self.namespace, &self.config_map)
     }
 
-    fn labels_with(&self, cause: &'static str) -> CauseLabels {
-        (self.labels(), [("cause", cause)])
+    fn labels_with(&self, name: &'static str, value: &'static str) -> LabelsWith {
+        (self.labels(), [(name, value)])
     }
 }
 
@@ -88,7 +90,7 @@ pub(super) struct Groups {
     /// The last decision; `None` while this replica does not lead. A cycle can end after the lead is lost.
     last: Mutex<Option<Decision>>,
     /// Series outlive their group: they are counters.
-    restarts: Family<CauseLabels, Counter>,
+    restarts: Family<LabelsWith, Counter>,
 }
 
 #[derive(Debug, Default)]
@@ -120,7 +122,7 @@ impl Groups {
             // Prometheus sees the first restart as an increase only if the series was there before, at 0.
             for group in &groups {
                 for cause in &group.causes {
-                    let _ = self.restarts.get_or_create(&group.labels_with(cause));
+                    let _ = self.restarts.get_or_create(&group.labels_with("cause", cause));
                 }
             }
             *last = Decision { groups, slots };
@@ -149,10 +151,16 @@ impl Collector for Groups {
         }
         let pending = groups.iter().flat_map(|group| {
             let causes = group.pending.iter();
-            causes.map(|(cause, count)| (group.labels_with(cause), *count))
+            causes.map(|(cause, count)| (group.labels_with("cause", cause), *count))
         });
         let help = "Validators of a group that have a reason to be restarted, by the first of their reasons.";
         encode_gauge(&mut encoder, "pending_restarts", help, pending)?;
+        let blocked = groups.iter().flat_map(|group| {
+            let reasons = group.blocked.iter();
+            reasons.map(|(reason, count)| (group.labels_with("reason", reason), *count))
+        });
+        let help = "Validators that name a group's list and whose pod cannot run, by the reason of their condition PodBlocked.";
+        encode_gauge(&mut encoder, "pods_blocked", help, blocked)?;
         let help = "Slots held now: validators that the operator may have down.";
         let mut gauge = encoder.encode_descriptor("turns", help, None, MetricType::Gauge)?;
         gauge.encode_gauge(slots)
@@ -195,6 +203,7 @@ mod tests {
             connected: true,
             stalled: false,
             pending: pending.iter().copied().collect(),
+            blocked: BTreeMap::from([("ImagePullBackOff", 1)]),
             causes: vec!["NotLinked", "PeersChanged", "SpecChanged"],
         }
     }
@@ -223,6 +232,7 @@ mod tests {
             r#"validators{namespace="stellar",configmap="b"} 5"#,
             r#"voting_members{namespace="stellar",configmap="b"} 3"#,
             r#"pending_restarts{namespace="stellar",configmap="a",cause="PeersChanged"} 2"#,
+            r#"pods_blocked{namespace="stellar",configmap="a",reason="ImagePullBackOff"} 1"#,
             r#"group_connected{namespace="stellar",configmap="a"} 1"#,
             r#"shared_seeds{namespace="stellar",configmap="a"} 2"#,
             r#"group_voting_members{namespace="stellar",configmap="b"} 6"#,

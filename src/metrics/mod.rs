@@ -283,6 +283,7 @@ mod tests {
             connected: true,
             stalled: false,
             pending,
+            blocked: BTreeMap::from([("ImagePullBackOff", 1)]),
             causes: vec!["PeersChanged"],
         };
         metrics.groups(vec![group], 1);

@@ -141,6 +141,7 @@ pub(crate) const NOT_RUN: &[(&str, &[&str])] = &[
         &[
             "kubectl get --raw /api/v1/namespaces/stellar/pods/POD:8080/proxy/readyz",
             "kubectl logs validator-1-0 --container stellar-core --namespace stellar",
+            "kubectl logs validator-1-0 --container stellar-core --namespace stellar --previous",
             "helm test stellar-operator --namespace stellar",
         ],
     ),

@@ -75,6 +75,7 @@ impl World {
             silent_since: None,
             voted_for: None,
             report: pod.report.clone(),
+            blocked: None,
         }
     }
 
@@ -105,6 +106,7 @@ fn workload(node: &SimNode) -> Workload {
         last_restart: node.last_restart.clone(),
         given_back: node.given_back,
         assumed: node.assumed.clone(),
+        refused: None,
     }
 }
 

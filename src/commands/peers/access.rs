@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::ListParams;
 use kube::core::NamespaceResourceScope;
@@ -51,6 +51,10 @@ pub(crate) async fn missing(
         let budgets = ask::<PodDisruptionBudget>(client, &part).await;
         if budgets == Some(FORBIDDEN) && !without.contains(&OptionalKind::Budgets) {
             without.push(OptionalKind::Budgets);
+        }
+        let refusals = ask::<Event>(client, &part).await;
+        if refusals == Some(FORBIDDEN) && !without.contains(&OptionalKind::Refusals) {
+            without.push(OptionalKind::Refusals);
         }
     }
     if !refused.is_empty() {
@@ -117,6 +121,9 @@ pub(crate) fn left_out(what: OptionalKind, slots_in: &str) -> String {
         ),
         OptionalKind::Budgets => {
             "your account may not list poddisruptionbudgets: the next steps are shown as if there were none".to_owned()
+        }
+        OptionalKind::Refusals => {
+            "your account may not list events: a pod that the API server refuses is shown without the reason".to_owned()
         }
         OptionalKind::Namespaces => {
             "your account may not read the namespaces themselves: a namespace with the annotation \

@@ -105,7 +105,8 @@ fn status(validator: &Validator, report: Option<&PeersReport>) -> (String, Strin
     if validator.deleting {
         return ("Deleting".to_owned(), "it is being deleted".to_owned());
     }
-    said(ConditionType::RolloutStalled, true)
+    said(ConditionType::PodBlocked, true)
+        .or_else(|| said(ConditionType::RolloutStalled, true))
         .or_else(|| said(ConditionType::Joined, false))
         .or_else(|| said(ConditionType::PeersReady, false))
         .or_else(|| said(ConditionType::UpdatePending, true))

@@ -28,6 +28,10 @@ pub fn of_group(
     let mut stalled = own_slots.into_iter().flat_map(|slots| slots.stalled.keys());
     let votes = |member: &Member<'_>| member.validator.is_voting();
     let named = group.validators.iter().chain(&group.other_network);
+    let mut blocked = BTreeMap::new();
+    for found in named.clone().filter_map(|validator| validator.blocked()) {
+        *blocked.entry(found.reason.into()).or_default() += 1;
+    }
     GroupMetrics {
         namespace: group.id.namespace.clone(),
         config_map: group.id.name.clone(),
@@ -42,6 +46,7 @@ pub fn of_group(
         connected: group.links.is_connected(),
         stalled: unreadable || stalled.any(|list| group.includes(list)),
         pending,
+        blocked,
         causes: Cause::ALL.map(Cause::as_str).to_vec(),
     }
 }

@@ -33,6 +33,8 @@ pub enum Reason {
     UpdatePending(UpdatePending),
     /// Whether a restart in its group has passed its deadline.
     RolloutStalled(RolloutStalled),
+    /// Whether something keeps its pod from running.
+    PodBlocked(PodBlocked),
     /// Whether another running pod reports the same public key.
     SeedInUse(SeedInUse),
 }
@@ -61,6 +63,7 @@ impl ConditionType {
             | Self::PeersReady
             | Self::UpdatePending
             | Self::RolloutStalled
+            | Self::PodBlocked
             | Self::SeedInUse => Owner::Discovery,
         }
     }
@@ -210,6 +213,14 @@ reasons! {
     RolloutStalled {
         DeadlineExceeded,
         TurnsUnreadable,
+    }
+    PodBlocked {
+        PodRefused,
+        Unschedulable,
+        CreateContainerConfigError,
+        CreateContainerError,
+        ImagePullBackOff,
+        CrashLoopBackOff,
     }
     SeedInUse {
         SeedInUse,

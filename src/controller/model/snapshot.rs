@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::conditions::PodBlocked;
 use super::times::{is_credible, later};
 use crate::crd::{Network, PeerGroup};
 use crate::labels;
@@ -96,6 +97,24 @@ impl Validator {
         self.is_wanted() && self.is_voting() && pending && !workload.waits_for_person
     }
 
+    /// What keeps its pod from running, or from being created; `None` while nothing is known to.
+    pub fn blocked(&self) -> Option<&Blocked> {
+        match &self.pod {
+            Some(pod) => pod.blocked.as_ref(),
+            None => {
+                let workload = self.workload.as_ref().filter(|_| self.is_wanted())?;
+                let (at, blocked) = workload.refused.as_ref()?;
+                // An Event outlives its cause. It counts if it is newer than the pod that a member had; Events have
+                // whole seconds.
+                let is_new = workload.member.as_ref().is_none_or(|member| {
+                    let lost = member.lost.map(Timestamp::as_second);
+                    lost.is_some_and(|lost| at.as_second() >= lost)
+                });
+                is_new.then_some(blocked)
+            }
+        }
+    }
+
     /// The end of the time in which a validator that serves its peers is expected to start voting; `None` for all
     /// others.
     ///
@@ -152,6 +171,8 @@ pub struct Workload {
     pub given_back: Option<Timestamp>,
     /// The peers that a pod without a report is assumed to have loaded.
     pub assumed: Option<AssumedLoad>,
+    /// Why the API server refused its pod the last time, and when that was.
+    pub refused: Option<(Timestamp, Blocked)>,
 }
 
 impl Workload {
@@ -230,6 +251,16 @@ pub struct Pod {
     pub voted_for: Option<Duration>,
     /// The peers that it reports to have loaded; `None` without a report.
     pub report: Option<Report>,
+    /// What keeps it from running; `None` while nothing is known to.
+    pub blocked: Option<Blocked>,
+}
+
+/// What keeps a pod from running.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    pub reason: PodBlocked,
+    /// The container, and the words of the scheduler or the kubelet.
+    pub message: String,
 }
 
 impl Pod {

@@ -8,16 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::PartialObjectMeta;
 use kube::{Resource as _, ResourceExt};
 
-use super::convert;
+use super::{blocked, convert};
 use crate::controller::exclusivity::Exclusive;
 use crate::controller::exclusivity::seeds::{self, Present};
-use crate::controller::model::snapshot::{ListId, PublishedList, Snapshot, Validator};
+use crate::controller::model::snapshot::{Blocked, ListId, PublishedList, Snapshot, Validator};
 use crate::controller::resources;
 use crate::crd::{GuardedNode, SeedSource, StellarNode};
 use crate::labels;
@@ -39,6 +39,8 @@ pub struct Objects {
     pub budgets: Vec<Arc<PodDisruptionBudget>>,
     /// Leases with our label in the operator's namespace.
     pub leases: Vec<Arc<Lease>>,
+    /// The Events about pods that the API server refused.
+    pub refusals: Vec<Arc<Event>>,
     /// The spec hashes of earlier snapshots.
     pub hashes: Arc<SpecHashes>,
 }
@@ -81,6 +83,7 @@ impl Objects {
         let workloads = by_instance(&self.stateful_sets);
         let pods = by_instance(&self.pods);
         let seeds = seeds::by_seed(&self.stateful_sets, &self.pods);
+        let refusals = self.refusals();
         let mut validators = Vec::new();
         let mut unreadable = BTreeSet::new();
         for guarded in &self.nodes {
@@ -101,7 +104,14 @@ impl Objects {
                 .get(&key)
                 .and_then(|found| best_pod(found, workload.as_deref(), &key.1));
             let hash = self.hashes.get(node);
-            let validator = convert::validator(node, hash, workload.as_deref(), pod.as_deref());
+            let mut validator = convert::validator(node, hash, workload.as_deref(), pod.as_deref());
+            if let (Some(found), Some(object)) = (
+                validator.as_mut().and_then(|validator| validator.workload.as_mut()),
+                &workload,
+            ) {
+                let uid = object.metadata.uid.as_deref().unwrap_or_default();
+                found.refused = refusals.get(uid).cloned();
+            }
             validators.extend(validator.map(|validator| Validator {
                 seed_held_by: self.seed_holder(node, workload.as_deref(), pod.as_deref(), &seeds),
                 ..validator
@@ -126,6 +136,20 @@ impl Objects {
                 .collect(),
             paused_namespaces: BTreeSet::new(),
         }
+    }
+
+    /// The last refusal of the pod of each StatefulSet, by its uid.
+    fn refusals(&self) -> HashMap<&str, (Timestamp, Blocked)> {
+        let mut last: HashMap<&str, (Timestamp, Blocked)> = HashMap::new();
+        for event in &self.refusals {
+            let Some((uid, found)) = event.involved_object.uid.as_deref().zip(blocked::refused(event)) else {
+                continue;
+            };
+            if last.get(uid).is_none_or(|before| before.0 < found.0) {
+                last.insert(uid, found);
+            }
+        }
+        last
     }
 
     /// The object that may run with the seed in this validator's spec; `None` once its own pod or template has that

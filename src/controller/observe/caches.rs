@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
@@ -40,6 +40,10 @@ use crate::peers::NodeId;
 /// Page size for ConfigMaps with their data, which are few but may be large; [`PART`] for other kinds.
 const LISTS_PAGE: u32 = 4;
 
+/// The Events of the StatefulSet controller about a pod that it could not create (`recordPodEvent` in
+/// `pkg/controller/statefulset/stateful_pod_control.go`).
+const REFUSALS: &str = "involvedObject.kind=StatefulSet,reason=FailedCreate";
+
 /// How often [`wait_for_stores`] checks a cache that is still filling.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -52,6 +56,8 @@ pub enum OptionalKind {
     Budgets,
     /// The Namespaces, whose annotation may pause restarts.
     Namespaces,
+    /// The Events in which the StatefulSet controller says that the API server refuses a pod.
+    Refusals,
 }
 
 /// The caches of all watched kinds.
@@ -65,6 +71,8 @@ pub struct Caches {
     lists: Vec<Store<ConfigMap>>,
     foreign: Vec<Store<PartialObjectMeta<ConfigMap>>>,
     budgets: Vec<Store<PodDisruptionBudget>>,
+    /// They explain and decide nothing: no decision waits for this cache.
+    refusals: Vec<Store<Event>>,
     /// The scope of the Leases.
     slots_in: ScopePart,
     leases: Vec<Store<Lease>>,
@@ -106,6 +114,13 @@ impl Caches {
             parts.as_slice()
         };
         let budgets = watches.start_in(client, with_budgets, &nodes, &of_groups);
+        let with_refusals = if without.contains(&OptionalKind::Refusals) {
+            &[]
+        } else {
+            parts.as_slice()
+        };
+        let of_refusals = all.clone().fields(REFUSALS);
+        let refusals = watches.start_in(client, with_refusals, &nodes, &of_refusals);
         let slots_in = ScopePart::namespace(own_namespace);
         let with_slots = if without.contains(&OptionalKind::Slots) {
             &[]
@@ -127,6 +142,7 @@ impl Caches {
             lists,
             foreign,
             budgets,
+            refusals,
             slots_in,
             leases,
             namespaces,
@@ -259,6 +275,7 @@ impl Caches {
             foreign: self.foreign.iter().flat_map(Store::state).collect(),
             budgets: self.budgets.iter().flat_map(Store::state).collect(),
             leases: self.leases.iter().flat_map(Store::state).collect(),
+            refusals: self.refusals.iter().flat_map(Store::state).collect(),
             hashes: Arc::clone(&self.hashes),
         };
         let mut snapshot = objects.snapshot(now);
@@ -313,7 +330,7 @@ impl Context for Caches {
 #[cfg(test)]
 mod tests {
     use kube::runtime::reflector::store;
-    use kube::runtime::watcher::Event;
+    use kube::runtime::watcher;
 
     use super::*;
 
@@ -324,8 +341,8 @@ mod tests {
         let fill = async {
             tokio::task::yield_now().await;
             assert!(!is_complete(&stores[0]), "is_complete replaces no waiter");
-            writer.apply_watcher_event(&Event::Init);
-            writer.apply_watcher_event(&Event::InitDone);
+            writer.apply_watcher_event(&watcher::Event::Init);
+            writer.apply_watcher_event(&watcher::Event::InitDone);
         };
         let all = async { tokio::join!(wait_for_stores(&stores), wait_for_stores(&stores), fill) };
         let hour = Duration::from_secs(3600);

@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt as _;
 use serde::de::DeserializeOwned;
 
+use super::blocked::blocked;
 use super::namespaces::pauses;
 use crate::controller::model::conditions::ConditionType;
 use crate::controller::model::snapshot::{
@@ -163,6 +164,7 @@ fn convert_workload(object: &StatefulSet, id: &NodeId) -> Workload {
             .get(labels::SLOT_GIVEN_BACK)
             .and_then(|time| time.parse().ok()),
         assumed: json_annotation(annotations, labels::LOADED_PEERS),
+        refused: None,
     }
 }
 
@@ -248,6 +250,7 @@ fn convert_pod(object: &KubePod, dialled: u16) -> Pod {
         silent_since,
         voted_for: None,
         report,
+        blocked: blocked(object),
     }
 }
 

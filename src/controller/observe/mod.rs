@@ -7,6 +7,7 @@
 //! | `list` | lists in parts |
 //! | `namespaces` | the namespaces whose restarts are paused |
 //! | [`assemble`], [`convert`] | Kubernetes objects → a snapshot |
+//! | `blocked` | why the containers of a pod do not run |
 //! | `witness` | how long this process has seen each pod vote |
 
 use kube::core::NamespaceResourceScope;
@@ -15,6 +16,7 @@ use kube::{Api, Client, Resource};
 use super::model::scope::ScopePart;
 
 pub mod assemble;
+mod blocked;
 pub mod caches;
 pub mod convert;
 mod list;

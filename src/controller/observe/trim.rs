@@ -10,9 +10,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{
-    ConfigMap, ContainerState, ContainerStatus, Namespace, PersistentVolumeClaim, Pod, PodStatus,
-};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, ObjectReference, PersistentVolumeClaim, Pod, PodStatus};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     LabelSelector, LabelSelectorRequirement, ManagedFieldsEntry, ObjectMeta,
@@ -21,7 +19,10 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt as _};
 
-use super::trim_template::{keep_bounded, only_containers, trimmed_template};
+use super::blocked::may_block;
+use super::trim_template::{
+    keep_bounded, only_containers, shortened, trimmed_conditions, trimmed_status, trimmed_template,
+};
 use crate::crd::GuardedNode;
 use crate::labels;
 
@@ -204,16 +205,15 @@ impl Cached for Pod {
             phase: status.phase,
             pod_ip: status.pod_ip,
             pod_ips: status.pod_ips,
-            conditions: status
-                .conditions
-                .map(|all| all.into_iter().filter(|one| one.type_ == "Ready").collect()),
+            conditions: status.conditions.map(trimmed_conditions),
             container_statuses: status
                 .container_statuses
                 .map(|all| keep_bounded(all, |one| labels::CORE_CONTAINERS.contains(&one.name.as_str())))
-                .map(|all| all.into_iter().map(only_start).collect()),
+                .map(|all| all.into_iter().map(trimmed_status).collect()),
             init_container_statuses: status.init_container_statuses.map(|all| {
-                let render = |one: &ContainerStatus| one.name == labels::RENDER_CONTAINER;
-                all.into_iter().filter(render).map(only_state).collect()
+                let all = keep_bounded(all, |one| one.name == labels::RENDER_CONTAINER).into_iter();
+                let kept = all.filter(|one| one.name == labels::RENDER_CONTAINER || may_block(one));
+                kept.map(trimmed_status).collect()
             }),
             ..PodStatus::default()
         });
@@ -221,29 +221,6 @@ impl Cached for Pod {
 
     fn concerns(&self, nodes: &[Store<GuardedNode>]) -> bool {
         is_of_a_node(self, nodes)
-    }
-}
-
-/// Keeps the start time, and drops the messages of containers that ended or cannot start.
-fn only_start(status: ContainerStatus) -> ContainerStatus {
-    let running = status.state.and_then(|state| state.running);
-    ContainerStatus {
-        name: status.name,
-        ready: status.ready,
-        state: running.map(|running| ContainerState {
-            running: Some(running),
-            ..ContainerState::default()
-        }),
-        ..ContainerStatus::default()
-    }
-}
-
-fn only_state(status: ContainerStatus) -> ContainerStatus {
-    ContainerStatus {
-        name: status.name,
-        ready: status.ready,
-        state: status.state,
-        ..ContainerStatus::default()
     }
 }
 
@@ -316,6 +293,51 @@ impl Cached for PodDisruptionBudget {
         if let Some(spec) = &mut self.spec {
             spec.selector = spec.selector.take().map(trimmed_selector);
         }
+    }
+}
+
+/// The Events about pods that the API server refused.
+impl Cached for Event {
+    fn trim(&mut self) {
+        let Self {
+            metadata,
+            involved_object,
+            message,
+            last_timestamp,
+            event_time,
+            series,
+            ..
+        } = std::mem::take(self);
+        *self = Self {
+            metadata: ObjectMeta {
+                name: metadata.name,
+                namespace: metadata.namespace,
+                ..ObjectMeta::default()
+            },
+            involved_object: ObjectReference {
+                name: involved_object.name,
+                uid: involved_object.uid,
+                ..ObjectReference::default()
+            },
+            message: message.as_deref().map(shortened),
+            last_timestamp,
+            event_time,
+            series,
+            ..Self::default()
+        };
+    }
+
+    /// Only those about a StatefulSet with the name of a node.
+    fn concerns(&self, nodes: &[Store<GuardedNode>]) -> bool {
+        let about = self
+            .involved_object
+            .name
+            .as_deref()
+            .zip(self.metadata.namespace.as_deref());
+        about.is_some_and(|(name, namespace)| {
+            let reference = ObjectRef::new(name).within(namespace);
+            nodes.iter().any(|store| store.get(&reference).is_some())
+        })
     }
 }
 

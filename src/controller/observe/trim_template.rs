@@ -1,13 +1,18 @@
-//! The fields that the caches keep of a pod or a pod template: its containers, and the source of its seed.
+//! The fields that the caches keep of a pod or a pod template: its containers, the source of its seed, and what keeps
+//! the pod from running.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStatus, PodCondition, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::blocked::may_block;
 use super::trim::{LONGEST_ANNOTATION, MAX_ENTRIES};
 use crate::controller::exclusivity::{self, seeds};
 use crate::labels;
+
+/// Longest message of the API server, the scheduler, a kubelet or a container to keep.
+const LONGEST_MESSAGE: usize = 1024;
 
 pub(crate) fn trimmed_template(template: PodTemplateSpec) -> PodTemplateSpec {
     let metadata = template.metadata.unwrap_or_default();
@@ -97,4 +102,49 @@ fn trimmed_container(container: Container) -> Container {
         args: seeds::seed_file_of(container.args.as_deref()),
         ..Container::default()
     }
+}
+
+/// Keeps whether the pod is Ready, and why no node takes it.
+pub(crate) fn trimmed_conditions(all: Vec<PodCondition>) -> Vec<PodCondition> {
+    let is_read = |one: &PodCondition| one.type_ == "Ready" || one.type_ == "PodScheduled" && one.status == "False";
+    let kept = all.into_iter().filter(is_read);
+    kept.map(|mut one| {
+        one.message = one.message.filter(|_| one.type_ != "Ready").as_deref().map(shortened);
+        one
+    })
+    .collect()
+}
+
+/// Keeps the start time, the report of `render-config`, and why the container does not run.
+pub(crate) fn trimmed_status(status: ContainerStatus) -> ContainerStatus {
+    let blocks = may_block(&status);
+    let is_report = status.name == labels::RENDER_CONTAINER && !blocks;
+    let mut state = status.state.unwrap_or_default();
+    if !blocks {
+        state.waiting = None;
+        state.terminated = state.terminated.filter(|_| is_report);
+    }
+    ContainerStatus {
+        name: status.name,
+        ready: status.ready,
+        restart_count: status.restart_count,
+        state: Some(if is_report { state } else { with_short_messages(state) }),
+        last_state: status.last_state.filter(|_| blocks).map(with_short_messages),
+        ..ContainerStatus::default()
+    }
+}
+
+fn with_short_messages(mut state: ContainerState) -> ContainerState {
+    if let Some(waiting) = &mut state.waiting {
+        waiting.message = waiting.message.as_deref().map(shortened);
+    }
+    if let Some(ended) = &mut state.terminated {
+        ended.message = ended.message.as_deref().map(shortened);
+        ended.container_id = None;
+    }
+    state
+}
+
+pub(crate) fn shortened(message: &str) -> String {
+    message.chars().take(LONGEST_MESSAGE).collect()
 }

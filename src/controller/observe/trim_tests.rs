@@ -137,6 +137,28 @@ fn unready_and_foreign(mut objects: Objects) -> Objects {
     objects
 }
 
+/// A pod whose containers cannot run, and that no node takes.
+fn blocked(mut objects: Objects, scheduled: &str) -> Objects {
+    let long = "x".repeat(4096);
+    let ended = json!({ "terminated": { "exitCode": 1, "message": long } });
+    let status = |name: &str, state: Value| {
+        json!({
+            "name": name, "image": "", "imageID": "", "ready": false, "restartCount": 2,
+            "state": state, "lastState": ended,
+        })
+    };
+    let waiting = json!({ "waiting": { "reason": "CrashLoopBackOff", "message": long } });
+    let status = json!({
+        "conditions": [
+            { "type": "Ready", "status": "False", "message": long },
+            { "type": "PodScheduled", "status": scheduled, "message": long },
+        ],
+        "initContainerStatuses": [status("new-db", ended.clone()), status("new-hist", waiting)],
+    });
+    Arc::make_mut(&mut objects.pods[0]).status = serde_json::from_value(status).unwrap();
+    objects
+}
+
 /// All objects, in the order of the watches.
 fn objects(is_trimmed: bool) -> Objects {
     fn one<K: Cached>(object: K, is_trimmed: bool) -> Vec<Arc<K>> {
@@ -167,6 +189,18 @@ fn decisions_are_the_same_on_trimmed_objects() {
         "convertible: false",
     ] {
         assert!(other_full.contains(needle), "{needle} in {other_full}");
+    }
+    for (scheduled, needle) in [("True", "container new-db ended"), ("False", "no node takes")] {
+        let [whole, part] = [false, true].map(|is_trimmed| {
+            let mut objects = blocked(objects(false), scheduled);
+            if is_trimmed {
+                Arc::make_mut(&mut objects.pods[0]).trim();
+                assert!(json!(&*objects.pods[0]).to_string().len() < 8 << 10);
+            }
+            format!("{:#?}", objects.snapshot(now))
+        });
+        assert_eq!(whole, part);
+        assert!(whole.contains(needle), "{needle} in {whole}");
     }
     // The comparison is meaningful: none of these is absent.
     for needle in [

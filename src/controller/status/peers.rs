@@ -9,7 +9,7 @@ use crate::controller::model::conditions::{
     Finding, Joined, PeerGroupJoined, PeersReady, RolloutStalled, UpdatePending, Voting,
 };
 use crate::controller::model::options::{Options, RestartMode};
-use crate::controller::model::snapshot::{Cause, Snapshot, Validator};
+use crate::controller::model::snapshot::{Blocked, Cause, Snapshot, Validator};
 use crate::controller::peering::groups::{Group, Member};
 use crate::controller::peering::lists::ListAction;
 use crate::controller::rollout::needs::{Need, Wait, loaded_view};
@@ -99,6 +99,7 @@ impl Subject<'_> {
             conditions.push(self.joined(member));
             conditions.extend(self.joined_with());
         }
+        conditions.extend(self.blocked());
         conditions.extend(self.stalled());
         PeersReport {
             peers: self.peers(member),
@@ -108,6 +109,11 @@ impl Subject<'_> {
 
     fn is_of_another_network(&self) -> bool {
         self.validator.network != self.group.network
+    }
+
+    fn blocked(&self) -> Option<Finding> {
+        let Blocked { reason, message } = self.validator.blocked()?;
+        Some(Finding::new(*reason, true, message.clone()).warning())
     }
 
     fn stalled(&self) -> Option<Finding> {

@@ -12,7 +12,7 @@ const CALM: Duration = Duration::from_secs(5);
 const HORIZON: &str = include_str!("../../../manifests/samples/horizon.yaml");
 const RPC: &str = include_str!("../../../manifests/samples/soroban-rpc.yaml");
 /// What is watched, so that nobody has to ask for it.
-const WATCHED: [&str; 7] = [
+const WATCHED: [&str; 8] = [
     "/stellarnodes",
     "/statefulsets",
     "/deployments",
@@ -20,6 +20,7 @@ const WATCHED: [&str; 7] = [
     "/configmaps",
     "/persistentvolumeclaims",
     "/poddisruptionbudgets",
+    "/events?",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
