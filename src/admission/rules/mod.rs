@@ -10,6 +10,7 @@ mod exclusivity_tests;
 pub(crate) mod history;
 pub(crate) mod horizon_rpc;
 pub(crate) mod key_source;
+pub(crate) mod network;
 pub(crate) mod pod;
 pub(crate) mod port;
 pub(crate) mod readable;

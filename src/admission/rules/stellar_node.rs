@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::pod::{self, sidecars};
-use super::{exclusivity, history, horizon_rpc, key_source, port, readable, storage};
+use super::{exclusivity, history, horizon_rpc, key_source, network, port, readable, storage};
 use crate::admission::context::Context;
 use crate::admission::validate::Verdict;
 use crate::core_config::{self, ConfigError, Keys};
@@ -31,6 +31,7 @@ pub(crate) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) 
     check_name(node, verdict);
     check_blocks(spec, verdict);
     check_resources(&spec["resources"], verdict);
+    network::check(spec, verdict);
     storage::check(spec, verdict);
     pod::check(spec, verdict);
     sidecars::check(spec, verdict);
