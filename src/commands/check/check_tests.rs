@@ -11,8 +11,21 @@ fn node(name: &str, port: &str) -> String {
     NODE.replace("NAME", name).replace("PORT", port)
 }
 
+/// The reports on a text that holds nothing but manifests.
+fn checked(text: &str) -> Vec<Report> {
+    let (reports, unreadable) = check(&[("f".to_owned(), text.to_owned())]);
+    assert!(unreadable.is_empty(), "{unreadable:?}");
+    reports
+}
+
+fn printed(text: &str) -> String {
+    let mut out = Vec::new();
+    report::lines(&checked(text), &mut out).expect("written");
+    String::from_utf8(out).expect("text")
+}
+
 fn fields(text: &str) -> Vec<Vec<String>> {
-    let reports = check(&[("f".to_owned(), text.to_owned())]).expect("manifests");
+    let reports = checked(text);
     let fields = |report: Report| report.errors.into_iter().map(|error| error.field).collect();
     reports.into_iter().map(fields).collect()
 }
@@ -78,7 +91,12 @@ fn lists_of_any_kind_are_opened() {
 #[test]
 fn kinds_of_other_groups_are_not_judged() {
     let other = node("a", "11626").replace("stellar.org/v1alpha1", "example.org/v1");
-    let reports = check(&[("f".to_owned(), format!("{other}---\n{}", node("b", "11626")))]).expect("manifests");
+    let reports = checked(&format!("{other}---\n{}", node("b", "11626")));
+    assert!(
+        reports[0].warnings[0].contains("write stellar.org/v1alpha1"),
+        "{:?}",
+        reports[0].warnings
+    );
     let said: Vec<_> = reports
         .iter()
         .map(|one| (one.document, one.judged, one.errors.len()))
@@ -88,10 +106,7 @@ fn kinds_of_other_groups_are_not_judged() {
 
 #[test]
 fn a_line_names_file_document_object_and_field() {
-    let mut out = Vec::new();
-    let text = format!("kind: Pod\n---\n{}", node("a", "11626"));
-    print(&check(&[("f".to_owned(), text)]).expect("manifests"), &mut out).expect("written");
-    let said = String::from_utf8(out).expect("text");
+    let said = printed(&format!("kind: Pod\n---\n{}", node("a", "11626")));
     assert!(said.contains("f: document 1: Pod : not checked"), "{said}");
     assert!(
         said.contains("f: document 2: StellarNode a: error: spec.validatorConfig.peerPort: 11626"),
@@ -101,13 +116,7 @@ fn a_line_names_file_document_object_and_field() {
 
 #[test]
 fn what_a_quorum_set_stands_is_said() {
-    let mut out = Vec::new();
-    print(
-        &check(&[("f".to_owned(), node("a", "11625"))]).expect("manifests"),
-        &mut out,
-    )
-    .expect("written");
-    let said = String::from_utf8(out).expect("text");
+    let said = printed(&node("a", "11625"));
     assert!(
         said.contains("f: document 1: StellarNode a: the quorum set of 4 tolerates"),
         "{said}"
@@ -133,7 +142,12 @@ fn what_is_no_manifest_is_an_error() {
         "kind: Pod\nkind: Pod",
         r#"{"kind":"Pod","kind":"Pod"}"#,
     ] {
-        assert!(check(&[("f".to_owned(), text.to_owned())]).is_err(), "{text}");
+        let good = ("g".to_owned(), "kind: Pod".to_owned());
+        let (reports, unreadable) = check(&[("f".to_owned(), text.to_owned()), good]);
+        assert_eq!(unreadable.len(), 1, "{text}");
+        let told = unreadable[0].to_string();
+        assert!(!told.contains("Options") && !told.contains('\n'), "{told}");
+        assert_eq!(reports.len(), 1, "the other file is checked");
     }
 }
 
@@ -147,10 +161,11 @@ fn the_exit_code_says_which() {
     ] {
         let file = directory.path().join("f.yaml");
         std::fs::write(&file, text).expect("written");
-        for output in [Output::Text, Output::Json] {
+        for output in [Output::Text, Output::Json, Output::Github] {
             let args = CheckArgs {
                 files: vec![file.clone()],
                 output,
+                strict: false,
             };
             let got = args.run(&mut Vec::new(), &mut Vec::new()).expect("written");
             assert_eq!(got, ExitCode::from(code));
@@ -160,9 +175,51 @@ fn the_exit_code_says_which() {
 
 #[test]
 fn what_a_terminal_obeys_is_written_as_text() {
-    let mut out = Vec::new();
-    let text = node("a", "11626").replace("{name: a}", r#"{name: "a\e[2Jb"}"#);
-    print(&check(&[("f".to_owned(), text)]).expect("manifests"), &mut out).expect("written");
-    let said = String::from_utf8(out).expect("text");
+    let said = printed(&node("a", "11626").replace("{name: a}", r#"{name: "a\e[2Jb"}"#));
     assert!(said.contains(r"a\u{1b}[2Jb") && !said.contains('\u{1b}'), "{said:?}");
+}
+
+#[test]
+fn strict_counts_a_warning_as_an_error() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("f.yaml");
+    std::fs::write(&file, node("a", "11625").replace("testnet", "tesnet")).expect("written");
+    for (strict, code) in [(false, 0), (true, REFUSED)] {
+        let args = CheckArgs {
+            files: vec![file.clone(), directory.path().join("g.yaml")],
+            output: Output::Text,
+            strict,
+        };
+        let all = args.run(&mut Vec::new(), &mut Vec::new()).expect("written");
+        assert_eq!(all, ExitCode::from(UNREADABLE), "there is no g.yaml");
+        let args = CheckArgs {
+            files: vec![file.clone()],
+            ..args
+        };
+        let got = args.run(&mut Vec::new(), &mut Vec::new()).expect("written");
+        assert_eq!(got, ExitCode::from(code));
+    }
+}
+
+#[test]
+fn a_stateful_set_of_another_program_is_not_judged() {
+    let set = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: a}\n";
+    assert!(printed(set).contains("StatefulSet a: not checked"));
+}
+
+#[test]
+fn an_annotation_names_file_and_object() {
+    let mut out = Vec::new();
+    let (reports, unreadable) = check(&[
+        ("a,b.yaml".to_owned(), node("a", "11626")),
+        ("c.yaml".to_owned(), "a: [".to_owned()),
+    ]);
+    report::annotations(&reports, &unreadable, &mut out).expect("written");
+    let said = String::from_utf8(out).expect("text");
+    let begins = "::error file=a%2Cb.yaml,title=StellarNode a::spec.validatorConfig.peerPort: 11626";
+    assert!(said.starts_with(begins), "{said}");
+    assert!(
+        said.contains("::error::c.yaml: neither YAML nor JSON: line 1"),
+        "{said}"
+    );
 }

@@ -36,9 +36,16 @@ pub(crate) fn documents(file: &str, text: &str) -> Result<Vec<Value>, CheckError
     }
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| CheckError::Parse {
         file: file.to_owned(),
-        reason: error.to_string(),
+        reason: reason(&error.to_string()),
     })?;
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+}
+
+/// The first line of the parser's error. Below it the parser shows the place again, and in it it names its own options.
+fn reason(error: &str) -> String {
+    let line = error.lines().next().unwrap_or_default();
+    let line = line.strip_prefix("error: ").unwrap_or(line);
+    line.split(", set ").next().unwrap_or_default().to_owned()
 }
 
 /// The objects of a document: the items of a `List` or of a typed list such as a `StellarNodeList`, otherwise the

@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod check_tests;
 pub(crate) mod manifests;
+mod report;
 pub(crate) mod schema;
 
 use std::io::Write;
@@ -19,6 +20,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::admission::mutate::mutate;
+use crate::admission::stateful_set::ValidatorSet;
 use crate::admission::validate::validate;
 use crate::core_config::Tolerance;
 use crate::crd::{self, StellarNodeSpec};
@@ -29,7 +31,7 @@ use manifests::{Manifests, documents, items, read};
 
 /// Exit code if a manifest would be refused.
 pub(crate) const REFUSED: u8 = 1;
-/// Exit code if a file is not a manifest.
+/// Exit code if a file or document is not a manifest.
 pub(crate) const UNREADABLE: u8 = 2;
 
 /// Arguments of `check`.
@@ -41,6 +43,9 @@ pub struct CheckArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
+    /// Count warnings as errors
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -50,6 +55,8 @@ pub(crate) enum Output {
     Text,
     /// A JSON list with one entry per object
     Json,
+    /// One annotation per problem, for GitHub Actions
+    Github,
 }
 
 /// A file cannot be checked.
@@ -90,41 +97,58 @@ pub struct Report {
 }
 
 impl CheckArgs {
-    /// Checks and prints. The exit code is 0 if all objects pass, 1 if the webhook would refuse one, 2 if a file is not
-    /// a manifest.
+    /// Checks and prints. The exit code is 0 if all objects pass, 1 if the webhook would refuse one, 2 if a file or
+    /// document is not a manifest. The others are checked all the same.
     pub fn run(&self, out: &mut dyn Write, err: &mut dyn Write) -> Result<ExitCode, CheckError> {
-        let reports = self.files.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>();
-        let reports = match reports.and_then(|files| check(&files)) {
-            Ok(reports) => reports,
-            Err(error) => {
-                writeln!(err, "{}", plain(&error.to_string()))?;
-                return Ok(ExitCode::from(UNREADABLE));
+        let mut unreadable = Vec::new();
+        let mut files = Vec::new();
+        for path in &self.files {
+            match read(path) {
+                Ok(file) => files.push(file),
+                Err(error) => unreadable.push(error),
             }
-        };
+        }
+        let (reports, more) = check(&files);
+        unreadable.extend(more);
+        for error in &unreadable {
+            writeln!(err, "{}", plain(&error.to_string()))?;
+        }
         match self.output {
-            Output::Text => print(&reports, out)?,
+            Output::Text => report::lines(&reports, out)?,
+            Output::Github => report::annotations(&reports, &unreadable, out)?,
             Output::Json => {
                 serde_json::to_writer_pretty(&mut *out, &reports).map_err(std::io::Error::from)?;
                 writeln!(out)?;
             }
         }
-        let refused = reports.iter().any(|report| !report.errors.is_empty());
-        Ok(ExitCode::from(if refused { REFUSED } else { 0 }))
+        let is_bad = |report: &Report| !report.errors.is_empty() || self.strict && !report.warnings.is_empty();
+        Ok(ExitCode::from(if !unreadable.is_empty() {
+            UNREADABLE
+        } else if reports.iter().any(is_bad) {
+            REFUSED
+        } else {
+            0
+        }))
     }
 }
 
-/// Checks manifests, given as pairs of file name and text.
-pub fn check(files: &[(String, String)]) -> Result<Vec<Report>, CheckError> {
-    let mut found = Vec::new();
+/// Checks manifests, given as pairs of file name and text. Also returns what is not a manifest among them.
+pub fn check(files: &[(String, String)]) -> (Vec<Report>, Vec<CheckError>) {
+    let (mut found, mut unreadable) = (Vec::new(), Vec::new());
     for (file, text) in files {
-        for (index, content) in documents(file, text)?.into_iter().enumerate() {
+        let documents = documents(file, text).unwrap_or_else(|error| {
+            unreadable.push(error);
+            Vec::new()
+        });
+        for (index, content) in documents.into_iter().enumerate() {
             let document = index + 1;
             for object in items(content) {
                 if object["kind"].as_str().is_none_or(str::is_empty) {
                     let file = file.clone();
-                    return Err(CheckError::NoKind { file, document });
+                    unreadable.push(CheckError::NoKind { file, document });
+                } else {
+                    found.push(SourceObject { file, document, object });
                 }
-                found.push(SourceObject { file, document, object });
             }
         }
     }
@@ -136,10 +160,8 @@ pub fn check(files: &[(String, String)]) -> Result<Vec<Report>, CheckError> {
             .collect(),
     );
     let schema = crd::schema();
-    Ok(found
-        .into_iter()
-        .map(|found| found.judge(&context, schema.as_ref()))
-        .collect())
+    let reports = found.into_iter().map(|found| found.judge(&context, schema.as_ref()));
+    (reports.collect(), unreadable)
 }
 
 /// An object and its source.
@@ -163,7 +185,7 @@ impl RuleSet {
         let group = version.split_once('/').map_or("", |(group, _)| group);
         match (group, object["kind"].as_str()) {
             (labels::GROUP, Some(labels::KIND)) => Self::StellarNode,
-            ("apps", Some("StatefulSet")) => Self::StatefulSet,
+            ("apps", Some("StatefulSet")) if ValidatorSet::new(object).is_some() => Self::StatefulSet,
             _ => Self::None,
         }
     }
@@ -189,6 +211,7 @@ impl SourceObject<'_> {
             tolerance: None,
         };
         if !report.judged {
+            report.warnings.extend(foreign_version(&object));
             return report;
         }
         let schema = schema.filter(|_| rules == RuleSet::StellarNode);
@@ -221,6 +244,17 @@ fn tolerance(node: &Value) -> Option<Tolerance> {
     Tolerance::of(&spec)
 }
 
+/// The warning for a StellarNode of another group, which may be a misspelt apiVersion.
+fn foreign_version(object: &Value) -> Option<String> {
+    (object["kind"] == labels::KIND).then(|| {
+        format!(
+            "apiVersion: {} is another kind than that of this operator: write {} for a StellarNode of its own",
+            object["apiVersion"],
+            labels::API_VERSION
+        )
+    })
+}
+
 /// The error for an apiVersion that the CRD does not serve.
 fn unknown_version(node: &Value) -> Option<FieldError> {
     let version = &node["apiVersion"];
@@ -248,36 +282,4 @@ fn merge(errors: &mut Vec<FieldError>, schema: Vec<FieldError>) {
             errors.push(error);
         }
     }
-}
-
-pub(crate) fn print(reports: &[Report], out: &mut dyn Write) -> std::io::Result<()> {
-    for report in reports {
-        let Report {
-            file,
-            document,
-            judged,
-            kind,
-            name,
-            errors,
-            warnings,
-            tolerance,
-        } = report;
-        let place = format!("{file}: document {document}: {kind} {name}");
-        let mut say = |text: &str| writeln!(out, "{}", plain(&format!("{place}: {text}")));
-        if !judged {
-            say("not checked: there are no rules for its kind")?;
-        } else if errors.is_empty() && warnings.is_empty() {
-            say("fine")?;
-        }
-        for error in errors {
-            say(&format!("error: {error}"))?;
-        }
-        for warning in warnings {
-            say(&format!("warning: {warning}"))?;
-        }
-        if let Some(tolerance) = tolerance {
-            say(&tolerance.to_string())?;
-        }
-    }
-    Ok(())
 }

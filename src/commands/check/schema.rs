@@ -15,6 +15,14 @@ use crate::kubernetes::field_error::FieldError;
 /// Fields that the API server validates in its own way, or not at all on a create.
 const NOT_OURS: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
 
+/// What is said of a field that the schema does not know.
+const UNKNOWN: &str = "unknown field: kubectl refuses it, and what other clients send of it is lost; correct its spelling or \
+                       remove it";
+/// Most edits between a field and a misspelt form of it.
+const MOST_EDITS: usize = 2;
+/// How deep a field that stands in the wrong place is looked for: `spec.validatorConfig.peerPort`.
+const DEEPEST: usize = 3;
+
 /// Removes nulls where the schema allows none, as the API server does before validation (apiextensions-apiserver,
 /// `PruneNonNullableNullsWithoutDefaults`; with a default, the default replaces the null).
 pub(crate) fn prune(schema: &JSONSchemaProps, value: &mut Value) {
@@ -44,7 +52,56 @@ pub(crate) fn check(schema: &JSONSchemaProps, object: &Value) -> Vec<FieldError>
         let judged: Map<String, Value> = judged.map(|(name, value)| (name.clone(), value.clone())).collect();
         check_fields(schema, &judged, "", &mut errors);
     }
+    for error in errors.iter_mut().filter(|error| error.message == UNKNOWN) {
+        if let Some(hint) = hint(schema, &error.field) {
+            error.message = format!("unknown field{hint}");
+        }
+    }
     errors
+}
+
+/// What the author of an unknown field may have meant: a field with a similar name there, or one of this name elsewhere.
+fn hint(root: &JSONSchemaProps, path: &str) -> Option<String> {
+    let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
+    let known = at(root, parent)?.properties.as_ref()?.keys();
+    let edits = |other: &&String| strsim::osa_distance(&other.to_lowercase(), &name.to_lowercase());
+    let near = known
+        .min_by_key(edits)
+        .filter(|other| edits(other) <= MOST_EDITS.min(name.len() / 2));
+    if let Some(near) = near {
+        return Some(format!(
+            ": did you mean {near}? kubectl refuses it, and what other clients send of it is lost"
+        ));
+    }
+    let place = place_of(root, name, DEEPEST)?;
+    Some(format!(" in this place: write it as {place}"))
+}
+
+/// The schema of the field with this path.
+fn at<'a>(root: &'a JSONSchemaProps, path: &str) -> Option<&'a JSONSchemaProps> {
+    let mut segments = path.split('.').filter(|segment| !segment.is_empty());
+    segments.try_fold(root, |schema, segment| {
+        let (name, is_item) = match segment.split_once('[') {
+            Some((name, _)) => (name, true),
+            None => (segment, false),
+        };
+        let found = field(schema, name)?;
+        match &found.items {
+            Some(JSONSchemaPropsOrArray::Schema(item)) if is_item => Some(&**item),
+            _ => Some(found),
+        }
+    })
+}
+
+/// The path of the field of this name that is the fewest levels deep, among the fields that are ours.
+fn place_of(schema: &JSONSchemaProps, name: &str, levels: usize) -> Option<String> {
+    let known = schema.properties.as_ref().filter(|_| levels > 0)?;
+    if known.contains_key(name) {
+        return Some(name.to_owned());
+    }
+    let ours = known.iter().filter(|(field, _)| !NOT_OURS.contains(&field.as_str()));
+    let found = ours.filter_map(|(field, schema)| Some(format!("{field}.{}", place_of(schema, name, levels - 1)?)));
+    found.min_by_key(|path| path.matches('.').count())
 }
 
 fn is_nullable(schema: &JSONSchemaProps) -> bool {
@@ -105,9 +162,7 @@ fn check_fields(schema: &JSONSchemaProps, fields: &Map<String, Value>, path: &st
         if let Some(schema) = field(schema, name) {
             check_value(schema, value, &path, errors);
         } else if schema.x_kubernetes_preserve_unknown_fields != Some(true) {
-            let message = "unknown field: kubectl refuses it, and what other clients send of it is lost; correct its spelling \
-                           or remove it";
-            errors.push(FieldError::forbidden(path, message));
+            errors.push(FieldError::forbidden(path, UNKNOWN));
         }
     }
 }

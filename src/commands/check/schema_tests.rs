@@ -120,7 +120,31 @@ fn what_the_schema_refuses_is_named() {
             "spec.validatorConfig.database.secretKeyRef.key",
             "absent",
         ),
-        (spec("suspendd", json!(true)), "spec.suspendd", "unknown field"),
+        (
+            spec("suspendd", json!(true)),
+            "spec.suspendd",
+            "unknown field: did you mean suspended?",
+        ),
+        (
+            spec("validatorConfig/peerport", json!(1)),
+            "spec.validatorConfig.peerport",
+            "did you mean peerPort?",
+        ),
+        (
+            spec("peerPort", json!(11625)),
+            "spec.peerPort",
+            "unknown field in this place: write it as spec.validatorConfig.peerPort",
+        ),
+        (
+            spec("validatorConfig/version", json!("1")),
+            "spec.validatorConfig.version",
+            "write it as spec.version",
+        ),
+        (
+            spec("whatever", json!(1)),
+            "spec.whatever",
+            "correct its spelling or remove it",
+        ),
         (
             spec("validatorConfig/peerPort", json!(0)),
             "spec.validatorConfig.peerPort",
