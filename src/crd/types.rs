@@ -27,13 +27,22 @@ use super::storage::StorageConfig;
     namespaced,
     status = "StellarNodeStatus",
     derive = "PartialEq",
+    doc = "A StellarNode is a node of a Stellar network: a validator, a Horizon API server or a Stellar RPC server. The \
+           operator turns it into a StatefulSet or a Deployment, and connects the validators of a group.",
     validation = Rule::new("size(self.metadata.name) <= 52 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
         .message("metadata.name must be at most 52 of a-z, 0-9 and -, first a letter, last no -: it names a Service and pods"),
     printcolumn = r#"{"name":"Type","type":"string","jsonPath":".spec.nodeType"}"#,
     printcolumn = r#"{"name":"Network","type":"string","jsonPath":".spec.network"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Status","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+    printcolumn = r#"{"name":"Paused","type":"string","jsonPath":".metadata.annotations.stellar\\.org/pause-restarts"}"#,
     printcolumn = r#"{"name":"Peers","type":"integer","jsonPath":".status.peers.known"}"#,
-    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"Version","type":"string","jsonPath":".spec.version","priority":1}"#,
+    printcolumn = r#"{"name":"Address","type":"string","jsonPath":".status.peers.address","priority":1}"#,
+    printcolumn = r#"{"name":"Loaded","type":"integer","jsonPath":".status.peers.loaded","priority":1}"#,
+    printcolumn = r#"{"name":"Pending","type":"string","jsonPath":".status.peers.pendingRestart","priority":1}"#,
+    printcolumn = r#"{"name":"Blocked","type":"string","jsonPath":".status.conditions[?(@.type==\"PodBlocked\")].reason","priority":1}"#
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
