@@ -97,10 +97,10 @@ sbom: ## What the program is made of, as CycloneDX: target/stellar-operator.cdx.
 hostile: ## Honest reviews, probes and memory while clients mean the webhook harm, under the shipped limit (2 minutes)
 	@cargo bench --workspace --quiet --bench load -- hostile
 
-bench: ## Figures: pure paths, instructions, the webhook under load beside three others (about 6 minutes, once everything is built)
+bench: ## Figures: pure paths, instructions, the webhook under load compared with three others (about 6 minutes, once everything is built)
 	@benches/run
 
-fuzz: ## A million inputs for the webhook that nobody should send (about 5 minutes, warm)
+fuzz: ## A million invalid inputs for the webhook (about 5 minutes, warm)
 	STELLAR_FUZZ_INPUTS=$${STELLAR_FUZZ_INPUTS:-1000000} cargo test --workspace --release --test fuzz -- --nocapture
 
 faults: ## Each fault of docs/faults.md, and what was seen (about 20 minutes, once everything is built)
@@ -127,7 +127,7 @@ scale: ## Figures with 10, 100 and 1,000 validators, or SCALE_VALIDATORS="10 100
 	@cargo build --workspace
 	@cargo build --workspace --release --bins --test scale
 	@cargo test --workspace --release --test scale -- plot:: results::
-	@CLUSTER_AUDIT=1 tests/cluster/with cargo test --workspace --release --test scale -- --nocapture and_an_eleventh
+	@CLUSTER_AUDIT=1 tests/cluster/with cargo test --workspace --release --test scale -- --nocapture an_eleventh_joins_ten
 	@for count in $(SCALE_VALIDATORS); do \
 	  CLUSTER_AUDIT=1 SCALE_VALIDATORS=$$count SCALE_RESULTS=$(CURDIR)/benches/results \
 	    tests/cluster/with cargo test --workspace --release --test scale -- --nocapture figures || exit; done

@@ -1,4 +1,4 @@
-//! What one cycle of discovery costs beside its writes: caches → snapshot → plan, for groups at rest.
+//! The cost of one discovery cycle without its writes: caches → snapshot → plan, for groups at rest.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -104,7 +104,7 @@ fn pod(stateful_set: &Value, number: usize, report: &Report) -> Value {
     })
 }
 
-/// A group at rest: its list is published, everybody is Ready and has loaded it.
+/// A group at rest: its list is published, and all members are Ready and have loaded it.
 fn objects(count: usize) -> Objects {
     let mut objects = Objects::default();
     let mut sets = Vec::new();
@@ -120,7 +120,7 @@ fn objects(count: usize) -> Objects {
         objects.stateful_sets.push(of_kind::<StatefulSet>(set.clone()));
         sets.push(set);
     }
-    // First without reports, for the list that they would have loaded.
+    // First build them without reports, to get the list that they have loaded.
     objects.pods = (0..count)
         .map(|number| of_kind::<Pod>(pod(&sets[number], number, &Report::of_nothing())))
         .collect();

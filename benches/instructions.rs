@@ -1,10 +1,10 @@
-//! How many instructions one review takes from its bytes to the bytes of its answer, counted by valgrind.
+//! Counts with valgrind the instructions of one review, from its bytes to the bytes of its answer.
 //!
-//! A count is the same on a busy machine and on an idle one, so that it can be held to a budget: `benches/budget` has
-//! what was recorded, and more than 5 % above that fails. Each path runs so many times and twice as many times; the
-//! difference leaves out all that happens once. The dearest reviews that a StellarNode's author may think of
-//! (`bodies/worst.rs`) are counted at two sizes, and held to what twice the size may cost. `make instructions` checks,
-//! `cargo bench --bench instructions -- write` records anew.
+//! A count does not depend on the load of the machine, so it can have a budget: `benches/budget` has the recorded
+//! counts, and more than 5 % above fails. Each path runs a number of times and twice as many times; the difference
+//! excludes all that happens once. The most expensive reviews (`bodies/worst.rs`) are counted at two sizes, which
+//! limits their growth. `make instructions` checks the counts, `cargo bench --bench instructions -- write` records
+//! them.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -25,14 +25,14 @@ use stellar_k8s::admission::reviewer::Rules;
 use stellar_k8s::webhook::reviewer::{Answer, Reviewer as _};
 
 const BUDGET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/budget");
-/// Runs of a path; the memory that an allocator keeps settles within the first few.
+/// Runs of a path; the allocator's memory settles within the first few.
 const RUNS: u64 = 40;
-/// What a count may be above its budget: another compiler or C library counts a little otherwise.
+/// The tolerance above a budget, because counts differ slightly with the compiler and the C library.
 const TOLERANCE: f64 = 0.05;
 
-/// What twice as large a review may cost, at most: n log n, and what is not counted alike.
+/// The most growth for twice the size: n log n plus a tolerance.
 const MOST_GROWTH: f64 = 2.3;
-/// How the rows of the table of goals begin that are about this.
+/// The beginning of the growth rows in the table of goals.
 const GROWTH: &str = "a review of twice the size costs more,";
 
 /// One path through the rules.
@@ -40,7 +40,7 @@ struct Path {
     name: &'static str,
     body: fn() -> Vec<u8>,
     ask: fn(&Rules, &[u8]) -> Answer,
-    /// What one review should take at most, whatever the budget says.
+    /// The goal for one review, independent of the budget.
     goal: Option<u64>,
 }
 
@@ -97,7 +97,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What is counted.
+/// The counted code.
 fn run(name: &str, times: &str) -> anyhow::Result<()> {
     let path = PATHS.iter().find(|path| path.name == name).context("no such path")?;
     let rules = Rules::new(Arc::new(NoContext));
@@ -110,7 +110,7 @@ fn run(name: &str, times: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is counted of one of the dearest reviews: one of that size, and that it is made.
+/// The counted code for one of the most expensive reviews: making and answering a review of this size.
 fn run_worst(name: &str, size: &str) -> anyhow::Result<()> {
     let worst = WORST
         .iter()
@@ -118,21 +118,21 @@ fn run_worst(name: &str, size: &str) -> anyhow::Result<()> {
         .context("no such review")?;
     let body = worst::review(&(worst.node)(size.parse()?));
     let answer = Rules::new(Arc::new(NoContext)).validate(black_box(&body));
-    ensure!(answer.status == 200, "{name} is no review");
+    ensure!(answer.status == 200, "{name} is not answered as a review");
     println!("{} {}", body.len(), answer.body.len());
     Ok(())
 }
 
-/// Instructions of one review.
+/// The instructions of one review.
 fn count(path: &Path) -> anyhow::Result<u64> {
     let [once, twice] = [RUNS, 2 * RUNS].map(|times| collected("run", path.name, times));
     Ok((twice? - once?) / RUNS)
 }
 
-/// Instructions of a whole process.
+/// The instructions of a whole process.
 fn collected(what: &str, name: &str, number: u64) -> anyhow::Result<u64> {
     let mut command = Command::new("valgrind");
-    // Without the caller's environment, which moves the stack.
+    // Clear the caller's environment, because its size moves the stack.
     command
         .env_clear()
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
@@ -143,7 +143,7 @@ fn collected(what: &str, name: &str, number: u64) -> anyhow::Result<u64> {
     }
     let output = match command.output() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            bail!("valgrind counts the instructions and is not there: apt-get install valgrind")
+            bail!("valgrind is missing: apt-get install valgrind")
         }
         output => output.context("valgrind")?,
     };
@@ -197,7 +197,7 @@ fn check() -> anyhow::Result<()> {
     );
     ensure!(
         beyond.is_empty(),
-        "{} takes more than {:.0} % beyond its budget: make it cheaper, or say in the commit why not and record it anew with \
+        "{} takes more than {:.0} % beyond its budget: make it cheaper, or explain it in the commit and record it with \
          `cargo bench --bench instructions -- write`",
         beyond.join(", "),
         TOLERANCE * 100.0
@@ -205,7 +205,7 @@ fn check() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How the dearest reviews grow.
+/// Measures the growth of the most expensive reviews.
 fn check_growth() -> anyhow::Result<Vec<Row>> {
     println!(
         "\n{:18} {:>8} {:>14} {:>14} {:>7}",

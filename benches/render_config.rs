@@ -1,4 +1,4 @@
-//! What `render-config` costs in a validator's pod beside its files: peers.json and base config → `stellar-core.cfg`.
+//! The cost of `render-config` without file access: peers.json and base config → `stellar-core.cfg`.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

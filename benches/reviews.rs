@@ -1,4 +1,4 @@
-//! What one review costs beside the HTTP layer: parse → decide → serialise, for reviews of every size.
+//! The cost of one review without HTTP: parse → decide → serialise, for reviews of every size.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -12,7 +12,7 @@ use stellar_k8s::admission::context::NoContext;
 use stellar_k8s::admission::reviewer::Rules;
 use stellar_k8s::webhook::reviewer::{Answer, Reviewer};
 
-/// A captured StellarNode, a captured StatefulSet that the operator built, and the two that were made larger.
+/// A captured StellarNode, a captured StatefulSet that the operator built, and two enlarged reviews.
 const REVIEWS: [&str; 4] = ["node-create", "set-owned", "set-4k", "set-40k"];
 
 fn main() {

@@ -1,4 +1,4 @@
-//! The promise: the binary's `health` tells what stellar-core's own `/info` does not – that a validator really votes.
+//! `stellar-operator health` reports whether a validator really votes, which stellar-core's `/info` does not say.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// What the stand-in for stellar-core says next: with each answer the ledger grows by `step`.
+/// A simulated stellar-core, whose ledger grows by `step` with each answer.
 struct Core {
     state: &'static str,
     ledger: u64,
@@ -40,7 +40,7 @@ impl Core {
     }
 }
 
-/// Answers every request with what `core` says, while the test runs; its port.
+/// Serves the answers of `core` while the test runs; returns the port.
 fn stand_in(core: Arc<Mutex<Core>>) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -60,7 +60,7 @@ fn stand_in(core: Arc<Mutex<Core>>) -> u16 {
     port
 }
 
-/// The program; it ends with this value.
+/// The running program; dropping the value ends it.
 struct Program {
     child: Child,
     port: u16,
@@ -82,7 +82,7 @@ impl Program {
         Self { child, port }
     }
 
-    /// What a probe of the kubelet hears; nothing while nobody listens.
+    /// The answer to a probe of the kubelet; `None` while the program does not listen.
     fn voting(&self) -> Option<String> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok()?;
         let request = b"GET /voting HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -92,7 +92,7 @@ impl Program {
         Some(answer)
     }
 
-    /// Waits until a probe hears this status with these words.
+    /// Waits until a probe gets this status with these words.
     #[track_caller]
     fn says(&self, status: u16, words: &str) {
         let start = Instant::now();
@@ -115,7 +115,7 @@ impl Drop for Program {
 }
 
 #[test]
-fn catching_up_the_false_synced_voting_and_stuck() {
+fn health_reports_catching_up_false_synced_voting_and_stuck() {
     let core = Arc::new(Mutex::new(Core {
         state: "Catching up",
         ledger: 100,
@@ -126,7 +126,7 @@ fn catching_up_the_false_synced_voting_and_stuck() {
     let program = Program::start(stand_in(Arc::clone(&core)));
     let change = |change: fn(&mut Core)| change(&mut core.lock().unwrap());
     program.says(503, "catching up, ledger 1");
-    // Right after a start: it says so, and no ledger has closed.
+    // Right after a start, stellar-core says `Synced!` although no ledger has closed.
     change(|core| {
         core.state = "Synced!";
         (core.ledger, core.step) = (0, 0);
@@ -134,7 +134,7 @@ fn catching_up_the_false_synced_voting_and_stuck() {
     program.says(503, "no ledger has closed yet");
     change(|core| (core.ledger, core.step) = (200, 1));
     program.says(200, "");
-    // Its quorum is gone: the state stays what it was for a while.
+    // Without a quorum, stellar-core's state stays the same for a while.
     change(|core| (core.step, core.age) = (0, 40));
     program.says(503, "is 40 s old, 24 s is too old");
     change(|core| (core.step, core.age, core.peers) = (1, 2, 0));

@@ -1,4 +1,4 @@
-//! The promise: the binary's `history` serves the files of an archive to whoever asks, as they are, and nothing else.
+//! `stellar-operator history` serves the files of an archive unchanged, and nothing else.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,18 +20,18 @@ const SOON: Duration = Duration::from_secs(30);
 const WELL_KNOWN: &str = ".well-known/stellar-history.json";
 const CHECKPOINT: &str = "history/00/00/00/history-0000003f.json";
 const LEDGERS: &str = "ledger/00/00/00/ledger-0000003f.xdr.gz";
-/// As gzip begins.
+/// A file with the signature of gzip.
 const GZIP: &[u8] = b"\x1f\x8b\x08\x00ledgers, compressed";
 
-/// The program, and the directory above the one that it serves; both end with this value.
+/// The running program and the parent of its served directory; dropping the value removes both.
 struct Program {
     child: Child,
     port: u16,
     above: tempfile::TempDir,
 }
 
-/// A port of the loopback interface that nobody listens on: none of those that the kernel gives to clients, one of
-/// which could be another test's, or meet itself.
+/// A free port of the loopback interface, outside of the range that the kernel gives to clients: such a port could
+/// belong to another test or connect to itself.
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let begin = u16::try_from(std::process::id() * 16 % 4000).unwrap();
@@ -41,7 +41,7 @@ fn free_port() -> u16 {
         .unwrap()
 }
 
-/// An answer, the names of its headers in lower case.
+/// An answer with the names of its headers in lower case.
 #[derive(Debug)]
 struct Answer {
     status: u16,
@@ -61,7 +61,7 @@ fn write(path: &Path, content: &[u8]) {
 }
 
 impl Program {
-    /// With a directory that is not there yet.
+    /// Starts the program with a directory that does not exist yet.
     fn start() -> Self {
         let above = tempfile::tempdir().unwrap();
         let port = free_port();
@@ -71,7 +71,7 @@ impl Program {
         program
     }
 
-    /// With an archive.
+    /// Starts the program with an archive.
     fn with_archive() -> Self {
         let program = Self::start();
         write(&program.dir().join(WELL_KNOWN), b"{\"currentLedger\":63}");
@@ -103,7 +103,7 @@ impl Program {
         }
     }
 
-    /// Sends this request target as it stands; nothing while nobody listens.
+    /// Sends this request target unchanged; `None` while the program does not listen.
     fn ask(&self, method: &str, target: &str, header: &str) -> Option<Answer> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok()?;
         stream.set_read_timeout(Some(SOON)).unwrap();
@@ -132,7 +132,7 @@ impl Program {
         self.ask("GET", target, header).unwrap()
     }
 
-    /// Kibibytes in memory.
+    /// Resident memory in KiB.
     fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
@@ -154,7 +154,7 @@ impl Drop for Program {
 }
 
 #[test]
-fn files_come_as_they_are() {
+fn files_are_served_unchanged() {
     let program = Program::with_archive();
     let json = "application/json";
     let octets = "application/octet-stream";
@@ -164,7 +164,7 @@ fn files_come_as_they_are() {
         (LEDGERS, octets, GZIP),
     ] {
         let length = content.len().to_string();
-        // What curl can undo, too, is not done.
+        // The program does not decompress for clients, not even on request.
         let answer = program.get(&format!("/{file}"), "Accept-Encoding: gzip, deflate\r\n");
         assert_eq!((answer.status, answer.body.as_slice()), (200, content), "{file}");
         assert_eq!(answer.header("content-type"), Some(kind), "{file}");
@@ -204,7 +204,7 @@ fn a_range_is_served() {
         ("bytes=1000-", 416),
         ("bytes=5-4", 416),
         ("lines=1-2", 416),
-        // Several at once: all of it.
+        // A request for several ranges gets the whole file.
         ("bytes=0-1,4-5", 200),
     ] {
         let answer = program.get(&format!("/{LEDGERS}"), &format!("Range: {range}\r\n"));
@@ -214,7 +214,7 @@ fn a_range_is_served() {
 }
 
 #[test]
-fn nothing_else_is_served() {
+fn only_files_of_the_archive_are_served() {
     let program = Program::with_archive();
     let (dir, above) = (program.dir(), program.above.path().to_owned());
     write(&above.join("secret"), b"secret");
@@ -276,13 +276,16 @@ fn nothing_else_is_served() {
             assert!(matches!(answer.status, 400 | 404), "{method} {target}: {answer:?}");
             let text = String::from_utf8_lossy(&answer.body);
             assert!(!text.contains("secret") && !text.contains("root:"), "{target}: {text}");
-            assert!(!text.contains("stellar-history"), "a listing: {text}");
+            assert!(
+                !text.contains("stellar-history"),
+                "the answer lists the directory: {text}"
+            );
         }
     }
-    // A link that stays inside is none of those.
+    // A link to a file inside the directory is served.
     symlink("history-0000003f.json", dir.join("history/00/00/00/last.json")).unwrap();
     assert_eq!(program.get("/history/00/00/00/last.json", "").body, b"{}");
-    // What was a file is a link out now, and the other way round: what is opened is what counts.
+    // A file is replaced by a link to the outside, and back: the opened file decides.
     let changing = dir.join("changing");
     for _ in 0..50 {
         let _ = std::fs::remove_file(&changing);
@@ -295,7 +298,7 @@ fn nothing_else_is_served() {
 }
 
 #[test]
-fn nothing_is_written() {
+fn requests_write_no_files() {
     let program = Program::with_archive();
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "MKCOL", "TRACE"] {
         for target in ["/alive", "/new", "/.well-known/stellar-history.json"] {
@@ -318,14 +321,14 @@ fn it_starts_without_a_directory_and_serves_what_appears() {
     assert_eq!(program.get("/", "").status, 404);
     write(&program.dir().join(WELL_KNOWN), b"{}");
     assert_eq!(program.get(&target, "").body, b"{}");
-    // What stellar-core writes anew is what is served, and another directory of that name, too.
+    // The program serves rewritten files, and a new directory with the same name.
     write(&program.dir().join(WELL_KNOWN), b"{\"currentLedger\":127}");
     assert_eq!(program.get(&target, "").body, b"{\"currentLedger\":127}");
     std::fs::remove_dir_all(program.dir()).unwrap();
     assert_eq!(program.get(&target, "").status, 404);
     write(&program.dir().join(WELL_KNOWN), b"{}");
     assert_eq!(program.get(&target, "").body, b"{}");
-    assert!(program.end().success(), "asked to end, it does");
+    assert!(program.end().success(), "it exits with success on SIGTERM");
 }
 
 #[test]
@@ -346,7 +349,7 @@ fn a_port_that_is_taken_is_an_error() {
 }
 
 #[test]
-fn a_crowd_that_does_not_read_costs_little_memory_and_passes() {
+fn clients_that_do_not_read_cost_little_memory() {
     const LARGE: u64 = 64 << 20;
     let program = Program::with_archive();
     let large = std::fs::File::create(program.dir().join("large")).unwrap();
@@ -355,14 +358,14 @@ fn a_crowd_that_does_not_read_costs_little_memory_and_passes() {
     for _ in 0..120 {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, program.port)).unwrap();
         stream.write_all(b"GET /large HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
-        // Its answer has begun.
+        // The answer has begun.
         stream.read_exact(&mut [0; 1]).unwrap();
         crowd.push(stream);
     }
     assert_eq!(program.get(&format!("/{CHECKPOINT}"), "").status, 200);
     let memory = program.memory();
     assert!(memory < 96 * 1024, "{memory} KiB");
-    // Places are counted: one that is too many is closed, and all come back.
+    // The number of connections is limited: an extra one is closed, and all places are free again afterwards.
     let mut further: Vec<_> = (0..20)
         .filter_map(|_| TcpStream::connect((Ipv4Addr::LOCALHOST, program.port)).ok())
         .collect();
@@ -373,7 +376,7 @@ fn a_crowd_that_does_not_read_costs_little_memory_and_passes() {
         let _ = stream.read_to_string(&mut text);
         text.is_empty()
     });
-    assert!(refused, "there are more places than said");
+    assert!(refused, "more connections are open than allowed");
     drop((crowd, further));
     program.until_it_answers();
 }

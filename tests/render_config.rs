@@ -1,5 +1,5 @@
-//! The promise: the binary's `render-config` writes a config that only its owner can read, reports what it loaded, and
-//! puts the seed nowhere else.
+//! `stellar-operator render-config` writes a config that only its owner can read, reports the loaded list, and writes
+//! the seed nowhere else.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ use stellar_k8s::core_config::{Seed, base_config};
 use stellar_k8s::peers::{NodeId, PeerList, PeerRecord, Report};
 use stellar_strkey::ed25519::{PrivateKey, PublicKey};
 
-/// A pod's files in a directory of their own.
+/// A directory with the files of a pod.
 struct Pod {
     dir: tempfile::TempDir,
 }
@@ -115,10 +115,10 @@ fn files(dir: &Path) -> Vec<String> {
 }
 
 #[test]
-fn the_config_is_private_and_the_seed_is_nowhere_else() {
+fn config_is_private_and_the_seed_is_nowhere_else() {
     let pod = Pod::new();
     pod.write("peers.json", &list().to_json());
-    // An older file with a wider mode, and what an interrupted run left.
+    // An older file with a wider mode, and the leftover of an interrupted run.
     pod.write("stellar-core.cfg", "old");
     pod.write("stellar-core.cfg.new", "half");
     let output = pod.render();
@@ -145,7 +145,7 @@ fn the_config_is_private_and_the_seed_is_nowhere_else() {
     assert!(!said.contains(&seed()));
     assert!(said.contains("list of 2026-01-02T00:00:00Z with 4 members"), "{said}");
     assert!(said.contains(Seed::parse(&seed()).unwrap().public_key()), "{said}");
-    // The same once more is the same, byte for byte.
+    // A second run writes the same bytes.
     assert!(pod.render().status.success());
     assert_eq!(pod.read("stellar-core.cfg"), config);
 }
@@ -163,7 +163,7 @@ fn what_went_wrong_is_the_report_and_quotes_no_seed() {
 }
 
 #[test]
-fn a_missing_list_is_an_empty_one_and_a_broken_one_is_reported() {
+fn a_missing_list_counts_as_empty_and_a_broken_one_is_reported() {
     let pod = Pod::new();
     assert!(pod.render().status.success());
     assert_eq!(pod.report(), Some(Report::of_nothing()));
@@ -185,7 +185,7 @@ fn a_missing_list_is_an_empty_one_and_a_broken_one_is_reported() {
 }
 
 #[test]
-fn a_bad_entry_of_a_list_costs_no_other_entry() {
+fn a_bad_list_entry_does_not_affect_the_others() {
     let bad = [
         ("10.244.0.2:11625", "x y\\\"]\\nNODE_SEED=1:11625"),
         ("10.244.0.2:11625", "[fd00::2]:11625"),
@@ -217,7 +217,7 @@ fn a_bad_entry_of_a_list_costs_no_other_entry() {
 }
 
 #[test]
-fn the_list_of_another_network_is_none() {
+fn a_list_of_another_network_is_ignored() {
     let pod = Pod::new();
     let of = |network: &str| PeerList {
         network: Some(network.to_owned()),
@@ -247,7 +247,7 @@ fn the_seed_may_come_from_a_file() {
 }
 
 #[test]
-fn the_database_of_the_env_is_in_the_file_and_nowhere_else() {
+fn database_of_the_env_is_only_in_the_config() {
     let pod = Pod::new();
     pod.write("peers.json", &list().to_json());
     let database = "postgresql://dbname=core host=db password=hunter2";
@@ -274,15 +274,15 @@ fn the_database_of_the_env_is_in_the_file_and_nowhere_else() {
             said.contains("connection string") && !said.contains("hunter2"),
             "{said}"
         );
-        assert_eq!(pod.read("stellar-core.cfg"), config, "{wrong}: the file is as it was");
+        assert_eq!(pod.read("stellar-core.cfg"), config, "{wrong}: the file is unchanged");
     }
     assert!(!rendered(database, "Both").status.success());
 }
 
 #[test]
-fn what_cannot_be_done_is_said_in_one_line_and_leaves_nothing() {
+fn an_error_is_one_line_and_leaves_no_file() {
     let broken_seed = seed().replace(&seed()[3..6], "777");
-    // What to change in the pod, the seed in the env, what is said.
+    // The change in the pod, the seed in the env, and the error.
     type Case<'a> = (fn(&Pod), Option<&'a str>, &'a str);
     let no_set: fn(&Pod) = |pod| pod.write("base.cfg", "NODE_IS_VALIDATOR=true\n");
     let nothing: fn(&Pod) = |_| ();

@@ -1,8 +1,8 @@
-//! The reviews that are measured: captured ones (`tests/reviews`), and two that were made larger.
+//! The measured reviews: captured ones (`tests/reviews`), and two enlarged ones.
 //!
-//! What is added is added as text where an API server writes it – in the object, in its `managedFields`, and on an
-//! update in the stored object and in kubectl's `last-applied-configuration` too – so that order and share of each stay
-//! as captured.
+//! The additions are text in the places where an API server writes it: the object, its `managedFields`, and for an
+//! update the stored object and kubectl's `last-applied-configuration`. So the order and share of each part stay as
+//! captured.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,13 +12,13 @@ pub(crate) mod worst;
 use std::fs;
 use std::path::Path;
 
-/// The review of that name as the API server sent it.
+/// The captured review with this name.
 pub(crate) fn captured(name: &str) -> Vec<u8> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reviews");
     fs::read(directory.join(name).with_extension("json")).unwrap()
 }
 
-/// 4 KB: a validator's StatefulSet that somebody creates by hand. `set-create` with ten settings as env, requests and
+/// 4 KB: a manually created StatefulSet of a validator. `set-create` with ten settings as env, requests and
 /// limits, and a volume; the patch adds an annotation, an env entry and a port.
 pub(crate) fn set_4k() -> Vec<u8> {
     let settings: Vec<usize> = (1..=10).collect();
@@ -101,7 +101,7 @@ fn joined<T>(items: &[T], write: impl Fn(&T) -> String) -> String {
     items.iter().map(write).collect::<Vec<_>>().join(",")
 }
 
-/// Every place of `from` becomes `to`; a captured review that has none was changed, and what is measured with it.
+/// Replaces every `from` by `to`; fails if there is none, because then the captured review was changed.
 fn replaced(text: &str, from: &str, to: &str) -> String {
     assert!(text.contains(from), "{from} is not in the captured review");
     text.replace(from, to)

@@ -1,6 +1,6 @@
-//! The dearest reviews that the author of a StellarNode may think of, each of any size.
+//! The most expensive reviews that the author of a StellarNode can make, each of any size.
 //!
-//! What they cost is held to grow as their size does: twice the size, little more than twice the instructions.
+//! Their cost must grow linearly: twice the size may take little more than twice the instructions.
 
 use std::fmt::Write as _;
 
@@ -10,9 +10,9 @@ use stellar_strkey::ed25519::PublicKey;
 /// A kind of review.
 pub(crate) struct Worst {
     pub(crate) name: &'static str,
-    /// The smaller of the two sizes that are compared.
+    /// The smaller of the two compared sizes.
     pub(crate) size: usize,
-    /// The StellarNode, of some size.
+    /// The StellarNode for a size.
     pub(crate) node: fn(usize) -> Value,
 }
 
@@ -136,7 +136,7 @@ pub(crate) const WORST: [Worst; 18] = [
     },
 ];
 
-/// The review of an update that repeats what is stored: every rule is asked twice.
+/// The review of an update without changes, which runs every rule twice.
 pub(crate) fn review(node: &Value) -> Vec<u8> {
     let mut before = node.clone();
     before["spec"]["version"] = json!("26.0.0");
@@ -221,7 +221,7 @@ fn entry(number: usize, domain: &str, more: &str) -> String {
     )
 }
 
-/// Nobody says which of the home domains the validator lives in, and it fits into none.
+/// The validator has no home domain and fits into none of the listed ones.
 fn domains(size: usize) -> String {
     let mut text = lines(size, |i| {
         format!("[[HOME_DOMAINS]]\nHOME_DOMAIN='d{i}'\nQUALITY='HIGH'")
@@ -232,7 +232,7 @@ fn domains(size: usize) -> String {
     text
 }
 
-/// The validator may be any of these, and whichever it is, the set is refused.
+/// The validator could be any of these, and the set is refused for each of them.
 fn one_domain(size: usize) -> Value {
     let mut text = "FAILURE_SAFETY=999\n[[HOME_DOMAINS]]\nHOME_DOMAIN='d'\nQUALITY='MEDIUM'\n".to_owned();
     for number in 0..size {
@@ -243,7 +243,7 @@ fn one_domain(size: usize) -> Value {
     node
 }
 
-/// Names in front, and sets of one each that use them.
+/// Names first, and then sets of one validator each that use them.
 fn names(size: usize) -> String {
     let mut text = format!(
         "NODE_NAMES=[{}]\n[QUORUM_SET]\nVALIDATORS=['{}']\n",
@@ -266,7 +266,7 @@ fn inner_sets(size: usize) -> String {
         })
 }
 
-/// A long name that every problem below it would repeat.
+/// A long name that every problem below it repeats.
 fn long_name(size: usize) -> String {
     format!(
         "[QUORUM_SET.{}]\n{}",

@@ -1,13 +1,13 @@
-//! The table of goals: what was measured, what it is compared with, and whether that is what was wanted.
+//! The table of goals: each measurement, its reference, and whether the goal is met.
 
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 
-/// A file that gets the rows too, for `make bench`.
+/// The variable with a file for the rows, for `make bench`.
 const ROWS: &str = "BENCH_ROWS";
 
-/// Which side of its bound a ratio should be on.
+/// The bound of a ratio.
 #[derive(Clone, Copy)]
 #[allow(dead_code, reason = "not every bench has each")]
 pub(crate) enum Goal {
@@ -21,7 +21,7 @@ pub(crate) struct Row {
     pub(crate) what: String,
     pub(crate) measured: String,
     pub(crate) compared: String,
-    /// What was measured, divided by what it is compared with.
+    /// The measurement divided by its reference.
     pub(crate) ratio: f64,
     pub(crate) goal: Goal,
 }
@@ -61,7 +61,7 @@ impl fmt::Display for Row {
     }
 }
 
-/// Prints the rows, and adds them to the file that the environment names.
+/// Prints the rows and appends them to the file that the environment names.
 pub(crate) fn show(rows: &[Row]) -> anyhow::Result<()> {
     println!("\n| | measured | compared with | ratio | goal | |\n|---|---|---|---|---|---|");
     for row in rows {
@@ -76,7 +76,7 @@ pub(crate) fn show(rows: &[Row]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A number as people read it.
+/// A number with grouped digits.
 pub(crate) fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();

@@ -1,4 +1,5 @@
-//! The contest: all servers up, each asked in turn, at full speed, at a steady rate and for new connections.
+//! The contest: all servers run, and each is loaded one after the other, at full speed, at a steady rate and with new
+//! connections.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,28 +18,28 @@ use crate::oha::{Load, Oha, Seen};
 use crate::server::{Cores, Server, mutated};
 use crate::servers::Kind;
 
-/// How long, in seconds, and how often each server is asked.
+/// The length of a load in seconds and the number of rounds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Contest {
     pub(crate) seconds: u32,
     pub(crate) rounds: u32,
 }
 
-/// What was seen of one server under one load, round by round.
+/// The measurements of one server under one load, round by round.
 pub(crate) type Rounds = Vec<Seen>;
 
-/// What was seen of one server.
+/// The measurements of one server.
 #[derive(Debug)]
 pub(crate) struct Figures {
     pub(crate) kind: Kind,
     pub(crate) full_speed: Rounds,
     pub(crate) steady: Rounds,
     pub(crate) connections: Rounds,
-    /// MiB, after all of it.
+    /// Resident memory after all loads, in MiB.
     pub(crate) resident: f64,
 }
 
-/// The outcome.
+/// The result of a contest.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) contest: Contest,
@@ -83,7 +84,7 @@ impl Contest {
             resident: 0.0,
         });
         for round in 0..=self.rounds {
-            // The first one only warms them up.
+            // The first round only warms the servers up.
             let seconds = if round == 0 { 1 } else { self.seconds };
             for (server, figures) in servers.iter().zip(&mut figures) {
                 eprintln!("round {round} of {}: {}", self.rounds, server.kind.title());
@@ -102,7 +103,7 @@ impl Contest {
     }
 }
 
-/// Builds a tool, once per machine, and returns the directory that holds it.
+/// Builds a tool once per machine; returns its directory.
 fn tool(script: &str) -> anyhow::Result<PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
     let output = Command::new(&script).stderr(Stdio::inherit()).output();
@@ -111,7 +112,7 @@ fn tool(script: &str) -> anyhow::Result<PathBuf> {
     Ok(String::from_utf8(output.stdout)?.trim_end().into())
 }
 
-/// One certificate for all of them, as the operator makes it; returns its authority.
+/// Makes one certificate for all servers, as the operator does; returns its CA.
 pub(crate) fn certificates(directory: &Path) -> anyhow::Result<Pair> {
     let authority = issue::authority(clock::now(), SignedDuration::from_hours(2))?;
     let names = ["127.0.0.1", "webhook.ns.svc"].map(str::to_owned);
@@ -131,7 +132,7 @@ pub(crate) fn certificates(directory: &Path) -> anyhow::Result<Pair> {
     Ok(authority)
 }
 
-/// Fails unless every one of them that mutates makes the same object of the review.
+/// Asserts that every mutating server makes the same object from the review.
 async fn same_work(servers: &mut [Server], authority: &Pair, body: &[u8]) -> anyhow::Result<()> {
     let trust = Trust::new(&authority.certificate.pem);
     let mut expected = None;

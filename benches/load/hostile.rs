@@ -1,9 +1,8 @@
-//! The webhook while somebody means it harm, under the memory limit that is shipped: how many honest reviews and probes
-//! are answered in time, and how much memory it takes.
+//! The webhook under attack, with the shipped memory limit: how many honest reviews and probes are answered in time,
+//! and how much memory the webhook uses.
 //!
-//! Each kind of hostile client has a server of its own, in a memory cgroup of its own, and comes from another address
-//! than the honest one. `make hostile` runs it; it needs the right to make a cgroup. `HOSTILE_SECONDS` chooses how
-//! long.
+//! Each attack has its own server in its own memory cgroup and comes from another address than the honest client.
+//! `make hostile` runs this; it needs the right to make a cgroup. `HOSTILE_SECONDS` sets the length.
 
 use std::fs;
 use std::io;
@@ -26,14 +25,14 @@ use crate::goals::{self, Goal, Row};
 
 /// `resources.limits.memory` of manifests/base/deployment.yaml.
 const LIMIT: u64 = 256 << 20;
-/// In which a review is answered.
+/// Time limit for a review.
 const IN_TIME: Duration = Duration::from_secs(2);
-/// In which a probe is: the kubelet's default.
+/// Time limit for a probe: the kubelet's default.
 const PROBE: Duration = Duration::from_secs(1);
-/// The hostile client; the honest one is 127.0.0.1.
+/// The address of the hostile client; the honest client has 127.0.0.1.
 const HOSTILE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-/// What the hostile client does, on each of so many connections, again and again.
+/// The repeated action of a hostile client on each of its connections.
 #[derive(Clone, Copy)]
 struct Attack {
     name: &'static str,
@@ -43,17 +42,17 @@ struct Attack {
 
 #[derive(Clone, Copy)]
 enum Act {
-    /// One tiny request, and nothing more.
+    /// Sends one tiny request and then stays idle.
     Idle,
-    /// This body but for its last byte.
+    /// Sends this body without its last byte.
     Unended(usize),
-    /// A review, as often as it is answered.
+    /// Sends a review again after each answer.
     Review(fn() -> Vec<u8>),
-    /// A review whose answer is not read.
+    /// Sends a review and does not read the answer.
     Unread(fn() -> Vec<u8>),
-    /// A handshake.
+    /// Makes a handshake.
     Handshake,
-    /// A connection to the port of the probes, and nothing more.
+    /// Opens a connection to the port of the probes and stays idle.
     Probes,
 }
 
@@ -131,7 +130,7 @@ fn many_values() -> Vec<u8> {
     review.to_string().into_bytes()
 }
 
-/// What the honest client saw.
+/// The measurements of the honest client.
 #[derive(Default)]
 struct Seen {
     reviews: Count,
@@ -211,7 +210,7 @@ pub(crate) fn run(seconds: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lets both at the server.
+/// Runs both clients against the server.
 async fn meet(server: &Guarded, attack: &Attack, trust: &Trust, time: Duration) -> anyhow::Result<Seen> {
     let begin = Instant::now();
     while Client::connect(server.webhook, trust).await.is_err() {
@@ -228,7 +227,7 @@ async fn meet(server: &Guarded, attack: &Attack, trust: &Trust, time: Duration) 
         crowd.spawn(async move {
             loop {
                 let _ = act(attack.act, target, &trust).await;
-                // Whoever is thrown out comes again.
+                // A client that is disconnected reconnects.
                 sleep(Duration::from_millis(20)).await;
             }
         });
@@ -251,7 +250,7 @@ async fn meet(server: &Guarded, attack: &Attack, trust: &Trust, time: Duration) 
     Ok(seen)
 }
 
-/// As an API server: on the connection that it has, or on another one where that was closed.
+/// Sends a review as an API server does: on its open connection, or on a new one if that was closed.
 async fn honest(kept: &mut Option<Client>, address: SocketAddr, trust: &Trust, review: &[u8]) {
     loop {
         let asked = async {
@@ -322,7 +321,7 @@ async fn act(act: Act, target: SocketAddr, trust: &Trust) -> io::Result<()> {
     Ok(())
 }
 
-/// A server in a cgroup of its own; dropped, both are gone.
+/// A server in its own cgroup; dropping the value removes both.
 struct Guarded {
     webhook: SocketAddr,
     probes: SocketAddr,
@@ -345,7 +344,7 @@ impl Guarded {
             .arg(std::env::current_exe()?)
             .args(["guarded", &webhook.port().to_string(), &probes.port().to_string()])
             .arg(certificates)
-            // Its standard input ends with this process, whatever ends that.
+            // The server's standard input closes when this process ends for any reason.
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -1,10 +1,10 @@
-//! The webhook under load, beside three others in the same run: what TLS and HTTP alone cost, and what the same
-//! mutation costs as it is usually written, in Rust and in Go.
+//! The webhook under load, compared with three other servers in the same run: one with only TLS and HTTP, and two that
+//! do the same mutation as it is usually written in Rust and in Go.
 //!
-//! Every server is a process of its own on one core, the client (oha) is on another; HTTP/1.1 over TLS on loopback,
-//! connections kept alive as API servers do. They take turns, round after round, so that a machine that has a slow
-//! minute has it for all; shown is the median. `LOAD_SECONDS` and `LOAD_ROUNDS` choose how long; nothing runs on once
-//! this program ended.
+//! Every server is a process on one core, and the client (oha) runs on another. They use HTTP/1.1 over TLS on loopback
+//! and keep connections alive as API servers do. The servers are loaded alternately, round after round, so that a slow
+//! phase of the machine affects all; the median is shown. `LOAD_SECONDS` and `LOAD_ROUNDS` set the length. All servers
+//! end with this program.
 
 #![allow(
     clippy::unwrap_used,
@@ -61,7 +61,7 @@ fn start() -> anyhow::Result<()> {
             )
         }
         ["hostile", ..] => hostile::run(number("HOSTILE_SECONDS", 8)),
-        // cargo bench says so; cargo test runs what it builds, too.
+        // cargo bench passes `--bench`; cargo test also runs this program, without it.
         ["--bench"] => {
             let contest = Contest {
                 seconds: number("LOAD_SECONDS", 5),

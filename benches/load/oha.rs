@@ -1,4 +1,4 @@
-//! The client: oha, a load generator, and what it says.
+//! The client: runs oha, a load generator, and reads its report.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,25 +9,25 @@ use serde::Deserialize;
 
 use crate::server::{Server, on_core};
 
-/// Connections at once.
+/// The number of connections.
 const CONNECTIONS: &str = "8";
-/// Requests a second that every server can answer, so that their times can be compared.
+/// A rate in requests per second that every server can answer, so that their latencies are comparable.
 pub(crate) const STEADY_RATE: u32 = 300;
 
-/// How requests follow each other.
+/// The kind of load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Load {
-    /// On each of eight connections the next request follows the answer.
+    /// On each of eight connections, the next request follows the answer.
     FullSpeed,
-    /// So many a second, whatever the server does.
+    /// A fixed rate.
     Steady,
-    /// At full speed, with a connection for each request: one that every server answers with 404, so that the
-    /// connection is what is compared.
+    /// At full speed with a new connection for each request. Every server answers it with 404, so only the connections
+    /// are compared.
     NewConnections,
 }
 
 impl Load {
-    /// The status of every answer.
+    /// The expected status of every answer.
     fn status(self) -> &'static str {
         match self {
             Self::FullSpeed | Self::Steady => "200",
@@ -36,22 +36,22 @@ impl Load {
     }
 }
 
-/// The program, on a core of its own.
+/// The program, which runs on its own core.
 #[derive(Debug)]
 pub(crate) struct Oha {
     pub(crate) program: PathBuf,
     pub(crate) core: usize,
 }
 
-/// What was seen while one load lasted.
+/// The measurements during one load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
     pub(crate) requests: f64,
     pub(crate) seconds: f64,
-    /// Milliseconds from a request to its answer.
+    /// The latency in milliseconds.
     pub(crate) p50: f64,
     pub(crate) p99: f64,
-    /// Seconds of CPU that the server used.
+    /// The CPU time of the server in seconds.
     pub(crate) cpu: f64,
 }
 
@@ -76,7 +76,7 @@ struct Percentiles {
 }
 
 impl Oha {
-    /// Loads a server for so many seconds.
+    /// Loads a server for this many seconds.
     pub(crate) fn ask(&self, server: &Server, load: Load, seconds: u32, directory: &Path) -> anyhow::Result<Seen> {
         let mut command = on_core(self.core, &self.program);
         command
@@ -122,7 +122,7 @@ impl Report {
             status_code_distribution: codes,
             error_distribution: mut errors,
         } = self;
-        // Requests that were under way when the time was up.
+        // Requests in flight at the end of the load.
         errors.remove("aborted due to deadline");
         ensure!(errors.is_empty(), "failed requests: {errors:?}");
         ensure!(codes.keys().eq([status]), "answers of other kinds: {codes:?}");
@@ -137,17 +137,17 @@ impl Report {
 }
 
 impl Seen {
-    /// Requests a second.
+    /// Requests per second.
     pub(crate) fn rate(&self) -> f64 {
         self.requests / self.seconds
     }
 
-    /// Microseconds of CPU that the server used for one request.
+    /// The CPU time of the server for one request in microseconds.
     pub(crate) fn cpu_each(&self) -> f64 {
         self.cpu * 1e6 / self.requests
     }
 
-    /// The share of its core that the server used.
+    /// The share of its core that the server used during the load.
     pub(crate) fn share(&self) -> f64 {
         self.cpu / self.seconds
     }

@@ -1,5 +1,5 @@
-//! The mutation of a validator's StatefulSet as it is usually written in Rust: kube's types of the review, a typed
-//! object, and the difference between before and after as the patch.
+//! The mutation of a validator's StatefulSet as it is usually written in Rust: with kube's review types, a typed
+//! object, and the patch as the difference of the objects.
 
 use anyhow::Context as _;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -72,7 +72,7 @@ fn add_known_peers(set: &mut StatefulSet) {
         .or_insert_with(|| port.to_string());
 }
 
-/// The one with a usual name, else the only one.
+/// The container with a usual name, otherwise the only one.
 fn core_container(containers: &mut [Container]) -> Option<&mut Container> {
     let named = labels::CORE_CONTAINERS
         .iter()

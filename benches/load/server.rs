@@ -1,4 +1,4 @@
-//! A server as a process on a core of its own, and what it used, from `/proc` (proc_pid_stat(5), proc_pid_status(5)).
+//! A server as a process on its own core, and its usage from `/proc` (proc_pid_stat(5), proc_pid_status(5)).
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -14,9 +14,9 @@ use serde_json::Value;
 use crate::client::{Client, Response, Trust};
 use crate::servers::Kind;
 
-/// Ticks a second, in which Linux counts CPU time for every program.
+/// Ticks per second of Linux's CPU times.
 const TICKS: f64 = 100.0;
-/// How long a server may take to its first answer.
+/// Time limit for the first answer of a server.
 const START: Duration = Duration::from_secs(20);
 
 /// The two cores that a contest needs.
@@ -27,7 +27,7 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
-    /// The first two that this process may use.
+    /// The first two cores that this process may use.
     pub(crate) fn of_this_process() -> anyhow::Result<Self> {
         let status = fs::read_to_string("/proc/self/status")?;
         let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
@@ -43,14 +43,14 @@ impl Cores {
     }
 }
 
-/// `command` on one core.
+/// Runs `command` on one core.
 pub(crate) fn on_core(core: usize, command: &Path) -> Command {
     let mut pinned = Command::new("taskset");
     pinned.arg("--cpu-list").arg(core.to_string()).arg(command);
     pinned
 }
 
-/// A running server; dropped, it is ended.
+/// A running server; dropping the value ends it.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) kind: Kind,
@@ -59,7 +59,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts it; `go` is the directory of the one in Go.
+    /// Starts a server; `go` is the directory of the server in Go.
     pub(crate) fn start(kind: Kind, core: usize, certificates: &Path, go: &Path) -> anyhow::Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let port = address.port().to_string();
@@ -72,17 +72,17 @@ impl Server {
             command.args(["serve", kind.name(), &port]);
             command
         };
-        // Its standard input ends with this process, whatever ends that.
+        // The server's standard input closes when this process ends for any reason.
         command.arg(certificates).stdin(Stdio::piped()).stdout(Stdio::null());
         if kind == Kind::Go {
-            // It says at its start what it serves.
+            // The server logs at its start what it serves.
             command.stderr(Stdio::null());
         }
         let process = command.spawn().context("taskset cannot be started")?;
         Ok(Self { kind, address, process })
     }
 
-    /// Asks until it answers.
+    /// Sends requests until the first answer.
     pub(crate) async fn first_answer(&mut self, trust: &Trust, body: &[u8]) -> anyhow::Result<Response> {
         let begin = tokio::time::Instant::now();
         loop {
@@ -105,10 +105,10 @@ impl Server {
         }
     }
 
-    /// CPU so far, in seconds.
+    /// The CPU time so far in seconds.
     pub(crate) fn cpu(&self) -> anyhow::Result<f64> {
         let stat = self.proc("stat")?;
-        // Behind the name, which may hold blanks: fields 14 and 15, counted from field 3.
+        // Fields 14 and 15, counted from field 3 behind the name, which may have blanks.
         let (_, fields) = stat.rsplit_once(") ").context("no name in brackets")?;
         let mut ticks = 0.0;
         for field in fields.split(' ').skip(11).take(2) {
@@ -117,7 +117,7 @@ impl Server {
         Ok(ticks / TICKS)
     }
 
-    /// Memory that is resident now, in MiB.
+    /// The resident memory now in MiB.
     pub(crate) fn resident(&self) -> anyhow::Result<f64> {
         let status = self.proc("status")?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -138,7 +138,7 @@ impl Drop for Server {
     }
 }
 
-/// The object of a review as an answer leaves it: who answers otherwise did other work.
+/// The object of a review after the answer's patch, to verify that all servers do the same work.
 pub(crate) fn mutated(review: &[u8], answer: &Response) -> anyhow::Result<Value> {
     ensure!(answer.status == 200, "status {}: {}", answer.status, answer.body);
     let review: Value = serde_json::from_slice(review)?;

@@ -1,4 +1,4 @@
-//! The servers that are written in Rust, each with the runtime, the TLS provider and the HTTP library of the operator.
+//! The servers in Rust, each with the runtime, the TLS provider and the HTTP library of the operator.
 
 use std::fs;
 use std::io;
@@ -27,16 +27,15 @@ use stellar_k8s::webhook::server::HttpsServer;
 
 use crate::plain;
 
-/// Who takes part.
+/// The compared servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The operator's own HTTPS server with its rules, limits, log and metrics, as `run` joins them. What `run` has
-    /// beside it needs a cluster: the caches, which the review of this test does not ask, and what keeps the
-    /// certificate.
+    /// The operator's HTTPS server with its rules, limits, log and metrics, as in `run`. The other parts of `run` need
+    /// a cluster: the caches, which this review does not use, and the upkeep of the certificate.
     Ours,
-    /// axum and rustls, sending back what they were sent: what TLS, HTTP and so many bytes cost at least.
+    /// axum and rustls, echoing the request: the minimal cost of TLS and HTTP for this many bytes.
     Echo,
-    /// The same mutation with kube's types of the review, in `plain.rs`.
+    /// The same mutation with kube's review types, in `plain.rs`.
     Plain,
     /// The same mutation in Go, in `benches/go-webhook`.
     Go,
@@ -61,7 +60,7 @@ impl Kind {
         }
     }
 
-    /// As the table has it.
+    /// The name in the table.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Ours => "stellar-operator",
@@ -72,16 +71,16 @@ impl Kind {
     }
 }
 
-/// Serves until whoever started this process closes its standard input, or ends.
+/// Serves until the parent process closes the standard input or ends.
 ///
-/// With an address of `probes`, those are answered there, as `run` does.
+/// With an address for `probes`, answers probes there, as `run` does.
 pub(crate) fn serve(
     kind: Kind,
     address: SocketAddr,
     probes: Option<SocketAddr>,
     certificates: &Path,
 ) -> anyhow::Result<()> {
-    // As src/main.rs does.
+    // The same as in src/main.rs.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let _log = telemetry::start(LogFormat::default());
@@ -154,7 +153,7 @@ async fn plainly(body: Bytes) -> impl IntoResponse {
     }
 }
 
-/// The end of standard input.
+/// Waits for the end of standard input.
 async fn end() {
     let reading = tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink()));
     let _ = reading.await;

@@ -1,4 +1,4 @@
-//! The figures of a contest as tables, and what was wanted of them.
+//! The figures of a contest as tables, and the goals.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,17 +8,17 @@ use crate::goals::{self, Goal, Row, grouped};
 use crate::oha::{STEADY_RATE, Seen};
 use crate::servers::Kind;
 
-/// A file that gets the table too, for `make bench`.
+/// The variable with a file for the table, for `make bench`.
 const TABLE: &str = "BENCH_LOAD";
 
-/// Of all rounds, the one in the middle.
+/// The median of all rounds.
 fn median(rounds: &Rounds, figure: impl Fn(&Seen) -> f64) -> f64 {
     let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or_default()
 }
 
-/// Requests a second of one core that does nothing else: the client, on the other one, cannot keep every server busy.
+/// Requests per second of a fully used core, computed from the CPU time: the client cannot keep every server busy.
 fn per_core(rounds: &Rounds) -> f64 {
     1e6 / median(rounds, Seen::cpu_each)
 }

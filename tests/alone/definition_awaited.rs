@@ -1,14 +1,14 @@
-//! Until the CustomResourceDefinition is installed and established the operator waits: it runs, is not ready, and its
-//! log names the command that installs it. Then it starts by itself.
+//! Until the CustomResourceDefinition is installed and established, the operator waits: it runs, is not ready, and logs
+//! the install command. Then it starts by itself.
 
 use serde_json::json;
 use test_kit::{Options, SOON, TestEnv, Validators, wait_for};
 
 const CRD: &str = "crd/stellarnodes.stellar.org";
-/// What begins the command in the log.
+/// The beginning of the command in the log.
 const COMMAND: &str = "kubectl apply";
 
-/// Another definition with the same kind. While it is there, ours is stored and not established.
+/// Another definition of the same kind. While it exists, the operator's CRD is stored but not established.
 fn rival() -> String {
     let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
     json!({
@@ -25,7 +25,7 @@ fn rival() -> String {
     .to_string()
 }
 
-/// Dropped, the rival is gone and the definition is there, for the tests that come next.
+/// Dropping the value deletes the rival and restores the CRD for the next tests.
 struct PutBack<'a>(&'a TestEnv);
 
 impl Drop for PutBack<'_> {
@@ -46,7 +46,7 @@ fn is_established(env: &TestEnv) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_waits_for_its_definition_and_names_the_command() {
+async fn operator_waits_for_its_crd_and_names_the_install_command() {
     let env = TestEnv::installed("awaited").await;
     env.kubectl(&["delete", CRD, "--timeout=60s"]).ok("delete");
     let _put_back = PutBack(&env);
@@ -57,7 +57,7 @@ async fn it_waits_for_its_definition_and_names_the_command() {
         "crd/rivals.stellar.org",
         "--timeout=30s",
     ];
-    env.kubectl(&established).ok("it is there first");
+    env.kubectl(&established).ok("the rival is established first");
 
     let mut operator = env.replica(&Options::default(), env.webhook_port());
     wait_for("/readyz to name what it waits for", SOON, async || {
@@ -77,7 +77,7 @@ async fn it_waits_for_its_definition_and_names_the_command() {
     })
     .await;
 
-    // As it stands, in the root of the project.
+    // Run the logged command unchanged, in the root of the project.
     let words: Vec<String> = command
         .split(' ')
         .skip(1)
@@ -85,15 +85,15 @@ async fn it_waits_for_its_definition_and_names_the_command() {
         .collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     env.kubectl(&words).ok(&command);
-    wait_for("the log to tell that it is not established", SOON, async || {
+    wait_for("the log to say that the CRD is not established", SOON, async || {
         env.log().contains("installed, not established yet").then_some(())
     })
     .await;
     assert!(!is_established(&env));
-    assert!(!operator.is_ready().await, "it is not served yet");
+    assert!(!operator.is_ready().await, "the operator is not ready yet");
 
     env.kubectl(&["delete", "crd/rivals.stellar.org"]).ok("the rival");
-    wait_for("it to start by itself", SOON, async || {
+    wait_for("the operator to start by itself", SOON, async || {
         operator.is_ready().await.then_some(())
     })
     .await;

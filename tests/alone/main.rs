@@ -1,5 +1,4 @@
-//! What is promised too, and can only be tried while no other test uses the cluster: its CustomResourceDefinition is
-//! changed.
+//! Promises that change the CustomResourceDefinition, so that no other test may use the cluster meanwhile.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! `certs/README.md`: what the script makes is a certificate that an API server can trust.
+//! `certs/README.md`: the script makes a certificate that an API server can trust.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::ROOT;
 const SCRIPT: &str = "certs/make";
 
 #[test]
-fn the_script_makes_a_certificate_and_the_authority_that_signed_it() {
+fn the_script_makes_a_ca_and_a_certificate_signed_by_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let status = Command::new(format!("{ROOT}/{SCRIPT}"))
         .env("CERTS_DIR", directory.path())
@@ -26,7 +26,7 @@ fn the_script_makes_a_certificate_and_the_authority_that_signed_it() {
     let (authority, leaf) = (pem("ca.crt"), pem("tls.crt"));
     let (authority, leaf) = (authority.parse_x509().unwrap(), leaf.parse_x509().unwrap());
     leaf.verify_signature(Some(authority.public_key()))
-        .expect("signed by the authority");
+        .expect("signed by the CA");
     let names = leaf.subject_alternative_name().unwrap().expect("names");
     for name in ["localhost", "stellar-operator-webhook.stellar.svc"] {
         assert!(

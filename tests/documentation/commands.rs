@@ -1,11 +1,11 @@
-//! Each command in the documentation is run by a test as it stands, or says why it is not.
+//! A test runs each command of the documentation unchanged, or `run_by.rs` says why not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::run_by::{DEMO, NOT_RUN, RUN_BY};
 use crate::{code, files, read};
 
-/// What a command begins with.
+/// The programs of commands.
 const PROGRAMS: [&str; 7] = [
     "kubectl",
     "helm",
@@ -15,14 +15,14 @@ const PROGRAMS: [&str; 7] = [
     "stellar-operator",
     "certs/make",
 ];
-/// Its content is `--help`.
+/// A file with the output of `--help`.
 const GENERATED: &str = "docs/configuration.md";
 const NOTES: &str = "manifests/chart/templates/NOTES.txt";
 
-/// Commands, each with the files that have it.
+/// Commands with the files that have them.
 type Commands = BTreeMap<String, BTreeSet<String>>;
 
-/// The command in a line, if it has one: a program with arguments, without a comment behind it.
+/// The command in a line, if there is one: a program with arguments, without a trailing comment.
 fn command(line: &str) -> Option<String> {
     let line = line.split(" # ").next()?.trim();
     let program = line.split(' ').next()?;
@@ -30,13 +30,13 @@ fn command(line: &str) -> Option<String> {
     (PROGRAMS.contains(&program) && !alone).then(|| line.to_owned())
 }
 
-/// Whether a text names a subcommand, and is nothing to type.
+/// Whether a text only names a subcommand and is no complete command.
 fn is_name(text: &str) -> bool {
     text.strip_prefix("stellar-operator ")
         .is_some_and(|rest| rest.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-'))
 }
 
-/// The lines of fenced blocks, continued ones joined, and the text around them.
+/// The lines of fenced blocks, with continued lines joined, and the text around them.
 fn blocks(text: &str) -> (Vec<String>, String) {
     let (mut lines, mut around, mut fenced) = (Vec::<String>::new(), Vec::new(), false);
     for line in text.lines() {
@@ -54,7 +54,7 @@ fn blocks(text: &str) -> (Vec<String>, String) {
     (lines, around.join(" "))
 }
 
-/// Commands to type, and what the demo printed that it typed.
+/// The commands of the documentation, and those that the README shows as output of the demo.
 fn commands() -> (Commands, BTreeSet<String>) {
     let mut typed = Commands::new();
     let mut printed = BTreeSet::new();
@@ -76,7 +76,7 @@ fn commands() -> (Commands, BTreeSet<String>) {
             typed.entry(found).or_default().insert(file.clone());
         }
     }
-    // As a release that is called so is told.
+    // The chart's notes for a release with this name.
     let notes = read(NOTES)
         .replace("{{ .Release.Namespace }}", "stellar")
         .replace("{{ .Release.Name }}", "stellar-operator");
@@ -87,7 +87,7 @@ fn commands() -> (Commands, BTreeSet<String>) {
 }
 
 #[test]
-fn each_is_run_by_a_test_or_says_why_not() {
+fn each_command_is_run_by_a_test_or_says_why_not() {
     let (typed, _) = commands();
     assert!(typed.len() > 50, "{typed:#?}");
     let run: BTreeMap<&str, &str> = RUN_BY
@@ -104,21 +104,21 @@ fn each_is_run_by_a_test_or_says_why_not() {
         .collect();
     assert!(
         unknown.is_empty(),
-        "neither run nor excused in tests/documentation/run_by.rs: {unknown:#?}"
+        "neither run nor explained in tests/documentation/run_by.rs: {unknown:#?}"
     );
     let known = run.keys().chain(&excused);
     let gone: Vec<_> = known.filter(|command| !typed.contains_key(**command)).collect();
-    assert!(gone.is_empty(), "in no document any more: {gone:#?}");
+    assert!(gone.is_empty(), "no document has these commands: {gone:#?}");
     for command in run.keys().chain(&excused) {
         assert!(
             !(run.contains_key(command) && excused.contains(command)),
-            "{command:?} is run and excused"
+            "{command:?} is both run and explained as not run"
         );
     }
 }
 
 #[test]
-fn whoever_is_said_to_run_one_does() {
+fn each_named_file_runs_its_commands() {
     for (file, commands) in RUN_BY {
         let text = read(file);
         for command in *commands {
@@ -147,7 +147,7 @@ fn whoever_is_said_to_run_one_does() {
 }
 
 #[test]
-fn what_the_demo_is_said_to_print_it_types() {
+fn the_demo_types_the_commands_of_the_readme() {
     let (_, printed) = commands();
     assert_eq!(
         printed.iter().map(String::as_str).collect::<BTreeSet<_>>(),

@@ -1,6 +1,6 @@
-//! What the documentation says is so: each command is run by a test, each reason that the code can give is explained
-//! and no other, rights and values are those of the manifests, and what is said to be refused is refused. No cluster is
-//! needed here.
+//! Checks that the documentation is correct: a test runs each command, each reason of the code and no other is
+//! explained, rights and values equal those of the manifests, and what it calls refused is refused. This needs no
+//! cluster.
 
 #![allow(
     clippy::unwrap_used,
@@ -47,7 +47,7 @@ fn files(directory: &str) -> Vec<String> {
     found
 }
 
-/// The cells of the tables in a text, row by row; a `|` inside of code is no border.
+/// The cells of the tables in a text, row by row; a `|` inside code does not separate cells.
 fn rows(text: &str) -> Vec<Vec<String>> {
     let lines = text
         .lines()
@@ -70,7 +70,7 @@ fn rows(text: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// The part of a text under a heading, to the next heading of the same level.
+/// The part of a text from a heading to the next heading of the same level.
 fn section<'a>(text: &'a str, heading: &str) -> &'a str {
     let start = text
         .find(&format!("\n{heading}\n"))
@@ -81,7 +81,7 @@ fn section<'a>(text: &'a str, heading: &str) -> &'a str {
     &body[..end]
 }
 
-/// What stands in backticks.
+/// The texts in backticks.
 fn code(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }

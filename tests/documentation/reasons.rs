@@ -1,4 +1,4 @@
-//! `docs/operations.md` explains every condition with each of its reasons, and every Event, and no other.
+//! `docs/operations.md` explains exactly the conditions, reasons and Events of the code.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use strum::VariantArray as _;
 use crate::{code, read, rows, section};
 
 #[test]
-fn every_reason_is_explained_with_its_condition_and_no_other() {
+fn documented_reasons_equal_those_of_the_code() {
     let text = read("docs/operations.md");
     let mut explained = BTreeSet::new();
     let mut condition = String::new();
@@ -27,7 +27,7 @@ fn every_reason_is_explained_with_its_condition_and_no_other() {
 }
 
 #[test]
-fn every_event_is_explained_and_no_other() {
+fn documented_events_equal_those_of_the_code() {
     let text = read("docs/operations.md");
     let events = rows(section(&text, "## Events")).into_iter().skip(1);
     let explained: BTreeSet<String> = events.flat_map(|row| code(&row[0])).collect();
@@ -40,7 +40,7 @@ fn every_event_is_explained_and_no_other() {
         "not explained: {:?}",
         given.difference(&explained)
     );
-    // The rest tells that a condition began.
+    // The other Events report that a condition began.
     let mut others = explained.difference(&given);
     assert!(
         others.all(|event| Reason::all().iter().any(|reason| reason.as_str() == event)),

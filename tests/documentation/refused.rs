@@ -1,4 +1,4 @@
-//! `docs/migration.md` says of StellarNodes in use what is refused and what to write instead: `check` says the same.
+//! `docs/migration.md` names refused settings of existing StellarNodes and their alternatives. `check` must agree.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{code, read, rows, section};
 
-/// What `check` says of a validator with this as a part of its spec, and whether it lets it pass.
+/// Runs `check` on a validator with this part of a spec: whether it passes, and the output.
 fn check(part: &str) -> (bool, String) {
     let mut spec = json!({
         "nodeType": "Validator", "network": "testnet", "version": "26.0.1-3109.e78c97ed0.jammy",
@@ -37,7 +37,7 @@ fn check(part: &str) -> (bool, String) {
 }
 
 #[test]
-fn what_is_refused_is_named_and_what_to_write_instead_passes() {
+fn documented_refusals_are_refused_and_their_alternatives_pass() {
     let migration = read("docs/migration.md");
     let table = rows(section(&migration, "## StellarNodes in use"));
     assert!(table.len() > 8, "{table:?}");
@@ -48,14 +48,14 @@ fn what_is_refused_is_named_and_what_to_write_instead_passes() {
         let [before, field, after] = [before, why, after].map(|cell| code(cell).into_iter().next().expect("code"));
         let (passes, said) = check(&before);
         let named = said.lines().any(|line| line.contains(&format!("error: {field}: ")));
-        assert!(!passes && named, "{before}: {field} is named: {said}");
+        assert!(!passes && named, "{before}: the refusal names {field}: {said}");
         let (passes, said) = check(&after);
         assert!(passes, "{after}: {said}");
     }
 }
 
 #[test]
-fn fields_for_what_it_does_not_do_are_unknown() {
+fn fields_of_unsupported_features_are_unknown() {
     let migration = read("docs/migration.md");
     let last = section(&migration, "## StellarNodes in use")
         .split("Fields for what this operator does not do")

@@ -1,4 +1,4 @@
-//! The table of rights in `docs/security.md` is what the manifests grant.
+//! The table of rights in `docs/security.md` equals the rights in the manifests.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{code, read, rows, section};
 
-/// Where, what, and what with it.
+/// The place, the resource and the verb.
 type Right = (String, String, String);
 
 fn granted(place: &str, file: &str, role: &str) -> BTreeSet<Right> {
@@ -33,9 +33,9 @@ fn granted(place: &str, file: &str, role: &str) -> BTreeSet<Right> {
 }
 
 #[test]
-fn the_table_is_what_is_granted() {
+fn table_equals_the_granted_rights() {
     let security = read("docs/security.md");
-    let mut told = BTreeSet::new();
+    let mut documented = BTreeSet::new();
     let mut place = String::new();
     for row in rows(section(&security, "## Rights")).into_iter().skip(1) {
         if !row[0].is_empty() {
@@ -43,7 +43,7 @@ fn the_table_is_what_is_granted() {
         }
         let resources = code(row[1].split(':').next().expect("a part"));
         for resource in resources {
-            told.extend(
+            documented.extend(
                 row[2]
                     .split(", ")
                     .map(|verb| (place.clone(), resource.clone(), verb.to_owned())),
@@ -66,11 +66,11 @@ fn the_table_is_what_is_granted() {
         granted("the cluster", "manifests/base/rbac-cluster.yaml", "stellar-operator"),
     ];
     let granted: BTreeSet<Right> = all.into_iter().flatten().collect();
-    assert_eq!(told, granted);
+    assert_eq!(documented, granted);
 }
 
 #[test]
-fn what_view_gets_is_said() {
+fn documentation_states_the_rights_of_view() {
     let security = read("docs/security.md");
     let granted = granted("", "manifests/base/rbac-view.yaml", "stellar-operator-view");
     let verbs: BTreeSet<&str> = granted.iter().map(|(_, _, verb)| verb.as_str()).collect();

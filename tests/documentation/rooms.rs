@@ -1,18 +1,18 @@
-//! The rooms of the house: the tables in `src/lib.rs` and `src/controller/mod.rs` name every folder, and no room uses
-//! one above it there; none has too many files.
+//! The order of the modules: the tables in `src/lib.rs` and `src/controller/mod.rs` name every folder, no module uses
+//! one above it in its table, and no folder has too many files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{files, read, rows};
 
-/// Most files of one folder, those of folders in it apart.
+/// The most files in one folder, without those in its subfolders.
 const MOST: usize = 15;
-/// Most lines of one file of tests.
+/// The most lines of a test file.
 const LONGEST: usize = 400;
-/// Widest line of a comment, in characters, of code, scripts and manifests. rustfmt does not wrap comments.
+/// The widest comment line in characters, in code, scripts and manifests. rustfmt does not wrap comments.
 const WIDEST: usize = 120;
 
-/// The rooms of a table as it stands, from the top: the names of its links.
+/// The modules of a table from top to bottom: the names of its links.
 fn table(file: &str) -> Vec<String> {
     let text = read(file);
     let lines = text.lines().filter_map(|line| line.strip_prefix("//! "));
@@ -21,7 +21,7 @@ fn table(file: &str) -> Vec<String> {
     links.flatten().map(str::to_owned).collect()
 }
 
-/// The code of a file that is part of the program: no comments, no tests.
+/// The code of a file without comments and tests.
 fn program(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
@@ -32,7 +32,7 @@ fn is_test(file: &str) -> bool {
     file.ends_with("tests.rs") || file.ends_with("/samples.rs") || file.ends_with("/fixtures.rs")
 }
 
-/// Where a module lies, as names from the root of the program: `src/tls/plan.rs` is `tls`, `plan`.
+/// The path of a file's module as names: `src/tls/plan.rs` is `tls`, `plan`.
 fn module(file: &str) -> Vec<&str> {
     let path = file.trim_start_matches("src/").trim_end_matches(".rs");
     path.split('/')
@@ -40,7 +40,7 @@ fn module(file: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The modules that a path from here can mean: with braces, each of their parts.
+/// The module paths of a `use` path, one for each part in braces.
 fn paths(text: &str) -> Vec<String> {
     let text = text.trim_start();
     let Some(inner) = text.strip_prefix('{') else {
@@ -74,7 +74,7 @@ fn paths(text: &str) -> Vec<String> {
     found
 }
 
-/// What a file uses of the program, each as names from its root.
+/// The module paths that a file uses, each as names from the root.
 fn used(file: &str, text: &str) -> BTreeSet<Vec<String>> {
     let here = module(file);
     let mut found = BTreeSet::new();
@@ -103,7 +103,7 @@ fn used(file: &str, text: &str) -> BTreeSet<Vec<String>> {
     found
 }
 
-/// Checks one table: each folder is in it, and no room uses one above it.
+/// Checks one table: it has each folder, and no module uses one above it.
 fn assert_order(directory: &str, order: &[String]) {
     let place = |room: &str| order.iter().position(|one| one == room);
     let depth = module(&format!("{directory}/x.rs")).len() - 1;
@@ -117,7 +117,10 @@ fn assert_order(directory: &str, order: &[String]) {
         };
         let is_folder = file[directory.len() + 1..].contains('/');
         let Some(own) = place(&room) else {
-            assert!(!is_folder, "{directory}/mod.rs or lib.rs does not name the room {room}");
+            assert!(
+                !is_folder,
+                "{directory}/mod.rs or lib.rs does not name the module {room}"
+            );
             continue;
         };
         for used in used(&file, &program(&read(&file))) {
@@ -128,7 +131,7 @@ fn assert_order(directory: &str, order: &[String]) {
             }
         }
     }
-    assert!(wrong.is_empty(), "a room uses one above it: {wrong:#?}");
+    assert!(wrong.is_empty(), "a module uses one above it: {wrong:#?}");
 }
 
 /// The modules that may talk to the API server.
@@ -143,7 +146,7 @@ const WITH_CLIENT: [&str; 8] = [
     "peer_discovery",
 ];
 
-/// Whether code names the type `kube::Client` or `kube::Api`, and not a variant of an enum that is called so.
+/// Whether code names the type `kube::Client` or `kube::Api`; an enum variant with the same name does not count.
 fn names_client(code: &str) -> bool {
     ["Client", "Api"].iter().any(|name| {
         code.match_indices(name).any(|(place, _)| {
@@ -156,7 +159,7 @@ fn names_client(code: &str) -> bool {
 }
 
 #[test]
-fn a_client_is_seen_wherever_it_is_named() {
+fn names_client_finds_each_use_of_a_client() {
     for code in [
         "use kube::{Api, ResourceExt};",
         "client: kube::Client,",
@@ -177,7 +180,7 @@ fn a_client_is_seen_wherever_it_is_named() {
 }
 
 #[test]
-fn only_the_shell_has_a_client() {
+fn only_modules_that_do_io_name_a_client() {
     let is_program = |file: &String| file.ends_with(".rs") && !is_test(file) && !file.ends_with("/played.rs");
     let with: Vec<String> = files("src")
         .into_iter()
@@ -189,13 +192,13 @@ fn only_the_shell_has_a_client() {
 }
 
 #[test]
-fn no_room_uses_one_above_it() {
+fn no_module_uses_one_above_it() {
     assert_order("src", &table("src/lib.rs"));
     assert_order("src/controller", &table("src/controller/mod.rs"));
 }
 
 #[test]
-fn no_room_has_too_many_files() {
+fn no_folder_has_too_many_files() {
     let mut rooms = BTreeMap::<String, usize>::new();
     let all = ["src", "tests/kit", "tests/promises"].into_iter().flat_map(files);
     for file in all.filter(|file| file.ends_with(".rs")) {
@@ -207,14 +210,14 @@ fn no_room_has_too_many_files() {
 }
 
 #[test]
-fn no_file_of_tests_is_too_long() {
+fn no_test_file_is_too_long() {
     let all = files("tests").into_iter().filter(|file| file.ends_with(".rs"));
     let long: Vec<String> = all.filter(|file| read(file).lines().count() > LONGEST).collect();
     assert!(long.is_empty(), "more than {LONGEST} lines: {long:?}");
 }
 
 #[test]
-fn each_file_that_the_documentation_names_is_there() {
+fn each_file_named_by_the_documentation_exists() {
     let text = read("docs/architecture.md");
     let named: Vec<String> = rows(&text)
         .into_iter()
@@ -225,10 +228,10 @@ fn each_file_that_the_documentation_names_is_there() {
     assert!(paths.len() >= 24, "{paths:?}");
     let all: BTreeSet<String> = files("src").into_iter().collect();
     let missing: Vec<&&str> = paths.iter().filter(|path| !all.contains(**path)).collect();
-    assert!(missing.is_empty(), "not there: {missing:?}");
+    assert!(missing.is_empty(), "missing files: {missing:?}");
 }
 
-/// What a comment of a file begins with; `None` for a file without comments, such as a README.
+/// The comment sign of a file; `None` for a file without comments, such as a README.
 fn comment(file: &str) -> Option<&'static str> {
     let name = file.rsplit('/').next().unwrap_or_default();
     match name.split_once('.') {
@@ -247,7 +250,7 @@ fn no_comment_is_too_wide() {
         let Some(sign) = comment(&file) else { continue };
         for (number, line) in read(&file).lines().enumerate() {
             let line = line.trim_end();
-            // A field's comment is its description in the CRD, line by line.
+            // The comment of a field becomes its description in the CRD, line by line.
             let is_description = file.starts_with("src/crd/") && line.trim_start().starts_with("/// ");
             if !is_description && line.trim_start().starts_with(sign) && line.chars().count() > WIDEST {
                 wide.push(format!("{file}:{}", number + 1));
@@ -258,7 +261,7 @@ fn no_comment_is_too_wide() {
 }
 
 #[test]
-fn what_a_file_uses_is_found() {
+fn used_finds_each_import() {
     let text = "use crate::tls::{plan, store::Store};\nuse super::super::labels;\nlet x = self::a::b(crate::util::clock::now());";
     let found = used("src/controller/rollout/slots.rs", text);
     let expected = [

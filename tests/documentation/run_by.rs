@@ -1,6 +1,6 @@
-//! Who runs the commands of the documentation.
+//! The tests that run the commands of the documentation.
 
-/// Commands that a test runs, by the file that has them as they stand.
+/// Commands that a test runs, by the file that has them unchanged.
 pub(crate) const RUN_BY: &[(&str, &[&str])] = &[
     (
         "tests/manifests/documented_commands/mod.rs",
@@ -104,10 +104,10 @@ pub(crate) const RUN_BY: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Commands that no test runs, by the reason.
+/// Commands that no test runs, by reason.
 pub(crate) const NOT_RUN: &[(&str, &[&str])] = &[
     (
-        "`make test` runs it among others, and is what runs this test",
+        "`make test` runs this test",
         &["make test", "cargo test --test simulation"],
     ),
     (
@@ -115,11 +115,11 @@ pub(crate) const NOT_RUN: &[(&str, &[&str])] = &[
         &["make one T=validator_joins"],
     ),
     (
-        "it needs a builder of images: `make test` builds the image where there is one, and tests/image runs its content",
+        "it needs an image builder: `make test` builds the image if there is one, and tests/image runs its content",
         &["docker build --build-arg REVISION=$(git rev-parse --short=12 HEAD) --tag stellar-operator:0.1.0 ."],
     ),
     (
-        "its name or files stand for others; tests run it with real ones: refused.rs, and config_command and peers_command of the promises",
+        "its names are placeholders; tests run it with real ones: refused.rs, and config_command and peers_command of the promises",
         &[
             "stellar-operator check FILE…",
             "stellar-operator config NODE",
@@ -130,14 +130,14 @@ pub(crate) const NOT_RUN: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "its port is fixed, and may be taken here; webhook::certificate_files of the promises runs it with a port of its own",
+        "its port is fixed and may be in use; webhook::certificate_files of the promises runs it with another port",
         &[
             "stellar-operator run --webhook-listen 127.0.0.1:9443 --webhook-url https://127.0.0.1:9443 \
            --tls-cert-file certs/tls.crt --tls-key-file certs/tls.key --tls-ca-file certs/ca.crt",
         ],
     ),
     (
-        "what runs in pods of the simulated cluster cannot be reached by an address, and no container of theirs writes a log",
+        "pods of the simulated cluster have no reachable address, and their containers write no log",
         &[
             "kubectl get --raw /api/v1/namespaces/stellar/pods/POD:8080/proxy/readyz",
             "kubectl logs validator-1-0 --container stellar-core --namespace stellar",
@@ -146,7 +146,7 @@ pub(crate) const NOT_RUN: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "a part of what deployed.rs types whole",
+        "a part of a longer command that deployed.rs runs",
         &["kubectl logs -f", "kubectl rollout restart"],
     ),
     (
@@ -163,18 +163,18 @@ pub(crate) const NOT_RUN: &[(&str, &[&str])] = &[
             "make upgrade",
         ],
     ),
-    ("tests/image runs the script that it is", &["make sbom"]),
+    ("tests/image runs its script", &["make sbom"]),
     (
-        "it leaves a cluster behind, or ends one; `make demo` and every test use the same scripts",
+        "it starts or ends a cluster for manual use; `make demo` and every test use the same scripts",
         &["make up", "make down"],
     ),
     (
-        "the release build takes minutes, and `make scale` and `make fuzz` make it",
+        "a release build takes minutes; `make scale` and `make fuzz` run one",
         &["cargo build --release"],
     ),
 ];
 
-/// What the README shows of a run of the demo.
+/// The commands of the demo that the README shows.
 pub(crate) const DEMO: [&str; 4] = [
     "kubectl apply -f four.yaml",
     "kubectl get configmap stellar-peers -n stellar -o 'jsonpath={.data.KNOWN_PEERS}{\"\\n\"}'",

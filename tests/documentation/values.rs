@@ -1,4 +1,4 @@
-//! The table of the chart's values in `docs/install.md` has each of them.
+//! The table in `docs/install.md` lists each value of the chart.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{code, read, rows, section};
 
-/// Handed to Kubernetes as they are.
+/// Values that the chart passes to Kubernetes unchanged.
 const WHOLE: [&str; 1] = ["resources"];
 
 fn keys(prefix: &str, value: &Value, found: &mut BTreeSet<String>) {
@@ -28,15 +28,15 @@ fn keys(prefix: &str, value: &Value, found: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn each_value_of_the_chart_is_in_the_table() {
+fn table_lists_each_value_of_the_chart() {
     let values: Value = serde_saphyr::from_str(&read("manifests/chart/values.yaml")).expect("YAML");
     let mut expected = BTreeSet::new();
     keys("", &values, &mut expected);
     let install = read("docs/install.md");
-    let told: BTreeSet<String> = rows(section(&install, "## Helm"))
+    let documented: BTreeSet<String> = rows(section(&install, "## Helm"))
         .into_iter()
         .skip(1)
         .flat_map(|row| code(&row[0]))
         .collect();
-    assert_eq!(told, expected);
+    assert_eq!(documented, expected);
 }

@@ -1,5 +1,5 @@
-//! The webhook's certificates run out while nobody renews them: both are made anew, and trusted, as soon as somebody
-//! does.
+//! The webhook's certificates expire while no operator runs. The next operator replaces both, and the API server trusts
+//! them.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -15,7 +15,7 @@ use x509_parser::pem::parse_x509_pem;
 
 use crate::four::{at_rest, is_reviewed};
 
-/// The Secret's data, decoded, as far as it is certificates.
+/// The decoded certificates of the Secret.
 fn kept(env: &TestEnv) -> BTreeMap<String, Vec<u8>> {
     let secret = env
         .get(&format!("secret/{}", labels::DEFAULT_CERTIFICATE_SECRET))
@@ -30,7 +30,7 @@ fn kept(env: &TestEnv) -> BTreeMap<String, Vec<u8>> {
         .into()
 }
 
-/// When a certificate runs out.
+/// When a certificate expires.
 fn end(pem: &[u8]) -> Timestamp {
     let (_, pem) = parse_x509_pem(pem).expect("PEM");
     let certificate = pem.parse_x509().expect("a certificate");
@@ -38,7 +38,7 @@ fn end(pem: &[u8]) -> Timestamp {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_stop_that_was_longer_than_their_lives() {
+async fn certificates_that_expired_during_a_stop_are_renewed() {
     let env = TestEnv::installed("expired").await;
     let options = Options::default()
         .with("--certificate-lifetime", "9s")
@@ -54,7 +54,7 @@ async fn after_a_stop_that_was_longer_than_their_lives() {
     signal("-STOP");
     let before = kept(&env);
     let ends = [labels::TLS_CERT, labels::CA_CERT].map(|name| end(&before[name]));
-    wait_for("both to run out", Duration::from_secs(60), async || {
+    wait_for("both to expire", Duration::from_secs(60), async || {
         ends.iter().all(|end| *end < clock::now()).then_some(())
     })
     .await;
@@ -62,7 +62,7 @@ async fn after_a_stop_that_was_longer_than_their_lives() {
     is_reviewed(&env, &validators).await;
     let after = kept(&env);
     for name in [labels::TLS_CERT, labels::CA_CERT] {
-        assert_ne!(after[name], before[name], "{name} is another");
+        assert_ne!(after[name], before[name], "{name} was replaced");
     }
     crate::four::a_fifth_joins(&env, &validators, lives).await;
 }

@@ -1,4 +1,4 @@
-//! A component of the control plane as a process: stopped, let go on, killed, started again as it was.
+//! A process of the control plane, which a test can pause, resume, kill and restart.
 
 use std::fs::File;
 use std::os::unix::process::CommandExt as _;
@@ -7,14 +7,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Once;
 use std::time::Duration;
 
-/// How often the end of a process is looked for.
+/// How often the end of a process is checked.
 const LOOK: Duration = Duration::from_millis(20);
-/// Those that end themselves when what they remember cannot be true: kube-scheduler does, now and then, when the API
-/// server went away in the middle of a binding (`Scheduler cache is corrupted`, updatePod in
+/// Components that exit when their memory is inconsistent: kube-scheduler sometimes does when the API server
+/// disappears during a binding (`Scheduler cache is corrupted`, updatePod in
 /// pkg/scheduler/backend/cache/cache.go).
 const ENDING: [&str; 2] = ["kube-scheduler", "kube-controller-manager"];
 
-/// From now on, starts again what ends itself, as the kubelet of a control plane does.
+/// From now on, restarts components that exit, as the kubelet of a control plane does.
 pub(crate) fn supervise() {
     static SUPERVISED: Once = Once::new();
     SUPERVISED.call_once(|| {
@@ -23,7 +23,7 @@ pub(crate) fn supervise() {
             loop {
                 for component in &mut components {
                     if component.has_ended() {
-                        eprintln!("{} has ended, and is started again", component.name);
+                        eprintln!("{} has exited and is restarted", component.name);
                         component.start();
                     }
                 }
@@ -33,18 +33,18 @@ pub(crate) fn supervise() {
     });
 }
 
-/// A component by the name of its pid file.
+/// A component, identified by the name of its pid file.
 #[derive(Debug)]
 pub(crate) struct Component {
     name: &'static str,
     file: PathBuf,
     pid: String,
     started_as: StartedAs,
-    /// The one that we started in place of the first.
-    anew: Option<Child>,
+    /// The process that replaced the first one.
+    restarted: Option<Child>,
 }
 
-/// What a process was started with.
+/// The program, arguments and environment of a process.
 #[derive(Debug)]
 struct StartedAs {
     program: PathBuf,
@@ -74,7 +74,7 @@ impl Component {
         Self::of_file(name, pids().join(format!("{name}.pid")))
     }
 
-    /// What plays the kubelets, beside kwok.
+    /// The simulated kubelet, which works together with kwok.
     pub(crate) fn of_kubelet() -> Self {
         Self::of_file("kubelet", cluster().join("kubelet.pid"))
     }
@@ -87,27 +87,27 @@ impl Component {
             file,
             started_as: StartedAs::of_process(&proc_of(&pid)),
             pid,
-            anew: None,
+            restarted: None,
         }
     }
 
-    /// It hangs.
+    /// Pauses the process.
     pub(crate) fn stop(&self) {
         self.signal("-STOP");
     }
 
-    /// It goes on.
+    /// Resumes the process.
     pub(crate) fn go_on(&self) {
         self.signal("-CONT");
     }
 
-    /// Kills it and starts it again with the same arguments.
+    /// Kills the process and restarts it with the same arguments.
     pub(crate) fn kill_and_start(&mut self) {
         self.kill();
         self.start();
     }
 
-    /// Kills it, and waits until it is gone.
+    /// Kills the process and waits until it has ended.
     pub(crate) fn kill(&mut self) {
         self.signal("-KILL");
         while !self.has_ended() {
@@ -121,10 +121,10 @@ impl Component {
         arguments.find_map(|argument| argument.strip_prefix(name))
     }
 
-    /// Whether the process is at its end: no thread but the first is left, and that one has let go of files and
-    /// sockets, or somebody has heard of its end already.
+    /// Whether the process has ended: it was already reaped, or only its first thread is left and has closed its files
+    /// and sockets.
     fn has_ended(&mut self) -> bool {
-        if let Some(child) = &mut self.anew {
+        if let Some(child) = &mut self.restarted {
             return child.try_wait().expect("our own child").is_some();
         }
         let proc = proc_of(&self.pid);
@@ -133,7 +133,7 @@ impl Component {
         threads <= 1 && (status.is_empty() || status.contains("State:\tZ"))
     }
 
-    /// Starts it with the arguments that it had.
+    /// Starts the process with its previous arguments.
     pub(crate) fn start(&mut self) {
         let log = directory_of("logs").join(format!("{}-anew.log", self.name));
         let log = File::create(log).expect("a file of the cluster");
@@ -147,13 +147,13 @@ impl Component {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
-            // A signal for the tests is not one for it.
+            // Signals to the tests must not reach the component.
             .process_group(0);
         let child = command.spawn().expect("it starts");
         self.pid = child.id().to_string();
-        // Whoever looks for it by its file finds it.
+        // Other programs find the process by its pid file.
         std::fs::write(&self.file, &self.pid).expect("its pid file");
-        self.anew = Some(child);
+        self.restarted = Some(child);
     }
 
     fn signal(&self, signal: &str) {
@@ -163,7 +163,7 @@ impl Component {
 }
 
 impl Drop for Component {
-    /// Whatever a test did, the next one finds it running.
+    /// The component runs again for the next test.
     fn drop(&mut self) {
         let _ = Command::new("kill").args(["-CONT", &self.pid]).status();
     }

@@ -1,5 +1,5 @@
-//! The control plane hangs, or dies and comes back: nothing is removed, nobody is restarted, and what came meanwhile is
-//! done.
+//! The control plane hangs, or is killed and restarted. The operator removes no address, restarts no validator, and
+//! handles later changes.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::four::{a_fifth_joins, assert_lives, at_rest, lose};
 const A_MINUTE: Duration = Duration::from_secs(60);
 const LEASES_OF_NODES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
 
-/// The API server answers, and the simulated kubelets have reached it: they renew the Leases of their nodes each 50 s,
-/// and a node that could not for 200 s is taken for lost, as it would be after the faults of several tests.
+/// Waits until the API server answers and the simulated kubelets have renewed the Leases of their nodes. They renew
+/// them every 50 s; the faults of several tests in a row could exceed the 200 s after which a node counts as lost.
 pub(crate) async fn answers(env: &TestEnv) {
     wait_for("the API server to answer", SOON, async || {
         env.kubectl(&["get", "--raw", "/readyz", "--request-timeout=2s"])
@@ -37,14 +37,14 @@ fn renewals(env: &TestEnv) -> Option<Vec<Value>> {
     Some(leases.map(|lease| lease["spec"]["renewTime"].clone()).collect())
 }
 
-/// Four are at rest, something happens to the control plane, one pod is lost after it, and a fifth joins.
+/// Four validators are at rest, the control plane fails, then one pod is lost and a fifth validator joins.
 async fn through(name: &str, fault: impl AsyncFnOnce(&TestEnv)) {
     let env = TestEnv::start(name, Options::default().with("--lease-duration", "5s")).await;
     let (validators, mut lives) = at_rest(&env).await;
     let list = env.peers();
     fault(&env).await;
     answers(&env).await;
-    assert_eq!(env.peers(), list, "nobody was removed");
+    assert_eq!(env.peers(), list, "no address was removed");
     assert_lives(&env, &lives).await;
     lose(&env, FOUR[0], &mut lives).await;
     assert_lives(&env, &lives).await;
@@ -65,7 +65,7 @@ async fn the_api_server_hangs_for_a_minute() {
     through("api-hangs", async |_| {
         let component = Component::of_cluster("kube-apiserver");
         component.stop();
-        // The time itself is the fault.
+        // The duration is part of the fault.
         tokio::time::sleep(A_MINUTE).await;
         component.go_on();
     })

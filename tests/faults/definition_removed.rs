@@ -1,5 +1,5 @@
-//! The CustomResourceDefinition is deleted, and Kubernetes takes every StellarNode and StatefulSet with it: the
-//! operator does not crash, writes no empty list, and the storage that is to be retained is there when both come back.
+//! Deleting the CustomResourceDefinition deletes every StellarNode and StatefulSet. The operator does not crash and
+//! writes no empty list, and retained storage is used again when the StellarNodes return.
 
 use serde_json::json;
 use test_kit::{FOUR, Options, SOON, TestEnv, Validators, wait_for};
@@ -8,28 +8,28 @@ use crate::four::{at_rest, logged};
 
 const CRD: &str = "crd/stellarnodes.stellar.org";
 
-/// Waits until Kubernetes takes what a StellarNode leaves: its garbage collector looks for new kinds every half minute,
-/// and what belonged to a kind that came and went in between it never learns to be ownerless.
+/// Waits until the garbage collector knows the kind StellarNode. It looks for new kinds every half minute; if a kind is
+/// added and removed in between, it never deletes the objects that the kind owned.
 async fn collected(env: &TestEnv, validators: &Validators) {
     let mut fifth = validators.node(5);
     fifth["spec"]["suspended"] = json!(true);
     env.apply(&fifth.to_string());
     wait_for("its StatefulSet", SOON, async || env.get("statefulset/validator-5")).await;
     env.kubectl(&["delete", "stellarnode/validator-5"]).ok("delete");
-    wait_for("its StatefulSet to go after it", SOON, async || {
+    wait_for("its StatefulSet to be deleted as well", SOON, async || {
         env.get("statefulset/validator-5").is_none().then_some(())
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn and_put_back() {
+async fn a_removed_crd_is_put_back() {
     let env = TestEnv::installed("crd-removed").await;
     let mut operator = env.ready_replica(&Options::default()).await;
     let (validators, _) = at_rest(&env).await;
     collected(&env, &validators).await;
-    // To delete the definition is to delete every StellarNode: that of the fourth takes its storage with it, as it asks
-    // for.
+    // Deleting the CRD deletes every StellarNode. The fourth one has `retentionPolicy: Delete`, so its storage is
+    // deleted as well.
     let (kept, goes) = FOUR.split_at(3);
     let asked = kept
         .iter()
@@ -47,7 +47,7 @@ async fn and_put_back() {
             claim["metadata"]["ownerReferences"].is_array(),
         ))
     };
-    wait_for("nobody to own what stays", SOON, async || {
+    wait_for("the retained claims to have no owner", SOON, async || {
         let owned = |name: &&str| volume(name).is_some_and(|(_, owned)| owned);
         (!kept.iter().any(owned) && goes.iter().all(owned)).then_some(())
     })
@@ -73,17 +73,17 @@ async fn and_put_back() {
         );
     }
     assert_eq!(volumes(), before, "storage stays");
-    assert_eq!(volume(goes[0]), None, "it was to go with its StellarNode");
+    assert_eq!(volume(goes[0]), None, "its claim was deleted with its StellarNode");
     logged(&env, "ERROR", "kind=\"StellarNode\"").await;
 
     let definition = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/crd");
     env.kubectl(&["apply", "--server-side", "-k", definition])
         .ok("put it back");
-    wait_for("it to be served", SOON, async || {
+    wait_for("the API server to serve the CRD", SOON, async || {
         env.kubectl(&["get", "stellarnodes"]).success.then_some(())
     })
     .await;
-    wait_for("the validators to be taken again", SOON, async || {
+    wait_for("the validators to be stored again", SOON, async || {
         let manifests = validators.manifests(1..=4);
         env.kubectl_with(&["apply", "-f", "-"], &manifests)
             .success
@@ -95,6 +95,10 @@ async fn and_put_back() {
     let names = |volumes: Vec<Option<(serde_json::Value, bool)>>| -> Vec<_> {
         volumes.into_iter().map(|volume| volume.map(|(name, _)| name)).collect()
     };
-    assert_eq!(names(volumes()), names(before), "and is theirs again");
+    assert_eq!(
+        names(volumes()),
+        names(before),
+        "the validators use their storage again"
+    );
     assert!(operator.is_ready().await);
 }

@@ -1,4 +1,4 @@
-//! etcd is put back to an earlier state, as from a backup, while the operator runs: it starts anew, and is right again.
+//! etcd is restored to an earlier state while the operator runs: the operator restarts and corrects the list.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use crate::four::{at_rest, logged};
 
 fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-a").args([from, to]).status().expect("cp");
-    assert!(copied.success(), "{} is copied", from.display());
+    assert!(copied.success(), "cannot copy {}", from.display());
 }
 
-/// What etcd holds now. The API server is away meanwhile, for it would see etcd go.
+/// Copies etcd's data. The API server is stopped meanwhile, because it would notice that etcd stops.
 async fn backup(env: &TestEnv, directory: &Path) {
     let (mut server, mut etcd) = (Component::of_cluster("kube-apiserver"), Component::of_cluster("etcd"));
     server.kill();
@@ -27,7 +27,7 @@ async fn backup(env: &TestEnv, directory: &Path) {
     answers(env).await;
 }
 
-/// All of the control plane starts anew with what etcd held then.
+/// Restarts the whole control plane with the copied data.
 async fn restore(env: &TestEnv, directory: &Path) {
     let mut server = Component::of_cluster("kube-apiserver");
     let mut etcd = Component::of_cluster("etcd");
@@ -48,8 +48,8 @@ async fn restore(env: &TestEnv, directory: &Path) {
     for kubelet in &mut kubelets {
         kubelet.start();
     }
-    // A kwok that starts anew is another holder: it would wait until the Leases of the one before have ended.
-    wait_for("the leases of nodes to go", SOON, async || {
+    // A restarted kwok has a new identity and would wait until the Leases of its predecessor expire.
+    wait_for("the Leases of the nodes to be deleted", SOON, async || {
         let delete = [
             "delete",
             "leases",
@@ -64,7 +64,7 @@ async fn restore(env: &TestEnv, directory: &Path) {
 }
 
 fn data_of(etcd: &Component) -> PathBuf {
-    let data = etcd.argument("--data-dir=").expect("etcd is told where its data is");
+    let data = etcd.argument("--data-dir=").expect("etcd has a data directory");
     PathBuf::from(data)
 }
 
@@ -77,7 +77,7 @@ fn uids(env: &TestEnv) -> BTreeMap<&'static str, Option<serde_json::Value>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_operator_starts_anew_and_nobody_is_restarted() {
+async fn operator_restarts_and_no_validator_does() {
     let options = Options::default().with("--lease-duration", "5s");
     let env = TestEnv::installed("etcd-restored").await;
     let mut operator = env.ready_replica(&options).await;
@@ -100,9 +100,9 @@ async fn the_operator_starts_anew_and_nobody_is_restarted() {
         (!operator.is_alive()).then_some(())
     })
     .await;
-    // As the kubelet of its pod does.
+    // The kubelet of its pod restarts it.
     let _anew = env.ready_replica(&options).await;
-    // Not by what was recorded: that watch is of a future that never came.
+    // Do not use the recorder: its watch belongs to the discarded history.
     wait_for("all four to vote and to have loaded the list", SOON * 2, async || {
         let is = |name: &str, condition: &str, reason: &str| env.reason(name, condition).as_deref() == Some(reason);
         let rests = |name: &&str| is(name, "Voting", "PodReady") && is(name, "PeersReady", "Loaded");
@@ -111,5 +111,5 @@ async fn the_operator_starts_anew_and_nobody_is_restarted() {
     .await;
     env.all_slots_free().await;
     assert_eq!(env.peers(), list);
-    assert_eq!(uids(&env), pods, "nobody was restarted");
+    assert_eq!(uids(&env), pods, "no validator was restarted");
 }

@@ -1,4 +1,4 @@
-//! What most faults begin and end with: four validators that know each other.
+//! The common beginning and end of most faults: four connected validators.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::component::supervise;
 /// How many pods each validator has had.
 pub(crate) type Lives = BTreeMap<String, usize>;
 
-/// Creates them and waits until nobody has a slot.
+/// Creates four validators and waits until no slot is in use.
 pub(crate) async fn at_rest(env: &TestEnv) -> (Validators, Lives) {
     supervise();
     let validators = Validators::new(5);
@@ -40,7 +40,7 @@ async fn all_vote(env: &TestEnv, lives: &Lives) {
     .await;
 }
 
-/// All vote, nobody has a slot, and nobody had another pod than these.
+/// Asserts that all vote, no slot is in use, and each validator had exactly these pods.
 pub(crate) async fn assert_lives(env: &TestEnv, lives: &Lives) {
     all_vote(env, lives).await;
     env.all_slots_free().await;
@@ -50,8 +50,7 @@ pub(crate) async fn assert_lives(env: &TestEnv, lives: &Lives) {
     assert!(down.len() <= 1, "down at once: {down:?}\n{history}");
 }
 
-/// Waits until a create passes the webhook: the validating one refuses whatever nobody whom the API server trusts
-/// answers for.
+/// Waits until a create passes the webhook: the API server refuses a create if no trusted webhook answers.
 pub(crate) async fn is_reviewed(env: &TestEnv, validators: &Validators) {
     let fifth = validators.manifests([5]);
     wait_for("a review", SOON, async || {
@@ -61,7 +60,7 @@ pub(crate) async fn is_reviewed(env: &TestEnv, validators: &Validators) {
     .await;
 }
 
-/// Waits until the operator has logged this.
+/// Waits until the operator has logged these words at this level.
 pub(crate) async fn logged(env: &TestEnv, level: &str, words: &str) {
     wait_for(&format!("the log to say: {words}"), SOON, async || {
         let log = env.log();
@@ -72,7 +71,7 @@ pub(crate) async fn logged(env: &TestEnv, level: &str, words: &str) {
     .await;
 }
 
-/// A fifth joins; all know it in the end, each of the four restarted once for it.
+/// Adds a fifth validator. In the end all have loaded its address, and each of the four has restarted once.
 pub(crate) async fn a_fifth_joins(env: &TestEnv, validators: &Validators, mut lives: Lives) {
     env.apply(&validators.manifests([5]));
     let five: Vec<&str> = FOUR.into_iter().chain(["validator-5"]).collect();

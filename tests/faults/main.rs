@@ -1,5 +1,5 @@
-//! Faults that need a cluster of their own, or a minute: `make faults` runs them, and every other test that
-//! docs/faults.md names. One after the other, for most of them take something from under everybody.
+//! Faults that need their own cluster or a minute. `make faults` runs them and every other test that docs/faults.md
+//! names. They run one by one, because most of them disturb the whole cluster.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,10 +1,10 @@
-//! What the operator made is deleted by somebody: it comes back, and nobody is restarted for it.
+//! A user deletes objects of the operator: it recreates them and restarts no validator.
 
 use crate::four::{a_fifth_joins, assert_lives, at_rest, is_reviewed};
 use test_kit::{Options, SOON, TestEnv, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deleted_they_come_back() {
+async fn deleted_objects_are_restored() {
     let env = TestEnv::start("deleted", Options::default()).await;
     let (_, lives) = at_rest(&env).await;
     for object in [
@@ -24,7 +24,7 @@ async fn deleted_they_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_secret_with_the_certificate_too() {
+async fn a_deleted_certificate_secret_is_replaced() {
     let env = TestEnv::start("secret-deleted", Options::default()).await;
     let (validators, lives) = at_rest(&env).await;
     let secret = "secret/stellar-operator-webhook-cert";

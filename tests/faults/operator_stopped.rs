@@ -1,5 +1,5 @@
-//! The operator is told to end, or stopped for longer than its Lease, in the middle of a rollout: another goes on where
-//! it was.
+//! The operator is terminated, or paused for longer than its Lease, in the middle of a rollout: another replica
+//! continues.
 
 use std::process::Command;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use test_kit::{FOUR, Operator, Options, SOON, TestEnv, Validators, free_port, wa
 
 use crate::four::{Lives, assert_lives, at_rest};
 
-/// All four get a new version in one apply.
+/// Sets a new version for all four validators in one apply.
 fn change(env: &TestEnv, validators: &Validators) {
     let nodes: Vec<_> = (1..=4)
         .map(|number| {
@@ -21,7 +21,7 @@ fn change(env: &TestEnv, validators: &Validators) {
     env.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": nodes }).to_string());
 }
 
-/// Waits until somebody is down for it.
+/// Waits until the first validator is down for the new version.
 async fn first_is_down(env: &TestEnv, before: &Lives) {
     wait_for("the first restart", SOON, async || {
         (env.recorder().history().downs().values().sum::<usize>() > downs(before)).then_some(())
@@ -63,7 +63,7 @@ fn signal(operator: &Operator, signal: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn told_to_end_in_the_middle_of_a_rollout() {
+async fn terminated_in_the_middle_of_a_rollout() {
     let env = TestEnv::installed("term").await;
     let first = env.ready_replica(&Options::default()).await;
     let (validators, lives) = at_rest(&env).await;
@@ -75,7 +75,7 @@ async fn told_to_end_in_the_middle_of_a_rollout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stopped_for_longer_than_its_lease() {
+async fn paused_for_longer_than_its_lease() {
     let env = TestEnv::installed("stopped").await;
     let options = Options::default().with("--lease-duration", "3s");
     let first = env.ready_replica(&options).await;
@@ -83,14 +83,15 @@ async fn stopped_for_longer_than_its_lease() {
     let second = env.replica(&options, free_port());
     change(&env, &validators);
     first_is_down(&env, &lives).await;
-    // The webhook is behind the first, so nothing is created while it is stopped.
+    // The API server calls the webhook of the first operator, so the test creates nothing while that is paused.
     signal(&first, "-STOP");
     wait_for("the second to lead", SOON, async || second.leads().await.then_some(())).await;
-    // It goes on in the middle of what the second does, and believes to lead until it is told otherwise.
+    // The first operator resumes in the middle of the second one's work and believes to lead until its Lease write
+    // fails.
     tokio::time::sleep(Duration::from_secs(1)).await;
     signal(&first, "-CONT");
     each_once(&env, lives).await;
-    wait_for("the first to follow", SOON, async || {
+    wait_for("the first to stop leading", SOON, async || {
         (!first.leads().await).then_some(())
     })
     .await;

@@ -1,5 +1,4 @@
-//! What happens to pods without anybody's doing: readiness that comes and goes, a node that is gone, an address that
-//! somebody else has now.
+//! Faults of pods: flapping readiness, a lost node, and an address that another pod gets.
 
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ fn list_version(env: &TestEnv) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn readiness_that_comes_and_goes_writes_nothing() {
+async fn flapping_readiness_causes_no_write() {
     let env = TestEnv::start("flapping", Options::default()).await;
     let (_, lives) = at_rest(&env).await;
     let version = list_version(&env);
@@ -34,11 +33,11 @@ async fn readiness_that_comes_and_goes_writes_nothing() {
         }
     }
     assert_lives(&env, &lives).await;
-    assert_eq!(list_version(&env), version, "the list was not written");
+    assert_eq!(list_version(&env), version, "the operator did not write the list");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_is_gone_takes_its_pods_and_nobody_is_restarted_for_it() {
+async fn losing_a_node_restarts_no_other_pod() {
     let env = TestEnv::start("node-gone", Options::default()).await;
     let (_, mut lives) = at_rest(&env).await;
     let node = env.get("pod/validator-1-0").expect("it runs")["spec"]["nodeName"]
@@ -51,8 +50,8 @@ async fn a_node_that_is_gone_takes_its_pods_and_nobody_is_restarted_for_it() {
         *lives.get_mut(name).expect("it is there") += usize::from(there);
     }
     env.kubectl(&["delete", "node", &node]).ok("the node");
-    // Kubernetes takes a minute to give up its pods.
-    wait_for("its pods to be somewhere else", SOON * 2, async || {
+    // Kubernetes takes a minute to replace its pods.
+    wait_for("its pods to be on other nodes", SOON * 2, async || {
         let elsewhere = |name: &&str| {
             env.get(&format!("pod/{name}-0")).is_some_and(|pod| {
                 let bound = pod["spec"]["nodeName"].as_str();
@@ -68,19 +67,19 @@ async fn a_node_that_is_gone_takes_its_pods_and_nobody_is_restarted_for_it() {
     });
     env.kubectl_with(&["create", "-f", "-"], &object.to_string())
         .ok("the node again");
-    // Several at once may be down by the loss of a node; none by us.
+    // The loss of the node may take several validators down at once; the operator restarts none.
     env.all_slots_free().await;
     let history = env.recorder().history();
     assert_eq!(history.lives(), lives, "{history}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_somebody_else_has_now_leaves_the_list() {
+async fn an_address_reused_by_another_pod_leaves_the_list() {
     let env = TestEnv::start("address-reused", Options::default()).await;
     let (_, mut lives) = at_rest(&env).await;
     let address = env.pod_ip(FOUR[0]).expect("it runs");
     lose(&env, FOUR[0], &mut lives).await;
-    let stranger = json!({
+    let other = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "stranger" },
         "spec": {
             "securityContext": { "runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": { "type": "RuntimeDefault" } },
@@ -90,9 +89,8 @@ async fn an_address_that_somebody_else_has_now_leaves_the_list() {
             }],
         },
     });
-    env.kubectl_with(&["create", "-f", "-"], &stranger.to_string())
-        .ok("a pod");
-    wait_for("it to run", SOON, async || {
+    env.kubectl_with(&["create", "-f", "-"], &other.to_string()).ok("a pod");
+    wait_for("the other pod to run", SOON, async || {
         let pod = env.get("pod/stranger")?;
         (pod["status"]["phase"] == "Running").then_some(())
     })

@@ -1,5 +1,5 @@
-//! A right is taken away while the operator runs: what it cannot do it says, what it can it goes on doing, and nobody
-//! pays.
+//! A right is removed while the operator runs: the operator logs what it cannot do, continues with the rest, and
+//! restarts no validator because of it.
 
 use serde_json::{Value, json};
 use test_kit::{FOUR, Options, SOON, TestEnv, wait_for};
@@ -8,7 +8,7 @@ use crate::four::{a_fifth_joins, assert_lives, at_rest, logged, lose};
 
 const ROLE: &str = "role/stellar-operator-nodes";
 
-/// The rules of the role, without what may be written of these resources.
+/// The rules of the role without the write verbs for this resource.
 fn without_writes(env: &TestEnv, resource: &str) -> Value {
     let mut rules = env.get(ROLE).expect("the shipped role")["rules"].clone();
     for rule in rules.as_array_mut().expect("rules") {
@@ -31,7 +31,7 @@ fn write(env: &TestEnv, rules: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn that_to_write_lists() {
+async fn right_to_write_lists_removed() {
     let env = TestEnv::start("no-lists", Options::default()).await;
     let (validators, mut lives) = at_rest(&env).await;
     let rules = env.get(ROLE).expect("the shipped role")["rules"].clone();
@@ -50,7 +50,7 @@ async fn that_to_write_lists() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn that_to_change_stateful_sets() {
+async fn right_to_change_stateful_sets_removed() {
     let env = TestEnv::start("no-sets", Options::default()).await;
     let (_, mut lives) = at_rest(&env).await;
     let rules = env.get(ROLE).expect("the shipped role")["rules"].clone();
@@ -64,7 +64,7 @@ async fn that_to_change_stateful_sets() {
     ])
     .ok("a new version");
     logged(&env, "WARN", "rolling update failed").await;
-    // Lists go on being kept.
+    // The operator still updates lists.
     lose(&env, FOUR[1], &mut lives).await;
     let history = env.recorder().history();
     assert_eq!(history.lives(), lives, "{history}");

@@ -1,4 +1,4 @@
-//! Reviews of a real API server that say something else: edits of their JSON.
+//! Edits the JSON of reviews of a real API server.
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::inputs::{Body, bodies};
 use crate::values::{TWICE, any_json, field, name, write};
 
-/// Parts of a review in which something is done, some more often than others.
+/// The edited parts of a review; a repeated part is edited more often.
 const PARTS: [&str; 14] = [
     "",
     "/request",
@@ -25,26 +25,26 @@ const PARTS: [&str; 14] = [
     "/request/oldObject/spec",
 ];
 
-/// Where something is done: in which part, and to which value of it.
+/// The part of a review and the value in it that is edited.
 #[derive(Clone, Debug)]
 struct Place {
     part: &'static str,
     value: Index,
 }
 
-/// What is done to the JSON of a review.
+/// An edit of a review.
 #[derive(Clone, Debug)]
 enum Edit {
-    /// A field that the rules read gets a value, in the object or in the old one.
+    /// Sets a field that the rules read, in the object or in the old object.
     Set(bool, &'static str, Value),
     Replace(Place, Value),
     Copy(Place, Place),
     Remove(Place, Index),
     Rename(Place, Index, String),
     Insert(Place, Index, String, Value),
-    /// An entry of a list or a key of an object is there twice.
+    /// Duplicates an entry of a list or a key of an object.
     Repeat(Place, Index),
-    /// The object that is stored is the one that is sent: what follows is what an update changes.
+    /// Copies the object to the old object, so that later edits are the changes of an update.
     Update,
 }
 
@@ -115,7 +115,7 @@ impl Place {
             ""
         };
         let Some(part) = review.pointer_mut(part) else {
-            unreachable!("the whole is always there");
+            unreachable!("the whole always exists");
         };
         let mut found = Vec::new();
         walk(part, &mut Vec::new(), &mut found, wanted);
@@ -124,13 +124,13 @@ impl Place {
         };
         path.iter().fold(part, |value, step| match value {
             Value::Array(list) => &mut list[*step],
-            Value::Object(map) => map.values_mut().nth(*step).expect("it was there"),
+            Value::Object(map) => map.values_mut().nth(*step).expect("the path was found before"),
             _ => unreachable!("only collections have parts"),
         })
     }
 }
 
-/// The paths to all wanted values, each step the number of an entry. What the API server notes for itself is one value.
+/// Finds the paths to all wanted values, each as indices of entries. `managedFields` counts as one value.
 fn walk(value: &Value, path: &mut Vec<usize>, found: &mut Vec<Vec<usize>>, wanted: fn(&Value) -> bool) {
     if wanted(value) {
         found.push(path.clone());
@@ -154,7 +154,7 @@ fn key(map: &Map<String, Value>, entry: &Index) -> Option<String> {
     map.keys().nth(entry.index(map.len().max(1))).cloned()
 }
 
-/// Writes a field, with the objects that lead to it; what stands in the way stays.
+/// Writes a field and the missing objects above it. A value that is no object stays, and the field is not written.
 fn set(mut object: &mut Value, pointer: &str, value: Value) {
     for token in pointer.split('/').skip(1) {
         if object.is_null() {
@@ -166,7 +166,7 @@ fn set(mut object: &mut Value, pointer: &str, value: Value) {
     *object = value;
 }
 
-/// Captured reviews that say something else, still JSON.
+/// Captured reviews with edits that keep valid JSON.
 pub(crate) fn edited() -> BoxedStrategy<Body> {
     let reviews = bodies()
         .into_iter()

@@ -1,4 +1,4 @@
-//! What is sent to the webhook: arbitrary bytes, and reviews of a real API server with something done to them.
+//! The inputs of the webhook: random bytes, and changed reviews of a real API server.
 
 use std::fmt;
 use std::path::Path;
@@ -20,7 +20,7 @@ impl fmt::Debug for Body {
     }
 }
 
-/// The reviews in `tests/reviews` with their names, in the order of these.
+/// The reviews in `tests/reviews`, sorted by name.
 pub(crate) fn captured() -> Vec<(String, Body)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reviews");
     let mut reviews: Vec<(String, Body)> = std::fs::read_dir(directory)
@@ -40,7 +40,7 @@ pub(crate) fn bodies() -> Vec<Body> {
     captured().into_iter().map(|(_, body)| body).collect()
 }
 
-/// Bytes that owe nothing to anybody, alone or where a request should be.
+/// Random bytes, alone or in place of a part of a review.
 pub(crate) fn bytes() -> BoxedStrategy<Body> {
     let any = || prop::collection::vec(any::<u8>(), 0..400);
     let tokens = [
@@ -72,7 +72,7 @@ pub(crate) fn bytes() -> BoxedStrategy<Body> {
     prop_oneof![any(), words, request].prop_map(Body).boxed()
 }
 
-/// What happens to the bytes of a body.
+/// Damage of the bytes of a body.
 #[derive(Clone, Debug)]
 enum Damage {
     Flip(Index, u32),
@@ -110,11 +110,11 @@ impl Damage {
     }
 }
 
-/// Captured reviews, a few bytes of which are wrong.
+/// Captured reviews with a few wrong bytes.
 pub(crate) fn damaged() -> BoxedStrategy<Body> {
     let at = any::<Index>;
     let damage = prop_oneof![
-        // Seldom the highest bit: it ends the text.
+        // Rarely the highest bit, because it makes the text invalid UTF-8.
         20 => (at(), select(vec![0, 0, 0, 1, 1, 2, 3, 4, 5, 5, 6, 7])).prop_map(|(at, bit)| Damage::Flip(at, bit)),
         3 => (at(), 1..20_usize).prop_map(|(at, length)| Damage::Cut(at, length)),
         2 => (at(), prop::collection::vec(any::<u8>(), 1..8)).prop_map(|(at, bytes)| Damage::Insert(at, bytes)),

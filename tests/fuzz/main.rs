@@ -1,7 +1,7 @@
-//! The webhook's functions, given what nobody should send them: no panic, and what an answer promises holds for each.
+//! Fuzzes the webhook's functions: no input causes a panic, and every answer keeps the promises.
 //!
-//! `STELLAR_FUZZ_INPUTS` says how many inputs, `STELLAR_FUZZ_SEED` repeats a run. A failure is made small, and its body
-//! is left in a file.
+//! `STELLAR_FUZZ_INPUTS` sets the number of inputs, `STELLAR_FUZZ_SEED` repeats a run. A failing input is shrunk and
+//! its body written to a file.
 
 #![allow(clippy::expect_used)]
 
@@ -29,20 +29,20 @@ use stellar_k8s::admission::context::{Context, NoContext};
 use stellar_k8s::admission::reviewer::Rules;
 use stellar_k8s::crd::StellarNode;
 
-/// How many inputs there are where nobody says how many.
+/// The default number of inputs.
 const EVERY_DAY: usize = 4000;
-/// Into so many parts the inputs are divided, whatever the machine: one seed means the same inputs everywhere.
+/// The inputs are divided into this many parts on every machine, so that a seed means the same inputs everywhere.
 const THREADS: usize = 8;
-/// How often a failing input is tried to be made smaller.
+/// The most attempts to shrink a failing input.
 const SHRINK: u32 = 2000;
 
-/// One way to make inputs.
+/// A source of inputs.
 struct Source {
     name: &'static str,
     inputs: fn() -> BoxedStrategy<Body>,
-    /// Of ten inputs, how many are of this source.
+    /// The share of this source in tenths.
     tenths: usize,
-    /// Percentages that are reached, or the source makes nothing but garbage.
+    /// The least percentages of useful inputs; below them the source makes mostly garbage.
     at_least: AtLeast,
 }
 
@@ -89,7 +89,7 @@ const SOURCES: [Source; 3] = [
     },
 ];
 
-/// Knows the StellarNodes of the captured reviews.
+/// A context with the StellarNodes of the captured reviews.
 struct Known(Vec<StellarNode>);
 
 impl Known {
@@ -110,15 +110,15 @@ impl Context for Known {
         self.0.iter().find(wanted).cloned()
     }
 
-    fn each_validator(&self, namespace: &str, tell: &mut dyn FnMut(&StellarNode)) {
+    fn each_validator(&self, namespace: &str, visit: &mut dyn FnMut(&StellarNode)) {
         let wanted = |node: &&StellarNode| {
             node.namespace().as_deref() == Some(namespace) && node.spec.validator_config.is_some()
         };
-        self.0.iter().filter(wanted).for_each(tell);
+        self.0.iter().filter(wanted).for_each(visit);
     }
 }
 
-/// How many inputs became what.
+/// The number of inputs with each outcome.
 #[derive(Default)]
 struct Counts {
     inputs: AtomicUsize,
@@ -126,7 +126,7 @@ struct Counts {
     patched: AtomicUsize,
     denied: AtomicUsize,
     warned: AtomicUsize,
-    /// Patched and allowed: these show that what passes before passes after.
+    /// Patched and allowed: these prove that an accepted review is accepted after its patch as well.
     both_allowed: AtomicUsize,
 }
 
@@ -153,7 +153,7 @@ impl Counts {
         counters.map(|counter| counter.load(Ordering::Relaxed))
     }
 
-    /// What the inputs were too seldom.
+    /// The outcomes that were too rare.
     fn too_few(&self, at_least: &AtLeast) -> Vec<String> {
         let [inputs, readable, patched, denied, _, both_allowed] = self.all();
         [
@@ -178,7 +178,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 #[test]
-fn every_answer_keeps_its_promises() {
+fn every_answer_is_well_formed_and_consistent() {
     let inputs = number("STELLAR_FUZZ_INPUTS").map_or(EVERY_DAY, |inputs| inputs as usize);
     let seed = number("STELLAR_FUZZ_SEED").unwrap_or_else(|| RandomState::new().build_hasher().finish());
     let rules = [Rules::new(Arc::new(NoContext)), Rules::new(Arc::new(Known::captured()))];
@@ -211,12 +211,12 @@ fn every_answer_keeps_its_promises() {
         begin.elapsed().as_secs_f64()
     );
     assert!(problems.is_empty(), "{}\nSTELLAR_FUZZ_SEED={seed}", problems.join("\n"));
-    assert!(total[0] >= inputs, "{} of {inputs} inputs were tried", total[0]);
+    assert!(total[0] >= inputs, "only {} of {inputs} inputs were tried", total[0]);
 }
 
-/// Tries so many inputs; returns what went wrong.
+/// Tries this many inputs; returns the failures.
 fn run(source: &Source, rules: &[Rules; 2], inputs: usize, seed: [u64; 2], counts: &Counts) -> Vec<String> {
-    // The thread, from 1, that failed first: the others stop, and it makes its failure small.
+    // The number, from 1, of the thread that failed first. It shrinks its input while the others stop.
     let failed = AtomicUsize::new(0);
     let try_part = |part: usize| {
         let mut bytes = [0; 32];
@@ -275,7 +275,7 @@ fn captured_reviews_are_answered() {
     let rules = Rules::new(Arc::new(NoContext));
     let (mut patched, mut denied, mut others) = (Vec::new(), Vec::new(), 0);
     for (name, body) in inputs::captured() {
-        let outcome = keep(&rules, &body.0).expect("promises are kept");
+        let outcome = keep(&rules, &body.0).expect("the answers keep the promises");
         assert!(outcome.readable, "{name}");
         if outcome.patched {
             patched.push(name.clone());

@@ -1,4 +1,4 @@
-//! What every answer of the webhook keeps, whatever it was asked.
+//! The promises of every answer of the webhook, for any input.
 
 use std::collections::BTreeMap;
 
@@ -14,19 +14,19 @@ use stellar_k8s::admission::reviewer::Rules;
 use stellar_k8s::labels;
 use stellar_k8s::webhook::reviewer::{Answer, Reviewer};
 
-/// Where the annotation with the peer port is.
+/// The path of the annotation with the peer port.
 const PEER_PORT: &str = "/metadata/annotations/stellar.org~1peer-port";
 
-/// What became of one body.
+/// The outcome of one body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outcome {
-    /// It was a review, and was decided.
+    /// The body was a review and was decided.
     pub(crate) readable: bool,
     /// `/mutate` changed the object.
     pub(crate) patched: bool,
     /// `/validate` refused the object.
     pub(crate) denied: bool,
-    /// One of the two had a warning.
+    /// One of the two answers had a warning.
     pub(crate) warned: bool,
 }
 
@@ -50,10 +50,14 @@ struct Response {
     status: Option<Value>,
 }
 
-/// Asks for a decision of this body on both paths, then for one of what they make of it.
+/// Sends this body to both paths, and then the patched review again.
 pub(crate) fn keep(rules: &Rules, body: &[u8]) -> Result<Outcome, TestCaseError> {
     let (mutated, validated) = (rules.mutate(body), rules.validate(body));
-    prop_assert_eq!(mutated.status, validated.status, "both read the same body");
+    prop_assert_eq!(
+        mutated.status,
+        validated.status,
+        "both paths accept or refuse the same body"
+    );
     if mutated.status != 200 {
         no_review(&mutated)?;
         no_review(&validated)?;
@@ -73,7 +77,7 @@ pub(crate) fn keep(rules: &Rules, body: &[u8]) -> Result<Outcome, TestCaseError>
         let again = response(&again)?;
         prop_assert!(
             again.patch.is_none(),
-            "the second time it changes {}",
+            "a second mutation changes {}",
             patch_text(&again)
         );
         let judged = rules.validate(&completed);
@@ -81,7 +85,7 @@ pub(crate) fn keep(rules: &Rules, body: &[u8]) -> Result<Outcome, TestCaseError>
         let judged = response(&judged)?;
         prop_assert!(
             judged.allowed || !validated.allowed,
-            "what passes before is refused after {}: {:?}",
+            "an accepted review is refused after the patch {}: {:?}",
             patch_text(&mutated),
             judged.status
         );
@@ -98,7 +102,7 @@ fn fail(error: impl std::fmt::Display) -> TestCaseError {
     TestCaseError::fail(error.to_string())
 }
 
-/// What is no review gets one sentence, and nothing was decided.
+/// Checks the answer to a body that is no review: one sentence and no decision.
 fn no_review(answer: &Answer) -> Result<(), TestCaseError> {
     prop_assert_eq!(answer.status, 400);
     prop_assert_eq!(answer.facts.allowed, None);
@@ -110,7 +114,7 @@ fn no_review(answer: &Answer) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Reads a decision as the API server does, and holds it to what the API server demands.
+/// Reads a decision as the API server does, and checks the API server's requirements.
 fn response(answer: &Answer) -> Result<Response, TestCaseError> {
     let reply: Reply = serde_json::from_slice(&answer.body).map_err(fail)?;
     prop_assert_eq!(reply.api_version, "admission.k8s.io/v1");
@@ -119,7 +123,7 @@ fn response(answer: &Answer) -> Result<Response, TestCaseError> {
     prop_assert_eq!(
         response.patch_type.as_deref(),
         response.patch.as_ref().map(|_| "JSONPatch"),
-        "a type exactly where there is a patch"
+        "there is a patch type exactly if there is a patch"
     );
     prop_assert_eq!(response.status.is_none(), response.allowed);
     if let Some(status) = &response.status {
@@ -153,7 +157,8 @@ fn parts(json: impl AsRef<[u8]>) -> Result<Parts, TestCaseError> {
     serde_json::from_slice(json.as_ref()).map_err(fail)
 }
 
-/// An object without its managedFields, which are read past: only here may be a number that no `Value` holds.
+/// Removes the managedFields of an object, which the webhook skips: only they may have a number that `Value` cannot
+/// hold.
 fn without_managed_fields(object: &RawValue) -> Result<Box<RawValue>, TestCaseError> {
     let mut object = parts(object.get())?;
     if let Some(metadata) = object.get_mut("metadata")
@@ -165,10 +170,10 @@ fn without_managed_fields(object: &RawValue) -> Result<Box<RawValue>, TestCaseEr
     to_raw_value(&object).map_err(fail)
 }
 
-/// The review as it comes back once the API server has applied the patch.
+/// The review after the API server has applied the patch.
 fn complete(body: &[u8], patch: &str) -> Result<Vec<u8>, TestCaseError> {
     let patch: Patch = serde_json::from_slice(&STANDARD.decode(patch).map_err(fail)?).map_err(fail)?;
-    prop_assert!(!patch.0.is_empty(), "an empty patch is none");
+    prop_assert!(!patch.0.is_empty(), "the patch is not empty");
     for operation in &patch.0 {
         prop_assert!(is_ours(operation), "{operation}");
     }
@@ -179,12 +184,12 @@ fn complete(body: &[u8], patch: &str) -> Result<Vec<u8>, TestCaseError> {
     json_patch::patch(&mut object, &patch).map_err(fail)?;
     let mut kept = before;
     if patch.0.iter().any(|operation| operation.path().as_str() == PEER_PORT) {
-        // It may follow a port that was changed.
+        // The annotation may change together with the port.
         kept["metadata"]["annotations"][labels::PEER_PORT] = Value::Null;
     }
-    prop_assert!(is_kept(&kept, &object), "{patch} changes what was there");
+    prop_assert!(is_kept(&kept, &object), "{patch} changes an existing value");
     request.insert("object".to_owned(), to_raw_value(&object).map_err(fail)?);
-    // The API server writes both anew; were one left as it was, a number could differ in its last digit.
+    // Write both objects again, as the API server does: otherwise a number could differ in its last digit.
     if let Some(old) = request.get_mut("oldObject")
         && let Ok(stored) = serde_json::from_str::<Value>(old.get())
     {
@@ -194,7 +199,7 @@ fn complete(body: &[u8], patch: &str) -> Result<Vec<u8>, TestCaseError> {
     serde_json::to_vec(&review).map_err(fail)
 }
 
-/// Whether an operation adds one of the things that the webhook adds, where it adds them.
+/// Whether an operation adds one of the webhook's values at its place.
 fn is_ours(operation: &PatchOperation) -> bool {
     let PatchOperation::Add(operation) = operation else {
         return false;
@@ -215,7 +220,7 @@ fn is_ours(operation: &PatchOperation) -> bool {
         || in_container().unwrap_or_default()
 }
 
-/// Whether everything of the one is in the other, where it was and as it was. Null is nothing, as in Kubernetes.
+/// Whether `after` has everything of `before` unchanged. Null counts as absent, as in Kubernetes.
 fn is_kept(before: &Value, after: &Value) -> bool {
     match (before, after) {
         (Value::Null, _) => true,

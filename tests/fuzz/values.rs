@@ -1,4 +1,4 @@
-//! Fields that the rules read, and values of every type, with what only text can hold.
+//! Fields that the rules read, and values of every type, including those that only JSON text can express.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::inputs::Body;
 
-/// A string that begins so is written into the body without its quotes: JSON that [`Value`] cannot hold.
+/// A string with this prefix is written into the body without quotes: JSON that [`Value`] cannot hold.
 const RAW: &str = "\u{1}raw:";
-/// A key that begins so is written without that beginning: a key that is there twice.
+/// A key with this prefix is written without the prefix, which makes a duplicate key.
 pub(crate) const TWICE: &str = "\u{1}twice:";
 
 /// Fields that the rules read, below an object.
@@ -51,7 +51,7 @@ const FIELDS: [&str; 36] = [
     "/spec/validatorConfig/seedSecretRef",
 ];
 
-/// The JSON as text, with what only text can hold.
+/// The JSON as text, with the values that only text can express.
 pub(crate) fn write(value: &Value) -> Body {
     let mut text = value.to_string().replace("\"\\u0001twice:", "\"");
     while let Some(start) = text.find("\"\\u0001raw:") {
@@ -64,7 +64,7 @@ pub(crate) fn write(value: &Value) -> Body {
     Body(text.into_bytes())
 }
 
-/// A field that the rules read and what is written into it: what could stand there, or anything.
+/// A field that the rules read and its new value: a plausible or a random one.
 pub(crate) fn field() -> BoxedStrategy<(&'static str, Value)> {
     let ports = || {
         prop_oneof![
@@ -134,7 +134,7 @@ fn container() -> impl Strategy<Value = Value> {
         })
 }
 
-/// Names of fields, known and unknown.
+/// Names of known and unknown fields.
 pub(crate) fn name() -> BoxedStrategy<String> {
     let last = |field: &&str| field.rsplit('/').next().unwrap_or_default().replace("~1", "/");
     let mut known: Vec<String> = FIELDS.iter().map(last).collect();
@@ -154,7 +154,7 @@ pub(crate) fn name() -> BoxedStrategy<String> {
     prop_oneof![3 => select(known), 1 => any::<String>(), 1 => "[a-z]{1,8}"].boxed()
 }
 
-/// Values of every type, the odd ones more often than chance would have them.
+/// Values of every type; unusual ones are more frequent.
 pub(crate) fn any_json() -> BoxedStrategy<Value> {
     let words = [
         "",

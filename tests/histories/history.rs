@@ -1,4 +1,4 @@
-//! One history: what is done to the validators of a group and to the operator, step by step, and how it has to end.
+//! One history: random steps on the validators of a group and the operator, and the check of the end.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,18 +8,19 @@ use test_kit::{Operator, Options, TestEnv, Validators, wait_for};
 use crate::random::Random;
 use crate::world::{Spec, World};
 
-/// How many steps a history has.
+/// The number of steps of a history.
 const STEPS: usize = 12;
-/// The longest pause between two of them: some meet a group at rest, most one that is being changed.
+/// The longest pause between two steps, in milliseconds. Some steps meet a group at rest, most a group that is
+/// changing.
 const PAUSE: usize = 8_000;
-/// Fewer are no group.
+/// The fewest members of a group.
 const FEWEST: usize = 3;
-/// How long it may take to come to rest.
+/// Time limit until the group is at rest.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Longer than every wait of the operator in these tests, the fuse included.
 const CALM: Duration = Duration::from_secs(14);
 
-/// What is done.
+/// A step of a history.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Join,
@@ -51,7 +52,7 @@ const STEPS_OF_ALL_SORTS: [Step; 12] = [
     Step::KillOperatorWhilePodIsLost,
 ];
 
-/// A group, its operator, and the dice.
+/// A group, its operator and the random numbers.
 struct Play<'a> {
     env: TestEnv,
     options: Options,
@@ -65,7 +66,7 @@ pub(crate) async fn run(random: &mut Random) {
     let env = TestEnv::installed("history").await;
     let options = Options::default()
         .with("--restart-fuse", "10s")
-        // One that starts anew keeps its name, and so its lead.
+        // A restarted operator keeps its name and so stays the leader.
         .with("--pod-name", "operator-1");
     let operator = env.ready_replica(&options).await;
     let mut play = Play {
@@ -82,7 +83,7 @@ pub(crate) async fn run(random: &mut Random) {
     play.world.apply(&play.env, &four);
     for _ in 0..STEPS {
         let pause = u64::try_from(play.random.within(0..=PAUSE)).expect("milliseconds");
-        // When the next thing happens is a part of the history: there is nothing to wait for.
+        // The time of the next step is part of the history, so there is no condition to wait for.
         tokio::time::sleep(Duration::from_millis(pause)).await;
         let step = play.random.one_of(&STEPS_OF_ALL_SORTS).expect("some");
         if let Some(done) = play.take(step).await {
@@ -100,10 +101,10 @@ impl Play<'_> {
             suspended: false,
         };
         self.world.specs.insert(number, spec);
-        self.world.everybody_has_a_reason();
+        self.world.all_have_a_reason();
     }
 
-    /// Takes a step where it can be taken; tells what was done.
+    /// Takes a step if it is possible; returns its description.
     async fn take(&mut self, step: Step) -> Option<String> {
         let members = self.world.members();
         let may_leave = || members.len() > FEWEST;
@@ -129,7 +130,7 @@ impl Play<'_> {
             Step::Delete if may_leave() => {
                 let number = self.random.one_of(&members)?;
                 self.world.goes_down_by_hand(&self.env, number);
-                self.world.everybody_has_a_reason();
+                self.world.all_have_a_reason();
                 self.world.specs.remove(&number);
                 let node = format!("stellarnode/{}", Validators::name(number));
                 self.env.kubectl(&["delete", &node]).ok("delete");
@@ -169,7 +170,7 @@ impl Play<'_> {
             Step::DamageList => {
                 let damage = World::damage();
                 let patch = ["patch", "configmap/stellar-peers", "--type=merge", "-p", &damage];
-                // There is none yet, or none any more: then there is nothing to damage.
+                // The list may not exist at this time.
                 let damaged = self.env.kubectl(&patch).success;
                 done(&damaged)
             }
@@ -186,9 +187,9 @@ impl Play<'_> {
         }
     }
 
-    /// Changes a spec that all others load.
+    /// Changes a spec whose address all others load.
     fn change(&mut self, number: usize, change: impl FnOnce(&mut Spec)) {
-        self.world.everybody_has_a_reason();
+        self.world.all_have_a_reason();
         if let Some(spec) = self.world.specs.get_mut(&number) {
             change(spec);
         }
@@ -196,7 +197,7 @@ impl Play<'_> {
     }
 
     fn lose(&mut self, numbers: &[usize]) {
-        self.world.everybody_has_a_reason();
+        self.world.all_have_a_reason();
         for number in numbers {
             self.world.goes_down_by_hand(&self.env, *number);
         }
@@ -217,15 +218,15 @@ impl Play<'_> {
         self.operator = self.env.ready_replica(&self.options).await;
     }
 
-    /// It comes to rest, and everything is as it should be.
+    /// Waits until the group is at rest and checks the result.
     async fn end(self) {
         let Self { env, world, .. } = &self;
         let begin = std::time::Instant::now();
         let mut amiss = None;
-        wait_for("everything to be as it should be", PATIENCE, async || {
+        wait_for("the cluster to converge", PATIENCE, async || {
             let now = world.amiss(env);
             if now != amiss {
-                println!("  {:?}: {}", begin.elapsed(), now.as_deref().unwrap_or("all is well"));
+                println!("  {:?}: {}", begin.elapsed(), now.as_deref().unwrap_or("converged"));
                 amiss.clone_from(&now);
             }
             now.is_none().then_some(())
@@ -233,11 +234,11 @@ impl Play<'_> {
         .await;
         env.all_slots_free_within(PATIENCE).await;
         let lives = env.recorder().history().lives();
-        // That nothing more happens is what is promised.
+        // Nothing more may happen.
         tokio::time::sleep(CALM).await;
         let history = env.recorder().history();
-        assert_eq!(history.lives(), lives, "it came to rest:\n{history}");
-        assert_eq!(world.amiss(env), None, "it stays as it should be");
+        assert_eq!(history.lives(), lives, "there was no restart at rest:\n{history}");
+        assert_eq!(world.amiss(env), None, "the cluster stays converged");
         world.judge(env);
     }
 }

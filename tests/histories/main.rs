@@ -1,5 +1,5 @@
-//! Random histories on a real control plane: what the simulation proves of many, seen of a few. `make histories`, some
-//! 90 s for each; HISTORIES says how many, SEED which.
+//! Random histories on a real control plane, as a sample of what the simulation tests. `make histories` takes about 90
+//! s for each. HISTORIES sets the number, SEED the first one.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ mod world;
 use random::Random;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_converges_with_one_down_at_a_time_and_no_restart_too_many() {
+async fn histories_converge_with_one_down_at_a_time_and_no_extra_restart() {
     let number = |name: &str| {
         std::env::var(name)
             .ok()

@@ -1,10 +1,10 @@
-//! Numbers that follow from a seed: the same history twice.
+//! Random numbers from a seed, so that a history can be repeated.
 
 use std::ops::RangeInclusive;
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 
-/// A seed that nobody chose, short enough to be typed.
+/// A random seed, short enough to type.
 pub(crate) fn seed() -> u64 {
     let mut bytes = [0; 4];
     SystemRandom::new().fill(&mut bytes).expect("random bytes");
@@ -28,13 +28,13 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// One of these numbers.
+    /// A random number in this range.
     pub(crate) fn within(&mut self, range: RangeInclusive<usize>) -> usize {
         let count = u64::try_from(range.end() - range.start() + 1).expect("a number");
         range.start() + usize::try_from(self.next() % count).expect("it is smaller")
     }
 
-    /// One of these; `None` where there is none.
+    /// A random item; `None` if there are none.
     pub(crate) fn one_of<T: Copy>(&mut self, items: &[T]) -> Option<T> {
         let last = items.len().checked_sub(1)?;
         Some(items[self.within(0..=last)])

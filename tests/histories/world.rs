@@ -1,4 +1,4 @@
-//! Six validators as they are meant to be, what was done to them by hand, and whether the cluster is what they mean.
+//! The expected state of up to six validators, the manual changes, and the comparison with the cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use stellar_k8s::labels;
 use test_kit::{TestEnv, Validators};
 
-/// How many validators there may be.
+/// The most validators.
 pub(crate) const MOST: usize = 6;
 
-/// A validator as its spec has it.
+/// The expected spec of a validator.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spec {
     pub(crate) port: u16,
@@ -17,15 +17,15 @@ pub(crate) struct Spec {
     pub(crate) suspended: bool,
 }
 
-/// What there should be.
+/// The expected state.
 #[derive(Debug)]
 pub(crate) struct World {
     validators: Validators,
-    /// Those that exist, by number.
+    /// The existing validators by number.
     pub(crate) specs: BTreeMap<usize, Spec>,
-    /// How often each was given a reason to be restarted.
+    /// How many reasons for a restart each validator has had.
     reasons: BTreeMap<String, usize>,
-    /// Who was taken down by hand, and what the recorder had seen by then.
+    /// The validators taken down by hand, each with the length of the record at that time.
     by_hand: Vec<(usize, String)>,
 }
 
@@ -39,25 +39,25 @@ impl World {
         }
     }
 
-    /// Those that are members, or are to become such.
+    /// The current and future members.
     pub(crate) fn members(&self) -> Vec<usize> {
         let wanted = self.specs.iter().filter(|(_, spec)| !spec.suspended);
         wanted.map(|(number, _)| *number).collect()
     }
 
-    /// Those that exist and are suspended.
+    /// The suspended validators.
     pub(crate) fn suspended(&self) -> Vec<usize> {
         let suspended = self.specs.iter().filter(|(_, spec)| spec.suspended);
         suspended.map(|(number, _)| *number).collect()
     }
 
-    /// Those that do not exist.
+    /// The validators that do not exist.
     pub(crate) fn absent(&self) -> Vec<usize> {
         (1..=MOST).filter(|number| !self.specs.contains_key(number)).collect()
     }
 
-    /// The members, their ports, or addresses of several changed: one restart more for everybody is just.
-    pub(crate) fn everybody_has_a_reason(&mut self) {
+    /// The members, their ports or several addresses changed, so each validator may restart once more.
+    pub(crate) fn all_have_a_reason(&mut self) {
         self.reasons.values_mut().for_each(|count| *count += 1);
     }
 
@@ -65,13 +65,13 @@ impl World {
         *self.reasons.entry(Validators::name(number)).or_default() += 1;
     }
 
-    /// This one goes down now, and not by us.
+    /// Notes that the test takes this validator down now.
     pub(crate) fn goes_down_by_hand(&mut self, env: &TestEnv, number: usize) {
         let seen = env.recorder().history().readiness().count();
         self.by_hand.push((seen, Validators::name(number)));
     }
 
-    /// Applies the specs of these, in one command.
+    /// Applies the specs of these validators in one command.
     pub(crate) fn apply(&self, env: &TestEnv, numbers: &[usize]) {
         let items = numbers.iter().flat_map(|number| {
             let Spec {
@@ -89,7 +89,7 @@ impl World {
         env.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string());
     }
 
-    /// What is not as it should be; nothing at the end of a history.
+    /// The first difference from the expected state; `None` at the end of a history.
     pub(crate) fn amiss(&self, env: &TestEnv) -> Option<String> {
         let members = self.members();
         let names: Vec<String> = members.iter().map(|number| Validators::name(*number)).collect();
@@ -123,11 +123,14 @@ impl World {
         None
     }
 
-    /// Holds what happened against the rules: one down by us at a time, and nobody more often than there were reasons.
+    /// Asserts that the operator took down one validator at a time, and none more often than it had reasons.
     pub(crate) fn judge(&self, env: &TestEnv) {
         let history = env.recorder().history();
         let (downs, at_once) = by_us(history.readiness(), &self.by_hand);
-        assert!(at_once.len() <= 1, "down by us at once: {at_once:?}\n{history}");
+        assert!(
+            at_once.len() <= 1,
+            "the operator had these down at once: {at_once:?}\n{history}"
+        );
         for (name, count) in &downs {
             let just = self.reasons[name] + 1;
             assert!(
@@ -137,21 +140,21 @@ impl World {
         }
         let (most, reasons) = (downs.values().sum::<usize>(), self.reasons.values().sum::<usize>());
         println!(
-            "  {most} restarts by us, {reasons} reasons, {} pods lost by hand: {downs:?}",
+            "  {most} restarts by the operator, {reasons} reasons, {} pods lost by hand: {downs:?}",
             self.by_hand.len()
         );
-        // Or it was looked at the wrong thing.
-        assert!(most > 0, "nobody was ever restarted\n{history}");
+        // Otherwise the test would not have measured anything.
+        assert!(most > 0, "the operator restarted no validator\n{history}");
     }
 
-    /// The ConfigMap, as somebody damages it.
+    /// The content of a damaged ConfigMap.
     pub(crate) fn damage() -> String {
         json!({ "data": { labels::KNOWN_PEERS: "192.0.2.1:11625", labels::PEERS_JSON: "{" } }).to_string()
     }
 }
 
-/// How often each validator went down by us, and the most that were down by us at one moment; `by_hand` says who was
-/// taken down otherwise, and how much was seen by then.
+/// How often the operator took each validator down, and the most that it had down at once. `by_hand` has the validators
+/// taken down by the test, each with the length of the record at that time.
 fn by_us<'a>(
     seen: impl Iterator<Item = (&'a str, bool)>,
     by_hand: &[(usize, String)],
@@ -162,7 +165,7 @@ fn by_us<'a>(
     let (mut voting, mut down, mut most) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for (index, (validator, ready)) in seen.enumerate() {
         while let Some((_, name)) = by_hand.next_if(|(seen, _)| *seen <= index) {
-            // Whatever it was down for, from now on it is down for this.
+            // From now on the manual change is why it is down.
             down.remove(name);
             *to_come.entry(name).or_default() += 1;
         }
@@ -186,7 +189,7 @@ fn by_us<'a>(
 }
 
 #[test]
-fn whoever_goes_down_by_hand_is_not_down_by_us() {
+fn a_validator_taken_down_by_hand_does_not_count() {
     let seen = [
         ("a", true),
         ("b", true),
@@ -212,7 +215,7 @@ fn whoever_goes_down_by_hand_is_not_down_by_us() {
         by_us(seen.into_iter(), &[]),
         (downs(&[("a", 2), ("b", 1)]), names(&["a", "b"]))
     );
-    // The second was lost while the first was down, and the first once more when all was well.
+    // The second was lost while the first was down, and the first was lost once more when all voted.
     let by_hand = [(3, "b".to_owned()), (6, "a".to_owned())];
     assert_eq!(by_us(seen.into_iter(), &by_hand), (downs(&[("a", 1)]), names(&["a"])));
 }

@@ -1,4 +1,4 @@
-//! Whatever a client sends, it gets a status that says what is wrong, and the next client is served.
+//! Bad input gets a status and a message, and the server keeps serving other clients.
 
 use stellar_k8s::webhook::limits::Limits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -16,7 +16,7 @@ fn request(line: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_mistake_gets_its_status_and_a_sentence() {
+async fn each_bad_request_gets_its_status_and_a_message() {
     let server = Server::start(Limits::default());
     let json = "Content-Type: application/json\r\n";
     let cases = [
@@ -33,7 +33,7 @@ async fn each_mistake_gets_its_status_and_a_sentence() {
         ),
         ("empty body", post("/validate", b""), 200, "validate 0"),
         (
-            "what the reviewer refuses",
+            "refused by the reviewer",
             post("/mutate", b"refuse"),
             400,
             "not a review",
@@ -115,14 +115,14 @@ async fn each_mistake_gets_its_status_and_a_sentence() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_of_10_mb_that_was_not_announced_is_refused() {
+async fn a_10_mb_body_without_content_length_is_refused() {
     let server = Server::start(Limits::default());
     let mut client = server.connect().await;
     let headers = "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n";
     client.send(&request("POST /mutate", headers, b"")).await.unwrap();
     let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
     for _ in 0..160 {
-        // Once the limit is passed the server answers and closes.
+        // The server answers and closes the connection once the limit is exceeded.
         if client.send(&chunk).await.is_err() {
             break;
         }
@@ -136,7 +136,7 @@ async fn a_body_of_10_mb_that_was_not_announced_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_panic_ends_one_review_and_not_its_connection() {
+async fn a_panic_fails_one_review_and_keeps_the_connection() {
     let server = Server::start(Limits::default());
     let mut client = server.connect().await;
     for body in [&b"panic"[..], b"panic at once"] {
@@ -147,7 +147,7 @@ async fn a_panic_ends_one_review_and_not_its_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_that_breaks_off_leaves_the_server_as_it_was() {
+async fn an_incomplete_body_does_not_affect_the_server() {
     let limits = Limits {
         small_reviews: 1,
         small_budget: 100,
@@ -160,7 +160,7 @@ async fn a_body_that_breaks_off_leaves_the_server_as_it_was() {
         client.send(&whole[..whole.len() - 1]).await.unwrap();
         drop(client);
     }
-    // As long as one of them keeps its room this is refused; the server learns of each end a moment later.
+    // The server refuses this review while an incomplete body still holds memory; it notices each end a moment later.
     let fits = async {
         while server
             .connect()
@@ -174,11 +174,11 @@ async fn a_body_that_breaks_off_leaves_the_server_as_it_was() {
     };
     tokio::time::timeout(std::time::Duration::from_secs(20), fits)
         .await
-        .expect("room is not given back");
+        .expect("the memory is not released");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn garbage_on_the_port_is_no_handshake() {
+async fn garbage_on_the_port_fails_the_handshake() {
     let server = Server::start(Limits::default());
     for bytes in [
         &b"GET / HTTP/1.1\r\n\r\n"[..],
@@ -190,7 +190,7 @@ async fn garbage_on_the_port_is_no_handshake() {
         stream.write_all(bytes).await.unwrap();
         stream.shutdown().await.unwrap();
         let mut answer = Vec::new();
-        // Either way the connection ends; a reset is as good as an alert.
+        // The connection must end, with an alert or a reset.
         let _ = stream.read_to_end(&mut answer).await;
         assert!(answer.len() < 100, "an alert at most");
     }

@@ -1,4 +1,4 @@
-//! What is served can change at any moment: nobody's connection ends for it.
+//! The served certificate can change at any time without closing a connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ pub(crate) fn shown(client: &Client) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_certificate_handshakes_fail_and_with_one_they_do_not() {
+async fn handshakes_fail_only_without_a_certificate() {
     let server = Server::start_without_certificate(Limits::default(), Duration::ZERO);
     assert!(Client::connect(server.address, &server.trust()).await.is_err());
     server.serve_new_leaf();
@@ -35,7 +35,7 @@ async fn tls_1_2_and_1_3_with_http_1_1() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reloading_under_load_drops_nothing() {
+async fn reloading_under_load_drops_no_request() {
     let server = Server::start(Limits::default());
     let done = Arc::new(AtomicBool::new(false));
     let clients = [true, true, false, false].map(|keeps_connection| {
@@ -60,15 +60,15 @@ async fn reloading_under_load_drops_nothing() {
         assert_eq!(client.post("/mutate", b"{}").await.unwrap().status, 200);
         seen.insert(shown(&client));
     }
-    assert_eq!(seen.len(), 50, "each new certificate is shown to the next client");
+    assert_eq!(seen.len(), 50, "the next client sees each new certificate");
     done.store(true, Ordering::Relaxed);
     for client in clients {
-        assert!(client.await.unwrap() > 50, "the load was no load");
+        assert!(client.await.unwrap() > 50, "the load had too few requests");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_served_leaves_the_old_in_place() {
+async fn an_unusable_certificate_leaves_the_old_one_in_place() {
     let server = Server::start(Limits::default());
     let before = shown(&server.connect().await);
     let (one, other) = (server.new_leaf(), server.new_leaf());
@@ -86,7 +86,7 @@ async fn what_cannot_be_served_leaves_the_old_in_place() {
     assert!(server.serving.offer(&one.certificate.pem, &one.key).unwrap());
     assert!(
         !server.serving.offer(&one.certificate.pem, &one.key).unwrap(),
-        "the same again is no change"
+        "the same certificate is no change"
     );
     assert_ne!(shown(&server.connect().await), before);
 }

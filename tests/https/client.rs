@@ -1,4 +1,4 @@
-//! A client that sends bytes exactly as told, and reads one HTTP/1.1 answer at a time.
+//! A client that sends the given bytes unchanged and reads one HTTP/1.1 answer at a time.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// Longer than any answer may take: a test that waits so long has found a hang.
+/// Time limit of an answer; a test that reaches it has found a hang.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(crate) struct Client {
     pub(crate) stream: TlsStream<TcpStream>,
 }
 
-/// What a client trusts and speaks.
+/// The CAs and protocol versions of a client.
 #[derive(Clone)]
 pub(crate) struct Trust(Arc<ClientConfig>);
 
@@ -52,7 +52,7 @@ impl Trust {
             .with_protocol_versions(versions)
             .unwrap();
         let mut config = config.with_root_certificates(roots).with_no_client_auth();
-        // As Go does: HTTP/2 first, if the server will.
+        // Offer HTTP/2 first, as Go does.
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Self(Arc::new(config))
     }
@@ -63,7 +63,7 @@ impl Client {
         Self::over(TcpStream::connect(address).await?, trust).await
     }
 
-    /// Over a connection that is there.
+    /// Makes the handshake on an open connection.
     pub(crate) async fn over(tcp: TcpStream, trust: &Trust) -> io::Result<Self> {
         tcp.set_nodelay(true)?;
         let name = ServerName::try_from("webhook.ns.svc").unwrap();

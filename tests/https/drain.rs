@@ -1,4 +1,4 @@
-//! Told to stop, the server serves on for a while, then lets go, and loses nothing on the way.
+//! After a stop signal, the server keeps serving for the drain time, then closes its connections, and loses no request.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::client::{Client, post};
 use crate::server::Server;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_drain_serves_on_and_asks_to_close() {
+async fn a_draining_server_serves_and_closes_connections() {
     let mut server = Server::start(Limits::default());
     let (mut used, mut held) = (server.connect().await, server.connect().await);
     assert!(!used.post("/mutate", b"{}").await.unwrap().asks_to_close());
@@ -26,7 +26,7 @@ async fn a_drain_serves_on_and_asks_to_close() {
     };
     timeout(Duration::from_secs(20), unready).await.expect("still ready");
 
-    // Who has a connection is asked to make a new one, and whoever makes one is served.
+    // The server asks clients with open connections to reconnect, and serves new connections.
     let goodbye = timeout(Duration::from_secs(1), async {
         loop {
             let response = used.post("/mutate", b"{}").await.unwrap();
@@ -40,7 +40,7 @@ async fn a_drain_serves_on_and_asks_to_close() {
     let late = server.connect().await.post("/mutate", b"{}").await.unwrap();
     assert!(late.status == 200 && late.asks_to_close(), "{late:?}");
 
-    // After the drain nothing new is taken; what has begun is answered.
+    // After the drain the server accepts no connection and answers the requests in progress.
     let refused = async {
         while Client::connect(server.address, &server.trust()).await.is_ok() {
             tokio::task::yield_now().await;
@@ -60,7 +60,7 @@ async fn a_drain_serves_on_and_asks_to_close() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_hangs_does_not_keep_the_server() {
+async fn a_hanging_client_does_not_delay_shutdown() {
     let mut server = Server::start_without_certificate(Limits::default(), Duration::ZERO);
     server.serve_new_leaf();
     let mut idle = server.connect().await;

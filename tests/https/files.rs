@@ -1,4 +1,4 @@
-//! Certificates from files that somebody else renews: swapped as the kubelet swaps them, by a symbolic link.
+//! Certificates from files that another program renews, swapped by a symbolic link as the kubelet does.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
@@ -18,7 +18,7 @@ use crate::certificates::shown;
 use crate::client::Client;
 use crate::server::Server;
 
-/// A mounted Secret: files behind a link that is swapped as a whole.
+/// A mounted Secret: files behind a symbolic link, which is swapped.
 struct Volume(tempfile::TempDir);
 
 impl Volume {
@@ -41,7 +41,7 @@ impl Volume {
     }
 }
 
-/// Waits until a client that trusts the server's authority is shown this certificate.
+/// Waits until a client that trusts the server's CA sees this certificate.
 async fn is_served(server: &Server, pair: &Pair) {
     let wanted = async {
         loop {
@@ -64,10 +64,10 @@ fn pem(der: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn files_are_followed_and_bad_ones_are_not() {
+async fn changed_files_are_loaded_and_bad_ones_ignored() {
     let server = Server::start_without_certificate(Limits::default(), Duration::ZERO);
     let volume = Volume(tempfile::tempdir().unwrap());
-    // Without a file for caBundle nobody asks the API server; there is none here.
+    // Without a file for caBundle the server makes no calls to the API server, which does not exist in this test.
     let nowhere = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
     let client = kube::Client::try_from(nowhere).unwrap();
     let readiness = Readiness::default();
@@ -100,7 +100,7 @@ async fn files_are_followed_and_bad_ones_are_not() {
     };
     tokio::time::timeout(Duration::from_secs(20), missing)
         .await
-        .expect("nobody says that the file is missing");
+        .expect("/readyz does not report the missing file");
 
     let (first, second, third) = (server.new_leaf(), server.new_leaf(), server.new_leaf());
     volume.swap_pair("1", &first);
@@ -113,7 +113,7 @@ async fn files_are_followed_and_bad_ones_are_not() {
     for _ in 0..20 {
         is_served(&server, &second).await;
     }
-    assert!(readiness.is_ready(), "what is served is still good");
+    assert!(readiness.is_ready(), "the served certificate is still valid");
     volume.swap_pair("4", &third);
     is_served(&server, &third).await;
     following.abort();

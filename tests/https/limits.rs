@@ -1,4 +1,4 @@
-//! No client, and no crowd of clients, can take more than its share of time, memory or places.
+//! Limits of time, memory and connections for each client and for all clients together.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::server::Server;
 const SHORT: Duration = Duration::from_millis(200);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_body_is_given_up() {
+async fn a_slow_body_times_out() {
     let server = Server::start(Limits {
         body_time: SHORT,
         ..Limits::default()
@@ -28,7 +28,7 @@ async fn a_slow_body_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_headers_are_given_up() {
+async fn slow_headers_time_out() {
     let server = Server::start(Limits {
         first_request: SHORT,
         ..Limits::default()
@@ -51,7 +51,7 @@ async fn a_connection_without_a_handshake_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_idle_connection_is_closed_and_a_used_one_is_not() {
+async fn only_idle_connections_are_closed() {
     let server = Server::start(Limits {
         first_request: SHORT,
         idle: Duration::from_secs(1),
@@ -66,7 +66,7 @@ async fn an_idle_connection_is_closed_and_a_used_one_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crowd_of_idle_connections_keeps_nobody_out() {
+async fn idle_connections_of_one_client_do_not_block_others() {
     let server = Server::start(Limits {
         connections: 20,
         per_client: 20,
@@ -84,9 +84,9 @@ async fn a_crowd_of_idle_connections_keeps_nobody_out() {
     }
 }
 
-/// Large bodies that never end, as many as there is memory for, and the reviews of others beside them.
+/// Incomplete bodies fill the memory; the server still answers reviews of others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_that_do_not_end_keep_nobody_out() {
+async fn endless_bodies_do_not_block_other_reviews() {
     let server = Server::start(Limits {
         small: 1000,
         small_budget: 10_000,
@@ -103,15 +103,19 @@ async fn bodies_that_do_not_end_keep_nobody_out() {
             held.push(client);
             for size in [2, 900, 30_000] {
                 let answer = server.connect().await.post("/mutate", &vec![b' '; size]).await;
-                assert_eq!(answer.unwrap().status, 200, "{size} bytes beside {count} of {bytes}");
+                assert_eq!(
+                    answer.unwrap().status,
+                    200,
+                    "{size} bytes while {count} bodies of {bytes} are held"
+                );
             }
         }
     }
 }
 
-/// The reviews that a crowd sends take turns; small ones wait for no large one.
+/// Large reviews queue one after the other; small ones do not wait for them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_small_review_waits_for_no_large_one() {
+async fn small_reviews_do_not_wait_for_large_ones() {
     let server = Server::start(Limits {
         small: 10,
         large_reviews: 1,
@@ -159,7 +163,7 @@ async fn too_many_reviews_at_once_are_refused_quickly() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_bodies_together_have_so_much_room() {
+async fn total_memory_of_all_bodies_is_limited() {
     let server = Server::start(Limits {
         small_budget: 1000,
         body_time: Duration::from_secs(60),

@@ -1,5 +1,4 @@
-//! The webhook's HTTPS server over real TLS on loopback: bad input, too much of it, certificates that change, and the
-//! end.
+//! The webhook's HTTPS server over real TLS on loopback: bad input, limits, certificate changes, and shutdown.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! A server to test: a reviewer that does as the body says, and certificates made on the spot.
+//! The server under test, with a reviewer controlled by the request body and with generated certificates.
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
@@ -30,7 +30,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Serves with a certificate.
+    /// Starts a server with a certificate.
     pub(crate) fn start(limits: Limits) -> Self {
         let server = Self::start_without_certificate(limits, Duration::from_secs(2));
         server.serve_new_leaf();
@@ -94,14 +94,14 @@ impl Server {
             .unwrap()
     }
 
-    /// Fails unless the server answers a good request on a connection of its own.
+    /// Asserts that the server answers a valid request on a new connection.
     pub(crate) async fn assert_serves(&self) {
         let answer = self.connect().await.post("/validate", b"{}").await.unwrap();
         assert_eq!((answer.status, answer.body.as_str()), (200, "validate 2"));
     }
 }
 
-/// What holds reviews back until the test lets them go.
+/// Blocks reviews until the test releases them.
 #[derive(Clone, Default)]
 pub(crate) struct Gate(Arc<(Mutex<State>, Condvar)>);
 
@@ -117,7 +117,7 @@ impl Gate {
         self.0.1.notify_all();
     }
 
-    /// Waits until so many reviews are held back.
+    /// Waits until this many reviews are blocked.
     pub(crate) async fn holds(&self, reviews: usize) {
         let held = async {
             while self.0.0.lock().unwrap().waiting < reviews {
@@ -126,7 +126,7 @@ impl Gate {
         };
         tokio::time::timeout(Duration::from_secs(20), held)
             .await
-            .expect("no review arrives");
+            .expect("too few reviews arrive");
     }
 
     fn wait(&self) {
@@ -136,7 +136,7 @@ impl Gate {
     }
 }
 
-/// Does what the body says.
+/// A reviewer that does what the body says.
 struct Obedient(Gate);
 
 impl Obedient {

@@ -1,4 +1,4 @@
-//! `image/build`, with builders that only write down what they are asked.
+//! Runs `image/build` with fake builders that record their arguments.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -6,14 +6,14 @@ use std::process::{Command, Output};
 
 use crate::ROOT;
 
-/// A program called `name` that answers as this script does.
+/// Writes a program called `name` with this script.
 fn program(directory: &Path, name: &str, script: &str) {
     let file = directory.join(name);
     std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).expect("a program");
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("it may be run");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("it can be made executable");
 }
 
-/// Runs the script with no other builders than those in the directory.
+/// Runs `image/build` with only the builders in the directory.
 fn build(builders: &Path) -> Output {
     Command::new(format!("{ROOT}/image/build"))
         .env(
@@ -25,7 +25,7 @@ fn build(builders: &Path) -> Output {
         .expect("it runs")
 }
 
-/// What the script needs beside a builder, and nothing else of this machine.
+/// The programs that the script needs besides a builder, and no other program of this machine.
 fn programs(builders: &Path) -> std::path::PathBuf {
     let directory = builders.join("others");
     std::fs::create_dir_all(&directory).expect("a directory");
@@ -41,7 +41,7 @@ fn programs(builders: &Path) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_client_without_an_engine_is_no_builder() {
+fn a_client_without_an_engine_does_not_count_as_a_builder() {
     let directory = tempfile::tempdir().expect("a directory");
     program(
         directory.path(),
@@ -55,7 +55,7 @@ fn a_client_without_an_engine_is_no_builder() {
 }
 
 #[test]
-fn a_base_that_cannot_be_pulled_is_told_and_is_no_failure() {
+fn an_unreachable_base_image_is_reported_without_failing() {
     let directory = tempfile::tempdir().expect("a directory");
     let script = |pulled: bool| {
         format!(
@@ -73,7 +73,7 @@ fn a_base_that_cannot_be_pulled_is_told_and_is_no_failure() {
         "{said}"
     );
 
-    // One that was pulled before will do.
+    // A base image that was pulled before is enough.
     program(directory.path(), "docker", &script(true));
     let output = build(directory.path());
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -81,7 +81,7 @@ fn a_base_that_cannot_be_pulled_is_told_and_is_no_failure() {
 }
 
 #[test]
-fn where_there_is_one_the_image_is_built_and_run() {
+fn image_is_built_and_run_if_a_builder_exists() {
     let directory = tempfile::tempdir().expect("a directory");
     program(directory.path(), "docker", "exit 1");
     let asked = directory.path().join("asked");
@@ -103,7 +103,7 @@ fn where_there_is_one_the_image_is_built_and_run() {
     ];
     assert_eq!(asked_for.lines().collect::<Vec<_>>(), expected);
 
-    // One that is not what was asked for.
+    // A built image with the wrong revision fails.
     program(directory.path(), "podman", &script("stellar-operator 0.1.0"));
     let output = build(directory.path());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -1,4 +1,4 @@
-//! What the image holds is enough to run the program as an unprivileged user, and no more is in it.
+//! The image has exactly what the program needs to run as an unprivileged user.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::process::{Command, Output};
 
 use crate::ROOT;
 
-/// Runs the program there as the user that the image names: root may change the root directory, others may in a user
-/// namespace of their own.
+/// Runs the program in `root` as the user of the image. Root can change the root directory; other users can in their
+/// own user namespace.
 fn run(root: &Path, arguments: &[&str]) -> Output {
     let is_root = Path::new("/proc/self").metadata().expect("procfs").uid() == 0;
     let mut command = if is_root {
@@ -28,7 +28,7 @@ fn run(root: &Path, arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn its_content_runs_in_an_empty_root() {
+fn program_runs_in_an_empty_root() {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path().join("root");
     let sbom = directory.path().join("sbom.json");
@@ -40,14 +40,14 @@ fn its_content_runs_in_an_empty_root() {
         .status()
         .expect("it runs");
     assert!(laid_out.success());
-    let told = root.join("usr/share/sbom/stellar-operator.cdx.json");
-    assert_eq!(std::fs::read_to_string(told).expect("it is there"), "{}");
+    let stored = root.join("usr/share/sbom/stellar-operator.cdx.json");
+    assert_eq!(std::fs::read_to_string(stored).expect("it is there"), "{}");
     for absent in ["bin/sh", "usr/bin", "usr/bin/env"] {
         assert!(!root.join(absent).exists(), "{absent} is not needed");
     }
     let program = root.join("usr/local/bin/stellar-operator");
     let mode = program.metadata().expect("it is there").permissions().mode();
-    assert_eq!(mode & 0o7777, 0o555, "everybody may run it and nobody change it");
+    assert_eq!(mode & 0o7777, 0o555, "all may run it and none may change it");
 
     let output = run(&root, &["--version"]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -56,11 +56,11 @@ fn its_content_runs_in_an_empty_root() {
         "{said}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    // TLS, arguments and threads: it starts, and says in a sentence that nobody told it where the API server is.
+    // The program starts, with arguments, threads and TLS, and reports in one sentence that it knows no API server.
     let output = run(&root, &["run"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("no API server"), "{said}");
-    // What the validators' pods run of it.
+    // The command of the validators' pods.
     let output = run(&root, &["health", "--help"]);
     assert!(output.status.success());
 }

@@ -1,5 +1,4 @@
-//! The image: what is in it, which revision it says it is, what it is made of, and that it is built where that is
-//! possible.
+//! The image: its content, its revision, its SBOM, and its build if a builder exists.
 
 #![allow(
     clippy::unwrap_used,

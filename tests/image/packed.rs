@@ -1,4 +1,4 @@
-//! `image/pack`: an image without an engine, in the form of the OCI and in docker's.
+//! `image/pack` makes an image without a container engine, in the OCI's and in docker's format.
 
 use std::path::Path;
 use std::process::Command;
@@ -31,7 +31,7 @@ fn json(file: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(file).expect("a file")).expect("JSON")
 }
 
-/// What a descriptor leads to, which has the size and the digest that it says.
+/// The file of a descriptor; asserts its size and digest.
 fn blob(layout: &Path, descriptor: &Value) -> std::path::PathBuf {
     let digest = descriptor["digest"].as_str().expect("a digest");
     let digest = digest.strip_prefix("sha256:").expect("of SHA-256");
@@ -46,7 +46,7 @@ fn blob(layout: &Path, descriptor: &Value) -> std::path::PathBuf {
 }
 
 #[test]
-fn each_part_is_where_the_one_before_says_and_the_content_is_what_was_packed() {
+fn image_parts_refer_to_each_other_and_the_content_is_complete() {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path().join("root");
     std::fs::create_dir_all(root.join("etc")).expect("a directory");
@@ -77,7 +77,7 @@ fn each_part_is_where_the_one_before_says_and_the_content_is_what_was_packed() {
     assert_eq!(config["config"]["Entrypoint"][0], "/program");
     assert_eq!(config["config"]["User"], "65532:65532");
     let layer = blob(&layout, &manifest["layers"][0]);
-    // Not compressed: the digest of the layer is that of its content.
+    // The layer is not compressed, so its digest is that of its content.
     assert_eq!(config["rootfs"]["diff_ids"][0], manifest["layers"][0]["digest"]);
     let content = done(Command::new("tar").arg("-tf").arg(&layer));
     assert_eq!(
@@ -85,7 +85,7 @@ fn each_part_is_where_the_one_before_says_and_the_content_is_what_was_packed() {
         ["./", "./etc/", "./etc/name", "./program"]
     );
 
-    // As docker reads it: the same files by other names.
+    // Docker's format has the same files under other names.
     let docker = json(&layout.join("manifest.json"));
     assert_eq!(docker[0]["RepoTags"][0], "docker.io/library/thing:1.2");
     assert_eq!(
@@ -96,7 +96,7 @@ fn each_part_is_where_the_one_before_says_and_the_content_is_what_was_packed() {
 }
 
 #[test]
-fn the_same_directory_gives_the_same_bytes() {
+fn packing_is_reproducible() {
     let directory = tempfile::tempdir().expect("a directory");
     let [one, two] = ["one", "two"].map(|name| {
         let root = directory.path().join(name);
@@ -106,5 +106,5 @@ fn the_same_directory_gives_the_same_bytes() {
         pack(&file, &root);
         std::fs::read(file).expect("a file")
     });
-    assert!(one == two, "nothing of time and place is in it");
+    assert!(one == two, "the image does not depend on time or directory");
 }

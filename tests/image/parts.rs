@@ -1,5 +1,4 @@
-//! What the program is made of, as the image says it: each crate that cargo builds it from, none that only tests need,
-//! and the same bytes each time.
+//! The SBOM of the image names each crate of the program and no crate that only tests need, and is reproducible.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,7 +11,7 @@ use crate::ROOT;
 /// A crate and its version.
 type Crates = BTreeSet<(String, String)>;
 
-/// Runs `image/sbom`, from another directory than the project's.
+/// Runs `image/sbom` from a directory outside of the project.
 fn sbom(file: &Path) -> Vec<u8> {
     let status = Command::new(format!("{ROOT}/image/sbom"))
         .arg(file)
@@ -23,7 +22,7 @@ fn sbom(file: &Path) -> Vec<u8> {
     std::fs::read(file).expect("it wrote the file")
 }
 
-/// What cargo would build the program from, with these kinds of dependencies.
+/// The crates of the program with these kinds of dependencies.
 fn tree(kinds: &str) -> Crates {
     let output = Command::new(env!("CARGO"))
         .args([
@@ -53,11 +52,11 @@ fn tree(kinds: &str) -> Crates {
 }
 
 #[test]
-fn each_crate_is_named_and_none_that_only_tests_need() {
+fn sbom_names_each_crate_and_no_test_dependency() {
     let directory = tempfile::tempdir().expect("a directory");
     let text = sbom(&directory.path().join("one.cdx.json"));
     let again = sbom(&directory.path().join("another.cdx.json"));
-    assert!(text == again, "same files, same bytes");
+    assert!(text == again, "a second run gives the same bytes");
 
     let sbom: Value = serde_json::from_slice(&text).expect("JSON");
     assert_eq!(sbom["bomFormat"], "CycloneDX");

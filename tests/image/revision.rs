@@ -1,4 +1,4 @@
-//! Which revision the program says it is of: build.rs, compiled and run as cargo does, in places of a test's own.
+//! The revision that the program reports: compiles and runs build.rs as cargo does, in directories of the test.
 
 use std::path::Path;
 use std::process::Command;
@@ -46,8 +46,8 @@ impl BuildScript {
         Self { program }
     }
 
-    /// The revision and the version that a program which is built in this directory gets.
-    fn told(&self, directory: &Path, profile: &str, given: Option<&str>) -> [String; 2] {
+    /// The revision and the version of a program built in this directory.
+    fn revision(&self, directory: &Path, profile: &str, given: Option<&str>) -> [String; 2] {
         let mut command = Command::new(self.program.path().join("build"));
         command
             .current_dir(directory)
@@ -67,7 +67,7 @@ impl BuildScript {
 }
 
 #[test]
-fn a_release_says_its_revision_where_it_is_known_and_none_where_it_is_not() {
+fn a_release_has_its_revision_if_it_is_known() {
     let script = BuildScript::compiled();
     let checkout = tempfile::tempdir().expect("a directory");
     let root = checkout.path();
@@ -75,31 +75,31 @@ fn a_release_says_its_revision_where_it_is_known_and_none_where_it_is_not() {
     git(root, &["commit", "--quiet", "--allow-empty", "--message", "one"]);
     let revision = git(root, &["rev-parse", "--short=12", "HEAD"]);
     assert_eq!(
-        script.told(root, "release", None),
+        script.revision(root, "release", None),
         [revision.clone(), format!("1.2.3 ({revision})")]
     );
-    // As the Dockerfile, whose context has no .git.
-    assert_eq!(script.told(root, "release", Some("abc")), ["abc", "1.2.3 (abc)"]);
-    // Else each commit would build everything anew.
-    assert_eq!(script.told(root, "debug", None), ["", "1.2.3"]);
+    // The Dockerfile passes the revision, because its context has no .git.
+    assert_eq!(script.revision(root, "release", Some("abc")), ["abc", "1.2.3 (abc)"]);
+    // A debug build has no revision; otherwise each commit would rebuild everything.
+    assert_eq!(script.revision(root, "debug", None), ["", "1.2.3"]);
 
-    // A tarball, unpacked anywhere, also in somebody else's checkout: it does not know, and does not guess.
+    // A tarball, even unpacked inside another checkout, has no revision.
     let inside = root.join("vendor/stellar-operator");
     std::fs::create_dir_all(&inside).expect("a directory");
     let elsewhere = tempfile::tempdir().expect("a directory");
     for place in [inside.as_path(), elsewhere.path()] {
         assert_eq!(
-            script.told(place, "release", None),
+            script.revision(place, "release", None),
             ["", "1.2.3"],
             "{}",
             place.display()
         );
-        assert_eq!(script.told(place, "release", Some("abc")), ["abc", "1.2.3 (abc)"]);
+        assert_eq!(script.revision(place, "release", Some("abc")), ["abc", "1.2.3 (abc)"]);
     }
 }
 
 #[test]
-fn the_program_says_what_it_was_told() {
+fn program_reports_the_revision_that_it_was_built_with() {
     let said = done(Command::new(env!("CARGO_BIN_EXE_stellar-operator")).arg("--version"));
     let revision = stellar_k8s::REVISION;
     let version = env!("CARGO_PKG_VERSION");

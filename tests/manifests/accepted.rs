@@ -1,13 +1,12 @@
-//! A real API server takes every install, without a warning, and what its policy says; its pods are let into a
-//! namespace that is held to the restricted Pod Security Standard; and applying it again leaves caBundle, which is the
-//! operator's, alone.
+//! A real API server accepts every install without a warning and understands its policies. A namespace with the
+//! restricted Pod Security Standard admits its pods, and applying it again does not change the operator's caBundle.
 
 use serde_json::json;
 
 use crate::alone::{Alone, bundle};
 use crate::rendering::{NAMESPACE, chart, kustomize, objects, path};
 
-/// Of cert-manager no more than that its kinds exist.
+/// The kinds of cert-manager; the tests need only their CRDs.
 const KINDS_OF_CERT_MANAGER: [(&str, &str); 2] = [("Certificate", "certificates"), ("Issuer", "issuers")];
 
 fn assert_accepted(manifests: &str) {
@@ -19,7 +18,7 @@ fn assert_accepted(manifests: &str) {
         let applied = output.ok("apply");
         assert_eq!(applied.lines().count(), objects(manifests).len(), "{applied}");
     };
-    // What tests that run before this one applied is not in the way.
+    // Objects of earlier tests do not conflict.
     apply(&["--dry-run=server", "--force-conflicts"]);
     apply(&["--force-conflicts"]);
     alone.rolled_out();
@@ -41,12 +40,12 @@ fn assert_accepted(manifests: &str) {
     }
 }
 
-/// Runs a test where cert-manager's kinds exist.
+/// Runs a test while cert-manager's kinds exist.
 pub(crate) fn with_cert_manager(test: impl FnOnce() + std::panic::UnwindSafe) {
     with_kinds("cert-manager.io", KINDS_OF_CERT_MANAGER, test);
 }
 
-/// Runs a test where these kinds of somebody else's exist, whatever is in them.
+/// Runs a test while these foreign kinds exist, with CRDs that accept any content.
 pub(crate) fn with_kinds(group: &str, kinds: [(&str, &str); 2], test: impl FnOnce() + std::panic::UnwindSafe) {
     let cluster = test_kit::Cluster::connect();
     let definitions = kinds.map(|(kind, plural)| {
@@ -66,14 +65,14 @@ pub(crate) fn with_kinds(group: &str, kinds: [(&str, &str); 2], test: impl FnOnc
         })
     });
     let definitions = json!({ "apiVersion": "v1", "kind": "List", "items": definitions }).to_string();
-    // Not applied: where they are installed nothing of them is changed.
+    // Create and do not apply, so that an installed CRD is not changed.
     cluster.kubectl(&["create", "-f", "-"], &definitions).ok(group);
     let wait = ["wait", "--for=condition=Established", "--timeout=30s", "-f", "-"];
-    cluster.kubectl(&wait, &definitions).ok("they are established");
+    cluster.kubectl(&wait, &definitions).ok("the CRDs are established");
     let result = std::panic::catch_unwind(test);
     cluster
         .kubectl(&["delete", "-f", "-"], &definitions)
-        .ok("away with them");
+        .ok("delete the CRDs");
     if let Err(failure) = result {
         std::panic::resume_unwind(failure);
     }
@@ -83,7 +82,7 @@ pub(crate) fn with_kinds(group: &str, kinds: [(&str, &str); 2], test: impl FnOnc
 fn the_one_file() {
     let file = path("install.yaml");
     assert_accepted(&std::fs::read_to_string(&file).expect("it is generated"));
-    // Without --server-side too.
+    // It also works without --server-side.
     let alone = Alone::new();
     alone.create_namespace();
     alone

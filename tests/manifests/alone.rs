@@ -1,7 +1,7 @@
-//! The cluster, for one test at a time: installs for the whole cluster are called for in every namespace.
+//! Gives one test at a time exclusive use of the cluster: the webhooks of a cluster-wide install cover every namespace.
 //!
-//! They are only applied, looked at and deleted. No StellarNode is created meanwhile: there is nobody behind the
-//! Service that the API server would call.
+//! The tests only apply, read and delete such an install. They create no StellarNode meanwhile, because no operator
+//! runs behind the Service that the API server would call.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,25 +12,25 @@ use test_kit::{Cluster, Output};
 use crate::rendering::NAMESPACE;
 
 static ALONE: Mutex<()> = Mutex::new(());
-/// Kinds of what an install leaves outside of its namespace, the CustomResourceDefinition apart: that stays.
+/// The cluster-scoped kinds of an install, except the CustomResourceDefinition, which stays.
 const CLUSTER_SCOPED: &str = "validatingwebhookconfigurations,mutatingwebhookconfigurations,clusterrolebindings,clusterroles,\
                               validatingadmissionpolicybindings,validatingadmissionpolicies";
 
-/// The cluster, without an install of the operator. Dropped, it is so again.
+/// The cluster without an install of the operator. Dropping the value removes the test's install.
 pub(crate) struct Alone {
     cluster: Cluster,
     _guard: MutexGuard<'static, ()>,
 }
 
 impl Alone {
-    /// Waits until no other test has it.
+    /// Waits until no other test uses the cluster.
     pub(crate) fn new() -> Self {
         let guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let cluster = Cluster::connect();
         Self { cluster, _guard: guard }
     }
 
-    /// Creates the namespace, as the overlays have it.
+    /// Creates the namespace of the overlays.
     pub(crate) fn create_namespace(&self) {
         let labels = json!({ "pod-security.kubernetes.io/enforce": "restricted" });
         let namespace = json!({
@@ -51,12 +51,13 @@ impl Alone {
         serde_json::from_str(&text.ok(object)).expect("JSON")
     }
 
-    /// Names, as `kind/name`, of what the install left outside of its namespace.
+    /// The names, as `kind/name`, of the install's cluster-scoped objects.
     pub(crate) fn cluster_scoped(&self) -> Vec<String> {
         cluster_scoped(&self.cluster)
     }
 
-    /// Waits until both replicas are ready, as far as simulated kubelets can tell: the namespace let the pods in.
+    /// Waits until the simulated kubelets report both replicas ready, which proves that the namespace admitted the
+    /// pods.
     pub(crate) fn rolled_out(&self) {
         let rollout = [
             "rollout",
@@ -69,7 +70,7 @@ impl Alone {
         self.kubectl(&rollout, "").ok("the rollout");
     }
 
-    /// Waits until Kubernetes has read the policies: it may not wonder about an expression.
+    /// Waits until Kubernetes has checked the policies, and asserts that it has no warning about an expression.
     pub(crate) fn policies_are_understood(&self) {
         let all = self.cluster_scoped();
         let policies = all.iter().filter(|name| name.starts_with("validatingadmissionpolicy."));
@@ -88,7 +89,7 @@ impl Alone {
         }
     }
 
-    /// Puts an authority into the webhooks of a configuration, as the operator does.
+    /// Writes a CA into the webhooks of a configuration, as the operator does.
     pub(crate) fn write_bundle(&self, configuration: &str, bundle: &str) {
         let write = |place: u8| json!({ "op": "add", "path": format!("/webhooks/{place}/clientConfig/caBundle"), "value": bundle });
         let patch = json!([write(0), write(1)]).to_string();
@@ -103,7 +104,7 @@ impl Alone {
         self.kubectl(&patch, "").ok("caBundle");
     }
 
-    /// The authorities in a configuration, one for each webhook.
+    /// The CAs in a configuration, one for each webhook.
     pub(crate) fn bundles(&self, configuration: &str) -> Vec<Value> {
         let configuration = self.get(configuration);
         let webhooks = configuration["webhooks"].as_array().expect("webhooks").iter();
@@ -118,7 +119,7 @@ impl Drop for Alone {
         for name in self.cluster_scoped() {
             self.kubectl(&["delete", &name], "");
         }
-        // Pods first: a namespace that finds some waits for the time that they are given to end.
+        // Delete pods first: a namespace with pods waits for their grace period.
         let deployments = [
             "delete",
             "deployments",
@@ -138,7 +139,7 @@ fn cluster_scoped(cluster: &Cluster) -> Vec<String> {
     names.ok("names").lines().map(str::to_owned).collect()
 }
 
-/// An authority, as caBundle has it.
+/// A CA in the format of caBundle.
 pub(crate) fn bundle() -> String {
     use base64::Engine as _;
     let authority = rcgen::generate_simple_self_signed(["a.example.org".to_owned()]).expect("a certificate");

@@ -1,8 +1,8 @@
-//! The shipped Deployment, run: two replicas as the manifests have them, reached by the API server through their
-//! Service, looked at with the commands of the original guide, as they stand.
+//! Runs the shipped Deployment: two replicas from the manifests, which the API server reaches through their Service,
+//! and the unchanged commands of the original guide.
 //!
-//! What differs from a real cluster: the pods' processes are on loopback (`tests/cluster/README.md`), so their Service
-//! is an `ExternalName` for `localhost`. It is that before anything is applied: no object leads to another address.
+//! Unlike in a real cluster, the pods' processes run on loopback (`tests/cluster/README.md`), so their Service is an
+//! `ExternalName` for `localhost`. This is set before anything is applied, so no object points at another address.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -15,10 +15,10 @@ use crate::documented_commands::UNINSTALL;
 use crate::rendering::{NAMESPACE, Objects, chart, kustomize, objects};
 
 const SERVICE: &str = "stellar-operator-webhook";
-/// Shorter than an administrator would choose: what is shipped, 30 s each, is waited for in `make soak`.
+/// Short waits. `make soak` tests the shipped ones of 30 s each.
 const WAITS: [(&str, &str); 3] = [("PROPAGATION", "2s"), ("MIN_READY", "1s"), ("QUIET", "1s")];
 
-/// The objects with a Service that leads to `port` of loopback, pods that are really run, and short waits.
+/// Changes the objects: the Service points at `port` of loopback, the pods really run, and the waits are short.
 fn on_loopback(mut objects: Objects, port: u16) -> String {
     for ([kind, _, name], object) in &mut objects {
         match kind.as_str() {
@@ -60,7 +60,7 @@ impl Deployed {
         Self::on(alone, objects)
     }
 
-    /// The same where the namespace is there.
+    /// Applies these objects in an existing namespace and waits until both replicas are Ready.
     pub(crate) fn on(alone: Alone, objects: Objects) -> Self {
         let manifests = on_loopback(objects, free_port());
         let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
@@ -69,31 +69,31 @@ impl Deployed {
         Self { alone, manifests }
     }
 
-    /// The cluster that it is in.
+    /// The cluster of the install.
     pub(crate) fn alone(&self) -> &Alone {
         &self.alone
     }
 
-    /// Runs a command of the documentation as it stands, in the operator's namespace.
+    /// Runs an unchanged command of the documentation in the operator's namespace.
     fn tries(&self, line: &str) -> Output {
         self.tries_in(NAMESPACE, line)
     }
 
-    /// The same in another namespace.
+    /// Runs a command in another namespace.
     fn tries_in(&self, namespace: &str, line: &str) -> Output {
         let words = words(namespace, line);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         self.alone.kubectl(&words, "")
     }
 
-    /// The same, which must succeed.
+    /// Runs a command that must succeed; returns its output.
     fn types(&self, line: &str) -> String {
         self.tries(line).ok(line)
     }
 
-    /// The same, for a command that goes on: until it has printed a line that `is` so.
+    /// Runs a command that does not end by itself, until it prints a line for which `is` holds.
     async fn follows(&self, line: &str, is: impl Fn(&str) -> bool + Send + 'static) {
-        let kubeconfig = std::env::var("STELLAR_TEST_KUBECONFIG").expect("run it with: make test");
+        let kubeconfig = std::env::var("STELLAR_TEST_KUBECONFIG").expect("run this with: make test");
         let child = Command::new("kubectl")
             .args(["--kubeconfig", &kubeconfig])
             .args(words(NAMESPACE, line))
@@ -154,7 +154,7 @@ impl Drop for Deployed {
             let logs = "kubectl logs -l app.kubernetes.io/name=stellar-operator --tail=200 --prefix";
             eprintln!("{}", self.tries(logs).stdout);
         }
-        // While somebody answers for them, and so that their StatefulSets go.
+        // Delete them while the webhook still answers, so that their StatefulSets are deleted as well.
         self.tries("kubectl delete stellarnodes --all --timeout=60s");
     }
 }
@@ -168,7 +168,7 @@ impl Drop for Killed {
     }
 }
 
-/// The arguments of a command line that begins with `kubectl`, as a shell makes them.
+/// Splits a command line that begins with `kubectl` into arguments, as a shell does.
 fn words(namespace: &str, line: &str) -> Vec<String> {
     let mut words = line.split(' ');
     assert_eq!(words.next(), Some("kubectl"), "{line}");
@@ -177,7 +177,7 @@ fn words(namespace: &str, line: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_commands_of_the_guide_work_as_they_stand() {
+async fn commands_of_the_guide_work_verbatim() {
     let mut all = objects(&kustomize("crd"));
     all.extend(objects(&kustomize("overlays/namespace")));
     all.retain(|[kind, ..], _| kind != "Namespace");
@@ -213,7 +213,7 @@ async fn the_commands_of_the_guide_work_as_they_stand() {
         "{wide}"
     );
 
-    // The two that go on, while a third joins.
+    // The two commands that do not end by themselves, while a third validator joins.
     let manifests = validators.manifests([3]);
     let list = deployed.follows("kubectl get configmap stellar-peers -w", |line| {
         line.starts_with("stellar-peers")
@@ -232,7 +232,7 @@ async fn the_commands_of_the_guide_work_as_they_stand() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn its_replicas_are_replaced_one_by_one_and_no_validator_notices() {
+async fn replacing_replicas_one_by_one_restarts_no_validator() {
     let deployed = Deployed::of(objects(&chart(NAMESPACE, &["--skip-tests"])));
     let validators = Validators::new(2);
     deployed
@@ -253,7 +253,7 @@ async fn its_replicas_are_replaced_one_by_one_and_no_validator_notices() {
         std::thread::scope(|scope| {
             let rollout = scope.spawn(|| deployed.tries(rollout));
             while !rollout.is_finished() {
-                // Each asks both webhooks.
+                // Each update calls both webhooks.
                 deployed.types("kubectl label stellarnode/validator-1 round=one --overwrite --dry-run=server");
                 deployed.types("kubectl label stellarnode/validator-1 round=two --overwrite --dry-run=server");
                 admitted += 2;
@@ -268,15 +268,15 @@ async fn its_replicas_are_replaced_one_by_one_and_no_validator_notices() {
         (now.len() == 2 && before.iter().all(|name| !now.contains(name))).then_some(())
     })
     .await;
-    assert_eq!(deployed.restarts(), restarts, "no validator was restarted");
+    assert_eq!(deployed.restarts(), restarts, "the operator restarted no validator");
 
-    // Whoever leads now goes on with the work.
+    // The new leader continues the work.
     deployed.types("kubectl delete configmap stellar-peers");
     deployed.has_peers(2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn removed_and_installed_again_no_validator_notices() {
+async fn reinstalling_the_operator_restarts_no_validator() {
     let mut all = objects(&kustomize("overlays/namespace"));
     all.retain(|[kind, ..], _| kind != "Namespace");
     let deployed = Deployed::of(all);
@@ -287,7 +287,7 @@ async fn removed_and_installed_again_no_validator_notices() {
     deployed.both_know_each_other().await;
     let (pods, restarts) = (deployed.validators_pods(), deployed.restarts());
 
-    // docs/upgrade.md: first what would refuse StellarNodes while nobody answers.
+    // docs/upgrade.md: first delete the webhooks, which would refuse StellarNodes while no operator answers.
     for line in UNINSTALL {
         deployed.types(line);
     }
@@ -304,7 +304,7 @@ async fn removed_and_installed_again_no_validator_notices() {
     let again = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
     deployed.alone.kubectl(&again, &deployed.manifests).ok("apply again");
     deployed.alone.rolled_out();
-    // It finds everything as it left it, and the address that changed meanwhile.
+    // The reinstalled operator finds its objects unchanged, and one address that changed meanwhile.
     wait_for("the list to follow", SOON, async || {
         let ips = deployed
             .types("kubectl get pods -l app.kubernetes.io/name=stellar-node -o jsonpath={.items[*].status.podIP}");
@@ -315,10 +315,10 @@ async fn removed_and_installed_again_no_validator_notices() {
     })
     .await;
     deployed.both_know_each_other().await;
-    assert_eq!(deployed.restarts(), restarts, "nobody was restarted");
+    assert_eq!(deployed.restarts(), restarts, "no validator was restarted");
     assert_eq!(deployed.validators_pods(), pods_without);
 
-    // Everything: the StellarNodes while the operator runs.
+    // Remove everything: first the StellarNodes, while the operator runs.
     deployed.types("kubectl delete stellarnodes --all --timeout=60s");
     wait_for("their StatefulSets to be gone", SOON, async || {
         deployed

@@ -1,4 +1,4 @@
-//! A release of the chart: installed, upgraded, uninstalled.
+//! A release of the chart is installed, upgraded and uninstalled.
 
 use serde_json::{Value, json};
 
@@ -11,16 +11,16 @@ const MAXIMUM: &str =
 const CONFIGURATION: &str = "mutatingwebhookconfiguration/stellar-operator-stellar";
 
 fn helm(arguments: &[&str]) -> String {
-    let kubeconfig = std::env::var("STELLAR_TEST_KUBECONFIG").expect("run it with: make test");
+    let kubeconfig = std::env::var("STELLAR_TEST_KUBECONFIG").expect("run this with: make test");
     let place = ["--kubeconfig", kubeconfig.as_str(), "--namespace", NAMESPACE];
     run("helm", [arguments, &place].concat()).ok(arguments[0])
 }
 
 #[test]
-fn an_upgrade_brings_the_definition_and_an_uninstall_leaves_it() {
+fn upgrade_installs_the_crd_and_uninstall_keeps_it() {
     let alone = Alone::new();
     let chart = path("chart");
-    // The definition is there already, applied by kubectl.
+    // kubectl has already applied the CRD.
     let install = [
         "upgrade",
         "--install",
@@ -37,7 +37,7 @@ fn an_upgrade_brings_the_definition_and_an_uninstall_leaves_it() {
     let older = json!([{ "op": "remove", "path": MAXIMUM }]).to_string();
     alone
         .kubectl(&["patch", CRD, "--type=json", "-p", &older], "")
-        .ok("an older definition");
+        .ok("an older CRD");
 
     helm(&["upgrade", "operator", &chart, "--set", "replicas=3", "--wait"]);
     assert_eq!(alone.get("deployment/stellar-operator")["spec"]["replicas"], 3);
@@ -57,7 +57,7 @@ fn an_upgrade_brings_the_definition_and_an_uninstall_leaves_it() {
     assert_eq!(
         alone.get("deployment/stellar-operator")["spec"]["replicas"],
         3,
-        "values stay"
+        "the upgrade keeps the values"
     );
     assert!(notes.contains("looks after every namespace."), "{notes}");
     let all = alone.cluster_scoped();

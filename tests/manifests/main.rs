@@ -1,7 +1,6 @@
-//! What is shipped to install the operator with: that the chart and the overlays are one, and that a real API server
-//! takes them.
+//! The shipped manifests: the chart and the overlays are equal, and a real API server accepts them.
 //!
-//! helm and kubectl are those of `tests/tools` and `tests/cluster`, found in `PATH`.
+//! The tests find helm and kubectl of `tests/tools` and `tests/cluster` in `PATH`.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,11 +11,11 @@
 
 mod accepted;
 mod alone;
+mod chart_equals_overlays;
 mod deployed;
 mod documented_commands;
 mod lifecycle;
 mod monitoring;
-mod one_truth;
 mod rendering;
 mod values;
 mod versions;

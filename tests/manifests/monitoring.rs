@@ -1,6 +1,6 @@
-//! Alert rules and dashboard, as far as no cluster is needed: promtool takes the rules, and each fires when it should.
+//! Alert rules and dashboard: promtool accepts the rules, and each alert fires when it should. This needs no cluster.
 //!
-//! That they name only what is exported is a test of `metrics`.
+//! A test of the module `metrics` checks that they use only exported metrics.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +21,7 @@ fn alerts() -> BTreeSet<String> {
 }
 
 #[test]
-fn promtool_takes_the_rules() {
+fn promtool_accepts_the_rules() {
     run(
         "promtool",
         ["check", "rules", "--lint-fatal", "--lint=all", &path(RULES)],
@@ -30,23 +30,23 @@ fn promtool_takes_the_rules() {
 }
 
 #[test]
-fn each_alert_fires_when_it_should_and_not_at_rest() {
+fn each_alert_fires_only_when_it_should() {
     let tests = path("monitoring/rules_test.yaml");
     run("promtool", ["test", "rules", &tests]).ok("promtool test rules");
     let tests: Value = serde_saphyr::from_str(&fs::read_to_string(tests).unwrap()).unwrap();
-    let asked = |fires: bool| -> BTreeSet<String> {
+    let tested = |fires: bool| -> BTreeSet<String> {
         let all = tests["tests"].as_array().unwrap().iter();
         all.flat_map(|test| test["alert_rule_test"].as_array().unwrap())
             .filter(|case| case["exp_alerts"].as_array().unwrap().is_empty() != fires)
             .map(|case| case["alertname"].as_str().unwrap().to_owned())
             .collect()
     };
-    assert_eq!(asked(true), alerts());
-    assert_eq!(asked(false), alerts());
+    assert_eq!(tested(true), alerts());
+    assert_eq!(tested(false), alerts());
 }
 
 #[test]
-fn each_alert_is_explained() {
+fn operations_md_explains_each_alert() {
     let operations = fs::read_to_string(path("../docs/operations.md")).unwrap();
     for alert in alerts() {
         let heading = format!("### {alert}\n");
@@ -55,7 +55,7 @@ fn each_alert_is_explained() {
 }
 
 #[test]
-fn each_panel_of_the_dashboard_asks_for_something() {
+fn each_dashboard_panel_has_a_valid_query() {
     let dashboard: Value =
         serde_json::from_str(&fs::read_to_string(path("monitoring/dashboard.json")).unwrap()).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
@@ -64,7 +64,7 @@ fn each_panel_of_the_dashboard_asks_for_something() {
         let targets = panel["targets"].as_array().unwrap();
         assert!(!targets.is_empty(), "{}", panel["title"]);
         for target in targets {
-            // Grafana's variables are no PromQL.
+            // Replace Grafana's variable, which PromQL does not know.
             let expression = target["expr"].as_str().unwrap().replace("$namespace", ".*");
             run("promtool", ["promql", "format", "--experimental", &expression]).ok(&expression);
         }

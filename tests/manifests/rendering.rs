@@ -1,4 +1,4 @@
-//! Manifests as text and as objects.
+//! Renders manifests as text and as objects.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -20,14 +20,14 @@ pub(crate) fn path(file: &str) -> String {
     format!("{ROOT}/manifests/{file}")
 }
 
-/// Runs a program of the tests' own; it writes nothing into the home directory.
+/// Runs a program of the tests with a home directory of its own.
 pub(crate) fn run<I: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = I>) -> Output {
     let mut command = Command::new(program);
     for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
         command.env(variable, Path::new(env!("CARGO_TARGET_TMPDIR")).join("helm"));
     }
     let output = command.args(arguments).output();
-    let output = output.unwrap_or_else(|error| panic!("{program}: {error}; run it with: make test"));
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}; run this with: make test"));
     Output {
         success: output.status.success(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -35,24 +35,24 @@ pub(crate) fn run<I: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<I
     }
 }
 
-/// `kubectl kustomize`.
+/// Runs `kubectl kustomize`.
 pub(crate) fn kustomize(directory: &str) -> String {
     run("kubectl", ["kustomize", &path(directory)]).ok(directory)
 }
 
-/// `helm template` of the chart in a namespace, with arguments such as `--set`.
+/// Runs `helm template` for the chart in a namespace, with arguments such as `--set`.
 pub(crate) fn template(namespace: &str, arguments: &[&str]) -> Output {
     let chart = path("chart");
     let fixed = ["template", "operator", chart.as_str(), "--namespace", namespace];
     run("helm", fixed.iter().chain(arguments))
 }
 
-/// The same, which must succeed.
+/// Runs `helm template`, which must succeed; returns the manifests.
 pub(crate) fn chart(namespace: &str, arguments: &[&str]) -> String {
     template(namespace, arguments).ok("helm template")
 }
 
-/// The objects in a YAML text; none is there twice.
+/// Parses the objects in a YAML text; a duplicate fails the test.
 pub(crate) fn objects(yaml: &str) -> Objects {
     let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).expect("YAML");
     let mut objects = Objects::new();
@@ -70,7 +70,7 @@ pub(crate) fn objects(yaml: &str) -> Objects {
     objects
 }
 
-/// The one object of this kind.
+/// The only object of this kind.
 pub(crate) fn only<'a>(objects: &'a Objects, kind: &'a str) -> &'a Value {
     let found: Vec<&Value> = of_kind(objects, kind).collect();
     match found.as_slice() {
@@ -90,7 +90,7 @@ pub(crate) fn container(objects: &Objects) -> &Value {
     &only(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]
 }
 
-/// Environment variables of the operator's container that have a value of their own.
+/// The environment variables of the operator's container with a literal value.
 pub(crate) fn environment(objects: &Objects) -> BTreeMap<&str, &str> {
     let variables = container(objects)["env"].as_array().expect("variables").iter();
     variables

@@ -1,4 +1,4 @@
-//! What can be set in the chart does what it says, and nothing else can be set.
+//! Each value of the chart has the documented effect, and unknown values are refused.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ fn with(values: &Value) -> Objects {
     objects(&chart(NAMESPACE, &set))
 }
 
-/// What helm complains about.
+/// The error of `helm template` for refused arguments.
 fn refusal(arguments: &[&str]) -> String {
     let output = template(NAMESPACE, arguments);
     assert!(!output.success, "{arguments:?} were accepted");
@@ -21,12 +21,12 @@ fn refusal(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn the_chart_is_well_formed() {
+fn chart_passes_lint() {
     run("helm", ["lint", "--strict", &path("chart")]).ok("helm lint");
 }
 
 #[test]
-fn what_cannot_work_is_refused() {
+fn invalid_values_are_refused() {
     for (value, complaint) in [
         ("replica=3", "replica"),
         ("image.name=other", "name"),
@@ -51,7 +51,7 @@ fn what_cannot_work_is_refused() {
 }
 
 #[test]
-fn switches_leave_out_what_they_name() {
+fn switches_omit_their_objects() {
     for (switch, kinds) in [
         ("crds.install", vec!["CustomResourceDefinition"]),
         ("networkPolicy.enabled", vec!["NetworkPolicy"]),
@@ -68,7 +68,7 @@ fn switches_leave_out_what_they_name() {
 }
 
 #[test]
-fn several_namespaces_each_give_rights_and_are_called_for() {
+fn several_namespaces_each_get_rights_and_webhooks() {
     let objects = with(&json!({ "watch.namespaces": ["one", "two"] }));
     assert_eq!(environment(&objects)["WATCH_NAMESPACE"], "one,two");
     for kind in ["Role", "RoleBinding"] {
@@ -86,7 +86,7 @@ fn several_namespaces_each_give_rights_and_are_called_for() {
 }
 
 #[test]
-fn the_pods_take_what_an_administrator_sets() {
+fn pod_settings_reach_the_deployment() {
     let objects = with(&json!({
         "image": { "repository": "registry.example.org/operator", "tag": "1", "pullPolicy": "Always" },
         "imagePullSecrets": [{ "name": "pull" }],
@@ -138,10 +138,10 @@ fn the_pods_take_what_an_administrator_sets() {
 }
 
 #[test]
-fn an_image_may_be_named_by_its_digest_for_both_places() {
+fn an_image_digest_is_used_in_both_places() {
     let digest = format!("sha256:{}", "0a".repeat(32));
     let image = json!({ "repository": "registry.example.org/operator", "tag": "1", "digest": digest });
-    // `enabled` and `global` are what a chart that this one is a part of gives.
+    // A parent chart sets `enabled` and `global`.
     let objects = with(&json!({ "image": image, "enabled": true, "global": { "team": "a" } }));
     let expected = format!("registry.example.org/operator@{digest}");
     assert_eq!(container(&objects)["image"], expected);
@@ -161,7 +161,7 @@ fn one_dashboard_is_enough_for_several_releases() {
 }
 
 #[test]
-fn a_prometheus_finds_its_objects_by_labels_of_their_own() {
+fn monitoring_objects_get_their_own_labels() {
     let objects = with(&json!({ "monitoring": { "enabled": true, "labels": { "release": "prometheus" } } }));
     for kind in ["ServiceMonitor", "PrometheusRule"] {
         let labels = &only(&objects, kind)["metadata"]["labels"];
@@ -171,7 +171,7 @@ fn a_prometheus_finds_its_objects_by_labels_of_their_own() {
 }
 
 #[test]
-fn the_program_knows_every_variable_that_it_is_given() {
+fn program_knows_every_environment_variable_of_the_deployment() {
     let help = run(env!("CARGO_BIN_EXE_stellar-operator"), ["run", "--help"]).ok("--help");
     let all = json!({ "watch": { "allNamespaces": true }, "certManager": { "enabled": true } });
     for objects in [with(&all), with(&json!({ "watch.namespaces": ["one"] }))] {
@@ -183,7 +183,7 @@ fn the_program_knows_every_variable_that_it_is_given() {
 }
 
 #[test]
-fn the_test_of_a_release_passes_where_the_program_runs() {
+fn helm_test_passes_while_the_program_runs() {
     let objects = with(&json!({}));
     let directory = tempfile::tempdir().unwrap();
     for (file, text) in only(&objects, "ConfigMap")["data"].as_object().unwrap() {
@@ -194,5 +194,5 @@ fn the_test_of_a_release_passes_where_the_program_runs() {
     let here = directory.path().display().to_string();
     let arguments = container["args"].as_array().unwrap().iter();
     let arguments = arguments.map(|argument| argument.as_str().unwrap().replace(mounted, &here));
-    run(env!("CARGO_BIN_EXE_stellar-operator"), arguments).ok("the sample is judged well");
+    run(env!("CARGO_BIN_EXE_stellar-operator"), arguments).ok("the sample passes `check`");
 }

@@ -1,4 +1,4 @@
-//! Image, chart and crate have one version.
+//! Image, chart and crate have the same version.
 
 use std::fs;
 use std::path::Path;
@@ -14,25 +14,25 @@ fn install_file() -> String {
 }
 
 #[test]
-fn every_install_runs_the_image_of_this_version() {
+fn every_install_uses_the_image_of_this_version() {
     let rendered = chart("elsewhere", &[]);
     let overlays = ["namespace", "cluster", "cert-manager"].map(|name| kustomize(&format!("overlays/{name}")));
     for manifests in overlays.iter().chain([&rendered, &install_file()]) {
         let objects = objects(manifests);
         let image = format!("stellar-operator:{VERSION}");
         assert_eq!(container(&objects)["image"], image.as_str());
-        // What the validators' init container and sidecar run.
+        // The image of the validators' init container and sidecar.
         assert_eq!(environment(&objects)["OPERATOR_IMAGE"], image);
     }
 }
 
-/// docs/install.md shows the kustomization of somebody who has a registry of their own.
+/// docs/install.md shows a kustomization for another registry.
 #[test]
-fn an_image_of_another_registry_is_said_in_both_places() {
+fn an_image_registry_is_set_in_both_places() {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("own-image");
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).expect("a directory");
-    std::os::unix::fs::symlink(ROOT, directory.join("stellar-operator")).expect("the clone beside it");
+    std::os::unix::fs::symlink(ROOT, directory.join("stellar-operator")).expect("a link to the project");
     let text = fs::read_to_string(format!("{ROOT}/docs/install.md")).expect("the documentation");
     let (_, rest) = text.split_once("```yaml\n").expect("a kustomization");
     let (own, _) = rest.split_once("```").expect("its end");

@@ -1,4 +1,4 @@
-//! The first command of the README: `install.yaml`, run. One operator looks after two namespaces that it is not in.
+//! Runs `install.yaml`, the first command of the README: one operator manages two namespaces other than its own.
 
 use std::process::Command;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::rendering::{objects, path};
 const NAMESPACES: [&str; 2] = ["north", "south"];
 const SOON: Duration = Duration::from_secs(120);
 
-/// Two namespaces with validators of one network, removed with this value.
+/// Two namespaces with validators of one network; dropping the value deletes them.
 struct Watched<'a>(&'a Alone);
 
 impl<'a> Watched<'a> {
@@ -38,7 +38,7 @@ impl<'a> Watched<'a> {
         serde_json::from_str(&found.stdout).ok().filter(|_| found.success)
     }
 
-    /// Number of addresses in a namespace's list.
+    /// The number of addresses in a namespace's list.
     fn peers(&self, namespace: &str) -> usize {
         let list = self.get(namespace, "configmap/stellar-peers").unwrap_or_default();
         list["data"][labels::KNOWN_PEERS]
@@ -46,8 +46,8 @@ impl<'a> Watched<'a> {
             .map_or(0, |peers| peers.lines().count())
     }
 
-    /// `PeersReady` of each validator: its reason and message.
-    fn told(&self, namespace: &str) -> Vec<(String, String)> {
+    /// The reason and message of each validator's `PeersReady`.
+    fn peers_ready(&self, namespace: &str) -> Vec<(String, String)> {
         let nodes = self.get(namespace, "stellarnodes").unwrap_or_default();
         let all = nodes["items"].as_array().into_iter().flatten();
         let conditions = all.flat_map(|node| node["status"]["conditions"].as_array().into_iter().flatten());
@@ -59,9 +59,9 @@ impl<'a> Watched<'a> {
     }
 
     async fn all_loaded(&self, namespace: &str, count: usize) {
-        wait_for("all to have loaded each other", SOON, async || {
-            let told = self.told(namespace);
-            let loaded = told.iter().filter(|(reason, _)| reason == "Loaded").count();
+        wait_for("all to have loaded the others' addresses", SOON, async || {
+            let conditions = self.peers_ready(namespace);
+            let loaded = conditions.iter().filter(|(reason, _)| reason == "Loaded").count();
             (loaded == count && self.peers(namespace) == count).then_some(())
         })
         .await;
@@ -92,7 +92,7 @@ impl Drop for Watched<'_> {
     }
 }
 
-/// `stellar-operator peers` as the administrator.
+/// Runs `stellar-operator peers` as the administrator.
 fn peers(arguments: &[&str]) -> String {
     let output = Command::new(test_kit::operator_binary())
         .arg("peers")
@@ -105,7 +105,7 @@ fn peers(arguments: &[&str]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_one_file_looks_after_every_namespace() {
+async fn install_yaml_manages_every_namespace() {
     let file = std::fs::read_to_string(path("install.yaml")).expect("it is generated");
     let deployed = Deployed::of(objects(&file));
     let watched = Watched::new(deployed.alone());
@@ -129,7 +129,7 @@ async fn the_one_file_looks_after_every_namespace() {
     ];
     assert_eq!(seen, expected);
 
-    // A pause is of one namespace, and it is seen at once: the operator watches namespaces.
+    // The annotation pauses one namespace only. It takes effect at once, because the operator watches namespaces.
     deployed
         .alone()
         .kubectl(&["annotate", "namespace", north, "stellar.org/pause-restarts=true"], "")
@@ -138,9 +138,9 @@ async fn the_one_file_looks_after_every_namespace() {
     watched.apply(north, &validators.manifests([5]));
     watched.apply(south, &validators.manifests([6]));
     watched.all_loaded(south, 3).await;
-    wait_for("those of the paused namespace to wait", SOON, async || {
-        let told = watched.told(north);
-        let held = told
+    wait_for("the validators of the paused namespace to wait", SOON, async || {
+        let conditions = watched.peers_ready(north);
+        let held = conditions
             .iter()
             .filter(|(reason, why)| reason == "RestartPending" && why.contains(labels::PAUSE_RESTARTS));
         (held.count() == 2 && watched.peers(north) == 3).then_some(())

@@ -1,5 +1,5 @@
-//! What the README promises, on a real control plane: a folder for each feature, one file for each promise, each test
-//! in a namespace of its own.
+//! Tests of the README's promises on a real control plane: a folder for each feature, a file for each promise, and a
+//! namespace for each test.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,7 +1,7 @@
-//! The rights that are shipped are exactly those that the operator uses: no fewer, or it would fail, and no more.
+//! The shipped rights are exactly those that the operator uses.
 //!
-//! It reads what `tests/rights/record` took from the audit logs of the API servers, and so it comes after the other
-//! tests there (`make cluster-tests`).
+//! This test reads the records that `tests/rights/record` makes of the API servers' audit logs, so it runs after the
+//! other tests (`make cluster-tests`).
 
 #![allow(
     clippy::unwrap_used,
@@ -20,11 +20,11 @@ const SHIPPED: [&str; 4] = [
     include_str!("../../manifests/base/rbac-cluster.yaml"),
     include_str!("../../manifests/base/rbac-own-namespace.yaml"),
     include_str!("../../manifests/base/rbac-watched-namespace.yaml"),
-    // Where all namespaces are looked after.
+    // For installs that manage all namespaces.
     include_str!("../../manifests/install.yaml"),
 ];
-/// What Kubernetes lets every ServiceAccount do (ClusterRole `system:basic-user` and `system:discovery`).
-const EVERYBODYS: [&str; 1] = ["selfsubjectreviews"];
+/// Rights that Kubernetes gives to every ServiceAccount (ClusterRole `system:basic-user` and `system:discovery`).
+const OF_EVERY_ACCOUNT: [&str; 1] = ["selfsubjectreviews"];
 
 /// A verb and the resource it is for, as `apps statefulsets patch`.
 type Right = (String, String, String);
@@ -33,7 +33,7 @@ fn shipped() -> BTreeSet<Right> {
     SHIPPED.iter().flat_map(|text| rights_in(text)).collect()
 }
 
-/// The rights in one file of those roles that are bound to the operator's account, which is in the same file.
+/// The rights of those roles in one file that the same file binds to the operator's account.
 fn rights_in(text: &str) -> BTreeSet<Right> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).expect("YAML");
     let is_bound = |role: &Value| {
@@ -74,7 +74,7 @@ fn rights_of(rule: &Value) -> Vec<Right> {
     rights
 }
 
-/// What was recorded, a file for each cluster.
+/// The records, one file for each cluster.
 fn records() -> Vec<PathBuf> {
     let directory = std::env::var_os("STELLAR_TEST_CALLS").expect("run it with: make cluster-tests");
     let records = std::fs::read_dir(directory).expect("the records");
@@ -104,7 +104,7 @@ fn call(event: &Value) -> Option<Call> {
     if !user.starts_with("system:serviceaccount:") || !user.ends_with(":stellar-operator") {
         return None;
     }
-    // What a test does in the operator's name says nothing of the operator.
+    // Skip calls that a test made in the operator's name.
     if event.get("impersonatedUser").is_some() {
         return None;
     }
@@ -121,11 +121,11 @@ fn call(event: &Value) -> Option<Call> {
 }
 
 #[test]
-fn what_is_used_is_what_is_shipped() {
+fn used_rights_equal_shipped_rights() {
     let mut used: BTreeMap<Right, usize> = BTreeMap::new();
     let mut refused: BTreeMap<(Right, String), usize> = BTreeMap::new();
     for Call { right, namespace, code } in calls() {
-        if EVERYBODYS.contains(&right.1.as_str()) {
+        if OF_EVERY_ACCOUNT.contains(&right.1.as_str()) {
             continue;
         }
         if code == 403 {
@@ -141,15 +141,15 @@ fn what_is_used_is_what_is_shipped() {
         *used.entry(right).or_default() += 1;
     }
     let all: usize = used.values().sum();
-    assert!(all > 1000, "operators ran in the other tests: {all} calls");
+    assert!(all > 1000, "the records have too few calls: {all}");
     let shipped = shipped();
     let used: BTreeSet<Right> = used.into_keys().collect();
     let unused: Vec<&Right> = shipped.difference(&used).collect();
-    assert!(unused.is_empty(), "shipped and never used: {unused:#?}");
+    assert!(unused.is_empty(), "shipped but never used: {unused:#?}");
     let more: Vec<&Right> = used.difference(&shipped).collect();
-    assert!(more.is_empty(), "used and not shipped: {more:#?}");
+    assert!(more.is_empty(), "used but not shipped: {more:#?}");
     println!(
-        "{all} calls of {} rights; refused, where a namespace or its rights went: {refused:#?}",
+        "{all} calls of {} rights; refused after a namespace or its rights were removed: {refused:#?}",
         used.len()
     );
 }

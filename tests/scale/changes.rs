@@ -1,6 +1,6 @@
-//! Pods that come back elsewhere, one after the other: how long the ConfigMap takes to say so.
+//! Measures how long the ConfigMap takes to follow pods that return with new addresses, one by one.
 //!
-//! Both moments are those at which a watch of the test tells of them, in one process.
+//! Watches in one process of the test give both times.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -14,26 +14,26 @@ use stellar_k8s::labels;
 use test_kit::{TestEnv, Validators, wait_for};
 use tokio::task::JoinHandle;
 
-/// How long one change may take.
+/// Time limit for one change.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What was seen of one change.
+/// The observations of one change.
 #[derive(Clone, Debug, Default)]
 struct Change {
     pod: String,
-    /// The pod that goes.
+    /// The deleted pod.
     old: String,
-    /// The new address, and when it was seen.
+    /// The new address and when it was seen.
     address: Option<(String, Instant)>,
     listed: Option<Instant>,
 }
 
-/// How long each change took.
+/// The durations of the changes.
 #[derive(Debug)]
 pub(crate) struct Changes(Vec<Duration>);
 
 impl Changes {
-    /// Deletes the pods of the validators, one after the other and again from the first, `count` in all.
+    /// Deletes `count` pods of the validators one by one, repeatedly if there are fewer validators.
     pub(crate) async fn of_addresses(env: &TestEnv, validators: usize, count: usize) -> Self {
         let present: Arc<Mutex<Change>> = Arc::default();
         let client = env.cluster().client().await;
@@ -45,7 +45,7 @@ impl Changes {
         for number in 0..count {
             let pod = format!("{}-0", Validators::name(number % validators + 1));
             let old = env.get(&format!("pod/{pod}")).expect("a pod");
-            *present.lock().expect("nobody panicked with it") = Change {
+            *present.lock().expect("the lock is not poisoned") = Change {
                 old: old["metadata"]["uid"].as_str().unwrap_or_default().to_owned(),
                 pod: pod.clone(),
                 ..Change::default()
@@ -53,7 +53,7 @@ impl Changes {
             env.kubectl(&["delete", &format!("pod/{pod}"), "--wait=false"])
                 .ok("delete");
             let took = wait_for("the list to follow the pod", PATIENCE, async || {
-                let change = present.lock().expect("nobody panicked with it").clone();
+                let change = present.lock().expect("the lock is not poisoned").clone();
                 let (_, seen) = change.address?;
                 Some(change.listed?.saturating_duration_since(seen))
             })
@@ -65,7 +65,7 @@ impl Changes {
         Self(times)
     }
 
-    /// Milliseconds that so many of a hundred took at most.
+    /// The percentile of the durations in milliseconds.
     pub(crate) fn percentile(&self, percent: usize) -> f64 {
         self.0[(self.0.len() * percent / 100).min(self.0.len() - 1)].as_secs_f64() * 1e3
     }
@@ -92,7 +92,7 @@ fn watch_pods(pods: Api<Pod>, present: Arc<Mutex<Change>>) -> JoinHandle<()> {
             let Some(ip) = status.and_then(|status| status.pod_ip.clone()).filter(|_| running) else {
                 continue;
             };
-            let mut change = present.lock().expect("nobody panicked with it");
+            let mut change = present.lock().expect("the lock is not poisoned");
             if pod.name_any() == change.pod && pod.uid().as_ref() != Some(&change.old) && change.address.is_none() {
                 change.address = Some((format!("{ip}:11625"), Instant::now()));
             }
@@ -106,7 +106,7 @@ fn watch_list(lists: Api<ConfigMap>, present: Arc<Mutex<Change>>) -> JoinHandle<
         while let Some(event) = events.next().await {
             let Ok(Event::Apply(list)) = event else { continue };
             let lines = list.data.as_ref().and_then(|data| data.get(labels::KNOWN_PEERS));
-            let mut change = present.lock().expect("nobody panicked with it");
+            let mut change = present.lock().expect("the lock is not poisoned");
             let is_listed = change
                 .address
                 .as_ref()

@@ -1,8 +1,8 @@
-//! Many validators on one control plane: how long a change takes to the ConfigMap, what rest costs, memory and CPU.
+//! Many validators on one control plane: the latency to the ConfigMap, and the API calls, memory and CPU at rest.
 //!
-//! `make scale` prints the figures and keeps them with a plot of each; nothing asserts a time. That every validator is
-//! in the list, and that nothing is listed or written at rest, is asserted. `SCALE_VALIDATORS` (10) and `SCALE_CHANGES`
-//! (100) choose the size, `SCALE_RESULTS` the directory that gets the figures.
+//! `make scale` prints the figures and stores them with plots; no time is asserted. The test asserts that every
+//! validator is in the list and that nothing is listed or written at rest. `SCALE_VALIDATORS` (10) and `SCALE_CHANGES`
+//! (100) set the size, `SCALE_RESULTS` the directory for the figures.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,18 +26,18 @@ use changes::Changes;
 use results::Figures;
 use usage::Usage;
 
-/// Pods that one simulated node takes, with room for those that end.
+/// Pods on one simulated node, with room for terminating ones.
 const PODS_A_NODE: usize = 50;
-/// How long the operator is left alone.
+/// The length of the measurement at rest.
 const REST: Duration = Duration::from_secs(60);
-/// How long everything that follows from the last change may take.
+/// Time limit until all work for the last change is done.
 const PATIENCE: Duration = Duration::from_secs(1200);
 
 fn number(variable: &str, default: usize) -> usize {
     std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
 }
 
-/// Nodes for so many pods; they stay as long as the cluster.
+/// Creates nodes for this many pods; they stay as long as the cluster.
 fn nodes(env: &TestEnv, validators: usize) {
     let node = |number: usize| {
         json!({
@@ -54,7 +54,7 @@ fn nodes(env: &TestEnv, validators: usize) {
     env.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string());
 }
 
-/// Validators that all trust the first four: a quorum set of a thousand would measure the quorum set.
+/// Validators whose quorum sets have only the first four: a quorum set of a thousand would dominate the measurement.
 fn manifests(count: usize) -> String {
     let all = Validators::new(count);
     let keys: Vec<&str> = (1..=4).map(|number| all.public_key(number)).collect();
@@ -110,7 +110,7 @@ async fn figures() {
     println!("| memory then, and the most so far | {} |", resting.memory());
 
     let (calls, usage) = (audit.calls(), Usage::of(&operator));
-    // What happens when nothing happens is what is measured.
+    // The calls during this rest are measured, so there is no condition to wait for.
     tokio::time::sleep(REST).await;
     let rest = audit.calls().since(&calls);
     let idle_cpu = Usage::of(&operator).cpu - usage.cpu;
@@ -132,7 +132,7 @@ async fn figures() {
     println!("| API calls for these | {} |", audit.calls().since(&calls));
     println!("| CPU for these | {cpu:.2} s |");
     println!("| memory at the end, and the most | {} |", end.memory());
-    assert_eq!(env.peers().len(), count, "nobody was lost");
+    assert_eq!(env.peers().len(), count, "the list has all validators");
     let figures = Figures {
         validators: count,
         changes: wanted,

@@ -1,27 +1,27 @@
-//! A plot as SVG: a few lines over the number of validators, which is on a logarithmic scale.
+//! A plot as SVG: a few lines over the number of validators on a logarithmic scale.
 
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 300.0;
-/// Where the axes are.
+/// The positions of the axes.
 const LEFT: f64 = 60.0;
 const RIGHT: f64 = WIDTH - 70.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = HEIGHT - 45.0;
 const COLOURS: [&str; 2] = ["#1f6feb", "#d1570c"];
-/// How many lines divide the height, at least.
+/// The least number of grid lines.
 const STEPS: f64 = 4.0;
 
-/// One line and what is written at its end.
+/// One line and its label.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) name: &'static str,
-    /// Validators, and the figure.
+    /// The number of validators and the figure.
     pub(crate) points: Vec<(usize, f64)>,
 }
 
-/// Its lines share both scales.
+/// A plot whose lines share both scales.
 #[derive(Debug)]
 pub(crate) struct Plot {
     pub(crate) title: &'static str,
@@ -125,7 +125,7 @@ fn step(most: f64) -> f64 {
 }
 
 #[test]
-fn steps_are_round() {
+fn axis_steps_are_round_numbers() {
     for (most, expected) in [
         (383.0, 50.0),
         (106.0, 20.0),

@@ -1,7 +1,6 @@
-//! The figures of every size that was measured, kept in a file, and a plot of each against the number of validators.
+//! Stores the figures of every measured size in a file, and plots each against the number of validators.
 //!
-//! A size that is measured again replaces its line, so that sizes can be measured one at a time; each line has its
-//! date.
+//! A new measurement of a size replaces its line, so that sizes can be measured separately; each line has its date.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +9,7 @@ use stellar_k8s::util::clock;
 
 use crate::plot::{Line, Plot};
 
-/// The directory that gets them; without it they are printed only.
+/// The variable with the directory for the figures; without it they are only printed.
 const DIRECTORY: &str = "SCALE_RESULTS";
 const FILE: &str = "scale.csv";
 const HEAD: &str = "validators,date,changes,p50_ms,p99_ms,idle_calls_per_minute,idle_cpu_seconds_per_minute,memory_at_rest_mib,memory_most_mib,cpu_seconds_per_1000_changes";
@@ -31,7 +30,7 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    /// Adds them to those in the file, and draws the plots anew.
+    /// Adds the figures to the file and redraws the plots.
     pub(crate) fn record(&self) {
         let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else {
             return;
@@ -81,7 +80,7 @@ impl Figures {
     }
 }
 
-/// The lines of the file with this size's, in the order of sizes.
+/// The lines of the file with the new line, sorted by size.
 fn with_line(text: &str, figures: &Figures, date: &str) -> Vec<String> {
     let mut lines: Vec<String> = text.lines().skip(1).map(str::to_owned).collect();
     lines.retain(|line| Figures::read(line).validators != figures.validators);

@@ -1,5 +1,5 @@
-//! Ten validators and an eleventh, with the waits that are shipped: from its readiness to the list, to the first
-//! restart, to the first validator that has loaded it.
+//! Ten validators and an eleventh with the shipped waits: the times from its readiness to the list, to the first
+//! restart, and to the first validator that has loaded its address.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use test_kit::{Options, TestEnv, Validators, wait_for};
 const PATIENCE: Duration = Duration::from_secs(600);
 const NEWCOMER: &str = "validator-11";
 
-/// When each step was seen.
+/// The times of the steps.
 #[derive(Clone, Copy, Debug, Default)]
 struct Steps {
     ready: Option<Instant>,
@@ -36,8 +36,8 @@ fn is_ready(pod: &Pod) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn and_an_eleventh() {
-    // So that ten restart within minutes; the first of them waits for nobody.
+async fn an_eleventh_joins_ten() {
+    // A short wait, so that ten restart within minutes; the first restart does not wait.
     let options = Options::as_shipped().with("--min-ready", "1s");
     let env = TestEnv::start("ten", options).await;
     let validators = Validators::new(11);
@@ -57,7 +57,7 @@ async fn and_an_eleventh() {
         let mut events = watcher(pods, watcher::Config::default().labels(labels::INSTANCE)).boxed();
         while let Some(event) = events.next().await {
             let Ok(Event::Apply(pod)) = event else { continue };
-            let mut steps = noted.lock().expect("nobody panicked with it");
+            let mut steps = noted.lock().expect("the lock is not poisoned");
             let name = pod.labels().get(labels::INSTANCE).cloned().unwrap_or_default();
             if name == NEWCOMER {
                 if is_ready(&pod) {
@@ -80,14 +80,14 @@ async fn and_an_eleventh() {
             let Ok(Event::Apply(list)) = event else { continue };
             let lines = list.data.as_ref().and_then(|data| data.get(labels::KNOWN_PEERS));
             if lines.is_some_and(|lines| lines.lines().count() == 11) {
-                let mut steps = noted.lock().expect("nobody panicked with it");
+                let mut steps = noted.lock().expect("the lock is not poisoned");
                 steps.listed.get_or_insert_with(Instant::now);
             }
         }
     });
     env.apply(&validators.manifests([11]));
     let [to_list, to_restart, to_end] = wait_for("the first to have loaded the list", PATIENCE, async || {
-        let steps = *steps.lock().expect("nobody panicked with it");
+        let steps = *steps.lock().expect("the lock is not poisoned");
         let ready = steps.ready?;
         Some([
             steps.listed?.saturating_duration_since(ready),

@@ -1,18 +1,18 @@
-//! What a process used, from `/proc` (proc_pid_stat(5), proc_pid_status(5)).
+//! Reads the CPU and memory usage of a process from `/proc` (proc_pid_stat(5), proc_pid_status(5)).
 
 use test_kit::Operator;
 
-/// Ticks a second, in which Linux counts CPU time for every program.
+/// Ticks per second of Linux's CPU times.
 const TICKS: f64 = 100.0;
 
-/// What a process used so far.
+/// The usage of a process so far.
 #[derive(Debug)]
 pub(crate) struct Usage {
-    /// CPU, in seconds.
+    /// CPU time in seconds.
     pub(crate) cpu: f64,
-    /// MiB that are resident now.
+    /// Resident memory now, in MiB.
     pub(crate) resident: u32,
-    /// The most MiB so far.
+    /// The most resident memory so far, in MiB.
     pub(crate) most: u32,
 }
 
@@ -22,7 +22,7 @@ impl Usage {
             std::fs::read_to_string(format!("/proc/{}/{name}", operator.pid())).expect("a running operator")
         };
         let stat = read("stat");
-        // Behind the name, which may hold blanks: fields 14 and 15, counted from field 3.
+        // Fields 14 and 15, counted from field 3 behind the name, which may have blanks.
         let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
         let ticks: u32 = fields
             .split(' ')

@@ -1,4 +1,4 @@
-//! What holds for every single decision, and at the end of every history.
+//! Checks of every decision and of the end of every history.
 
 use stellar_k8s::controller::discovery::decide::{Plan, decide};
 use stellar_k8s::controller::model::options::{Options, RestartMode};
@@ -12,7 +12,7 @@ use stellar_k8s::peers::{NodeId, PeerList, View};
 
 use crate::world::{Kind, World, is_idle};
 
-/// What a list has in its ConfigMap.
+/// The keys of a list's ConfigMap.
 const LIST_KEYS: [&str; 4] = [
     labels::KNOWN_PEERS,
     labels::KNOWN_PEERS_CFG,
@@ -20,22 +20,22 @@ const LIST_KEYS: [&str; 4] = [
     labels::DISCOVERY_METADATA,
 ];
 
-/// What holds for every decision, by what it was made from.
+/// Checks a decision against the snapshot that it was made from.
 pub(crate) fn check(snapshot: &Snapshot, plan: &Plan, options: &Options) {
     let groups = groups::form(snapshot, options);
-    nobody_is_dropped(snapshot, plan, &groups);
-    the_others_can_spare_whoever_goes_down(snapshot, plan, &groups, options);
-    only_ours_is_written(snapshot, plan);
-    peers_are_not_the_quorum(plan);
+    no_member_is_dropped(snapshot, plan, &groups);
+    restarts_stay_within_max_unavailable(snapshot, plan, &groups, options);
+    only_own_objects_are_written(snapshot, plan);
+    lists_have_no_quorum_set(plan);
 }
 
 /// R1, R6: the same state gives the same plan.
-pub(crate) fn check_that_it_is_a_function(snapshot: &Snapshot, plan: &Plan, options: &Options) {
+pub(crate) fn check_determinism(snapshot: &Snapshot, plan: &Plan, options: &Options) {
     assert_eq!(format!("{plan:?}"), format!("{:?}", decide(snapshot, options)));
 }
 
 /// R5: a running pod with an IP keeps its place however long it is not ready, and no list loses its last address.
-fn nobody_is_dropped(snapshot: &Snapshot, plan: &Plan, groups: &[Group<'_>]) {
+fn no_member_is_dropped(snapshot: &Snapshot, plan: &Plan, groups: &[Group<'_>]) {
     for write in &plan.lists {
         let list = PeerList::parse(&write.data[labels::PEERS_JSON]).unwrap();
         let group = groups.iter().find(|group| group.id == write.id).unwrap();
@@ -52,11 +52,11 @@ fn nobody_is_dropped(snapshot: &Snapshot, plan: &Plan, groups: &[Group<'_>]) {
     }
     for removal in &plan.removals {
         let referred = snapshot.validators.iter().any(|validator| validator.list == removal.id);
-        assert!(!referred, "the list of somebody is removed");
+        assert!(!referred, "the plan removes a list that a validator names");
     }
 }
 
-/// The slots that take somebody down, with their holders.
+/// The slots that take a validator down, with their holders.
 fn taken_down<'a>(snapshot: &'a Snapshot, plan: &'a Plan) -> Vec<(&'a Slot, &'a Validator)> {
     let steps = plan.slots.values().flat_map(|slots| &slots.steps);
     let slots = steps.filter_map(|step| match step {
@@ -71,12 +71,12 @@ fn taken_down<'a>(snapshot: &'a Snapshot, plan: &'a Plan) -> Vec<(&'a Slot, &'a 
         .collect()
 }
 
-/// R3: a voting validator goes down by us only while the other members of its group vote, and nobody goes down for a
-/// merely changed view while they do not; nobody who is paused goes down at all.
-fn the_others_can_spare_whoever_goes_down(snapshot: &Snapshot, plan: &Plan, groups: &[Group<'_>], options: &Options) {
+/// R3: the operator restarts a voting validator, or one whose peers changed, only while the other members of its group
+/// vote. It restarts no paused validator.
+fn restarts_stay_within_max_unavailable(snapshot: &Snapshot, plan: &Plan, groups: &[Group<'_>], options: &Options) {
     for (slot, holder) in taken_down(snapshot, plan) {
         let paused = holder.paused || snapshot.paused_namespaces.contains(&holder.id.namespace);
-        assert!(!paused, "{} is paused and goes down", holder.id);
+        assert!(!paused, "{} is paused and restarts", holder.id);
         let group = groups.iter().find(|group| group.id == holder.list).unwrap();
         let is_free = !holder.is_voting() && slot.cause != Cause::PeersChanged;
         if is_free || group.network != holder.network {
@@ -88,7 +88,7 @@ fn the_others_can_spare_whoever_goes_down(snapshot: &Snapshot, plan: &Plan, grou
             other.uid != holder.uid && !overdue
         });
         let others: Vec<&str> = others.map(|other| other.uid.as_str()).collect();
-        // One that has not voted since it joined is waited for a while only.
+        // A member that has not voted since it joined is waited for only for the join wait.
         let is_awaited = |member: &&Member<'_>| !member.is_given_up(options.join_wait, snapshot.now);
         let silent = group.members.iter().filter(is_awaited).map(|member| member.validator);
         let silent: Vec<&NodeId> = silent
@@ -97,18 +97,22 @@ fn the_others_can_spare_whoever_goes_down(snapshot: &Snapshot, plan: &Plan, grou
             .collect();
         let gone = silent.len() + others.len();
         let limit = options.max_unavailable as usize;
-        assert!(gone < limit, "{} goes down beside {silent:?} and {others:?}", holder.id);
+        assert!(
+            gone < limit,
+            "{} restarts while {silent:?} do not vote and {others:?} hold slots",
+            holder.id
+        );
     }
 }
 
-/// R3, by what is true at this moment and not by what was seen: the members that have had their place for long vote,
-/// but for as many as may be down, when somebody that votes goes down.
+/// R3, checked against the true state instead of the operator's snapshot: when a voting validator restarts, the settled
+/// members vote, except as many as may be down.
 pub(crate) fn assert_that_the_others_vote(world: &World, slot: &Slot) {
     let truth = world.snapshot();
     let groups = groups::form(&truth, &world.options);
     let holder = truth.validators.iter().find(|holder| holder.uid == slot.uid);
     let is_its = |group: &&Group<'_>| group.id == slot.group && holder.is_some_and(|one| one.network == group.network);
-    // One that was left out of the group is no concern of its members.
+    // A validator that is not in the group does not affect its members.
     let Some(group) = groups.iter().find(is_its) else {
         return;
     };
@@ -117,7 +121,7 @@ pub(crate) fn assert_that_the_others_vote(world: &World, slot: &Slot) {
             .workload
             .as_ref()
             .and_then(|workload| workload.member.as_ref());
-        // One that never voted costs the others no vote; how long it is waited for is a matter of the operator's clock.
+        // A member that never voted costs no vote. How long the others wait for it depends on the operator's clock.
         validator.is_wanted() && member.is_some_and(|member| member.joined < slot.since && !member.never_voted)
     };
     let settled = group.members.iter().map(|member| member.validator);
@@ -128,13 +132,13 @@ pub(crate) fn assert_that_the_others_vote(world: &World, slot: &Slot) {
     let limit = world.options.max_unavailable as usize;
     assert!(
         silent.len() < limit,
-        "{} goes down while {silent:?} do not vote",
+        "{} restarts while {silent:?} do not vote",
         slot.node
     );
 }
 
-/// R7: somebody else's StatefulSets and ConfigMaps are left alone.
-fn only_ours_is_written(snapshot: &Snapshot, plan: &Plan) {
+/// R7: the operator leaves StatefulSets and ConfigMaps of others alone.
+fn only_own_objects_are_written(snapshot: &Snapshot, plan: &Plan) {
     let is_ours = |id: &NodeId| {
         let validator = snapshot.validators.iter().find(|validator| validator.id == *id);
         let workload = validator.and_then(|validator| validator.workload.as_ref());
@@ -155,8 +159,8 @@ fn only_ours_is_written(snapshot: &Snapshot, plan: &Plan) {
     }
 }
 
-/// R8.
-fn peers_are_not_the_quorum(plan: &Plan) {
+/// R8: a list holds peers and no quorum set.
+fn lists_have_no_quorum_set(plan: &Plan) {
     for write in &plan.lists {
         for (key, content) in &write.data {
             assert!(LIST_KEYS.contains(&key.as_str()), "{key}");
@@ -165,8 +169,8 @@ fn peers_are_not_the_quorum(plan: &Plan) {
     }
 }
 
-/// The end of a history that went well: the list is right, everybody loaded it where that is wanted, and nothing is
-/// left to do.
+/// Asserts the end of a history: the list is correct, all members have loaded it where the mode demands it, and nothing
+/// is left to do.
 pub(crate) fn assert_converged(world: &World) {
     let snapshot = world.snapshot();
     let plan = decide(&snapshot, &world.options);
@@ -177,14 +181,14 @@ pub(crate) fn assert_converged(world: &World) {
     for slots in plan.slots.values() {
         assert!(is_idle(slots), "slots are left: {slots:?}");
     }
-    assert_eq!(world.slots(), 0, "a slot is held for ever: {:?}", world.leases);
+    assert_eq!(world.slots(), 0, "a slot never ends: {:?}", world.leases);
     for group in groups::form(&snapshot, &world.options) {
         assert_group_converged(world, &group);
     }
     for node in world.nodes.iter().filter(|node| node.is_wanted()) {
         let pod = node.pod.as_ref().unwrap();
-        let left = node.left_to_a_person;
-        assert!(left || pod.spec == node.spec, "{} is of an old template", node.id);
+        let left = node.waits_for_person;
+        assert!(left || pod.spec == node.spec, "{} has an old template", node.id);
         let read = (node.config, pod.config);
         assert!(
             left || read == (node.spec.version, Some(node.spec.version)),
@@ -201,8 +205,8 @@ fn assert_group_converged(world: &World, group: &Group<'_>) {
         assert!(links.is_connected(), "not connected: {links:?}");
     }
     let running: Vec<_> = group.members.iter().map(|member| &member.validator.id).collect();
-    let everybody = group.validators.iter().chain(&group.remote_members);
-    let wanted = everybody.filter(|validator| validator.is_wanted());
+    let all = group.validators.iter().chain(&group.remote_members);
+    let wanted = all.filter(|validator| validator.is_wanted());
     let mut wanted: Vec<_> = wanted.map(|one| &one.id).collect();
     wanted.sort();
     assert_eq!(running, wanted);
@@ -221,7 +225,7 @@ fn assert_group_converged(world: &World, group: &Group<'_>) {
         if restart == RestartMode::Changed {
             assert_eq!(loaded_view(validator), view, "{}", validator.id);
         }
-        // What is noted of a pod that cannot tell is true, where kubelets read at once. An empty view is noted where
+        // For a pod that cannot report, the assumed view is correct if kubelets read at once. An empty view means that
         // nothing is known.
         let noted = loaded_view(validator).filter(|noted| node.kind == Kind::Silent && **noted != View::empty());
         let noted = noted.filter(|_| world.late == 0);

@@ -1,4 +1,4 @@
-//! Named situations: a clock is wrong.
+//! Named situations with a wrong clock.
 
 use jiff::SignedDuration;
 use stellar_k8s::controller::model::options::RestartMode;
@@ -10,13 +10,13 @@ use crate::world::{Millis, minutes, network_of, time};
 const HOUR: Millis = 3_600_000;
 const JUMPS: [Millis; 4] = [HOUR, -HOUR, 24 * HOUR, -24 * HOUR];
 
-/// It jumps there and back.
+/// A clock that jumps forth and back.
 fn there_and_back(jump: Millis) -> impl Fn(i64) -> Millis {
     move |cycle| if cycle % 20 < 10 { jump } else { 0 }
 }
 
 #[test]
-fn a_clock_that_jumps_writes_nothing_at_rest_and_takes_nobody_down_beside_another() {
+fn a_clock_jump_causes_no_write_at_rest_and_no_second_restart_in_a_rollout() {
     for jump in JUMPS {
         let mut rest = network_of(4, RestartMode::Changed);
         let (restarts, writes) = (rest.restarts(), rest.list_writes);
@@ -37,12 +37,12 @@ fn a_clock_that_jumps_writes_nothing_at_rest_and_takes_nobody_down_beside_anothe
 }
 
 #[test]
-fn a_group_that_lost_itself_is_linked_soon_though_the_clock_was_wrong_when_its_list_was_written() {
+fn a_split_group_is_linked_soon_although_its_list_was_written_with_a_wrong_clock() {
     for jump in JUMPS {
         let mut world = network_of(6, RestartMode::Changed);
         let before = world.restarts();
         world.cut_the_power();
-        // Long enough for the list to be written, not for anybody to be restarted.
+        // Long enough to write the list, too short to restart a validator.
         world.run_with_clock(30, |_| jump);
         assert_eq!(world.restarts(), before);
         world.run(minutes(12));
@@ -57,7 +57,7 @@ fn a_group_that_lost_itself_is_linked_soon_though_the_clock_was_wrong_when_its_l
 }
 
 #[test]
-fn a_group_that_lost_itself_is_linked_soon_though_somebody_dated_its_list_in_the_future() {
+fn a_split_group_is_linked_soon_although_its_list_is_dated_in_the_future() {
     let mut world = network_of(6, RestartMode::Changed);
     let before = world.restarts();
     world.edit_list(|published| {

@@ -1,4 +1,4 @@
-//! What happens in a history, and how everything is put right at its end.
+//! The events of a history, and the repair at its end.
 
 use proptest::prelude::*;
 use stellar_k8s::controller::model::snapshot::PublishedList;
@@ -8,7 +8,7 @@ use stellar_k8s::labels;
 use crate::kubelet::ENDS;
 use crate::world::{Kind, Millis, SimNode, World};
 
-/// Something that happens in a history; numbers count the validators there are.
+/// An event in a history; numbers count the existing validators.
 #[derive(Clone, Debug)]
 pub(crate) enum Happening {
     Join,
@@ -17,19 +17,19 @@ pub(crate) enum Happening {
     Delete(usize),
     ChangePort(usize),
     NewVersion(usize),
-    /// One with which nobody votes.
+    /// A version that never votes.
     BadVersion(usize),
-    /// It never votes again.
+    /// The validator never votes again.
     Break(usize),
-    /// Its container crashes, after running for so long each time, for so long.
+    /// Its container crashes repeatedly: how long it runs each time, and for how long this lasts.
     Crash(usize, Millis, Millis),
     LosePod(usize),
-    /// It stays without one, for no machine takes it.
+    /// Its pod is lost, and no machine takes the next one.
     LoseMachine(usize),
     LoseAll,
-    /// A policy refuses whatever is written of its pod template.
+    /// A policy refuses every change of its pod template.
     Refuse(usize),
-    /// Somebody deletes its StatefulSet.
+    /// A user deletes its StatefulSet.
     LoseWorkload(usize),
     Flap(usize),
     Pause(usize),
@@ -38,11 +38,11 @@ pub(crate) enum Happening {
     UnpauseAll,
     DeleteList,
     EditList(Edit),
-    /// Somebody puts a ConfigMap of their own in the place of a list.
+    /// A user replaces a list by their own ConfigMap.
     TakeList,
 }
 
-/// How somebody edits a list.
+/// An edit of a list by a user.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Edit {
     Broken,
@@ -50,8 +50,8 @@ pub(crate) enum Edit {
     OfTheFuture,
 }
 
-/// What somebody has in a ConfigMap of the name of a list.
-const SOMEBODYS: &str = "mine";
+/// The key in a user's ConfigMap that has the name of a list.
+const FOREIGN_KEY: &str = "mine";
 
 pub(crate) fn happening() -> impl Strategy<Value = Happening> {
     let who = || 0..8usize;
@@ -84,28 +84,28 @@ pub(crate) fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
-/// Which of those who join differ from the others.
+/// Which validators differ from the others.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cast {
-    /// The second cannot tell what it loaded.
+    /// The second cannot report what it loaded.
     pub(crate) silent: bool,
-    /// The third has a StatefulSet of somebody else's.
+    /// The third has a StatefulSet that the operator does not manage.
     pub(crate) foreign: bool,
     pub(crate) second_network: SecondNetwork,
 }
 
-/// Whether every third validator takes part in another network.
+/// Whether every third validator belongs to another network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SecondNetwork {
     No,
-    /// And names the same ConfigMap.
-    Strangers,
-    /// And names another ConfigMap.
-    Apart,
+    /// It does and names the same ConfigMap.
+    SameList,
+    /// It does and names another ConfigMap.
+    OwnList,
 }
 
 impl Cast {
-    /// One more validator joins.
+    /// Adds a validator.
     pub(crate) fn join(self, world: &mut World) {
         let is_free = |index: &usize| {
             let name = format!("validator-{index}");
@@ -120,7 +120,7 @@ impl Cast {
         };
         if index % 3 == 1 && self.second_network != SecondNetwork::No {
             node.network = Network::parse("Another Network ; 2026");
-            if self.second_network == SecondNetwork::Apart {
+            if self.second_network == SecondNetwork::OwnList {
                 node.list.name.push_str("-b");
             }
         }
@@ -153,7 +153,7 @@ impl World {
                 node.spec.port = if node.spec.port == 11625 { 11700 } else { 11625 };
                 node.reasons += 1;
             }
-            // Several lost one after the other may disconnect the group.
+            // Several losses in a row may split the group.
             Happening::LosePod(index) => self.kill_pod(index % count),
             Happening::LoseMachine(index) => {
                 self.nodes[index % count].no_machine = true;
@@ -171,7 +171,7 @@ impl World {
             _ => of_all = false,
         }
         if of_all {
-            self.everybody_has_a_reason();
+            self.all_have_a_reason();
             return;
         }
         match happening {
@@ -194,7 +194,7 @@ impl World {
                 self.paused_namespaces = namespaces.collect();
             }
             Happening::UnpauseAll => self.paused_namespaces.clear(),
-            _ => unreachable!("it is of all"),
+            _ => unreachable!("the event concerns all validators"),
         }
     }
 
@@ -206,13 +206,13 @@ impl World {
                 resource_version: version.to_string(),
                 ours: false,
                 network: None,
-                data: [(SOMEBODYS.to_owned(), String::new())].into(),
+                data: [(FOREIGN_KEY.to_owned(), String::new())].into(),
                 list: None,
             };
         }
     }
 
-    /// People put right what only they can.
+    /// Repairs what only users can repair.
     pub(crate) fn heal(&mut self) {
         let now = self.now;
         let version = u32::try_from(self.next()).unwrap() + 1;
@@ -229,7 +229,8 @@ impl World {
                 node.spec.version = version;
                 node.reasons += 1;
             }
-            // Kubernetes may keep a pod that is not Ready, and we touch none that is not ours: their owner does.
+            // Kubernetes may keep a pod that is not Ready, and the operator changes no foreign pod: the owner deletes
+            // it.
             let pod = node.pod.as_mut().filter(|pod| bad.contains(&pod.spec.version));
             if let Some(pod) = pod.filter(|_| node.kind == Kind::Foreign) {
                 pod.dying.get_or_insert(now + ENDS);
@@ -237,7 +238,7 @@ impl World {
         }
         self.paused_namespaces.clear();
         self.lists.retain(|_, list| list.ours);
-        self.everybody_has_a_reason();
+        self.all_have_a_reason();
     }
 }
 

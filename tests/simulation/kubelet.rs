@@ -1,5 +1,5 @@
-//! What Kubernetes does with the StatefulSets: their controller, the kubelets – which may read a ConfigMap late – and
-//! the part of the StellarNode controller that takes nobody down.
+//! Simulates Kubernetes: the StatefulSet controller, the kubelets, which may read a ConfigMap late, and the part of the
+//! StellarNode controller that restarts no validator.
 
 use std::collections::BTreeSet;
 
@@ -7,19 +7,19 @@ use stellar_k8s::peers::{PeerList, Report};
 
 use crate::world::{Kind, Millis, SimNode, SimPod, World};
 
-/// How long a pod takes: to end, to get an address and read its list, to be ready, to vote.
+/// The times that a pod needs to end, to get an address and read its list, to become ready, and to vote.
 pub(crate) const ENDS: Millis = 300;
 pub(crate) const RENDERS: Millis = 400;
 pub(crate) const STARTS: Millis = 2_000;
 const READY: Millis = 2_500;
 const VOTES: Millis = 4_000;
-/// How long a container that crashed is not started again.
+/// The delay before a crashed container is restarted.
 const BACK_OFF: Millis = 5_000;
-/// How long a StellarNode that is being deleted stays.
+/// How long the deletion of a StellarNode takes.
 const GOES: Millis = 1_000;
 
 impl World {
-    /// Everything but the operator, up to the present time.
+    /// Advances everything except the operator to the current time.
     pub(crate) fn settle(&mut self) {
         let now = self.now;
         self.nodes.retain(|node| {
@@ -48,7 +48,7 @@ impl World {
         }
     }
 
-    /// The StellarNode controller, or whoever owns the StatefulSet.
+    /// The StellarNode controller, or the owner of a foreign StatefulSet.
     fn reconcile(&mut self, index: usize) {
         let now = self.now;
         let node = &mut self.nodes[index];
@@ -80,7 +80,7 @@ impl World {
         let outdated = node.pod.as_ref().is_some_and(|pod| pod.revision != node.revision);
         let since = outdated.then(|| node.outdated_since.unwrap_or(now));
         let seen = since.is_some_and(|since| since + self.controller_late <= now);
-        let replaceable = !node.left_to_a_person && (!self.keeps_unready || self.is_voting(node));
+        let replaceable = !node.waits_for_person && (!self.keeps_unready || self.is_voting(node));
         self.nodes[index].outdated_since = since;
         if !wanted || (seen && replaceable) {
             self.kill_pod(index);
@@ -95,7 +95,7 @@ impl World {
         }
     }
 
-    /// Whether a validator that we took down is back: its new pod does what the old one did.
+    /// Whether a validator that the operator took down is back: its new pod votes or is ready as the old one was.
     fn is_back(&self, node: &SimNode, voted: bool) -> bool {
         let fresh = node
             .pod
@@ -131,7 +131,7 @@ impl World {
         }
     }
 
-    /// The init container reads the list and the base config, once in the life of a pod.
+    /// The init container reads the list and the base config once in the life of a pod.
     fn render(&mut self, index: usize) {
         let (now, late) = (self.now, self.late);
         let node = &self.nodes[index];
@@ -152,7 +152,7 @@ impl World {
         let listed = list.map(|(_, _, list)| list).filter(of_its_network);
         let mut dials: BTreeSet<String> = listed.into_iter().flat_map(PeerList::addresses).collect();
         dials.extend(node.database.values().cloned());
-        // On its way through the API the report is text.
+        // The API transports the report as text.
         let report = Report::parse(&report.to_message("G")).unwrap();
         let Report::Loaded { view, .. } = report.clone() else {
             return;
@@ -167,7 +167,7 @@ impl World {
         }
     }
 
-    /// Since when the core container runs; `None` while it does not.
+    /// The start of the core container; `None` while it does not run.
     pub(crate) fn started(&self, node: &SimNode) -> Option<Millis> {
         let first = node.pod.as_ref()?.born + STARTS;
         if self.now < first {
@@ -177,14 +177,14 @@ impl World {
             return Some(first);
         };
         let begin = crash.from.max(first);
-        // After its end the container is started once more.
+        // After the crashes end, the container is started once more.
         let in_crash = self.now.min(crash.until - 1) - begin;
         let rounds = in_crash / (BACK_OFF + crash.runs);
         let start = begin + rounds * (BACK_OFF + crash.runs) + BACK_OFF;
         (start <= self.now).then_some(start)
     }
 
-    /// Whether the core container has run for so long as it takes a pod from its start to there.
+    /// Whether the core container has run for this time.
     fn has_run(&self, node: &SimNode, until: Millis) -> bool {
         let started = self.started(node);
         started.is_some_and(|started| self.now >= started + until - STARTS)
@@ -200,15 +200,15 @@ impl World {
         node.voting_since.is_some() && self.can_vote(node)
     }
 
-    /// Whether a validator votes where it is connected to a quorum.
+    /// Whether a validator votes if it is connected to a quorum.
     fn can_vote(&self, node: &SimNode) -> bool {
         let bad = |pod: &SimPod| self.bad_versions.contains(&pod.spec.version);
         let bad = node.broken || node.pod.as_ref().is_some_and(bad);
         self.is_ready(node) && self.has_run(node, VOTES) && !bad
     }
 
-    /// Connects those that dial each other, and judges who votes: whoever reaches most of its quorum set over those
-    /// that serve. That holds those of its group that voted before, or, where nobody did, all that serve.
+    /// Connects validators that dial each other, and computes which ones vote: those that reach most of their quorum
+    /// set. A quorum set has the group's validators that voted before, or all that serve if none voted yet.
     pub(crate) fn vote(&mut self) {
         let parts = self.connect();
         let together = |one: &SimNode, other: &SimNode| {
@@ -218,7 +218,7 @@ impl World {
         let votes: Vec<bool> = (0..self.nodes.len())
             .map(|index| {
                 let node = &self.nodes[index];
-                // We did not build it: its Ready condition says no more than that it serves.
+                // The operator did not build this pod: its Ready condition only says that it serves.
                 if node.kind != Kind::Ours {
                     return self.can_vote(node);
                 }
@@ -244,8 +244,8 @@ impl World {
         }
     }
 
-    /// The part of the network that each belongs to. A node that serves is connected to each that it dials or is
-    /// dialled by, as long as both pods live; both remember where they met.
+    /// The connected part of the network of each validator. A serving node is connected to each node that it dials or
+    /// that dials it, as long as both pods live. Both store the address in their peer databases.
     fn connect(&mut self) -> Vec<usize> {
         let mut parts: Vec<usize> = (0..self.nodes.len()).collect();
         let mut met = Vec::new();

@@ -1,7 +1,7 @@
-//! Rules R1–R8 in a simulated cluster: named situations, and arbitrary histories.
+//! Tests of rules R1–R8 in a simulated cluster: named situations and random histories.
 //!
-//! `world` is what the API server holds, `kubelet` what Kubernetes does of itself, `view` how an operator sees it, and
-//! `operator` what that then writes. `checks` says what always holds. `reconciles` plays the StellarNode controller.
+//! `world` holds the objects of the API server, `kubelet` simulates Kubernetes, `view` makes the operator's snapshots,
+//! and `operator` executes its writes. `checks` has the invariants. `reconciles` simulates the StellarNode controller.
 
 #![allow(clippy::unwrap_used)]
 

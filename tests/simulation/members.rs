@@ -1,4 +1,4 @@
-//! Named situations: validators come and go.
+//! Named situations in which validators join and leave.
 
 use stellar_k8s::controller::model::options::{Options, RestartMode};
 
@@ -6,7 +6,7 @@ use crate::checks::assert_converged;
 use crate::world::{World, minutes, network_of, options};
 
 #[test]
-fn a_fresh_network_restarts_each_validator_once_and_then_rests() {
+fn a_fresh_network_restarts_each_validator_once() {
     let mut world = network_of(4, RestartMode::Changed);
     assert_converged(&world);
     assert!(
@@ -21,7 +21,7 @@ fn a_fresh_network_restarts_each_validator_once_and_then_rests() {
 }
 
 #[test]
-fn a_newcomer_restarts_the_others_one_after_the_other_and_not_itself() {
+fn a_new_member_restarts_the_others_one_by_one_and_not_itself() {
     let mut world = network_of(3, RestartMode::Changed);
     let before = world.restarts_of_each();
     world.join("validator-3");
@@ -33,7 +33,7 @@ fn a_newcomer_restarts_the_others_one_after_the_other_and_not_itself() {
 }
 
 #[test]
-fn a_suspended_validator_leaves_and_the_others_restart_once() {
+fn a_suspended_validator_leaves_and_each_other_restarts_once() {
     let mut world = network_of(4, RestartMode::Changed);
     let before = world.restarts();
     world.nodes[1].suspended = true;
@@ -43,7 +43,7 @@ fn a_suspended_validator_leaves_and_the_others_restart_once() {
 }
 
 #[test]
-fn a_pod_that_comes_back_elsewhere_restarts_nobody() {
+fn a_pod_with_a_new_address_causes_no_restart() {
     let mut world = network_of(4, RestartMode::Changed);
     let before = world.restarts();
     for index in 0..4 {
@@ -55,7 +55,7 @@ fn a_pod_that_comes_back_elsewhere_restarts_nobody() {
 }
 
 #[test]
-fn unlinked_mode_restarts_nobody_for_a_join_or_a_suspension() {
+fn unlinked_mode_causes_no_restart_for_a_join_or_a_suspension() {
     let mut world = network_of(6, RestartMode::Unlinked);
     let before = world.restarts();
     world.join("validator-6");
@@ -67,7 +67,7 @@ fn unlinked_mode_restarts_nobody_for_a_join_or_a_suspension() {
 }
 
 #[test]
-fn newcomers_that_come_up_one_after_the_other_cost_one_restart_each() {
+fn new_members_that_join_one_by_one_cost_one_restart_each() {
     let mut world = network_of(3, RestartMode::Changed);
     let before = world.restarts_of_each();
     world.join("validator-3");
@@ -80,7 +80,7 @@ fn newcomers_that_come_up_one_after_the_other_cost_one_restart_each() {
 }
 
 #[test]
-fn nobody_is_restarted_twice_for_the_same_members_while_kubelets_read_an_old_list() {
+fn no_member_restarts_twice_for_the_same_list_while_kubelets_read_an_old_one() {
     let mut world = network_of(3, RestartMode::Changed);
     let before = world.restarts();
     world.late = 60 * 60_000;
@@ -90,7 +90,7 @@ fn nobody_is_restarted_twice_for_the_same_members_while_kubelets_read_an_old_lis
 }
 
 #[test]
-fn a_group_of_two_namespaces_is_one_group_and_falls_apart_when_one_takes_its_consent_back() {
+fn a_group_of_two_namespaces_splits_when_one_withdraws_its_request() {
     let mut world = World::new(Options {
         cross_namespace_groups: true,
         ..options(RestartMode::Changed)
@@ -112,12 +112,12 @@ fn a_group_of_two_namespaces_is_one_group_and_falls_apart_when_one_takes_its_con
     for list in world.lists.values() {
         assert_eq!(list.list.as_ref().unwrap().members.len(), 3);
     }
-    assert_eq!(world.restarts() - before, 6, "once each");
+    assert_eq!(world.restarts() - before, 6, "each restarted once");
     assert_eq!((world.most_down, world.most_slots), (1, 1));
 }
 
 #[test]
-fn a_member_without_a_machine_is_one_after_its_stateful_set_was_deleted_too() {
+fn an_unscheduled_member_stays_a_member_after_its_stateful_set_was_deleted() {
     for minutes_without in [1, 20] {
         let mut world = network_of(4, RestartMode::Changed);
         let before = world.restarts();
@@ -130,11 +130,11 @@ fn a_member_without_a_machine_is_one_after_its_stateful_set_was_deleted_too() {
         assert_eq!(
             (world.voting(), world.restarts()),
             (3, before),
-            "{minutes_without} minutes without it"
+            "{minutes_without} minutes without a machine"
         );
         world.nodes[3].no_machine = false;
         world.run(minutes(30));
-        assert_eq!(world.restarts(), before, "{minutes_without} minutes without it");
+        assert_eq!(world.restarts(), before, "{minutes_without} minutes without a machine");
         assert_converged(&world);
     }
 }

@@ -1,4 +1,4 @@
-//! The operator: it decides from what it sees and writes, and may fail or die between any two writes.
+//! Simulates the operator: it decides on its snapshot and writes, and may fail or die between any two writes.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +15,10 @@ use stellar_k8s::peers::{NodeId, PeerList, View};
 use crate::checks::assert_that_the_others_vote;
 use crate::world::{Kind, SimNode, Spec, World, time};
 
-/// What goes wrong with one cycle of the operator.
+/// The fault of one cycle of the operator.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Fault {
-    /// It dies after so many writes.
+    /// It dies after this many writes.
     pub(crate) dies_after: Option<usize>,
     /// Every n-th write fails.
     pub(crate) fails_every: Option<usize>,
@@ -45,20 +45,20 @@ impl Writes {
 }
 
 impl World {
-    /// One cycle of an operator that sees `snapshot`.
+    /// Runs one cycle of an operator that sees `snapshot`.
     pub(crate) fn operate(&mut self, snapshot: &Snapshot, fault: Fault) -> Plan {
         let plan = decide(snapshot, &self.options);
         self.carry_out(snapshot, &plan, fault);
         plan
     }
 
-    /// The writes of a plan.
+    /// Executes the writes of a plan.
     pub(crate) fn carry_out(&mut self, snapshot: &Snapshot, plan: &Plan, fault: Fault) {
         let mut writes = Writes { fault, done: 0 };
         self.write(snapshot, plan, &mut writes);
     }
 
-    /// In their order; ends early where the operator dies.
+    /// Executes the writes in order; returns `None` if the operator dies.
     fn write(&mut self, snapshot: &Snapshot, plan: &Plan, writes: &mut Writes) -> Option<()> {
         for record in &plan.records {
             if writes.next()?
@@ -89,21 +89,21 @@ impl World {
                 self.write_lease(snapshot, network, write);
             }
         }
-        // In a task of its own.
+        // The operator writes the status in a separate task.
         if writes.next()? {
             self.write_status(plan, snapshot.now);
         }
         Some(())
     }
 
-    /// The StatefulSet of that name, if it is as it was seen.
+    /// The StatefulSet with this name, if it still has this version.
     fn at_version(&mut self, id: &NodeId, version: &str) -> Option<&mut SimNode> {
         let node = self.nodes.iter_mut().find(|node| node.id == *id)?;
         if node.no_workload_until.is_some() || node.resource_version.to_string() != version {
             return None;
         }
-        // R7.
-        assert_ne!(node.kind, Kind::Foreign, "{id} is not ours and is written");
+        // R7: the operator writes no foreign StatefulSet.
+        assert_ne!(node.kind, Kind::Foreign, "{id} is foreign and is written");
         node.resource_version += 1;
         Some(node)
     }
@@ -164,13 +164,13 @@ impl World {
                 return Some(());
             }
             if self.nodes.iter().any(|node| node.id == slot.node && node.refused) {
-                // Of a template that is known before anything is written.
+                // A dry run shows the refusal before anything is written.
                 writes.next()?;
                 return Some(());
             }
         }
         if let Step::ApplyTemplate(slot) = step {
-            // The base config goes first, and without a precondition.
+            // The base config is written first and without a precondition.
             if !writes.next()? {
                 return Some(());
             }
@@ -204,7 +204,7 @@ impl World {
         Some(())
     }
 
-    /// Whether what takes somebody down is still decided with the pods as they are now.
+    /// Whether the operator would still decide this restart with the current pods.
     fn still_follows(&self, snapshot: &Snapshot, step: &Step) -> bool {
         let mut now = snapshot.clone();
         let present = self.snapshot().validators;
@@ -231,7 +231,7 @@ impl World {
         }
     }
 
-    /// The StatefulSet of the holder of a slot, if it is as it was seen.
+    /// The StatefulSet of a slot's holder, if it still has the version of the snapshot.
     fn holder(&mut self, snapshot: &Snapshot, slot: &Slot) -> Option<&mut SimNode> {
         let seen = snapshot.validators.iter().find(|seen| seen.uid == slot.uid)?;
         self.at_version(&slot.node, &seen.workload.as_ref()?.resource_version)
@@ -253,12 +253,12 @@ impl World {
     }
 }
 
-/// The spec that a slot is for.
+/// The spec of a slot.
 fn spec_of(slot: &Slot) -> Spec {
     Spec::of_hash(slot.spec_hash.as_ref().unwrap())
 }
 
-/// Whether the holder's spec is still the one that its slot is for.
+/// Whether the holder still has the spec of its slot.
 fn is_of_its_spec(snapshot: &Snapshot, slot: &Slot) -> bool {
     let seen = snapshot.validators.iter().find(|seen| seen.uid == slot.uid);
     seen.is_some_and(|seen| seen.spec_hash == slot.spec_hash)

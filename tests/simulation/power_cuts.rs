@@ -1,4 +1,4 @@
-//! Named situations: pods are lost, and what of it costs a restart.
+//! Named situations in which pods are lost, and the restarts that follow.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::checks::assert_converged;
 use crate::world::{World, minutes, network_of, options};
 
 #[test]
-fn a_power_cut_of_six_costs_three_restarts_however_late_kubelets_read() {
+fn losing_all_six_pods_costs_at_most_three_restarts_with_slow_kubelets() {
     for late in [0, 3_000, 6_000, 30_000] {
         let mut world = network_of(6, RestartMode::Changed);
         let before = world.restarts();
@@ -22,7 +22,7 @@ fn a_power_cut_of_six_costs_three_restarts_however_late_kubelets_read() {
         assert_eq!(
             (world.voting(), world.restarts()),
             (0, before),
-            "they are not linked yet"
+            "the members are not linked yet"
         );
         world.run(minutes(30));
         let cost = world.restarts() - before;
@@ -34,17 +34,17 @@ fn a_power_cut_of_six_costs_three_restarts_however_late_kubelets_read() {
 }
 
 #[test]
-fn a_power_cut_after_which_all_vote_costs_nothing_whatever_they_loaded() {
+fn a_power_cut_after_which_all_vote_causes_no_restart() {
     let mut world = network_of(6, RestartMode::Changed);
     let before = world.restarts();
-    // Each gets the address that another had: who dials it meets somebody else of its network there.
+    // Each pod gets the old address of another, so that every dialled address belongs to a member of the network.
     let last = world
         .nodes
         .last()
         .and_then(|node| node.pod.as_ref())
         .map(|pod| pod.ip.clone());
     (world.reuse, world.reuse_addresses) = (last.into_iter().collect(), true);
-    // What they load is a list of addresses of before.
+    // The pods load a list of the old addresses.
     world.late = 30_000;
     world.cut_the_power();
     world.run(Duration::from_secs(10));
@@ -55,7 +55,7 @@ fn a_power_cut_after_which_all_vote_costs_nothing_whatever_they_loaded() {
     assert_eq!(
         acquaintance.knows(0, 1),
         Some(false),
-        "by what they loaded they cannot meet"
+        "the loaded addresses do not connect them"
     );
     world.run(minutes(30));
     assert_eq!((world.voting(), world.restarts()), (6, before));
@@ -63,7 +63,7 @@ fn a_power_cut_after_which_all_vote_costs_nothing_whatever_they_loaded() {
 }
 
 #[test]
-fn pods_that_come_back_one_by_one_with_an_old_list_vote_by_their_peer_databases_and_cost_nothing() {
+fn pods_returning_with_an_old_list_vote_by_their_peer_databases_without_a_restart() {
     let mut world = network_of(4, RestartMode::Unlinked);
     let before = world.restarts();
     world.late = 60 * 60_000;
@@ -78,10 +78,10 @@ fn pods_that_come_back_one_by_one_with_an_old_list_vote_by_their_peer_databases_
 }
 
 #[test]
-fn one_that_the_others_do_not_meet_is_restarted_itself_and_no_voting_one() {
+fn only_the_unconnected_member_restarts_and_no_voting_one() {
     let mut world = network_of(6, RestartMode::Unlinked);
     let before = world.restarts_of_each();
-    // It reads a list of long ago and knows nobody from before; the others know it at its old address.
+    // The validator reads an old list and has an empty peer database; the others know only its old address.
     let last = world.nodes.last_mut().unwrap();
     last.database.clear();
     world.late = 60 * 60_000;
@@ -97,23 +97,23 @@ fn one_that_the_others_do_not_meet_is_restarted_itself_and_no_voting_one() {
 }
 
 #[test]
-fn a_fresh_network_votes_after_one_restart_where_joins_cost_none() {
+fn a_fresh_network_in_unlinked_mode_votes_after_one_restart() {
     let mut world = World::new(options(RestartMode::Unlinked));
     for index in 0..4 {
         world.join(&format!("validator-{index}"));
     }
     world.run(Duration::from_secs(25));
-    assert_eq!(world.voting(), 0, "none of them found a list");
+    assert_eq!(world.voting(), 0, "no pod found a list");
     world.run(minutes(10));
     assert_eq!((world.voting(), world.restarts()), (4, 1));
     assert_converged(&world);
 }
 
 #[test]
-fn a_validator_left_to_a_person_keeps_nobody_else_from_being_linked() {
+fn a_validator_that_waits_for_a_person_does_not_block_linking_the_others() {
     let mut world = network_of(6, RestartMode::Changed);
     let before = world.nodes[0].restarts.len();
-    world.nodes[0].left_to_a_person = true;
+    world.nodes[0].waits_for_person = true;
     world.cut_the_power();
     world.run(minutes(30));
     assert_converged(&world);
@@ -122,7 +122,7 @@ fn a_validator_left_to_a_person_keeps_nobody_else_from_being_linked() {
 }
 
 #[test]
-fn one_or_two_pods_lost_among_six_restart_nobody() {
+fn losing_one_or_two_of_six_pods_causes_no_restart() {
     for lost in [1, 2] {
         let mut world = network_of(6, RestartMode::Changed);
         let before = world.restarts();
@@ -136,8 +136,8 @@ fn one_or_two_pods_lost_among_six_restart_nobody() {
 }
 
 #[test]
-fn a_container_that_crashes_keeps_nobody_else_from_being_linked() {
-    // Ready for a moment each time, and never.
+fn a_crashing_container_does_not_block_linking_the_others() {
+    // Runs too short to become Ready, and Ready for a moment each time.
     for runs in [300, 3_000] {
         for crashing in 0..6 {
             let mut world = network_of(6, RestartMode::Changed);
@@ -145,11 +145,15 @@ fn a_container_that_crashes_keeps_nobody_else_from_being_linked() {
             world.cut_the_power();
             world.crash(crashing, i64::MAX, runs);
             world.run(minutes(20));
-            // They are one network again; more links would cost a voting one, which nobody can spare beside that.
+            // The others are connected again. More links would restart a voting member while one is already down.
             assert_eq!(world.voting(), 5, "validator {crashing}, {runs} ms");
             assert!(world.restarts() - before <= 3, "{} restarts", world.restarts() - before);
             if runs == 300 {
-                assert_eq!((world.slots(), world.most_slots), (0, 1), "no slot is held by it");
+                assert_eq!(
+                    (world.slots(), world.most_slots),
+                    (0, 1),
+                    "the crashing validator holds no slot"
+                );
             }
             world.nodes[crashing].crash = None;
             world.run(minutes(20));
@@ -159,8 +163,8 @@ fn a_container_that_crashes_keeps_nobody_else_from_being_linked() {
 }
 
 #[test]
-fn a_slot_that_is_out_keeps_nobody_from_being_linked() {
-    // From before the slot to after it.
+fn a_slot_in_use_does_not_block_linking() {
+    // The power cut happens before, during and after the slot.
     for seconds in [0, 1, 2, 3, 4, 6, 10, 20, 40] {
         for late in [0, 6_000] {
             let mut world = network_of(6, RestartMode::Changed);
@@ -179,8 +183,8 @@ fn a_slot_that_is_out_keeps_nobody_from_being_linked() {
 }
 
 #[test]
-fn a_slot_that_never_ended_keeps_nobody_from_being_linked() {
-    // Its holder never comes up, or serves and never votes.
+fn a_slot_that_never_ends_does_not_block_linking() {
+    // The holder never becomes ready, or it serves and never votes.
     for comes_up in [false, true] {
         let mut world = network_of(6, RestartMode::Changed);
         world.bad_versions.insert(2);
@@ -202,10 +206,10 @@ fn a_slot_that_never_ended_keeps_nobody_from_being_linked() {
 }
 
 #[test]
-fn who_may_not_be_restarted_is_told_that_its_group_is_not_connected() {
+fn a_member_that_may_not_restart_reports_that_its_group_is_not_connected() {
     let mut world = network_of(6, RestartMode::Changed);
     world.options.restart = RestartMode::Never;
-    let told = |world: &World| {
+    let reasons = |world: &World| {
         let reports = decide(&world.snapshot(), &world.options).reports.into_values();
         let conditions = reports.flat_map(|report| report.conditions);
         let mut reasons: Vec<&str> = conditions
@@ -215,17 +219,17 @@ fn who_may_not_be_restarted_is_told_that_its_group_is_not_connected() {
         reasons.dedup();
         reasons
     };
-    assert_eq!(told(&world), ["Loaded"]);
+    assert_eq!(reasons(&world), ["Loaded"]);
     world.join("validator-6");
     world.run(minutes(12));
-    assert_eq!(told(&world), ["Linked", "Loaded"]);
+    assert_eq!(reasons(&world), ["Linked", "Loaded"]);
     world.cut_the_power();
     world.run(minutes(20));
-    assert_eq!(told(&world), ["NotConnected"]);
+    assert_eq!(reasons(&world), ["NotConnected"]);
 }
 
 #[test]
-fn where_two_may_be_down_they_are_linked_one_after_the_other_all_the_same() {
+fn members_are_linked_one_by_one_even_with_two_slots() {
     for controller_late in [0, 500, 1_000, 3_000] {
         for count in 4..=6 {
             let mut world = World::new(Options {
@@ -233,7 +237,7 @@ fn where_two_may_be_down_they_are_linked_one_after_the_other_all_the_same() {
                 ..options(RestartMode::Unlinked)
             });
             world.controller_late = controller_late;
-            // None of them finds a list when it starts.
+            // No pod finds a list at its start.
             for index in 0..count {
                 world.join(&format!("validator-{index}"));
             }

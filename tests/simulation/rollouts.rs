@@ -1,4 +1,4 @@
-//! Named situations: specs change, versions are bad, and slots are taken and given back.
+//! Named situations of rollouts: changed specs, bad versions, and slots.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::operator::Fault;
 use crate::world::{Millis, World, minutes, network_of, options, time};
 
 #[test]
-fn a_new_version_and_a_newcomer_cost_one_restart_for_both() {
+fn a_new_version_and_a_new_member_cost_one_restart_together() {
     let mut world = network_of(4, RestartMode::Changed);
     let before = world.restarts_of_each();
     for node in &mut world.nodes {
@@ -29,7 +29,7 @@ fn a_new_version_and_a_newcomer_cost_one_restart_for_both() {
 }
 
 #[test]
-fn a_newcomer_that_is_there_while_the_version_is_still_being_changed_costs_no_restart_of_its_own() {
+fn a_member_joining_during_a_version_rollout_costs_no_extra_restart() {
     for milliseconds in (0..2_500).step_by(250) {
         let mut world = network_of(4, RestartMode::Changed);
         let before: Vec<usize> = world.nodes.iter().map(|node| node.restarts.len() + 1).collect();
@@ -41,12 +41,12 @@ fn a_newcomer_that_is_there_while_the_version_is_still_being_changed_costs_no_re
         world.run(minutes(20));
         assert_converged(&world);
         let after: Vec<usize> = world.nodes[..4].iter().map(|node| node.restarts.len()).collect();
-        assert_eq!(after, before, "{milliseconds} ms after the newcomer");
+        assert_eq!(after, before, "{milliseconds} ms after the new member");
     }
 }
 
 #[test]
-fn a_newcomer_that_never_comes_up_holds_a_new_version_back_for_a_while_only() {
+fn a_member_that_is_never_ready_delays_a_new_version_only_for_the_join_wait() {
     let mut world = network_of(4, RestartMode::Changed);
     world.join("validator-4");
     world.nodes[4].flapping_until = i64::MAX;
@@ -60,7 +60,7 @@ fn a_newcomer_that_never_comes_up_holds_a_new_version_back_for_a_while_only() {
 }
 
 #[test]
-fn a_bad_version_stops_at_the_first_and_taking_it_back_heals_it() {
+fn a_bad_version_stops_at_the_first_validator_and_reverting_it_recovers() {
     for keeps_unready in [false, true] {
         let mut world = network_of(4, RestartMode::Changed);
         world.keeps_unready = keeps_unready;
@@ -83,7 +83,7 @@ fn a_bad_version_stops_at_the_first_and_taking_it_back_heals_it() {
 }
 
 #[test]
-fn a_template_that_is_refused_holds_up_nobody_else() {
+fn a_refused_template_does_not_delay_the_others() {
     let mut world = network_of(4, RestartMode::Changed);
     world.nodes[0].refused = true;
     for node in &mut world.nodes {
@@ -92,15 +92,12 @@ fn a_template_that_is_refused_holds_up_nobody_else() {
     world.run(minutes(10));
     let versions: Vec<u32> = world.nodes.iter().map(|node| node.template.version).collect();
     assert_eq!((versions, world.voting()), (vec![1, 2, 2, 2], 4));
-    assert_eq!(
-        world.nodes[0].config, 1,
-        "its next pod starts with the config of its template"
-    );
+    assert_eq!(world.nodes[0].config, 1, "its next pod gets the config of its template");
     world.run(minutes(50));
     let plan = decide(&world.snapshot(), &world.options);
     assert!(
         plan.slots.values().all(|slots| slots.stalled.is_empty()),
-        "nobody is down"
+        "no slot is stalled"
     );
     world.nodes[0].refused = false;
     world.run(minutes(10));
@@ -110,9 +107,9 @@ fn a_template_that_is_refused_holds_up_nobody_else() {
 }
 
 #[test]
-fn a_template_that_is_refused_takes_no_slot_from_those_that_vote() {
+fn a_refused_template_takes_no_slot_from_voting_members() {
     let mut world = network_of(4, RestartMode::Changed);
-    // It comes first of all, since it votes for nobody: it never came up.
+    // A validator that was never ready costs no vote, so its change comes first.
     world.join("a-newcomer");
     world.nodes[4].flapping_until = i64::MAX;
     world.nodes[4].refused = true;
@@ -127,27 +124,27 @@ fn a_template_that_is_refused_takes_no_slot_from_those_that_vote() {
 }
 
 #[test]
-fn nobody_is_restarted_for_peers_while_another_is_down_for_good() {
+fn no_restart_for_peers_while_a_member_is_permanently_down() {
     let mut world = network_of(4, RestartMode::Changed);
     world.nodes[0].broken = true;
     let before = world.restarts_of_each();
     world.join("validator-4");
     world.run(minutes(20));
-    // The broken one costs nobody; a voting one is not taken down beside it.
+    // The broken validator may restart; a voting one may not while the broken one is down.
     let after = world.restarts_of_each();
     assert_eq!(
         after[1..4],
         before[1..4],
-        "a voting validator was taken down while another did not vote"
+        "a voting validator restarted while another did not vote"
     );
     let list = world.lists.values().next().unwrap();
     assert!(list.data["KNOWN_PEERS"].lines().count() == 5);
 }
 
-/// As seen on real nodes: the fifth is in nobody's quorum set and does not vote, and the change that would put it there
-/// is the others'.
+/// As seen on real nodes: the fifth validator does not vote because no quorum set has it, and only a change of the
+/// others' specs would add it.
 #[test]
-fn a_newcomer_that_never_votes_holds_the_others_up_for_a_while_only_and_is_named() {
+fn a_member_that_never_votes_delays_the_others_only_for_the_join_wait_and_is_named() {
     let mut world = network_of(4, RestartMode::Changed);
     let before = world.restarts_of_each();
     world.join("validator-4");
@@ -171,9 +168,9 @@ fn a_newcomer_that_never_votes_holds_the_others_up_for_a_while_only_and_is_named
     assert_eq!((versions(&world), world.voting()), (vec![2; 4], 4));
     let after = world.restarts_of_each();
     let once: Vec<usize> = before.iter().map(|count| count + 1).collect();
-    assert_eq!(after[..4], once, "one restart each, for the newcomer and the version");
+    assert_eq!(after[..4], once, "one restart each, for the new member and the version");
     assert_eq!(world.most_down, 1);
-    // It votes once, and from then on it is one that the others miss.
+    // After its first vote, the others wait for it whenever it is down.
     world.nodes[4].broken = false;
     world.run(minutes(5));
     assert_eq!(world.voting(), 5);
@@ -187,7 +184,7 @@ fn a_newcomer_that_never_votes_holds_the_others_up_for_a_while_only_and_is_named
 }
 
 #[test]
-fn validators_that_vote_for_nobody_go_one_at_a_time_too() {
+fn members_that_are_not_voting_also_restart_one_at_a_time() {
     let mut world = network_of(4, RestartMode::Changed);
     for node in &mut world.nodes {
         node.broken = true;
@@ -196,7 +193,7 @@ fn validators_that_vote_for_nobody_go_one_at_a_time_too() {
     world.run(minutes(20));
     assert!(
         world.nodes.iter().all(|node| node.template.version == 2),
-        "each got its slot, though nobody votes"
+        "each got its slot although no member votes"
     );
     assert_eq!(world.most_slots, 1);
 }
@@ -221,7 +218,7 @@ fn a_validator_left_out_of_a_group_still_gets_its_new_version() {
 }
 
 #[test]
-fn a_slot_whose_reason_goes_and_comes_back_is_not_used_beside_the_next() {
+fn a_slot_whose_cause_disappears_and_returns_is_not_used_together_with_the_next() {
     let mut quiet = two_namespaces();
     quiet.join("validator-0");
     quiet.join("validator-1");
@@ -236,7 +233,11 @@ fn a_slot_whose_reason_goes_and_comes_back_is_not_used_beside_the_next() {
                 world.happen(&Happening::EditList(Edit::Broken), alike());
             }
             live_late(&mut world, &mut seen, 500);
-            assert!(world.most_down <= 1, "{} down by us at once", world.most_down);
+            assert!(
+                world.most_down <= 1,
+                "the operator had {} down at once",
+                world.most_down
+            );
         }
         world.run(minutes(4));
         assert_converged(&world);
@@ -244,8 +245,8 @@ fn a_slot_whose_reason_goes_and_comes_back_is_not_used_beside_the_next() {
 }
 
 #[test]
-fn a_holder_that_begins_to_vote_before_it_goes_down_is_awaited_like_any_other_that_voted() {
-    // Two groups of one network: neither knows the other's members, and only the slot tells one that the other is down.
+fn a_holder_that_starts_voting_before_its_restart_is_waited_for() {
+    // Two groups of one network do not know each other's members: only the slot shows that one of the other is down.
     let mut quiet = two_namespaces();
     for index in 0..4 {
         quiet.join(&format!("validator-{index}"));
@@ -269,7 +270,7 @@ fn a_holder_that_begins_to_vote_before_it_goes_down_is_awaited_like_any_other_th
             let most = world.most_down;
             assert!(
                 most <= 1,
-                "{most} down by us at once, where the first votes after {healed}"
+                "the operator had {most} down at once; the first votes after {healed}"
             );
         }
         world.run(minutes(10));
@@ -278,7 +279,7 @@ fn a_holder_that_begins_to_vote_before_it_goes_down_is_awaited_like_any_other_th
 }
 
 #[test]
-fn whoever_died_while_the_watch_of_pods_was_silent_is_not_taken_for_one_that_votes() {
+fn a_pod_that_died_while_the_pod_watch_was_silent_does_not_count_as_voting() {
     let mut world = network_of(4, RestartMode::Changed);
     let pods: Vec<_> = world.snapshot().validators.into_iter().map(|seen| seen.pod).collect();
     world.nodes[3].broken = true;
@@ -298,13 +299,13 @@ fn whoever_died_while_the_watch_of_pods_was_silent_is_not_taken_for_one_that_vot
     assert_eq!(world.voting(), 3);
     let versions: Vec<u32> = world.nodes[..3].iter().map(|node| node.template.version).collect();
     assert_eq!(versions, [1; 3]);
-    // It looks again.
+    // The watch works again.
     world.nodes[3].broken = false;
     world.run(minutes(20));
     assert_converged(&world);
 }
 
-/// Validators of one network, every second one in another namespace.
+/// A network with every second validator in another namespace.
 fn two_namespaces() -> World {
     let mut world = World::new(Options {
         cross_namespace_groups: true,
@@ -314,7 +315,7 @@ fn two_namespaces() -> World {
     world
 }
 
-/// One cycle of an operator that sees what was there a cycle of so many milliseconds before.
+/// Runs one cycle of an operator that sees the state of the previous cycle, this many milliseconds ago.
 fn live_late(world: &mut World, seen: &mut Snapshot, milliseconds: Millis) {
     world.now += milliseconds;
     world.settle();
@@ -325,7 +326,7 @@ fn live_late(world: &mut World, seen: &mut Snapshot, milliseconds: Millis) {
     world.settle();
 }
 
-/// Nobody differs from the others.
+/// A cast of equal validators.
 fn alike() -> Cast {
     Cast {
         silent: false,

@@ -1,4 +1,4 @@
-//! Whoever has rights in one namespace only, and writes there whatever may be written, changes nothing in another one.
+//! A tenant with rights in one namespace cannot affect another namespace, whatever it writes.
 
 use std::time::Duration;
 
@@ -19,12 +19,12 @@ const TENANT: &str = "tenant";
 const HONEST: usize = 4;
 const TENANTS: usize = 3;
 
-/// Something that a tenant does in its namespace, to one of its validators, or that befalls the whole cluster.
+/// An action of a tenant on its namespace or one of its validators, or a fault of the whole cluster.
 #[derive(Clone, Debug)]
 enum Deed {
-    /// It writes the validators of the other namespace into its list, where they are not.
+    /// It writes the validators of the other namespace with wrong addresses into its list.
     ForgeList,
-    /// It writes into its list that it takes part in another network.
+    /// It writes the name of another network into its list.
     ForgeNetwork,
     ForgeMember(usize),
     ForgeLastRestart(usize),
@@ -39,7 +39,7 @@ enum Deed {
     Suspend(usize),
     Resume(usize),
     LosePod(usize),
-    /// The controller manager does nothing for so long.
+    /// The controller manager is paused for this time.
     ControllersPause(Millis),
     /// The Lease of the slots is deleted.
     LoseLease,
@@ -68,7 +68,7 @@ fn deed() -> impl Strategy<Value = Deed> {
 }
 
 impl World {
-    /// Four validators of one namespace and three of a tenant's on one network, at rest.
+    /// Four validators in one namespace and three of a tenant, on one network, at rest.
     fn with_tenant() -> Self {
         let mut world = Self::new(options(RestartMode::Changed));
         world.options.cross_namespace_groups = true;
@@ -120,8 +120,8 @@ impl World {
         }
     }
 
-    /// With it goes what is known of who was taken down and has its new pod: that one is silent like any other, which
-    /// its own group waits for. Whoever has its old pod still is about to go, and everybody waits for that.
+    /// Deletes the Lease. A holder that already has its new pod is then unknown to other groups; only its own group
+    /// waits for it. A holder that still has its old pod is about to restart, and all groups wait for it.
     fn lose_lease(&mut self) {
         self.leases.clear();
         for node in &mut self.nodes {
@@ -132,7 +132,7 @@ impl World {
 
     fn tamper(&mut self, deed: &Deed, index: usize, version: u32) {
         let now = time(self.now);
-        // The address of somebody in the other namespace.
+        // The address of a validator in the other namespace.
         let theirs = self.nodes[0].member.clone();
         let node = &mut self.nodes[index];
         node.resource_version += 1;
@@ -168,7 +168,7 @@ impl World {
             }
             Deed::Suspend(_) => node.suspended = true,
             Deed::Resume(_) => node.suspended = false,
-            _ => unreachable!("it is of the cluster"),
+            _ => unreachable!("the fault concerns the cluster"),
         }
     }
 
@@ -181,7 +181,7 @@ impl World {
         published.resource_version.push('x');
     }
 
-    /// A moment: what is true of the other namespace at each step.
+    /// Runs some cycles and checks the other namespace at each step.
     fn suffer(&mut self, cycles: usize) {
         for _ in 0..cycles {
             self.now += 500;
@@ -195,12 +195,12 @@ impl World {
             self.carry_out(&snapshot, &plan, Fault::default());
             self.settle();
             let gone: Vec<&str> = self.missed().collect();
-            assert!(gone.len() <= 1, "down by us at once: {gone:?}");
+            assert!(gone.len() <= 1, "the operator had these down at once: {gone:?}");
         }
     }
 
-    /// Who voted, was taken down by us and is not back: of the tenant as long as a slot says so and its StellarNode can
-    /// be read, for it can take down its own as it likes.
+    /// Validators that voted, were taken down by the operator and are not back. Those of the tenant count only while
+    /// they hold a slot and their StellarNode can be read, because a tenant may take down its own validators.
     fn missed(&self) -> impl Iterator<Item = &str> {
         let has_slot = |uid: &str| {
             self.leases
@@ -229,7 +229,7 @@ proptest! {
     })]
 
     #[test]
-    fn what_a_tenant_writes_takes_nobody_down_elsewhere_and_keeps_nobody_waiting(
+    fn tampering_by_a_tenant_neither_restarts_nor_delays_validators_of_others(
         deeds in proptest::collection::vec((deed(), 1..80usize), 1..16),
         asks_at in 0..16usize,
     ) {
@@ -239,15 +239,15 @@ proptest! {
         let lists: Vec<_> = lists.map(|(id, list)| (id.clone(), list.data.clone())).collect();
         for (position, (deed, cycles)) in deeds.iter().enumerate() {
             if position == asks_at.min(deeds.len() - 1) {
-                prop_assert_eq!(world.honest_restarts(), before, "nobody there asked for anything");
+                prop_assert_eq!(world.honest_restarts(), before, "the other namespace asked for no change");
                 world.nodes[..HONEST].iter_mut().for_each(|node| node.spec.version = 1_000_000);
             }
             world.commit(deed);
             world.suffer(*cycles);
         }
-        // A tenant whose validator voted, was taken down for its own change and never comes back holds the network's
-        // slots until a person deals with it: then nobody else that votes may be down. What it did otherwise keeps
-        // nobody waiting.
+        // If a tenant's validator voted, restarted for its own change and never votes again, it holds a slot of the
+        // network until a person acts, and no other voting validator may restart. Nothing else that a tenant does
+        // delays the others.
         let stuck = world.nodes[HONEST..].iter().any(|node| node.down_by_us == Some(true));
         world.suffer(600);
         let voting = world.nodes[..HONEST].iter().filter(|node| world.is_voting(node)).count();

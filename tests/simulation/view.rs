@@ -1,4 +1,4 @@
-//! What the API server holds, and how an operator sees it: each kind by a watch of its own, which may be late.
+//! Snapshots of the simulated API server as an operator sees it: each kind has its own watch, which may be late.
 
 use std::collections::BTreeMap;
 
@@ -68,7 +68,7 @@ impl World {
             started: started.map(whole_second),
             ready: match node.kind {
                 Kind::Ours => self.is_ready(node),
-                // We did not build it: its Ready condition says both.
+                // The operator did not build this pod: its Ready condition means both.
                 Kind::Silent | Kind::Foreign => voting_since.is_some(),
             },
             voting_since: voting_since.map(whole_second),
@@ -79,7 +79,7 @@ impl World {
         }
     }
 
-    /// Of a pod: another one with every change of its status.
+    /// The resource version of a pod, which changes with its status.
     pub(crate) fn pod_version(&self, node: &SimNode) -> Option<String> {
         let pod = node.pod.as_ref()?;
         let reported = pod.report.is_some();
@@ -97,7 +97,7 @@ fn workload(node: &SimNode) -> Workload {
         replicas: i32::from(!node.suspended),
         observed: true,
         update_revision: Some(node.revision.to_string()),
-        waits_for_person: node.left_to_a_person,
+        waits_for_person: node.waits_for_person,
         convertible: true,
         reports: node.kind == Kind::Ours,
         history: None,
@@ -110,12 +110,12 @@ fn workload(node: &SimNode) -> Workload {
     }
 }
 
-/// Kubernetes gives times in whole seconds.
+/// Kubernetes stores times in whole seconds.
 fn whole_second(millis: Millis) -> Timestamp {
     Timestamp::from_second(time(millis).as_second()).unwrap()
 }
 
-/// How many cycles ago an operator's watches saw what they tell, each kind for itself.
+/// The delay of an operator's watches in cycles, for each kind.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ages {
     pub(crate) nodes: usize,
@@ -125,7 +125,7 @@ pub(crate) struct Ages {
     pub(crate) slots: usize,
 }
 
-/// What was to be seen in the last cycles, the latest last.
+/// The snapshots of the last cycles, the newest last.
 #[derive(Debug)]
 pub(crate) struct Seen(Vec<Snapshot>);
 
@@ -143,12 +143,12 @@ impl Seen {
         &self.0[self.0.len().saturating_sub(1 + cycles)]
     }
 
-    /// What watches of these ages tell now.
+    /// The snapshot of watches with these delays.
     pub(crate) fn with(&self, ages: Ages, world: &World) -> Snapshot {
         let mut seen = self.ago(ages.nodes).clone();
         seen.now = time(world.now);
         let of = |cycles: usize, validator: &Validator| {
-            // What belongs to a StellarNode is found by name.
+            // Objects of a StellarNode are found by name.
             let others = &self.ago(cycles).validators;
             others.iter().find(|other| other.id == validator.id).cloned()
         };

@@ -1,5 +1,5 @@
-//! What the simulated cluster holds: StellarNodes, their StatefulSets and pods, lists and slots. No I/O; time is a
-//! number.
+//! The state of the simulated cluster: StellarNodes, their StatefulSets and pods, lists and slots. There is no I/O, and
+//! time is a number.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::operator::Fault;
 /// Milliseconds since the beginning.
 pub(crate) type Millis = i64;
 
-/// The namespaces of a group that spreads over two.
+/// The namespaces of a group in two namespaces.
 pub(crate) const NAMESPACES: [&str; 2] = ["stellar", "stellar-b"];
 
 pub(crate) fn time(millis: Millis) -> Timestamp {
@@ -31,7 +31,7 @@ pub(crate) fn minutes(count: u64) -> Duration {
     Duration::from_secs(60 * count)
 }
 
-/// Peer port and version: what a validator's pods are built from.
+/// Peer port and version, from which a validator's pods are built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spec {
     pub(crate) port: u16,
@@ -52,18 +52,18 @@ impl Spec {
     }
 }
 
-/// Who made a validator's StatefulSet.
+/// Who built a validator's StatefulSet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// We did.
+    /// The operator.
     Ours,
-    /// It is labelled as ours, and its pods cannot tell what they loaded.
+    /// It has the operator's label, and its pods cannot report what they loaded.
     Silent,
-    /// Somebody else did; it is never written.
+    /// Another owner; the operator never writes it.
     Foreign,
 }
 
-/// A core container that ends again and again, in a pod that stays.
+/// A core container that crashes repeatedly in a pod that stays.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Crash {
     pub(crate) from: Millis,
@@ -81,12 +81,11 @@ pub(crate) struct SimPod {
     pub(crate) spec: Spec,
     /// The version of the base config that it read.
     pub(crate) config: Option<u32>,
-    /// What it tells to have loaded.
+    /// The reported view.
     pub(crate) report: Option<Report>,
-    /// What it loaded.
+    /// The loaded view.
     pub(crate) loaded: Option<View>,
-    /// The addresses that its stellar-core dials: those of its config and those of its peer database, as they were when
-    /// it started.
+    /// The addresses that its stellar-core dials: those that its config and its peer database had at its start.
     pub(crate) dials: BTreeSet<String>,
     pub(crate) dying: Option<Millis>,
 }
@@ -104,34 +103,34 @@ pub(crate) struct SimNode {
     pub(crate) paused: bool,
     /// Since when it is being deleted.
     pub(crate) deleting: Option<Millis>,
-    /// Never votes again, whatever is done to it.
+    /// Whether it never votes, whatever its spec is.
     pub(crate) broken: bool,
     pub(crate) crash: Option<Crash>,
     /// Its StatefulSet's updateStrategy is OnDelete.
-    pub(crate) left_to_a_person: bool,
-    /// Its StatefulSet was deleted by hand, and is not made anew before then.
+    pub(crate) waits_for_person: bool,
+    /// A user deleted its StatefulSet, which the operator recreates at this time.
     pub(crate) no_workload_until: Option<Millis>,
-    /// Not ready for the moment.
+    /// Until when it is not ready.
     pub(crate) flapping_until: Millis,
-    /// A policy refuses whatever is written of its pod template.
+    /// Whether a policy refuses every change of its pod template.
     pub(crate) refused: bool,
-    /// Since when its pod is of an older revision.
+    /// Since when its pod has an older revision.
     pub(crate) outdated_since: Option<Millis>,
-    /// No machine takes its next pod.
+    /// Whether no machine takes its next pod.
     pub(crate) no_machine: bool,
     pub(crate) resource_version: u64,
     pub(crate) revision: u64,
     pub(crate) template: Spec,
     /// The version in its base config.
     pub(crate) config: u32,
-    /// The spec as the API server has it, and when it was last changed.
+    /// The stored spec, and when it last changed.
     pub(crate) stored_spec: (Spec, bool),
     pub(crate) changed: Millis,
     pub(crate) member: Option<MemberRecord>,
     pub(crate) assumed: Option<AssumedLoad>,
     pub(crate) last_restart: Option<LastRestart>,
     pub(crate) given_back: Option<Timestamp>,
-    /// Since when its status says that it joined, and what else that says.
+    /// Since when its status says that it joined, and the record in its status.
     pub(crate) joined: Option<Timestamp>,
     pub(crate) mirror: Option<MemberRecord>,
     pub(crate) pod: Option<SimPod>,
@@ -139,13 +138,13 @@ pub(crate) struct SimNode {
     pub(crate) database: BTreeMap<NodeId, String>,
     /// Since when it votes.
     pub(crate) voting_since: Option<Millis>,
-    /// Whether it ever did: then the others have it in their quorum sets.
+    /// Whether it ever voted: then the others have it in their quorum sets.
     pub(crate) has_voted: bool,
     /// Restarts by the operator, with the time.
     pub(crate) restarts: Vec<(Millis, &'static str)>,
-    /// How often the world gave it a reason to be restarted.
+    /// How many reasons for a restart it has had.
     pub(crate) reasons: u32,
-    /// Taken down by the operator and not back yet; whether it voted then.
+    /// Set while the operator has it down: whether it voted before.
     pub(crate) down_by_us: Option<bool>,
 }
 
@@ -166,9 +165,9 @@ pub(crate) struct World {
     pub(crate) now: Millis,
     pub(crate) nodes: Vec<SimNode>,
     pub(crate) lists: BTreeMap<ListId, PublishedList>,
-    /// What kubelets that read late still see.
+    /// The old lists that late kubelets still read.
     pub(crate) history: Vec<(Millis, ListId, PeerList)>,
-    /// Every other validator is in another namespace, and the two namespaces are one group.
+    /// Whether every second validator is in another namespace and both namespaces form one group.
     pub(crate) two_namespaces: bool,
     /// The slots, by the network's short hash.
     pub(crate) leases: BTreeMap<String, SlotLease>,
@@ -176,19 +175,19 @@ pub(crate) struct World {
     /// StellarNodes that cannot be parsed.
     pub(crate) unreadable: BTreeSet<NodeId>,
     pub(crate) options: Options,
-    /// How late kubelets read.
+    /// The delay of the kubelets' reads.
     pub(crate) late: Millis,
     /// Versions that never vote.
     pub(crate) bad_versions: BTreeSet<u32>,
-    /// How long the StatefulSet controller takes to see a new template.
+    /// The delay until the StatefulSet controller sees a new template.
     pub(crate) controller_late: Millis,
-    /// From Kubernetes 1.37 a pod that is not Ready is not replaced.
+    /// Whether Kubernetes keeps a pod that is not Ready, as from 1.37 on.
     pub(crate) keeps_unready: bool,
     serial: u64,
     pub(crate) reuse: Vec<String>,
     pub(crate) reuse_addresses: bool,
     pub(crate) list_writes: u32,
-    /// Of one network at once.
+    /// The most validators of one network that the operator had down at once.
     pub(crate) most_down: usize,
     pub(crate) most_slots: usize,
 }
@@ -218,7 +217,7 @@ impl World {
         }
     }
 
-    /// A number that was not given before.
+    /// A new number.
     pub(crate) fn next(&mut self) -> u64 {
         self.serial += 1;
         self.serial
@@ -227,7 +226,7 @@ impl World {
     pub(crate) fn join(&mut self, name: &str) -> &mut SimNode {
         let uid = format!("node-{}", self.next());
         let namespace = NAMESPACES[if self.two_namespaces { self.nodes.len() % 2 } else { 0 }];
-        self.everybody_has_a_reason();
+        self.all_have_a_reason();
         let spec = Spec {
             port: 11625,
             version: 1,
@@ -248,7 +247,7 @@ impl World {
             deleting: None,
             broken: false,
             crash: None,
-            left_to_a_person: false,
+            waits_for_person: false,
             no_workload_until: None,
             flapping_until: 0,
             refused: false,
@@ -277,8 +276,8 @@ impl World {
         self.nodes.last_mut().unwrap()
     }
 
-    /// The set of members or their ports changed, or addresses were lost: one restart more for everybody is just.
-    pub(crate) fn everybody_has_a_reason(&mut self) {
+    /// The members, their ports or their addresses changed, so each validator may restart once more.
+    pub(crate) fn all_have_a_reason(&mut self) {
         for node in &mut self.nodes {
             node.reasons += 1;
         }
@@ -291,12 +290,12 @@ impl World {
         }
     }
 
-    /// Everybody loses its pod at once.
+    /// Every validator loses its pod at once.
     pub(crate) fn cut_the_power(&mut self) {
         (0..self.nodes.len()).for_each(|index| self.kill_pod(index));
     }
 
-    /// The core container of a validator crashes for so long, and runs for so long each time.
+    /// The core container of a validator crashes for `span` and runs for `runs` each time.
     pub(crate) fn crash(&mut self, index: usize, span: Millis, runs: Millis) {
         let from = self.now;
         let until = from.saturating_add(span);
@@ -317,8 +316,8 @@ impl World {
         self.history.extend(read);
     }
 
-    /// Lets time pass with a faultless operator, which decides when it sees a change, when it said so, and every so
-    /// often.
+    /// Lets time pass with an operator without faults, which decides on each change, at the times that it asked for,
+    /// and periodically.
     pub(crate) fn run(&mut self, span: Duration) {
         let start = self.now;
         let end = start + i64::try_from(span.as_millis()).unwrap();
@@ -326,7 +325,7 @@ impl World {
         let interval = SignedDuration::from_secs(i64::try_from(self.options.discovery_interval_secs).unwrap());
         let mut wake = time(self.now);
         while self.now < end {
-            // Closely at first; later only waits and fuses end.
+            // Use short steps at first; later only waits and fuses end.
             self.now += if self.now - start < 240_000 { 500 } else { 3_000 };
             self.settle();
             let snapshot = self.snapshot();
@@ -345,7 +344,7 @@ impl World {
         }
     }
 
-    /// Lets time pass in half seconds, with an operator whose clock is so much ahead.
+    /// Lets time pass in steps of half a second with an operator whose clock is ahead.
     pub(crate) fn run_with_clock(&mut self, cycles: i64, ahead: impl Fn(i64) -> Millis) {
         for cycle in 0..cycles {
             self.now += 500;
@@ -369,7 +368,7 @@ impl World {
         self.nodes.iter().filter(|node| self.is_voting(node)).count()
     }
 
-    /// The slots that are held, in any network.
+    /// The number of held slots in all networks.
     pub(crate) fn slots(&self) -> usize {
         self.leases.values().map(|lease| lease.slots.len()).sum()
     }
@@ -382,7 +381,7 @@ pub(crate) fn options(restart: RestartMode) -> Options {
     }
 }
 
-/// So many validators that have come to rest.
+/// A network of this many validators at rest.
 pub(crate) fn network_of(count: usize, restart: RestartMode) -> World {
     let mut world = World::new(options(restart));
     for index in 0..count {
@@ -392,7 +391,7 @@ pub(crate) fn network_of(count: usize, restart: RestartMode) -> World {
     world
 }
 
-/// Whether a plan of slots asks for nothing.
+/// Whether a slot plan has nothing to do.
 pub(crate) fn is_idle(slots: &SlotPlan) -> bool {
     slots.write.is_none() && slots.steps.is_empty()
 }

@@ -1,5 +1,5 @@
-//! Twenty nodes of all types at rest for a minute: nothing is written, nothing is reconciled, and a status that we
-//! write wakes nobody.
+//! Twenty nodes of all types at rest for a minute: the operator writes and reconciles nothing, and its own status
+//! writes cause no reconcile.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use test_kit::{Audit, Options, TestEnv, Validators, wait_for};
 
 const VALIDATORS: usize = 12;
 const SERVERS: usize = 4;
-/// What a reconcile asks for, whatever it finds.
+/// The reads of every reconcile.
 const ASKED: [&str; 3] = ["get statefulsets", "get deployments", "get services"];
 const PATIENCE: Duration = Duration::from_secs(900);
 
@@ -58,7 +58,7 @@ async fn a_minute_of_rest_costs_no_write_and_no_reconcile() {
         (nodes.len() == VALIDATORS + 2 * SERVERS && nodes.iter().all(is_ready)).then_some(())
     })
     .await;
-    // What followed from the last change is over when nothing was written for a while.
+    // All work for the last change is done when nothing was written for a while.
     wait_for("all to be at rest", PATIENCE, async || {
         let before = audit.writes();
         tokio::time::sleep(Duration::from_secs(10)).await;
@@ -67,7 +67,7 @@ async fn a_minute_of_rest_costs_no_write_and_no_reconcile() {
     .await;
 
     let before = audit.calls();
-    // That nothing happens is what is promised: there is nothing to wait for.
+    // Nothing may happen in this time, so there is no condition to wait for.
     tokio::time::sleep(Duration::from_secs(60)).await;
     let calls = audit.calls().since(&before);
     println!("20 nodes, 60 s: {calls}");

@@ -1,19 +1,20 @@
-//! All pods of six validators are lost at once, with the propagation time that is shipped and kubelets that read
-//! ConfigMaps late: three restarts at most, one at a time, and then rest.
+//! All pods of six validators are lost at once, with the shipped propagation time and kubelets that read ConfigMaps
+//! late: at most three restarts follow, one at a time.
 
 use std::time::Duration;
 
 use test_kit::{Loss, Options};
 
 async fn losing_all(name: &str, read_late: Option<&'static str>) {
-    // The fuse, or those would not be restarted that were when the network was new; and less patience with each.
+    // Short fuse, because the validators were restarted when the network was new, and a short deadline for each
+    // restart.
     let options = Options::as_shipped()
         .with("--restart-fuse", "60s")
         .with("--min-ready", "5s");
     let loss = Loss {
         lost: 6,
         read_late,
-        // Twice the propagation time, and what a restart takes.
+        // Twice the propagation time plus the time of a restart.
         calm: Duration::from_secs(90),
         patience: Duration::from_secs(600),
     };
@@ -21,16 +22,16 @@ async fn losing_all(name: &str, read_late: Option<&'static str>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_time() {
+async fn kubelets_on_time() {
     losing_all("cut", None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn six_seconds_late() {
+async fn kubelets_six_seconds_late() {
     losing_all("cut-6s", Some("6")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thirty_seconds_late() {
+async fn kubelets_thirty_seconds_late() {
     losing_all("cut-30s", Some("30")).await;
 }

@@ -1,5 +1,4 @@
-//! What only time shows, with the waits that are shipped: `make soak`, some eight minutes on a control plane of its
-//! own.
+//! Long tests with the shipped waits: `make soak`, about eight minutes on its own control plane.
 
 #![allow(
     clippy::unwrap_used,

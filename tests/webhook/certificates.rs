@@ -1,4 +1,4 @@
-//! The API server trusts what is served, from the first call on, through every rotation, and after every edit.
+//! The API server trusts the served certificate from the first call on, through every rotation and after every edit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use crate::cluster::{Cluster, eventually};
 use crate::replica::Replica;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_replicas_that_start_together_share_one_authority() {
+async fn two_replicas_that_start_together_share_one_ca() {
     for _ in 0..5 {
         let cluster = Cluster::new().await;
         let replicas = tokio::join!(Replica::start(&cluster, &[]), Replica::start(&cluster, &[]));
@@ -30,7 +30,7 @@ async fn two_replicas_that_start_together_share_one_authority() {
         assert_eq!(
             mutating,
             secret[labels::CA_CERT],
-            "one authority, and it is in caBundle"
+            "there is one CA, and caBundle has it"
         );
         assert_eq!(validating, mutating);
         for replica in &replicas {
@@ -42,7 +42,7 @@ async fn two_replicas_that_start_together_share_one_authority() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rotation_under_load_fails_no_call() {
+async fn rotation_under_load_fails_no_request() {
     let cluster = Arc::new(Cluster::new().await);
     let lives = ["--certificate-lifetime", "6s", "--ca-lifetime", "24s"];
     let replicas = [
@@ -69,7 +69,7 @@ async fn rotation_under_load_fails_no_call() {
             (created, failed)
         })
     });
-    // Beside what the API server does with connections that it keeps, a new handshake with each replica all the time.
+    // The API server reuses connections, so a second client makes new handshakes with each replica all the time.
     let (mut leaves, mut authorities, mut handshakes) = (Vec::new(), Vec::new(), 0);
     let begin = Instant::now();
     while authorities.len() < 3 || leaves.len() < 7 {
@@ -103,7 +103,7 @@ async fn rotation_under_load_fails_no_call() {
         created += count;
     }
     eprintln!(
-        "{created} objects created in {:.0?}, {handshakes} handshakes, {} certificates, {} authorities, 0 failures",
+        "{created} objects created in {:.0?}, {handshakes} handshakes, {} certificates, {} CAs, 0 failures",
         begin.elapsed(),
         leaves.len(),
         authorities.len(),
@@ -112,7 +112,7 @@ async fn rotation_under_load_fails_no_call() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_edited_ca_bundle_is_repaired_and_nothing_else_is_touched() {
+async fn an_edited_ca_bundle_is_restored_and_nothing_else_is_changed() {
     let cluster = Cluster::new().await;
     let replica = [Replica::start(&cluster, &[]).await];
     cluster.register_replicas(&replica).await;
@@ -132,8 +132,8 @@ async fn an_edited_ca_bundle_is_repaired_and_nothing_else_is_touched() {
         .patch(&cluster.name, &PatchParams::default(), &patch)
         .await
         .unwrap();
-    eventually("caBundle is repaired", async || cluster.bundles().await[0] == right).await;
-    eprintln!("repaired after {:.1?}", begin.elapsed());
+    eventually("caBundle is restored", async || cluster.bundles().await[0] == right).await;
+    eprintln!("restored after {:.1?}", begin.elapsed());
     let edited = cluster.mutating().get(&cluster.name).await.unwrap();
     assert_eq!(
         edited.webhooks.unwrap()[0].timeout_seconds,
@@ -153,14 +153,14 @@ async fn an_edited_ca_bundle_is_repaired_and_nothing_else_is_touched() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_ready_before_the_certificate_is_trusted() {
+async fn no_replica_is_ready_before_the_certificate_is_trusted() {
     let cluster = Cluster::new().await;
     let address = {
         let first = Replica::start(&cluster, &[]).await;
         first.ready().await;
         first.address
     };
-    // There is a certificate by now, registrations that hold none, and nobody may make the API server trust it.
+    // The certificate exists, but the policy prevents the replica from writing it into the registrations.
     cluster.register(address, address).await;
     cluster.refuse_changes_of(&["mutatingwebhookconfigurations"]).await;
     let replica = Replica::start(&cluster, &[]).await;
@@ -174,17 +174,14 @@ async fn nobody_is_ready_before_the_certificate_is_trusted() {
     assert!(!replica.readiness.is_ready());
     let [mutating, validating] = cluster.bundles().await;
     assert_eq!(mutating, "");
-    assert!(
-        !validating.is_empty(),
-        "one that is refused keeps the other from nothing"
-    );
+    assert!(!validating.is_empty(), "a refused write does not prevent the other");
     cluster.allow_changes().await;
     replica.ready().await;
     cluster.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_with_other_settings_than_the_leaders_waits_for_nobody() {
+async fn a_replica_with_other_settings_than_the_leader_becomes_ready() {
     let cluster = Cluster::new().await;
     let leader = Replica::lead_elsewhere(&cluster).await;
     let replicas = [Replica::follow(&cluster).await];
@@ -200,7 +197,7 @@ async fn a_replica_with_other_settings_than_the_leaders_waits_for_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_configuration_that_was_deleted_stays_deleted() {
+async fn a_deleted_configuration_is_not_recreated() {
     let cluster = Cluster::new().await;
     let replica = [Replica::start(&cluster, &[]).await];
     cluster.register_replicas(&replica).await;
@@ -210,7 +207,7 @@ async fn a_configuration_that_was_deleted_stays_deleted() {
         .delete(&cluster.name, &Default::default())
         .await
         .unwrap();
-    // The keeper repairs the other one, so it has had its look at the one that is gone.
+    // The keeper repairs the other configuration, so it has also checked the deleted one.
     let patch = json!([{ "op": "remove", "path": "/webhooks/0/clientConfig/caBundle" }]);
     let patch = Patch::<()>::Json(serde_json::from_value(patch).unwrap());
     cluster
@@ -229,7 +226,7 @@ async fn a_configuration_that_was_deleted_stays_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_keepers_in_one_process_one_creates_the_secret() {
+async fn only_one_of_two_certificate_managers_creates_the_secret() {
     let cluster = Cluster::new().await;
     let first = Store::new(cluster.operator().await, &cluster.name, &cluster.name);
     let second = first.clone();
@@ -254,7 +251,7 @@ async fn of_two_keepers_in_one_process_one_creates_the_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn somebody_elses_secret_is_left_alone() {
+async fn a_secret_of_another_owner_is_left_alone() {
     let cluster = Cluster::new().await;
     let theirs = json!({ "metadata": { "name": cluster.name }, "stringData": { "password": "theirs" } });
     let theirs = serde_json::from_value(theirs).unwrap();
@@ -272,7 +269,7 @@ async fn somebody_elses_secret_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_secret_is_made_anew() {
+async fn a_damaged_secret_is_replaced() {
     let cluster = Cluster::new().await;
     let replica = [Replica::start(&cluster, &[]).await];
     cluster.register_replicas(&replica).await;

@@ -1,4 +1,4 @@
-//! One test's part of the control plane: a namespace, an identity with the webhook's rights, webhook configurations.
+//! The objects of one test: a namespace, an identity with the webhook's rights, and webhook configurations.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -40,7 +40,7 @@ impl Cluster {
         cluster
     }
 
-    /// A client with the rights of the webhook's identity and nothing more.
+    /// A client with exactly the rights of the webhook's identity.
     pub(crate) async fn operator(&self) -> Client {
         let mut config = config().await;
         config.auth_info.impersonate = Some(format!("system:serviceaccount:{}:webhook", self.name));
@@ -80,7 +80,7 @@ impl Cluster {
         self.register(first.address, last.address).await;
     }
 
-    /// Registers what listens there as mutating and as validating webhook for this namespace's ConfigMaps.
+    /// Registers the servers at these addresses as mutating and validating webhook for this namespace's ConfigMaps.
     pub(crate) async fn register(&self, mutating: SocketAddr, validating: SocketAddr) {
         let mutating = self.configuration(&self.name, &format!("https://{mutating}/mutate"));
         self.put(&self.mutating(), mutating).await;
@@ -88,7 +88,7 @@ impl Cluster {
         self.put(&self.validating(), validating).await;
     }
 
-    /// A configuration of another name, that nobody may touch.
+    /// Registers a configuration with another name, which must not change.
     pub(crate) async fn register_other(&self) -> MutatingWebhookConfiguration {
         let mut other = self.configuration(&format!("{}-other", self.name), "https://127.0.0.1:1/");
         other["webhooks"][0]["failurePolicy"] = "Ignore".into();
@@ -117,7 +117,7 @@ impl Cluster {
         })
     }
 
-    /// Has a policy of the cluster refuse each change of configurations of this kind by the webhook's identity.
+    /// Adds a policy that refuses every change of these configurations by the webhook's identity.
     pub(crate) async fn refuse_changes_of(&self, resources: &[&str]) {
         let metadata = json!({ "name": self.name });
         let user = format!("system:serviceaccount:{}:webhook", self.name);
@@ -161,7 +161,7 @@ impl Cluster {
         .await;
     }
 
-    /// Takes that policy away.
+    /// Removes that policy.
     pub(crate) async fn allow_changes(&self) {
         let params = DeleteParams::default();
         let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(self.admin.clone());
@@ -170,7 +170,7 @@ impl Cluster {
         let _ = policies.delete(&self.name, &params).await;
     }
 
-    /// Creates a ConfigMap and makes sure that the mutating webhook has seen it.
+    /// Creates a ConfigMap and asserts that the mutating webhook has changed it.
     pub(crate) async fn create(&self, name: &str) -> kube::Result<()> {
         let config_map = serde_json::from_value(json!({ "metadata": { "name": name } })).unwrap();
         let stored = self
@@ -181,7 +181,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Creates ConfigMaps until one is admitted: the API server learns of a changed configuration a moment later.
+    /// Creates ConfigMaps until one is admitted: the API server sees a changed configuration only some time later.
     pub(crate) async fn create_until_trusted(&self) {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         eventually("the API server trusts the webhook", async || {
@@ -197,7 +197,7 @@ impl Cluster {
         .await;
     }
 
-    /// `caBundle` of the mutating and of the validating configuration.
+    /// The `caBundle` of the mutating and of the validating configuration.
     pub(crate) async fn bundles(&self) -> [String; 2] {
         let mutating = self
             .mutating()
@@ -242,7 +242,7 @@ impl Cluster {
         Api::all(self.admin.clone())
     }
 
-    /// Removes what has no namespace, and the namespace.
+    /// Deletes the namespace and the cluster-scoped objects.
     pub(crate) async fn remove(self) {
         self.allow_changes().await;
         let params = DeleteParams::default();

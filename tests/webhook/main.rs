@@ -1,8 +1,8 @@
-//! The webhook's HTTPS side on a real API server, with a reviewer that allows everything.
+//! The webhook's HTTPS server, called by a real API server, with a reviewer that allows everything.
 //!
-//! Each test has a namespace and webhook configurations of its own. The webhook runs with the rights that it needs and
-//! no others. Where there are two replicas, the mutating configuration points at one and the validating one at the
-//! other, so that each object that is created has been through both.
+//! Each test has its own namespace and webhook configurations. The webhook runs with exactly the rights that it needs.
+//! With two replicas, the mutating configuration points at one and the validating one at the other, so that both review
+//! each created object.
 
 #![allow(
     clippy::unwrap_used,

@@ -41,17 +41,17 @@ struct Flags {
 static LOG: OnceLock<Log> = OnceLock::new();
 
 impl Replica {
-    /// One that leads: it keeps the certificate and `caBundle`, and serves.
+    /// Starts a leader: it serves and keeps the certificate and `caBundle`.
     pub(crate) async fn start(cluster: &Cluster, flags: &[&str]) -> Self {
         Self::start_as(cluster, &cluster.name, flags, true).await
     }
 
-    /// One that does not lead: it serves what another keeps.
+    /// Starts a follower: it serves the certificate that the leader keeps.
     pub(crate) async fn follow(cluster: &Cluster) -> Self {
         Self::start_as(cluster, &cluster.name, &[], false).await
     }
 
-    /// One that leads, and was told that other webhook configurations are its own.
+    /// Starts a leader that is configured with other webhook configurations.
     pub(crate) async fn lead_elsewhere(cluster: &Cluster) -> Self {
         Self::start_as(cluster, "elsewhere", &[], true).await
     }
@@ -97,7 +97,7 @@ impl Replica {
         eventually("the replica is ready", async || self.readiness.is_ready()).await;
     }
 
-    /// The certificate that the replica shows to a client that trusts `bundle`.
+    /// The certificate that the replica presents to a client that trusts `bundle`.
     pub(crate) async fn shown(&self, bundle: &str) -> io::Result<String> {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(bundle.as_bytes()) {
@@ -124,7 +124,7 @@ impl Drop for Replica {
     }
 }
 
-/// Allows everything, and labels what it may change.
+/// Allows everything and adds a label to the object.
 struct Labeller;
 
 fn answer(body: &[u8], patch: Option<Value>) -> Answer {

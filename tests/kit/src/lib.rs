@@ -1,6 +1,6 @@
-//! An operator of the test's own in a real cluster: one namespace, the shipped manifests, the shipped rights.
+//! A test kit: each test gets its own operator in a real cluster, with one namespace, the shipped manifests and rights.
 //!
-//! The cluster comes from `STELLAR_TEST_KUBECONFIG` and from nowhere else; `make test` makes one and sets it.
+//! Only `STELLAR_TEST_KUBECONFIG` names the cluster; `make test` creates a cluster and sets the variable.
 
 #![allow(
     clippy::unwrap_used,

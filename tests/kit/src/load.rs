@@ -1,4 +1,4 @@
-//! A steady load of creates, each through the mutating and the validating webhook.
+//! A steady load of creates, each of which calls the mutating and the validating webhook.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,31 +11,31 @@ use tokio::task::JoinHandle;
 
 use crate::{Cluster, Validators};
 
-/// How many creates are under way at once.
+/// The number of concurrent creates.
 const TASKS: usize = 3;
 
-/// Creates StellarNodes until it is told to stop.
+/// Creates StellarNodes until [`Load::end`].
 #[derive(Debug)]
 pub struct Load {
     done: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<Counts>>,
 }
 
-/// What came of a load.
+/// The result of a load.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Creates that were admitted as they should be.
+    /// Creates that were admitted with the expected defaults.
     pub admitted: usize,
-    /// What went wrong with each of the others.
+    /// The error of each other create.
     pub failed: Vec<String>,
 }
 
 impl Load {
-    /// Begins in this namespace.
+    /// Starts the load in this namespace.
     ///
-    /// A validator is created with dry-run, which passes the same webhooks, and must come back with its default port:
-    /// the API server passes over a mutating webhook that does not answer. A Horizon server is created for real, on a
-    /// network that has no defaults, so that nothing is started for it.
+    /// It creates a validator as a dry run, which calls the same webhooks, and expects the default port in the answer:
+    /// the API server ignores a mutating webhook that does not answer. It also stores a Horizon server, on a network
+    /// without defaults, so that nothing is started for it.
     pub async fn begin(cluster: &Cluster, namespace: &str) -> Self {
         let api: Api<StellarNode> = Api::namespaced(cluster.client().await, namespace);
         let done = Arc::new(AtomicBool::new(false));
@@ -45,12 +45,12 @@ impl Load {
         Self { done, tasks }
     }
 
-    /// How many creates can be under way at once.
+    /// The number of concurrent creates.
     pub fn tasks(&self) -> usize {
         self.tasks.len()
     }
 
-    /// Ends it and counts.
+    /// Ends the load and returns the counts.
     pub async fn end(self) -> Counts {
         self.done.store(true, Ordering::Relaxed);
         let mut counts = Counts::default();
@@ -70,11 +70,11 @@ async fn create(api: Api<StellarNode>, task: usize, done: Arc<AtomicBool>) -> Co
         dry_run: true,
         ..PostParams::default()
     };
-    for slot in 0.. {
+    for round in 0.. {
         if done.load(Ordering::Relaxed) {
             break;
         }
-        validator["metadata"]["name"] = json!(format!("load-{task}-{slot}"));
+        validator["metadata"]["name"] = json!(format!("load-{task}-{round}"));
         let result = match api.create(&dry_run, &read(&validator)).await {
             Ok(node) => match node.spec.validator_config.and_then(|config| config.peer_port) {
                 Some(11625) => Ok(()),
@@ -83,7 +83,7 @@ async fn create(api: Api<StellarNode>, task: usize, done: Arc<AtomicBool>) -> Co
             Err(error) => Err(error.to_string()),
         };
         counts.count(result);
-        let created = api.create(&PostParams::default(), &read(&horizon(task, slot))).await;
+        let created = api.create(&PostParams::default(), &read(&horizon(task, round))).await;
         counts.count(created.map(|_| ()).map_err(|error| error.to_string()));
     }
     counts
@@ -102,11 +102,11 @@ fn read(node: &Value) -> StellarNode {
     serde_json::from_value(node.clone()).expect("a StellarNode")
 }
 
-fn horizon(task: usize, slot: usize) -> Value {
+fn horizon(task: usize, round: usize) -> Value {
     json!({
         "apiVersion": "stellar.org/v1alpha1",
         "kind": "StellarNode",
-        "metadata": { "name": format!("horizon-{task}-{slot}") },
+        "metadata": { "name": format!("horizon-{task}-{round}") },
         "spec": {
             "nodeType": "Horizon",
             "network": "Network of the load",

@@ -1,4 +1,4 @@
-//! Pods of six validators that are lost in one moment, and the restarts of ours that follow.
+//! Deletes pods of six validators at once and counts the operator's restarts that follow.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -7,26 +7,26 @@ use serde_json::json;
 
 use crate::{Options, SIX, TestEnv, Validators, wait_for};
 
-/// What is lost, and with what patience.
+/// The lost pods and the time limits.
 #[derive(Debug)]
 pub struct Loss {
-    /// How many of the six lose their pods.
+    /// How many of the six validators lose their pods.
     pub lost: usize,
-    /// By how many seconds kubelets read ConfigMaps late.
+    /// The delay in seconds with which kubelets read ConfigMaps.
     pub read_late: Option<&'static str>,
-    /// Longer than every wait of the operator, the fuse included: it would keep those from being restarted that were
+    /// Longer than every wait of the operator, the fuse included: the fuse prevents a restart of validators that were
     /// restarted when the network was new.
     pub calm: Duration,
-    /// How long six validators may take to be connected.
+    /// Time limit for six validators to be connected.
     pub patience: Duration,
 }
 
 impl Loss {
-    /// Loses the pods, and counts the restarts of ours until the group is connected again and at rest.
+    /// Deletes the pods and counts the operator's restarts until the group is connected again and at rest.
     pub async fn costs(&self, name: &str, options: Options, allowed: RangeInclusive<usize>) {
         let env = TestEnv::start(name, options).await;
         env.apply(&self.manifests());
-        // A pod votes only once it is connected.
+        // A pod votes only while it is connected.
         let connected = async || {
             let voting = env.recorder().history().voting();
             let addresses = env.addresses(&SIX)?;
@@ -34,10 +34,10 @@ impl Loss {
         };
         wait_for("six validators to be connected", self.patience, connected).await;
         env.all_slots_free_within(self.patience).await;
-        // What began with the first lists has to be over, so that only the loss is counted.
+        // Wait until the restarts for the first lists are done, so that only those for the loss count.
         tokio::time::sleep(self.calm).await;
         env.all_slots_free_within(self.patience).await;
-        // By its log: Kubernetes itself may replace a pod of a validator more than once in such a moment.
+        // Count by the operator's log: Kubernetes itself may replace a pod more than once after such a loss.
         let restarts_of_ours = || env.log().matches("reason=\"Restarting\"").count();
         let before = restarts_of_ours();
         let addresses = env.addresses(&SIX).expect("six addresses");
@@ -57,8 +57,8 @@ impl Loss {
         env.stays_quiet(self.calm).await;
 
         let history = env.recorder().history();
-        assert_eq!(history.lives(), lives, "it came to rest:\n{history}");
-        assert!(connected().await.is_some(), "it stays connected");
+        assert_eq!(history.lives(), lives, "there was no restart at rest:\n{history}");
+        assert!(connected().await.is_some(), "the group stays connected");
         let restarts = restarts_of_ours() - before;
         println!("{name}: {} of six lost, {restarts} restarts", self.lost);
         assert!(

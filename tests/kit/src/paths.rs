@@ -1,4 +1,4 @@
-//! Where the project and what cargo built of it lie.
+//! Paths of the project and of cargo's build results.
 
 use std::path::{Path, PathBuf};
 
@@ -8,8 +8,8 @@ pub fn root() -> &'static Path {
     root.expect("the kit lies in tests/kit")
 }
 
-/// The operator: `STELLAR_OPERATOR_BIN`, or the one that cargo built together with the running test. `CARGO_BIN_EXE_…`
-/// would name it too, but only in the operator's own package.
+/// The operator's binary: `STELLAR_OPERATOR_BIN`, or the one that cargo built with the running test. `CARGO_BIN_EXE_…`
+/// exists only in the operator's own package.
 pub fn operator_binary() -> PathBuf {
     std::env::var_os("STELLAR_OPERATOR_BIN").map_or_else(|| profile().join("stellar-operator"), PathBuf::from)
 }
@@ -23,7 +23,7 @@ pub(crate) fn scratch() -> PathBuf {
     target.join("tmp")
 }
 
-/// Where cargo puts the programs of this profile, such as `target/debug`: the running test is in `deps` there.
+/// The directory of cargo's profile, such as `target/debug`: the running test is in its `deps`.
 fn profile() -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
     let profile = test.ancestors().nth(2);

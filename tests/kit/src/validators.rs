@@ -1,4 +1,4 @@
-//! Validators of a private network, with seeds made on the spot and one quorum set of all of them.
+//! Validators of a private network with random seeds and one quorum set of all validators.
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
@@ -6,18 +6,18 @@ use serde_json::{Value, json};
 use stellar_k8s::labels;
 use stellar_strkey::ed25519::{PrivateKey, PublicKey};
 
-/// Fewer tolerate no failure, which stellar-core takes for unsafe.
+/// Fewer validators tolerate no failure, which stellar-core considers unsafe.
 const FEWEST: usize = 4;
 
-/// The names of the first two.
+/// The names of the first two validators.
 pub const TWO: [&str; 2] = first();
-/// Those of the first three.
+/// The names of the first three validators.
 pub const THREE: [&str; 3] = first();
-/// Those of the first four.
+/// The names of the first four validators.
 pub const FOUR: [&str; 4] = first();
-/// Those of the first six.
+/// The names of the first six validators.
 pub const SIX: [&str; 6] = first();
-/// Those of the first eight.
+/// The names of the first eight validators.
 pub const EIGHT: [&str; 8] = [
     "validator-1",
     "validator-2",
@@ -39,7 +39,7 @@ const fn first<const N: usize>() -> [&'static str; N] {
     names
 }
 
-/// `validator-1` … `validator-n`: their keys are in the quorum set of each, whether they are created or not.
+/// `validator-1` … `validator-n`. The quorum set of each has all their keys, whether they are created or not.
 #[derive(Debug)]
 pub struct Validators {
     passphrase: String,
@@ -70,7 +70,7 @@ impl Validators {
     pub fn new(n: usize) -> Self {
         let seeds: Vec<Seed> = (0..n.max(FEWEST)).map(|_| Seed::make()).collect();
         Self {
-            // Two tests never have one network.
+            // Each test has its own network.
             passphrase: format!("Private test network of {}", seeds[0].public),
             seeds,
         }
@@ -91,9 +91,9 @@ impl Validators {
         &self.seeds[number - 1].secret
     }
 
-    /// Whether a config's `NODE_SEED` is that of this validator.
+    /// Whether a config's `NODE_SEED` belongs to this validator.
     pub fn is_seed_of(&self, number: usize, seed: &str) -> bool {
-        // A config may give the node a name after its seed.
+        // A config may have the node's name behind the seed.
         seed.split(' ').next() == Some(self.seeds[number - 1].secret.as_str())
     }
 
@@ -112,7 +112,7 @@ impl Validators {
         })
     }
 
-    /// The StellarNode of a validator, with nothing that could be left to defaults.
+    /// The StellarNode of a validator, without fields that have defaults.
     pub fn node(&self, number: usize) -> Value {
         let keys: Vec<&str> = self.seeds.iter().map(|seed| seed.public.as_str()).collect();
         let quorum_set = format!("[QUORUM_SET]\nTHRESHOLD_PERCENT=67\nVALIDATORS={keys:?}\n");
@@ -133,7 +133,7 @@ impl Validators {
         })
     }
 
-    /// Everything that these validators need, as one document for `kubectl apply`.
+    /// The Secrets and StellarNodes of these validators, as one document for `kubectl apply`.
     pub fn manifests(&self, numbers: impl IntoIterator<Item = usize>) -> String {
         let items: Vec<Value> = numbers
             .into_iter()

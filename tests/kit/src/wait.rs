@@ -1,15 +1,15 @@
-//! Waiting for something to happen.
+//! Waits for a condition.
 
 use std::time::{Duration, Instant};
 
-/// How long one change may take to show, on a machine of its own.
+/// Time limit for one change on an idle machine.
 pub const SOON: Duration = Duration::from_secs(90);
-/// Each wait may take so many times as long: machines are shared, and a busy one fails no test.
+/// Each wait may take this many times as long, so that a busy machine fails no test.
 const PATIENCE: u32 = 3;
-/// How often a condition is looked at.
+/// How often a condition is checked.
 const POLL: Duration = Duration::from_millis(200);
 
-/// Waits until `probe` finds something, and gives it back; fails the test when that takes far longer than `timeout`.
+/// Waits until `probe` returns a value, and returns it. Fails the test if that takes far longer than `timeout`.
 pub async fn wait_for<T>(what: &str, timeout: Duration, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     let (start, timeout) = (Instant::now(), timeout * PATIENCE);
     loop {

@@ -1,4 +1,4 @@
-//! The first validator, looking at it, and the end of everything.
+//! The documented commands for the first validator, for reading its state, and for removing everything.
 
 use test_kit::{SOON, Validators, wait_for};
 
@@ -7,14 +7,14 @@ use crate::deployed::Deployed;
 use crate::rendering::NAMESPACE;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_validator_and_the_end_of_everything() {
+async fn first_validator_to_complete_removal() {
     let deployed = Deployed::of(overlay());
     let seed = Validators::new(4).seed(1).to_owned();
     let secret =
         "kubectl create secret generic validator-1-seed --namespace stellar --from-file=STELLAR_CORE_SEED=/dev/stdin";
     tries(secret, &seed).ok(secret);
     types("kubectl apply --namespace stellar -f manifests/samples/validator.yaml");
-    wait_for("it to vote", SOON, async || {
+    wait_for("the validator to vote", SOON, async || {
         types("stellar-operator peers --namespace stellar")
             .contains("yes")
             .then_some(())
@@ -56,7 +56,7 @@ async fn the_first_validator_and_the_end_of_everything() {
         let said = types(line);
         assert!(said.contains(says), "{line}: {said}");
     }
-    // A second change, so that there is an Event to show.
+    // A change of the spec, so that there is an Event.
     let version = r#"{"spec":{"version":"27.0.0"}}"#;
     let patch = [
         "patch",

@@ -1,4 +1,4 @@
-//! Each way to install, what it leaves, and monitoring.
+//! The documented commands for each way to install and uninstall, and for monitoring.
 
 use test_kit::{SOON, wait_for};
 
@@ -6,13 +6,13 @@ use super::{UNINSTALL, left, put_definition_back, types, uninstalls};
 use crate::accepted::{with_cert_manager, with_kinds};
 use crate::alone::Alone;
 
-/// Of the Prometheus operator no more than that its kinds exist.
+/// The kinds of the Prometheus operator; the tests need only their CRDs.
 const KINDS_OF_PROMETHEUS: [(&str, &str); 2] = [
     ("ServiceMonitor", "servicemonitors"),
     ("PrometheusRule", "prometheusrules"),
 ];
 
-/// A cluster that never saw the operator. Dropped, it has the definition again, as other tests find it.
+/// A cluster without the CRD. Dropping the value restores the CRD for the other tests.
 struct Fresh(Alone);
 
 impl Fresh {
@@ -20,7 +20,7 @@ impl Fresh {
         let alone = Alone::new();
         alone
             .kubectl(&["delete", "crd", "stellarnodes.stellar.org", "--ignore-not-found"], "")
-            .ok("without the definition");
+            .ok("delete the CRD");
         Self(alone)
     }
 }
@@ -34,12 +34,12 @@ impl Drop for Fresh {
 #[test]
 fn with_the_one_file() {
     let fresh = Fresh::new();
-    // Once more is the upgrade.
+    // The second run is the upgrade.
     for _ in 0..2 {
         types("kubectl apply --server-side -f manifests/install.yaml");
         types("kubectl rollout status deployment/stellar-operator --namespace stellar");
     }
-    // Whoever asks before there are any is told so, and not refused.
+    // Listing works before there are any StellarNodes.
     types("kubectl get stellarnodes --all-namespaces");
     uninstalls();
     assert_eq!(left(&fresh.0), [""; 0]);
@@ -63,7 +63,7 @@ fn with_an_overlay() {
 }
 
 #[test]
-fn from_all_namespaces_to_one_no_right_in_others_is_left() {
+fn switching_to_one_namespace_removes_the_rights_in_the_others() {
     let fresh = Fresh::new();
     types("kubectl apply --server-side -f manifests/install.yaml");
     types("kubectl apply --server-side -k manifests/overlays/namespace");
@@ -99,7 +99,7 @@ fn with_certificates_by_cert_manager() {
     });
 }
 
-/// Another namespace, gone with this value.
+/// Another namespace; dropping the value deletes it.
 struct Second<'a>(&'a Alone);
 
 impl<'a> Second<'a> {
@@ -135,7 +135,7 @@ fn with_the_chart() {
         assert_eq!(
             fresh.0.cluster_scoped(),
             scope,
-            "{install}: what was given at the install stays"
+            "{install}: the values of the install are kept"
         );
         let image = &fresh.0.get("deployment/stellar-operator")["spec"]["template"]["spec"]["containers"][0]["image"];
         assert_eq!(image, "stellar-operator:20261127");
@@ -145,12 +145,12 @@ fn with_the_chart() {
         types(UNINSTALL[6]);
         wait_a_moment(|| left(&fresh.0).is_empty(), install);
         drop(second);
-        // The definition stays.
+        // The uninstall keeps the CRD.
         types("kubectl get stellarnodes --all-namespaces");
     }
 }
 
-/// What ends in the background.
+/// Waits for an operation that ends in the background.
 fn wait_a_moment(mut is_so: impl FnMut() -> bool, what: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()

@@ -1,4 +1,4 @@
-//! Moving from the loop of the original guide.
+//! The documented commands for the migration from the loop of the original guide.
 
 use serde_json::{Value, json};
 use test_kit::{SOON, TWO, Validators, wait_for};
@@ -8,21 +8,21 @@ use crate::alone::Alone;
 use crate::deployed::Deployed;
 use crate::rendering::NAMESPACE;
 
-/// A StatefulSet as the original guide had them.
+/// A StatefulSet as the original guide makes it.
 fn of_the_old_loop(name: &str) -> Value {
     let labels = json!({
         "app.kubernetes.io/name": "stellar-node", "app.kubernetes.io/instance": name,
         "app.kubernetes.io/component": "validator",
     });
     let restricted = json!({ "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } });
-    let nobody = json!({ "runAsNonRoot": true, "runAsUser": 1, "seccompProfile": { "type": "RuntimeDefault" } });
+    let security = json!({ "runAsNonRoot": true, "runAsUser": 1, "seccompProfile": { "type": "RuntimeDefault" } });
     let ports = json!([{ "name": "peer", "containerPort": 11625 }]);
     let core = json!({ "name": "stellar-core", "image": "core:1", "ports": ports, "securityContext": restricted });
     json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": { "name": name, "labels": labels },
         "spec": {
             "serviceName": format!("{name}-headless"), "selector": { "matchLabels": labels },
-            "template": { "metadata": { "labels": labels }, "spec": { "securityContext": nobody, "containers": [core] } },
+            "template": { "metadata": { "labels": labels }, "spec": { "securityContext": security, "containers": [core] } },
             "volumeClaimTemplates": [{
                 "metadata": { "name": "data" },
                 "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
@@ -31,13 +31,13 @@ fn of_the_old_loop(name: &str) -> Value {
     })
 }
 
-/// Revision of the pod template.
+/// The revision of the pod template.
 fn revision(alone: &Alone, name: &str) -> Value {
     alone.get(&format!("statefulset/{name}"))["status"]["updateRevision"].clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn moving_from_the_old_loop() {
+async fn migration_from_the_original_loop() {
     let alone = Alone::new();
     alone.create_namespace();
     types("kubectl apply --server-side -k manifests/crd");
@@ -55,7 +55,7 @@ async fn moving_from_the_old_loop() {
     alone
         .kubectl(&["apply", "--namespace", NAMESPACE, "-f", "-"], &all)
         .ok("apply");
-    wait_for("what ran before to run", SOON, async || {
+    wait_for("the pods of the old validators to run", SOON, async || {
         let ready = |name| alone.get(&format!("statefulset/{name}"))["status"]["readyReplicas"] == 1;
         (ready("validator-1") && ready("validator-2")).then_some(())
     })
@@ -78,14 +78,14 @@ async fn moving_from_the_old_loop() {
             found["status"] == "True"
                 && found["message"]
                     .as_str()
-                    .is_some_and(|told| told.contains("stellar.org/pause-restarts"))
+                    .is_some_and(|message| message.contains("stellar.org/pause-restarts"))
         })
     };
-    wait_for("both to be told that they wait", SOON, async || {
+    wait_for("both to report that they wait", SOON, async || {
         (waiting("validator-1") && waiting("validator-2")).then_some(())
     })
     .await;
-    wait_for("the list to be kept", SOON, async || {
+    wait_for("the operator to update the list", SOON, async || {
         let list = deployed.alone().get("configmap/stellar-peers");
         (list["data"]["KNOWN_PEERS"].as_str()?.lines().count() == 2).then_some(())
     })
@@ -97,7 +97,7 @@ async fn moving_from_the_old_loop() {
     types("kubectl get stellarnodes --namespace stellar -o yaml");
     assert_eq!(TWO.map(|name| revision(deployed.alone(), name)), before);
 
-    // One alone, then the other.
+    // Resume one validator first, then the other.
     types("kubectl annotate stellarnode validator-2 --namespace stellar stellar.org/pause-restarts=true");
     types("kubectl annotate namespace stellar stellar.org/pause-restarts-");
     wait_for("the first to get its slot", SOON, async || {

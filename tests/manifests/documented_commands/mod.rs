@@ -1,9 +1,8 @@
-//! The commands of the documentation, typed as they stand: each way to install, the first validator, looking at it,
-//! moving from another loop, uninstalling. `tests/documentation` holds these files to have them all.
+//! Runs the unchanged commands of the documentation: each way to install, the first validator, reading its state, the
+//! migration from the original loop, and uninstalling. `tests/documentation` checks that these files have all commands.
 //!
-//! Installs as they are shipped are only applied, looked at and removed: no StellarNode is created meanwhile, for their
-//! Service leads to an address that nobody has. Where there are validators, the operator runs on loopback
-//! (`deployed.rs`).
+//! Shipped installs are only applied, read and removed. No StellarNode is created meanwhile, because no server listens
+//! behind their Service. Tests with validators run the operator on loopback (`deployed.rs`).
 
 mod first_validator;
 mod installs;
@@ -27,7 +26,7 @@ pub(crate) const UNINSTALL: [&str; 7] = [
     "kubectl delete secrets/stellar-operator-webhook-cert leases/stellar-operator-leader --namespace stellar --ignore-not-found",
 ];
 
-/// The words of a line, as a shell makes them: quotes keep a word together and are gone.
+/// Splits a line into words, as a shell does: quotes keep a word together and are removed.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quoted = false;
@@ -41,7 +40,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Types a line with an input, in the root of the project.
+/// Runs a command line with an input, in the root of the project.
 fn tries(line: &str, input: &str) -> Output {
     let words = words(line);
     let arguments: Vec<&str> = words[1..].iter().map(String::as_str).collect();
@@ -66,11 +65,11 @@ fn tries(line: &str, input: &str) -> Output {
                 stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
             }
         }
-        other => panic!("{other} is not known here"),
+        other => panic!("{other} is not supported here"),
     }
 }
 
-/// The same without an input; it must succeed.
+/// Runs a command line without an input; it must succeed.
 fn types(line: &str) -> String {
     tries(line, "").ok(line)
 }
@@ -101,7 +100,7 @@ fn overlay() -> Objects {
     all
 }
 
-/// Names of what is left of the operator anywhere, its namespace and the definition apart.
+/// The names of all remaining objects of the operator, except its namespace and the CRD.
 fn left(alone: &Alone) -> Vec<String> {
     let kinds = "deployments,services,serviceaccounts,roles,rolebindings,networkpolicies,poddisruptionbudgets";
     let label = "app.kubernetes.io/name=stellar-operator";

@@ -1,4 +1,4 @@
-//! `stellar-operator config` prints the file that a validator's pod gets, and no seed.
+//! `stellar-operator config` prints the configuration file of a validator's pod without the seed.
 
 use std::process::{Command, Output};
 
@@ -14,25 +14,28 @@ fn config(env: &TestEnv, node: &str) -> Output {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_the_file_of_the_pod_without_the_seed() {
+async fn config_prints_the_pods_file_without_the_seed() {
     let env = TestEnv::start("config-command", Options::default()).await;
     let validators = Validators::new(2);
     env.create_settled(&validators, 2).await;
     for name in TWO {
         let output = config(&env, name);
-        let (told, printed) = (text(output.stderr), text(output.stdout));
-        assert!(output.status.success() && told.is_empty(), "{told}");
+        let (errors, printed) = (text(output.stderr), text(output.stdout));
+        assert!(output.status.success() && errors.is_empty(), "{errors}");
         assert!(
             printed.contains(&format!(
                 "# NODE_SEED, from key STELLAR_CORE_SEED of Secret {name}-seed\n"
             )),
             "{printed}"
         );
-        assert!(!printed.contains("public-key"), "the pod told its key: {printed}");
+        assert!(
+            !printed.contains("public-key"),
+            "the output has the public key: {printed}"
+        );
         let mut printed: toml::Table = printed.parse().expect("TOML");
         let mut file = env.rendered_config(&format!("{name}-0")).expect("it was rendered");
         assert!(file.remove("NODE_SEED").is_some());
-        // The other's pod may have got a new address since this one read the list.
+        // The other pod may have a new address since this pod read the list.
         file.remove(labels::KNOWN_PEERS);
         let peers = printed.remove(labels::KNOWN_PEERS).expect("a peer");
         assert_eq!(printed, file, "{name}");
@@ -42,10 +45,10 @@ async fn it_is_the_file_of_the_pod_without_the_seed() {
     }
     let output = config(&env, "validator-3");
     assert!(!output.status.success());
-    let told = text(output.stderr);
+    let errors = text(output.stderr);
     assert!(
-        told.contains(&format!("no StellarNode {}/validator-3", env.namespace())),
-        "{told}"
+        errors.contains(&format!("no StellarNode {}/validator-3", env.namespace())),
+        "{errors}"
     );
 }
 

@@ -1,4 +1,4 @@
-//! kubectl does with StellarNodes and their StatefulSets what it does without us.
+//! kubectl commands on StellarNodes and StatefulSets behave as they do without the operator.
 
 use serde_json::{Value, json};
 use test_kit::{Options, SOON, TestEnv, Validators, wait_for};
@@ -16,7 +16,7 @@ fn generation(env: &TestEnv) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dry_run_and_diff_show_what_would_be_stored_and_store_nothing() {
+async fn dry_run_and_diff_show_the_result_and_store_nothing() {
     let env = TestEnv::start("kubectl-dry-run", Options::default()).await;
     let mut node = suspended();
     let dry_run = ["apply", "--dry-run=server", "-o", "json", "-f", "-"];
@@ -47,24 +47,24 @@ async fn dry_run_and_diff_show_what_would_be_stored_and_store_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn applying_the_same_twice_changes_nothing() {
+async fn applying_the_same_manifest_twice_changes_nothing() {
     let env = TestEnv::start("kubectl-apply", Options::default()).await;
     let node = suspended().to_string();
     env.apply(&node);
     let first = generation(&env);
     env.apply(&node);
-    assert_eq!(generation(&env), first, "the defaults are nobody's to take away");
+    assert_eq!(generation(&env), first, "applying does not remove the defaults");
     let server_side = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
-    for slot in 0..2 {
+    for attempt in 0..2 {
         env.kubectl_with(&server_side, &node).ok("server-side apply");
-        assert_eq!(generation(&env), first, "{slot}");
+        assert_eq!(generation(&env), first, "{attempt}");
     }
     // Another manager owns another field.
     let label = json!({ "apiVersion": "stellar.org/v1alpha1", "kind": "StellarNode",
         "metadata": { "name": "validator-1", "labels": { "team": "red" } } });
     let other = ["apply", "--server-side", "--field-manager=red", "-f", "-"];
     let refused = env.kubectl_with(&other, &label.to_string());
-    // The schema wants a whole spec from whoever applies: the message is the API server's own.
+    // The schema requires a complete spec in every apply: the API server itself refuses this one.
     assert!(refused.success || refused.stderr.contains("spec"), "{}", refused.stderr);
     env.kubectl_with(&server_side, &node).ok("server-side apply");
     assert_eq!(generation(&env), first);
@@ -76,7 +76,7 @@ async fn replace_edit_and_delete_work() {
     let mut node = suspended();
     env.kubectl_with(&["create", "-f", "-"], &node.to_string()).ok("create");
     node["spec"]["validatorConfig"]["homeDomain"] = json!("example.org");
-    // kubectl reads and then writes: a status that is written in between is a conflict, and kubectl says to try again.
+    // kubectl reads and then writes. A status write in between causes a conflict, and kubectl asks to try again.
     wait_for("its replacement", SOON, async || {
         let replaced = env.kubectl_with(&["replace", "-f", "-"], &node.to_string());
         let again = !replaced.success && replaced.stderr.contains("(Conflict)");
@@ -103,14 +103,14 @@ async fn replace_edit_and_delete_work() {
     );
     wait_for("the StatefulSet", SOON, async || env.get("statefulset/validator-1")).await;
     env.kubectl(&["delete", NODE, "--timeout=30s"]).ok("delete");
-    wait_for("what it owned to be gone", SOON, async || {
+    wait_for("the owned objects to be gone", SOON, async || {
         env.get("statefulset/validator-1").is_none().then_some(())
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scale_and_rollout_restart_of_a_set_that_is_not_ours_do_what_they_say() {
+async fn scale_and_rollout_restart_work_on_foreign_stateful_sets() {
     let env = TestEnv::start("kubectl-scale", Options::default()).await;
     let set = json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet",
@@ -135,7 +135,11 @@ async fn scale_and_rollout_restart_of_a_set_that_is_not_ours_do_what_they_say() 
     env.kubectl(&["scale", "statefulset/core", "--replicas=2"]).ok("scale");
     env.kubectl(&["scale", "statefulset/core", "--replicas=0"]).ok("scale");
     env.apply(&set.to_string());
-    assert_eq!(revision(&env), Some(first.clone()), "neither is a new template");
+    assert_eq!(
+        revision(&env),
+        Some(first.clone()),
+        "scaling and applying again change no template"
+    );
     env.kubectl(&["rollout", "restart", "statefulset/core"]).ok("restart");
     wait_for("a new revision", SOON, async || {
         revision(&env).filter(|revision| *revision != first)
@@ -150,9 +154,9 @@ async fn scale_and_rollout_restart_of_a_set_that_is_not_ours_do_what_they_say() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn explain_says_all_that_a_user_needs_to_choose_a_port() {
+async fn explain_documents_the_peer_port() {
     let env = TestEnv::installed("kubectl-explain").await;
-    // A new CRD is explained a moment after it is established.
+    // kubectl explain knows a new CRD only some time after the CRD is established.
     let text = wait_for("kubectl explain", SOON, async || {
         let explained = env.kubectl(&["explain", "stellarnode.spec.validatorConfig.peerPort"]);
         explained.success.then_some(explained.stdout)
@@ -170,7 +174,7 @@ async fn explain_says_all_that_a_user_needs_to_choose_a_port() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    // Every field has a sentence.
+    // The recursive form lists every field.
     let all = env
         .kubectl(&["explain", "stellarnode.spec", "--recursive"])
         .ok("explain");

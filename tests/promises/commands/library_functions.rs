@@ -1,4 +1,4 @@
-//! The functions that the original guide names, each called alone by another program, with no operator there.
+//! The library functions of the original guide. Another program calls each of them; no operator runs.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use test_kit::{Options, THREE, TestEnv, Validators, wait_for};
 const LIST: &str = "configmap/stellar-peers";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_does_what_its_name_says() {
+async fn each_library_function_works_without_an_operator() {
     let mut env = TestEnv::start("public-names", Options::default()).await;
     env.create_at_rest(&Validators::new(4), 4).await;
     env.delete_validating_webhook();
@@ -25,8 +25,8 @@ async fn each_does_what_its_name_says() {
         .await
         .expect("found");
     assert_eq!((others.active_validator_count, others.peers.len()), (3, 3));
-    let nobody = discover_peers(&client, "default", None).await.expect("found");
-    assert_eq!((nobody.active_validator_count, nobody.changed), (0, false));
+    let none = discover_peers(&client, "default", None).await.expect("found");
+    assert_eq!((none.active_validator_count, none.changed), (0, false));
 
     assert!(
         !ensure_peers_config_map(&client, &namespace, &found)
@@ -35,7 +35,7 @@ async fn each_does_what_its_name_says() {
     );
     env.kubectl(&["delete", LIST]).ok("delete");
     let found = discover_peers(&client, &namespace, None).await.expect("found");
-    assert!(found.changed, "no list is not the list");
+    assert!(found.changed, "a missing list counts as changed");
     assert!(
         ensure_peers_config_map(&client, &namespace, &found)
             .await
@@ -43,11 +43,11 @@ async fn each_does_what_its_name_says() {
     );
     assert!(env.peers().iter().eq(&found.peers));
 
-    let nobody = trigger_rolling_update(&client, &namespace)
+    let none = trigger_rolling_update(&client, &namespace)
         .await
         .expect("nothing to do");
-    assert_eq!(nobody, Vec::<String>::new());
-    // Its new version is for an operator that builds pods; a slot for it would be held for ever.
+    assert_eq!(none, Vec::<String>::new());
+    // Only an operator that builds pods rolls out a new version; a slot for it would never end.
     set(&env, "validator-1", r#"{"spec":{"version":"26.0.2"}}"#).await;
     set(&env, "validator-4", r#"{"spec":{"suspended":true}}"#).await;
     let found = discover_peers(&client, &namespace, None).await.expect("found");
@@ -59,12 +59,14 @@ async fn each_does_what_its_name_says() {
     );
     let one = trigger_rolling_update(&client, &namespace).await.expect("one restart");
     assert_eq!(one, ["validator-1"], "one at a time");
-    let none = trigger_rolling_update(&client, &namespace).await.expect("not its slot");
+    let none = trigger_rolling_update(&client, &namespace)
+        .await
+        .expect("nothing to do");
     assert_eq!(none, Vec::<String>::new(), "the others wait");
 
     let watching = tokio::spawn(watch_peers(client, namespace));
     env.kubectl(&["delete", LIST]).ok("delete");
-    wait_for("the list to come back", Duration::from_secs(60), async || {
+    wait_for("the list to be recreated", Duration::from_secs(60), async || {
         let addresses = env.addresses(&THREE)?;
         (env.peers() == addresses).then_some(())
     })
@@ -72,7 +74,7 @@ async fn each_does_what_its_name_says() {
     watching.abort();
 }
 
-/// Changes a StellarNode; the API server may not have heard yet that nobody validates.
+/// Changes a StellarNode. It retries until the API server knows that the validating webhook is gone.
 async fn set(env: &TestEnv, name: &str, patch: &str) {
     let node = format!("stellarnode/{name}");
     wait_for("the change to be accepted", Duration::from_secs(30), async || {

@@ -1,4 +1,4 @@
-//! `stellar-operator peers` shows who knows whom and what would be done next, and changes nothing.
+//! `stellar-operator peers` shows the links between validators and the pending restarts, and changes nothing.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::symlink;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 use test_kit::{Fate, Options, Proxy, SOON, THREE, TestEnv, Validators, wait_for};
 
-/// Calls the command through a proxy that counts what changes something.
+/// Runs the command through a proxy that counts the write requests.
 struct Viewer {
     kubeconfig: PathBuf,
     writes: Arc<AtomicUsize>,
@@ -38,7 +38,7 @@ impl Viewer {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(test_kit::operator_binary());
         command.arg("peers").args(arguments);
-        // As the operator runs with, but for what only an operator does.
+        // The arguments of the operator that this command accepts.
         let options = Options::default().arguments;
         for option in options.chunks(2).filter(|option| option[0] != "--drain-time") {
             command.args(option);
@@ -49,8 +49,8 @@ impl Viewer {
 
     fn peers(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments).output().expect("it runs");
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{arguments:?}: {told}");
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {errors}");
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 
@@ -63,7 +63,7 @@ impl Viewer {
     }
 }
 
-/// Ends with the test.
+/// A running command, killed when the value is dropped.
 struct Watching(Child);
 
 impl Drop for Watching {
@@ -74,7 +74,7 @@ impl Drop for Watching {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_shows_who_knows_whom_and_what_comes_next() {
+async fn peers_shows_links_and_pending_restarts_and_changes_nothing() {
     let mut env = TestEnv::start("peers-command", Options::default()).await;
     let validators = Validators::new(4);
     env.create_at_rest(&validators, 3).await;
@@ -102,7 +102,7 @@ async fn it_shows_who_knows_whom_and_what_comes_next() {
     );
     assert_eq!(viewer.peers(&["--dry-run"]), "nothing to write, and no restart waits\n");
 
-    // One that is held back is seen to wait, and why.
+    // The command shows that a paused validator waits, and why.
     env.kubectl(&[
         "annotate",
         "stellarnode/validator-1",
@@ -110,15 +110,19 @@ async fn it_shows_who_knows_whom_and_what_comes_next() {
     ])
     .ok("pause");
     env.apply(&validators.manifests(4..=4));
-    wait_for("all but the paused one to be as they should be", SOON, async || {
-        let held = viewer.row("validator-1")?;
-        let others = ["validator-2", "validator-3", "validator-4"].map(|name| viewer.row(name));
-        let done = |row: &Option<Value>| {
-            row.as_ref()
-                .is_some_and(|row| row["loaded"] == 3 && row["status"] == "Loaded")
-        };
-        (held["pendingRestart"] == "PeersChanged" && others.iter().all(done)).then_some(())
-    })
+    wait_for(
+        "all validators except the paused one to be up to date",
+        SOON,
+        async || {
+            let held = viewer.row("validator-1")?;
+            let others = ["validator-2", "validator-3", "validator-4"].map(|name| viewer.row(name));
+            let done = |row: &Option<Value>| {
+                row.as_ref()
+                    .is_some_and(|row| row["loaded"] == 3 && row["status"] == "Loaded")
+            };
+            (held["pendingRestart"] == "PeersChanged" && others.iter().all(done)).then_some(())
+        },
+    )
     .await;
     let held = viewer.row("validator-1").expect("it is there");
     assert_eq!(held["status"], "RestartPending");
@@ -148,20 +152,20 @@ async fn it_shows_who_knows_whom_and_what_comes_next() {
     assert!(viewer.peers(&["-o", "wide"]).contains("CONFIGMAP"));
     assert!(viewer.peers(&["-o", "yaml"]).contains("name: validator-4"));
 
-    // It decides by itself: no operator runs.
+    // No operator runs: the command decides by itself.
     env.all_slots_free().await;
     env.kill_operator();
     env.delete_validating_webhook();
     env.kubectl(&["annotate", "stellarnode/validator-1", "stellar.org/pause-restarts-"])
         .ok("unpause");
-    let slot = format!("give {}/validator-1 its slot: PeersChanged\n", env.namespace());
+    let next = format!("give {}/validator-1 its slot: PeersChanged\n", env.namespace());
     wait_for("what the operator would do next", SOON, async || {
-        viewer.peers(&["--dry-run"]).contains(&slot).then_some(())
+        viewer.peers(&["--dry-run"]).contains(&next).then_some(())
     })
     .await;
-    assert!(follows(&env, &viewer), "it goes on and shows what changes");
+    assert!(follows(&env, &viewer), "`--watch` continues and shows the changes");
     assert!(as_plugin(&env, &viewer).starts_with("NAMESPACE"));
-    assert_eq!(viewer.writes.load(Ordering::Relaxed), 0, "it wrote nothing");
+    assert_eq!(viewer.writes.load(Ordering::Relaxed), 0, "the command wrote nothing");
 }
 
 /// Whether `--watch` shows a validator that is being suspended.

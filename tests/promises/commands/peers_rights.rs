@@ -1,5 +1,5 @@
-//! `stellar-operator peers` with the rights that people have: the ClusterRole `view` is enough, and what an account
-//! with less cannot be told is said.
+//! `stellar-operator peers` with the rights of a user: the ClusterRole `view` is enough. With fewer rights the command
+//! names what it cannot read.
 
 use std::path::Path;
 use std::process::Command;
@@ -26,7 +26,7 @@ fn peers(kubeconfig: &Path, arguments: &[&str]) -> Output {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn those_of_view_are_enough_and_what_is_missing_is_said() {
+async fn view_role_is_enough_and_missing_rights_are_named() {
     let env = TestEnv::start("peers-view", Options::default()).await;
     env.create_at_rest(&Validators::new(2), 2).await;
 
@@ -34,14 +34,14 @@ async fn those_of_view_are_enough_and_what_is_missing_is_said() {
     let account = format!("--serviceaccount={}:viewer", env.namespace());
     env.kubectl(&["create", "rolebinding", "viewer", "--clusterrole=view", &account])
         .ok("the binding");
-    // What is shipped becomes part of `view` a moment after it was applied.
-    let told = wait_for("the viewer to be answered", SOON, async || {
-        let told = peers(&viewer, &[]);
-        told.success.then_some(told)
+    // Kubernetes adds the shipped role to `view` shortly after it was applied.
+    let shown = wait_for("the command to succeed for the viewer", SOON, async || {
+        let shown = peers(&viewer, &[]);
+        shown.success.then_some(shown)
     })
     .await;
-    assert_eq!(told.stdout.matches("1/1").count(), 2, "{told:?}");
-    assert_eq!(told.stderr, "");
+    assert_eq!(shown.stdout.matches("1/1").count(), 2, "{shown:?}");
+    assert_eq!(shown.stderr, "");
     let next = peers(&viewer, &["--dry-run"]);
     assert_eq!((next.stderr.as_str(), next.success), ("", true));
     let listed = env
@@ -49,27 +49,27 @@ async fn those_of_view_are_enough_and_what_is_missing_is_said() {
         .ok("the viewer lists them");
     assert!(listed.contains("validator-1"), "{listed}");
 
-    // Slots that are kept where it may not look: the rest is shown.
-    let told = peers(&viewer, &["--operator-namespace", "kube-system"]);
-    assert!(told.success && told.stdout.contains("validator-1"), "{told:?}");
+    // The viewer may not read the Leases of this namespace: the command shows everything else.
+    let shown = peers(&viewer, &["--operator-namespace", "kube-system"]);
+    assert!(shown.success && shown.stdout.contains("validator-1"), "{shown:?}");
     assert!(
-        told.stderr.contains("may not list leases in namespace kube-system"),
-        "{told:?}"
+        shown.stderr.contains("may not list leases in namespace kube-system"),
+        "{shown:?}"
     );
-    // Without what there is to show it ends at once, and says why.
+    // Without the right to read the objects, the command fails at once and says why.
     let everywhere = peers(&viewer, &["--all-namespaces"]);
     let sentence = "may not list stellarnodes, statefulsets, pods, configmaps in all namespaces";
     assert!(
         !everywhere.success && everywhere.stderr.contains(sentence),
         "{everywhere:?}"
     );
-    let nobody = peers(&env.account("nobody"), &[]);
+    let denied = peers(&env.account("nobody"), &[]);
     let sentence = format!("configmaps in namespace {}: the ClusterRole view", env.namespace());
-    assert!(!nobody.success && nobody.stderr.contains(&sentence), "{nobody:?}");
+    assert!(!denied.success && denied.stderr.contains(&sentence), "{denied:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn slots_are_read_where_the_operator_keeps_them() {
+async fn slots_are_read_from_the_operators_namespace() {
     let env = TestEnv::start("peers-slots", Options::default()).await;
     env.create_at_rest(&Validators::new(2), 2).await;
     let admin = env.cluster().kubeconfig().to_owned();
@@ -83,7 +83,7 @@ async fn slots_are_read_where_the_operator_keeps_them() {
     };
     assert_eq!(color(&[]), "palegreen];");
 
-    // The Lease of an operator that runs elsewhere, in which validator-2 has a slot.
+    // The Lease of an operator in another namespace, in which validator-2 has a slot.
     let elsewhere = format!("{}-elsewhere", env.namespace());
     env.kubectl(&["create", "namespace", &elsewhere])
         .ok("another namespace");

@@ -1,5 +1,5 @@
-//! An API server that does not answer, or answers with errors, removes no peer and restarts nobody; afterwards the list
-//! is right again by itself.
+//! While the API server does not answer or answers with errors, the operator removes no peer and restarts no validator.
+//! Afterwards it updates the list by itself.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use test_kit::{FOUR, Fate, Options, Proxy, SOON, TWO, TestEnv, Validators, wait_
 
 const A_MINUTE: Duration = Duration::from_secs(60);
 
-/// Validators settle, the API server is away while two pods are lost, and comes back.
+/// Four validators settle. The API server fails while two pods are lost, and then works again.
 async fn away(name: &str, how: Fate, how_long: Duration) {
     let env = TestEnv::installed(name).await;
     let proxy = Proxy::start(env.cluster()).await;
@@ -33,10 +33,10 @@ async fn away(name: &str, how: Fate, how_long: Duration) {
         back.then_some(())
     })
     .await;
-    assert_eq!(env.peers(), list, "nobody could write, and nobody removed a peer");
-    // How long it is away is what is promised: there is nothing to wait for.
+    assert_eq!(env.peers(), list, "the list is unchanged during the fault");
+    // The duration is part of the fault, so there is no condition to wait for.
     tokio::time::sleep_until(begin + how_long).await;
-    assert!(operator.is_alive(), "it waits");
+    assert!(operator.is_alive(), "the operator keeps running");
 
     proxy.judge(|_| Fate::Pass);
     wait_for("the list to follow", SOON, async || {
@@ -49,32 +49,36 @@ async fn away(name: &str, how: Fate, how_long: Duration) {
         *after.entry((*name).to_owned()).or_default() += 1;
     }
     let history = env.recorder().history();
-    assert_eq!(history.lives(), after, "two deleted by hand, nobody by us:\n{history}");
+    assert_eq!(
+        history.lives(),
+        after,
+        "the test deleted two pods, the operator restarted none:\n{history}"
+    );
     assert!(operator.is_ready().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silent_for_a_minute() {
+async fn no_answer_for_a_minute() {
     away("api-silent", Fate::Lost, A_MINUTE).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn failing_with_500() {
+async fn answers_500_for_a_minute() {
     away("api-500", Fate::Refused(500), Duration::from_secs(20)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn overloaded_with_429() {
+async fn answers_429_for_a_minute() {
     away("api-429", Fate::Refused(429), Duration::from_secs(20)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn watches_gone_with_410() {
+async fn watches_expire_with_410() {
     away("api-410", Fate::Refused(410), Duration::from_secs(20)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn slow_by_three_seconds_a_call() {
+async fn each_call_takes_three_seconds() {
     let env = TestEnv::installed("api-slow").await;
     let proxy = Proxy::start(env.cluster()).await;
     let mut operator = env.replica_behind(&Options::default(), &proxy);
@@ -86,7 +90,7 @@ async fn slow_by_three_seconds_a_call() {
     env.create_at_rest(&validators, 3).await;
     let mut lives = env.recorder().history().lives();
 
-    // The Lease is renewed within its duration all the same.
+    // The operator still renews its Lease in time.
     proxy.judge(|_| Fate::Late(Duration::from_secs(3)));
     env.apply(&validators.manifests([4]));
     env.settled_within(&FOUR, SOON * 4).await;

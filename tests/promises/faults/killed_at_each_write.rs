@@ -1,5 +1,5 @@
-//! An operator that dies after, or before, each of its writes brings a rollout to the same end, with no restart more:
-//! whether a newcomer is its reason, a new spec, or a spec that is taken back and a pod that has to be deleted for it.
+//! An operator that is killed after or before each of its writes completes a rollout without an extra restart. The
+//! rollouts: a new member, a new spec, and a reverted spec for which a pod has to be deleted.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,23 +10,23 @@ use axum::http::Method;
 use serde_json::json;
 use test_kit::{FOUR, Fate, Operator, Options, Proxy, THREE, TestEnv, Validators, wait_for};
 
-/// The one whose spec changes.
+/// The validator whose spec changes.
 const CHANGED: &str = "validator-2";
-/// How long it all may take: each write costs a start.
+/// Time limit of a rollout: each write costs a start of the operator.
 const ALL: Duration = Duration::from_secs(300);
-/// A life that writes nothing for as long as this, once all has come to its end, has nothing left to write.
+/// A run that writes nothing for this long after the rollout has nothing left to write.
 const QUIET: Duration = Duration::from_secs(5);
-/// With which its pod never votes.
+/// A spec with which the pod never votes.
 const NEVER_VOTES: &str = r#"{"spec":{"podAnnotations":{"test.stellar.org/voting-after":"never"}}}"#;
 
-/// What an operator does while it dies.
+/// The rollout during which the operator is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rollout {
     /// A fourth validator joins: the three others load its address.
     Newcomer,
     /// One of three gets a new version and a new base config.
     Spec,
-    /// One of three gets back the spec with which it voted, and Kubernetes keeps its pod, which does not.
+    /// One of three gets back the spec with which it voted. Kubernetes keeps its pod, which does not vote.
     PodNotReady,
 }
 
@@ -38,7 +38,7 @@ impl Rollout {
         }
     }
 
-    /// Brings about what has to be there before.
+    /// Prepares the cluster for the rollout.
     async fn prepare(self, env: &TestEnv, start: impl AsyncFn() -> Operator, operator: Operator) -> Operator {
         if self != Self::PodNotReady {
             return operator;
@@ -57,7 +57,7 @@ impl Rollout {
         operator
     }
 
-    /// Gives it its reason.
+    /// Starts the rollout.
     fn begin(self, env: &TestEnv, validators: &Validators) {
         match self {
             Self::Newcomer => env.apply(&validators.manifests([4])),
@@ -70,7 +70,7 @@ impl Rollout {
         }
     }
 
-    /// How many pods each validator has had when it is over.
+    /// The number of pods of each validator after the rollout.
     fn lives_after(self, before: &BTreeMap<String, usize>) -> BTreeMap<String, usize> {
         let mut after = before.clone();
         match self {
@@ -83,13 +83,13 @@ impl Rollout {
         after
     }
 
-    /// Writes that it has at least, by what has to be in it.
+    /// The rollout needs more writes than this number.
     fn least_deaths(self) -> usize {
         match self {
             Self::Newcomer => 10,
-            // The slot, the base config, the template, the list and its record, the slot given back.
+            // The slot, the base config, the template, the list and its record, the release of the slot.
             Self::Spec => 5,
-            // The slot, the template, the pod, the slot given back.
+            // The slot, the template, the pod, the release of the slot.
             Self::PodNotReady => 3,
         }
     }
@@ -100,7 +100,7 @@ fn patch(env: &TestEnv, spec: &str) {
     env.kubectl(&["patch", &node, "--type=merge", "-p", spec]).ok("patch");
 }
 
-/// Makes a StatefulSet as Kubernetes makes one by default, in the place of ours, around the pod that is there.
+/// Replaces the operator's StatefulSet by one with Kubernetes' default pod management, which adopts the existing pod.
 async fn make_ordered(env: &TestEnv) {
     let set = format!("statefulset/{CHANGED}");
     let mut ordered = env.get(&set).expect("its StatefulSet");
@@ -118,17 +118,17 @@ async fn make_ordered(env: &TestEnv) {
     env.kubectl(&["delete", &set, "--cascade=orphan"]).ok("delete");
     env.kubectl_with(&["create", "-f", "-"], &ordered.to_string())
         .ok("create");
-    wait_for("the pod to be taken over", ALL, async || {
+    wait_for("the StatefulSet to adopt the pod", ALL, async || {
         let status = env.get(&set)?["status"].clone();
         (status["readyReplicas"] == 1 && status["currentRevision"] == status["updateRevision"]).then_some(())
     })
     .await;
 }
 
-/// Waits until everybody whom it concerns was restarted, no slot is out, and nothing has been written since.
+/// Waits until each affected validator was restarted, no slot is in use, and nothing has been written since.
 async fn over(env: &TestEnv, rollout: Rollout, expected: &BTreeMap<String, usize>) {
     let restarts: usize = expected.values().sum();
-    wait_for("everybody's restart", ALL, async || {
+    wait_for("the restart of each affected validator", ALL, async || {
         let lives = env.recorder().history().lives();
         (lives.values().sum::<usize>() >= restarts).then_some(())
     })
@@ -138,11 +138,11 @@ async fn over(env: &TestEnv, rollout: Rollout, expected: &BTreeMap<String, usize
     tokio::time::sleep(QUIET).await;
 }
 
-/// Which of its writes an operator does not survive, and whether that write is done.
+/// Kills each operator at its write number `writes`; `fate` says whether that write is done.
 async fn an_operator_that_dies(name: &str, rollout: Rollout, writes: usize, fate: Fate) {
     let env = TestEnv::installed(name).await;
     let proxy = Proxy::start(env.cluster()).await;
-    // A pod that starts anew keeps its name, and so its lead.
+    // A restarted pod keeps its name and so stays the leader.
     let options = Options::default().with("--pod-name", "operator-1");
     let start = async || {
         let mut operator = env.replica_behind(&options, &proxy);
@@ -158,24 +158,27 @@ async fn an_operator_that_dies(name: &str, rollout: Rollout, writes: usize, fate
     let mut operator = rollout.prepare(&env, start, operator).await;
     let expected = rollout.lives_after(&env.recorder().history().lives());
 
-    // What was lost in each: another write may be under way beside the one that is fatal.
+    // The write at which each operator was killed. Another write may be in flight at the same time.
     let mut deaths: Vec<Vec<String>> = Vec::new();
     let begin = Instant::now();
     let deleted_before = Arc::new(AtomicBool::new(false));
     loop {
         let (seen, fatal) = (AtomicUsize::new(0), Arc::new(Mutex::new(Vec::new())));
-        let (told, deleted_before) = (Arc::clone(&fatal), Arc::clone(&deleted_before));
+        let (killed_at, deleted_before) = (Arc::clone(&fatal), Arc::clone(&deleted_before));
         proxy.judge(move |call| {
             let survives = !call.is_write() || seen.fetch_add(1, Ordering::SeqCst) + 1 < writes;
-            // A life may well begin with it.
+            // A run may begin with this write.
             let deletes = call.method == Method::DELETE && !deleted_before.swap(true, Ordering::SeqCst);
             if survives && !deletes {
                 return Fate::Pass;
             }
-            told.lock().expect("nobody panicked with it").push(call.to_string());
+            killed_at
+                .lock()
+                .expect("the lock is not poisoned")
+                .push(call.to_string());
             fate
         });
-        // No write of it comes before its judge.
+        // The rollout starts only after the first rule is set, so that no write escapes it.
         if deaths.is_empty() {
             rollout.begin(&env, &validators);
         }
@@ -184,17 +187,24 @@ async fn an_operator_that_dies(name: &str, rollout: Rollout, writes: usize, fate
             () = over(&env, rollout, &expected) => break,
         }
         operator.kill();
-        // Another write may have been lost in the same moment: that was no life of its own.
+        // A second write lost at the same moment does not count as another run.
         let _ = tokio::time::timeout(Duration::ZERO, proxy.lost()).await;
-        deaths.push(fatal.lock().expect("nobody panicked with it").clone());
+        deaths.push(fatal.lock().expect("the lock is not poisoned").clone());
         assert!(begin.elapsed() < ALL, "no end after {deaths:#?}");
         operator = env.replica_behind(&options, &proxy);
     }
     let history = env.recorder().history();
-    assert_eq!(history.lives(), expected, "whom it concerns, once:\n{history}");
+    assert_eq!(
+        history.lives(),
+        expected,
+        "each affected validator restarted once:\n{history}"
+    );
     let down = history.down_at_once(&[]);
     assert!(down.len() <= 1, "down at once: {down:?}\n{history}");
-    assert!(deaths.len() > rollout.least_deaths(), "it died too seldom: {deaths:#?}");
+    assert!(
+        deaths.len() > rollout.least_deaths(),
+        "the operator was killed too rarely: {deaths:#?}"
+    );
     let deleted = deaths
         .iter()
         .flatten()
@@ -209,7 +219,7 @@ async fn after_each_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_each_write_but_its_first() {
+async fn before_each_write_but_the_first() {
     an_operator_that_dies("killed-before", Rollout::Newcomer, 2, Fate::Lost).await;
 }
 
@@ -219,7 +229,7 @@ async fn after_each_write_for_a_new_spec() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_each_write_but_its_first_for_a_new_spec() {
+async fn before_each_write_but_the_first_for_a_new_spec() {
     an_operator_that_dies("killed-before-spec", Rollout::Spec, 2, Fate::Lost).await;
 }
 
@@ -230,7 +240,7 @@ async fn after_each_write_for_a_pod_that_is_not_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_each_write_but_its_first_for_a_pod_that_is_not_ready() {
+async fn before_each_write_but_the_first_for_a_pod_that_is_not_ready() {
     let rollout = Rollout::PodNotReady;
     an_operator_that_dies("killed-before-pod", rollout, 2, Fate::Lost).await;
 }

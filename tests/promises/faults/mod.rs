@@ -1,4 +1,4 @@
-//! Faults that need no control plane of their own; those that do are in `tests/faults`.
+//! Faults that tests can cause on a shared control plane. `tests/faults` has the others.
 
 mod api_server_away;
 mod killed_at_each_write;

@@ -1,9 +1,9 @@
-//! A namespace that goes, with all its validators, holds up nothing and nobody, itself least of all.
+//! Deleting a namespace with all its validators blocks neither its own deletion nor the operator's work elsewhere.
 
 use test_kit::{Options, SOON, SecondNamespace, THREE, TWO, TestEnv, Validators, free_port, wait_for};
 
-/// Looks after both. One of them is named twice: were it watched twice, each of its validators would be there twice,
-/// and none ever have loaded what it should.
+/// The operator manages both namespaces. One of them is named twice: if the operator watched it twice, it would count
+/// each validator twice, and none would ever have loaded the expected list.
 fn options(env: &TestEnv, second: &SecondNamespace) -> Options {
     let (first, second) = (env.namespace(), second.namespace());
     let namespaces = format!("{first},{second},{first}");
@@ -11,9 +11,9 @@ fn options(env: &TestEnv, second: &SecondNamespace) -> Options {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_goes_and_the_other_namespace_lives_on() {
+async fn a_deleted_namespace_does_not_affect_another_namespace() {
     let env = TestEnv::installed("namespace-deleted").await;
-    let second = SecondNamespace::beside(&env);
+    let second = SecondNamespace::create(&env);
     let mut operator = env.ready_replica(&options(&env, &second)).await;
     let (here, there) = (Validators::new(3), Validators::new(2));
     env.apply(&here.manifests(1..=2));
@@ -36,24 +36,29 @@ async fn it_goes_and_the_other_namespace_lives_on() {
     env.cluster()
         .kubectl(&["delete", "namespace", namespace, "--wait=true", "--timeout=90s"], "")
         .ok("the namespace to be gone");
-    assert!(operator.is_alive() && operator.is_ready().await, "it serves on");
-    assert_eq!(env.recorder().history().lives(), before, "nobody here went down for it");
+    assert!(
+        operator.is_alive() && operator.is_ready().await,
+        "the operator keeps serving"
+    );
+    assert_eq!(
+        env.recorder().history().lives(),
+        before,
+        "no validator of the other namespace restarted"
+    );
 
-    // And the operator does its work here, with the other out of sight.
+    // The operator still updates the remaining namespace.
     env.apply(&here.manifests(3..=3));
-    wait_for("the newcomer to be in the list", SOON, async || {
+    wait_for("the new member to be in the list", SOON, async || {
         env.addresses(&THREE).filter(|addresses| env.peers() == *addresses)
     })
     .await;
     env.settled(&THREE).await;
 
-    // One that starts now would wait for it for ever, and says so to whoever asks.
+    // A replica that starts now waits for the deleted namespace, and `/readyz` says so.
     let late = env.replica(&options(&env, &second), free_port());
     let waits_for = format!("pods in namespace {namespace}");
-    wait_for(
-        "the newcomer among the replicas to say what it waits for",
-        SOON,
-        async || late.readyz().await.contains(&waits_for).then_some(()),
-    )
+    wait_for("the new replica to say what it waits for", SOON, async || {
+        late.readyz().await.contains(&waits_for).then_some(())
+    })
     .await;
 }

@@ -1,11 +1,11 @@
-//! Pods that come back elsewhere restart nobody; the list follows them.
+//! A pod that returns with a new address causes no restart, and the list gets the new address.
 
 use std::time::Duration;
 
 use test_kit::{FOUR, Options, TestEnv, Validators, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_pod_deleted_once_restarts_nobody() {
+async fn deleting_each_pod_once_causes_no_further_restart() {
     let env = TestEnv::start("pods-deleted", Options::default()).await;
     env.create_at_rest(&Validators::new(4), 4).await;
     let restarts = env.restarts(&FOUR);
@@ -23,7 +23,7 @@ async fn each_pod_deleted_once_restarts_nobody() {
     }
     env.settled(&FOUR).await;
 
-    assert_eq!(env.restarts(&FOUR), restarts, "nobody was restarted by us");
+    assert_eq!(env.restarts(&FOUR), restarts, "the operator restarted no validator");
     let history = env.recorder().history();
     let expected = lives.into_iter().map(|(name, lives)| (name, lives + 1)).collect();
     assert_eq!(history.lives(), expected, "each pod came back once:\n{history}");

@@ -1,4 +1,5 @@
-//! All pods of six validators are lost at once: as few restarts as connect the group again, one at a time, then rest.
+//! All pods of six validators are lost at once. The operator restarts as few members as reconnect the group, one at a
+//! time, and then stops.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -22,16 +23,16 @@ async fn losing(name: &str, lost: usize, read_late: Option<&'static str>, allowe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_of_six_cost_three_restarts_at_most() {
+async fn losing_all_six_pods_costs_at_most_three_restarts() {
     losing("power-cut", 6, None, 1..=3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_of_six_cost_three_restarts_at_most_when_kubelets_read_late() {
+async fn losing_all_six_pods_costs_at_most_three_restarts_with_slow_kubelets() {
     losing("power-cut-late", 6, Some("3"), 1..=3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_of_six_cost_none() {
+async fn losing_two_of_six_pods_costs_no_restart() {
     losing("two-lost", 2, None, 0..=0).await;
 }

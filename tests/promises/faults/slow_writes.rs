@@ -1,5 +1,5 @@
-//! A write that is never answered holds up no other: the list follows at once, whatever becomes of Events and of one
-//! validator's StatefulSet.
+//! A write without an answer delays no other write: the operator updates the list at once, even if Events and one
+//! StatefulSet cannot be written.
 
 use serde_json::json;
 use stellar_k8s::labels;
@@ -18,13 +18,13 @@ async fn three(name: &str) -> (TestEnv, Validators, Proxy, Operator) {
     (env, validators, proxy, operator)
 }
 
-/// What the operator logged since then.
+/// The operator's log from byte `start` on.
 fn log_since(env: &TestEnv, start: usize) -> String {
     env.log()[start..].to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_that_nobody_takes_hold_up_no_list() {
+async fn unanswered_event_writes_do_not_delay_the_list() {
     let (env, _validators, proxy, _operator) = three("slow-events").await;
     let start = env.log().len();
     let list = env.peers();
@@ -35,7 +35,7 @@ async fn events_that_nobody_takes_hold_up_no_list() {
             Fate::Pass
         }
     });
-    // Each repair is told to each member.
+    // Each repair sends an Event to each member.
     for _ in 0..2 {
         let edit = json!({ "data": { "KNOWN_PEERS": "192.0.2.1:11625" } }).to_string();
         env.kubectl(&["patch", "configmap/stellar-peers", "--type=merge", "-p", &edit])
@@ -46,7 +46,7 @@ async fn events_that_nobody_takes_hold_up_no_list() {
         .await;
     }
     let not_sent = "Event not sent";
-    wait_for("the Events to be given up", SOON, async || {
+    wait_for("the operator to give up the Events", SOON, async || {
         log_since(&env, start).contains(not_sent).then_some(())
     })
     .await;
@@ -55,19 +55,19 @@ async fn events_that_nobody_takes_hold_up_no_list() {
     assert_eq!(
         before.matches("was put right").count(),
         2,
-        "while the first Events were on their way"
+        "repairs while the first Events were in flight"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stateful_set_that_nobody_can_write_holds_up_no_list() {
+async fn an_unanswered_stateful_set_write_does_not_delay_the_list() {
     let (env, validators, proxy, _operator) = three("slow-record").await;
     let start = env.log().len();
     let is_record = |call: &Call| call.path.contains("/statefulsets/validator-4") && call.body.contains(labels::MEMBER);
     proxy.judge(move |call| if is_record(call) { Fate::Lost } else { Fate::Pass });
     env.apply(&validators.manifests([4]));
     let not_written = "membership not written";
-    wait_for("its membership to be given up for now", SOON, async || {
+    wait_for("the operator to give up the membership for now", SOON, async || {
         log_since(&env, start).contains(not_written).then_some(())
     })
     .await;
@@ -76,7 +76,7 @@ async fn a_stateful_set_that_nobody_can_write_holds_up_no_list() {
     let written = before
         .lines()
         .any(|line| line.contains("list of peers written") && line.contains("peers=4"));
-    assert!(written, "the list came first:\n{before}");
+    assert!(written, "the operator wrote the list first:\n{before}");
     assert!(line.starts_with("; tried again"), "{line}");
     let level = before.lines().last().unwrap_or_default();
     assert!(level.contains("ERROR"), "{level}");

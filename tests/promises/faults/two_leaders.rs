@@ -1,4 +1,4 @@
-//! Two operators that both believe they lead never have two slots in use, and restart nobody twice.
+//! Two operators that both believe to be the leader never use two slots at once and restart no validator twice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use test_kit::{FOUR, Options, Proxy, TestEnv, Validators, wait_for};
 const START: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newcomer_costs_one_slot_after_the_other() {
+async fn two_leaders_never_use_two_slots_at_once() {
     let env = TestEnv::installed("two-leaders").await;
     let first_proxy = Proxy::start(env.cluster()).await;
-    // Its Lease has another name on the way, so that nobody tells it of the first.
+    // The proxy renames its Lease, so that it does not learn of the first leader.
     let second_proxy = Proxy::with_leader_lease(env.cluster(), "another-leader").await;
     let options = Options::default();
     let mut first = env.replica_behind(&options, &first_proxy);
@@ -72,5 +72,5 @@ async fn a_newcomer_costs_one_slot_after_the_other() {
     env.kubectl(&["label", "leases", "-l", labels::NETWORK, "test.stellar.org/end=yes"])
         .ok("the end");
     assert_eq!(most_slots.await.expect("it watched"), 1);
-    assert!(first.leads().await && second.leads().await, "both to the end");
+    assert!(first.leads().await && second.leads().await, "both led until the end");
 }

@@ -1,10 +1,10 @@
-//! What a person does by hand.
+//! Manual changes to pods and StatefulSets.
 
 use serde_json::json;
 use test_kit::TestEnv;
 
-/// A finalizer on a validator's pod, by which the pod hangs once it is deleted; taken away with this value, also when
-/// the test fails, or its namespace would never go.
+/// A finalizer on a validator's pod that blocks its deletion. Dropping the value removes the finalizer, also when the
+/// test fails; otherwise the namespace could not be deleted.
 #[derive(Debug)]
 pub(super) struct HeldPod<'a> {
     env: &'a TestEnv,
@@ -12,7 +12,7 @@ pub(super) struct HeldPod<'a> {
 }
 
 impl<'a> HeldPod<'a> {
-    /// Holds the present pod of this validator.
+    /// Adds the finalizer to the current pod of this validator.
     pub(super) fn of(env: &'a TestEnv, name: &str) -> Self {
         let pod = format!("pod/{name}-0");
         let hold = json!({ "metadata": { "finalizers": ["test.stellar.org/hold"] } }).to_string();
@@ -30,13 +30,13 @@ impl Drop for HeldPod<'_> {
 
 /// Changes the update strategy of a validator's StatefulSet; `null` for its default.
 pub(super) fn set_strategy(env: &TestEnv, name: &str, strategy: &serde_json::Value) {
-    // Replaced as a whole: what a merge would leave of the old one does not fit another type.
+    // Replace the whole strategy: a merge would keep fields that another type does not allow.
     let patch = json!([{ "op": "replace", "path": "/spec/updateStrategy", "value": strategy }]).to_string();
     env.kubectl(&["patch", &format!("statefulset/{name}"), "--type=json", "-p", &patch])
         .ok("updateStrategy");
 }
 
-/// Deletes the StatefulSet of each of these validators at one moment.
+/// Deletes the StatefulSets of these validators at once.
 pub(super) fn delete_workloads(env: &TestEnv, names: &[&str], cascade: &str) {
     let objects: Vec<String> = names.iter().map(|name| format!("statefulset/{name}")).collect();
     let cascade = format!("--cascade={cascade}");

@@ -1,5 +1,5 @@
-//! Pods that Kubernetes takes away, by the eviction API or because the kubelet failed them, come back elsewhere: the
-//! list follows them, and nobody is restarted.
+//! Pods that Kubernetes evicts, by the eviction API or by the kubelet, return with new addresses: the list follows, and
+//! the operator restarts no validator.
 
 use serde_json::json;
 use test_kit::{FOUR, SOON, TWO, TestEnv, Validators, wait_for};
@@ -8,7 +8,7 @@ use super::peers_list::PeersList;
 use super::{four_linked, linked, unlinked, with_more};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_list_follows_them_and_nobody_is_restarted() {
+async fn list_follows_evicted_pods_and_no_validator_is_restarted() {
     let env = TestEnv::start("evicted", unlinked()).await;
     let downs = four_linked(&env, &Validators::new(4)).await;
     let restarts = env.restarts(&FOUR);
@@ -24,7 +24,7 @@ async fn the_list_follows_them_and_nobody_is_restarted() {
         .ok("evict");
     followed(&env, "validator-1", drained.as_deref()).await;
 
-    // As the kubelet does where a node runs out of memory or disk.
+    // The kubelet writes this status when a machine runs out of memory or disk.
     let failed = env.pod_ip("validator-2");
     let status =
         json!({ "status": { "phase": "Failed", "reason": "Evicted", "message": "The node was low on resource" } });
@@ -45,11 +45,11 @@ async fn the_list_follows_them_and_nobody_is_restarted() {
     let history = env.recorder().history();
     let expected = with_more(&downs, &TWO, 1);
     assert_eq!(history.downs(), expected, "{history}");
-    assert_eq!(env.restarts(&FOUR), restarts, "nobody was restarted by us");
+    assert_eq!(env.restarts(&FOUR), restarts, "the operator restarted no validator");
     list.assert_at_least(4);
 }
 
-/// Waits until a validator has another address than before, and the list says so.
+/// Waits until a validator has a new address and the list has it.
 async fn followed(env: &TestEnv, name: &str, before: Option<&str>) {
     wait_for("the list to follow the pod", SOON, async || {
         let now = env.pod_ip(name)?;

@@ -1,13 +1,14 @@
-//! StatefulSets that we did not build: one without our label is left alone, one that was handed over by the label but
-//! can never become what we build waits for a person. Both are told of, and hold nobody else up.
+//! StatefulSets that the operator did not build. It leaves one without its label alone; one that is handed over by the
+//! label but cannot become what the operator builds waits for a person. The status reports both, and neither delays the
+//! other validators.
 
 use serde_json::{Value, json};
 use test_kit::{Options, SOON, THREE, TestEnv, Validators, wait_for};
 
 use super::peers_list::PeersList;
-use super::{all_have_new_version, ask_for_new_version, told};
+use super::{all_have_new_version, ask_for_new_version, wait_for_condition};
 
-/// A StatefulSet such as a Helm chart makes, named and labelled as that of a validator.
+/// A StatefulSet as a Helm chart makes it, with the name and the labels of a validator.
 fn foreign(name: &str, strategy: &Value) -> Value {
     let labels = json!({
         "app.kubernetes.io/name": "stellar-node",
@@ -44,7 +45,7 @@ fn generation(env: &TestEnv, name: &str) -> Option<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn they_are_told_of_and_the_others_get_their_slots() {
+async fn foreign_stateful_sets_are_reported_and_the_others_get_slots() {
     let env = TestEnv::start("handed-over", Options::default()).await;
     let validators = Validators::new(7);
     let on_delete = json!({ "type": "OnDelete" });
@@ -72,14 +73,18 @@ async fn they_are_told_of_and_the_others_get_their_slots() {
     ask_for_new_version(&env, &THREE);
     all_have_new_version(&env, &THREE).await;
     for name in ["validator-4", "validator-5"] {
-        told(&env, name, "Degraded", "NotOurs", "not managed by stellar-operator").await;
+        wait_for_condition(&env, name, "Degraded", "NotOurs", "not managed by stellar-operator").await;
     }
-    told(&env, "validator-6", "UpdatePending", "WaitsForPerson", "updateStrategy").await;
-    told(&env, "validator-7", "UpdatePending", "WaitsForPerson", "delete it").await;
+    wait_for_condition(&env, "validator-6", "UpdatePending", "WaitsForPerson", "updateStrategy").await;
+    wait_for_condition(&env, "validator-7", "UpdatePending", "WaitsForPerson", "delete it").await;
     let history = env.recorder().history();
     for (name, ..) in sets {
         assert_eq!(history.downs()[name], downs[name], "{name}:\n{history}");
     }
-    assert_eq!(sets.map(|(name, ..)| generation(&env, name)), generations, "left alone");
+    assert_eq!(
+        sets.map(|(name, ..)| generation(&env, name)),
+        generations,
+        "the operator changed none of them"
+    );
     list.assert_at_least(7);
 }

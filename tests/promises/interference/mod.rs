@@ -1,6 +1,6 @@
-//! Somebody else's hands in the middle of our work: StatefulSets deleted, restarted, set to wait for a person, pods
-//! that never come up, hang or are evicted. Each time the list keeps its members, we take down one validator at a time,
-//! nobody is restarted for nothing, and what stands still is named.
+//! Interference by users and by Kubernetes: StatefulSets are deleted, restarted or set to `OnDelete`, and pods never
+//! become ready, hang or are evicted. Each time the list keeps its members, the operator takes down one validator at a
+//! time and restarts none without a cause, and the status names what is stalled.
 
 mod actions;
 mod evicted;
@@ -18,15 +18,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use test_kit::{FOUR, Options, SOON, TestEnv, Validators, wait_for};
 
-/// As long as a few slots may take.
+/// Time limit of a rollout with a few slots.
 const ROLLOUT: Duration = Duration::from_secs(120);
 const NEW_VERSION: &str = "27.0.0";
 
-/// Four validators that know each other, at rest, and how often each has been down.
+/// Creates four connected validators at rest; returns how often each has been down.
 async fn four_at_rest(env: &TestEnv, validators: &Validators) -> BTreeMap<String, usize> {
     env.create_settled(validators, 4).await;
-    // Or we would restart one of them yet.
-    wait_for("each pair to be able to meet", SOON, async || {
+    // Otherwise the operator would still restart one of them.
+    wait_for("each pair to be connected", SOON, async || {
         env.not_connected(&FOUR).is_empty().then_some(())
     })
     .await;
@@ -34,12 +34,12 @@ async fn four_at_rest(env: &TestEnv, validators: &Validators) -> BTreeMap<String
     env.recorder().history().downs()
 }
 
-/// What we recommend for production: joins and leaves cost no restart, so that a network is soon at rest.
+/// The mode recommended for production: joins and leaves cost no restart, so a network is soon at rest.
 fn unlinked() -> Options {
     Options::default().with("--restart", "unlinked")
 }
 
-/// The same with [`unlinked`]: four validators that vote.
+/// Creates four voting validators in [`unlinked`] mode; returns how often each has been down.
 async fn four_linked(env: &TestEnv, validators: &Validators) -> BTreeMap<String, usize> {
     env.apply(&validators.manifests(1..=4));
     linked(env).await;
@@ -47,7 +47,7 @@ async fn four_linked(env: &TestEnv, validators: &Validators) -> BTreeMap<String,
     env.recorder().history().downs()
 }
 
-/// Waits until the four vote, which connects them, and the list is made of their present addresses.
+/// Waits until the four validators vote, and so are connected, and the list has their current addresses.
 async fn linked(env: &TestEnv) {
     wait_for("four connected validators", ROLLOUT, async || {
         let voting = env.recorder().history().voting();
@@ -57,7 +57,7 @@ async fn linked(env: &TestEnv) {
     .await;
 }
 
-/// Asks for a new version of these validators, in one apply.
+/// Sets a new version for each of these validators.
 fn ask_for_new_version(env: &TestEnv, names: &[&str]) {
     let patch = json!({ "spec": { "version": NEW_VERSION } }).to_string();
     for name in names {
@@ -77,7 +77,7 @@ fn has_new_version(env: &TestEnv, name: &str) -> bool {
     image == Some(true)
 }
 
-/// Waits until each of these runs the new version and votes, and no slot is out.
+/// Waits until each of these validators votes with the new version and no slot is in use.
 async fn all_have_new_version(env: &TestEnv, names: &[&str]) {
     wait_for("the new version", ROLLOUT, async || {
         let voting = env.recorder().history().voting();
@@ -106,8 +106,8 @@ fn condition(env: &TestEnv, name: &str, kind: &str) -> Option<Value> {
     conditions.iter().find(|one| one["type"] == kind).cloned()
 }
 
-/// Waits until a condition of a validator has this reason, and says this in its message.
-async fn told(env: &TestEnv, name: &str, kind: &str, reason: &str, words: &str) {
+/// Waits until a condition of a validator has this reason and its message contains these words.
+async fn wait_for_condition(env: &TestEnv, name: &str, kind: &str, reason: &str, words: &str) {
     let what = format!("{kind} of {name} to be {reason} and say {words:?}");
     wait_for(&what, SOON, async || {
         let found = condition(env, name, kind)?;
@@ -116,7 +116,7 @@ async fn told(env: &TestEnv, name: &str, kind: &str, reason: &str, words: &str) 
     .await;
 }
 
-/// These numbers with so many more for each of these validators.
+/// Adds `more` to the numbers of these validators.
 fn with_more(downs: &BTreeMap<String, usize>, names: &[&str], more: usize) -> BTreeMap<String, usize> {
     let mut downs = downs.clone();
     for name in names {
@@ -125,8 +125,8 @@ fn with_more(downs: &BTreeMap<String, usize>, names: &[&str], more: usize) -> BT
     downs
 }
 
-/// How often we restarted a validator to link its group: two that somebody else takes down at once may not know each
-/// other.
+/// How often the operator restarted a validator to link its group: two validators that lose their pods at once may not
+/// know each other's address.
 fn restarts_for_links(env: &TestEnv, name: &str) -> usize {
     let log = env.log();
     let of_it = format!("/{name} reason");
@@ -136,17 +136,17 @@ fn restarts_for_links(env: &TestEnv, name: &str) -> usize {
     lines.filter(|line| line.contains(&of_it)).count()
 }
 
-/// A new version that four validators are getting.
+/// A rollout of a new version to four validators.
 struct Rollout {
-    /// Whose slot is the first.
+    /// The validator with the first slot.
     first: String,
-    /// One that waits for its slot.
+    /// A validator that waits for its slot.
     waiting: &'static str,
     linked: BTreeMap<&'static str, usize>,
 }
 
 impl Rollout {
-    /// Asks for the new version, and waits for the first slot.
+    /// Sets the new version and waits for the first slot.
     async fn begin(env: &TestEnv) -> Self {
         ask_for_new_version(env, &FOUR);
         let first = wait_for("the first slot", SOON, async || holder(env)).await;
@@ -155,13 +155,13 @@ impl Rollout {
         Self { first, waiting, linked }
     }
 
-    /// How often a validator may have gone down for it, if what was done by hand took it down so many times.
+    /// The most times that a validator may have gone down, `by_hand` times by the test included.
     fn downs(&self, env: &TestEnv, name: &str, by_hand: usize) -> usize {
         1 + by_hand + restarts_for_links(env, name) - self.linked[name]
     }
 }
 
-/// Never two of these down at one moment, leaving out those that somebody else took down.
+/// Asserts that no two validators were down at once, except those in `by_others`.
 fn assert_one_at_a_time(env: &TestEnv, by_others: &[&str]) {
     let history = env.recorder().history();
     let down = history.down_at_once(by_others);

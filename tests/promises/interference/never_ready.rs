@@ -1,6 +1,6 @@
-//! Validators that do not come up. One that was never ready is no member and keeps nobody waiting, until its own change
-//! makes it the one whose slot does not end: then it is named. One that is down for good keeps the others from being
-//! taken down beside it, and they say why; it gets its own change itself.
+//! Validators that do not become ready. One that was never ready is no member and delays no other until its own change
+//! gets a slot, which does not end and is reported. While a member is permanently down, the operator restarts no other
+//! and each says why; the member itself gets its own change.
 
 use serde_json::json;
 use test_kit::{FOUR, Options, SOON, TestEnv, Validators, wait_for};
@@ -8,14 +8,14 @@ use test_kit::{FOUR, Options, SOON, TestEnv, Validators, wait_for};
 use super::peers_list::PeersList;
 use super::{
     all_have_new_version, ask_for_new_version, assert_one_at_a_time, four_at_rest, four_linked, has_new_version,
-    holder, told, unlinked, with_more,
+    holder, unlinked, wait_for_condition, with_more,
 };
 
-/// The other three.
+/// The three voting validators.
 const VOTERS: [&str; 3] = ["validator-1", "validator-3", "validator-4"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newcomer_that_never_comes_up_holds_up_nobody_until_its_own_slot() {
+async fn a_new_validator_that_is_never_ready_delays_others_only_in_its_own_slot() {
     let options = Options::default()
         .with("--join-wait", "2s")
         .with("--rollout-deadline", "5s");
@@ -27,19 +27,19 @@ async fn a_newcomer_that_never_comes_up_holds_up_nobody_until_its_own_slot() {
     newcomer["spec"]["podAnnotations"] = json!({ "test.stellar.org/core-ready-after": "never" });
     env.apply(&validators.secret(5).to_string());
     env.apply(&newcomer.to_string());
-    told(&env, "validator-5", "Joined", "NeverReady", "has not been ready").await;
+    wait_for_condition(&env, "validator-5", "Joined", "NeverReady", "has not been ready").await;
 
     ask_for_new_version(&env, &FOUR);
     all_have_new_version(&env, &FOUR).await;
     let history = env.recorder().history();
     let expected = with_more(&with_more(&downs, &FOUR, 1), &["validator-5"], 0);
     assert_eq!(history.downs(), expected, "{history}");
-    assert_eq!(env.peers().len(), 4, "it is no peer yet");
+    assert_eq!(env.peers().len(), 4, "the new validator is no peer yet");
 
-    // Whoever does not vote comes first; its change does not make it ready.
+    // Validators that do not vote get their slot first. The change does not make this one ready.
     ask_for_new_version(&env, &["validator-5"]);
     for name in FOUR {
-        told(
+        wait_for_condition(
             &env,
             name,
             "RolloutStalled",
@@ -64,7 +64,7 @@ async fn a_newcomer_that_never_comes_up_holds_up_nobody_until_its_own_slot() {
     list.assert_at_least(4);
 }
 
-/// Makes a validator that never votes again, by hand, so that it takes no slot of ours.
+/// Changes the StatefulSet so that its validator never votes again; a manual change uses no slot.
 async fn break_for_good(env: &TestEnv, name: &str) {
     let never = json!({ "spec": { "template": { "metadata": { "annotations": { "test.stellar.org/voting-after": "never" } } } } });
     env.kubectl(&[
@@ -86,20 +86,20 @@ async fn break_for_good(env: &TestEnv, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn beside_one_that_is_down_for_good_nobody_goes_down_and_each_says_why() {
+async fn no_other_validator_restarts_while_one_is_down_and_each_says_why() {
     let env = TestEnv::start("down-for-good", unlinked()).await;
     let downs = four_linked(&env, &Validators::new(4)).await;
     let list = PeersList::watch(&env).await;
     break_for_good(&env, "validator-2").await;
 
     ask_for_new_version(&env, &FOUR);
-    wait_for("its own change to reach it", SOON, async || {
+    wait_for("the broken validator to get its own change", SOON, async || {
         has_new_version(&env, "validator-2").then_some(())
     })
     .await;
     env.all_slots_free().await;
     for name in VOTERS {
-        told(
+        wait_for_condition(
             &env,
             name,
             "UpdatePending",
@@ -108,11 +108,11 @@ async fn beside_one_that_is_down_for_good_nobody_goes_down_and_each_says_why() {
         )
         .await;
     }
-    assert_eq!(holder(&env), None, "nobody has a slot");
+    assert_eq!(holder(&env), None, "no slot is in use");
     let history = env.recorder().history();
     assert_eq!(history.downs(), with_more(&downs, &["validator-2"], 1), "{history}");
 
-    // Back again, the others get theirs.
+    // After its recovery the others get their slots.
     let heal = r#"{"spec":{"template":{"metadata":{"annotations":{"test.stellar.org/voting-after":null}}}}}"#;
     env.kubectl(&["patch", "statefulset/validator-2", "--type=merge", "-p", heal])
         .ok("heal it");
@@ -125,7 +125,7 @@ async fn beside_one_that_is_down_for_good_nobody_goes_down_and_each_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_two_may_be_down_the_others_get_their_slots_beside_it() {
+async fn with_two_slots_the_others_restart_while_one_is_down() {
     let env = TestEnv::start("down-beside", unlinked().with("--max-unavailable", "2")).await;
     let downs = four_linked(&env, &Validators::new(4)).await;
     break_for_good(&env, "validator-2").await;

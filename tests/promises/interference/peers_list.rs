@@ -1,4 +1,4 @@
-//! What the list of peers said from the start, every version of it: so that a test can prove that it never shrank.
+//! Records every version of the list of peers, so that a test can prove that the list never shrank.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,7 +18,7 @@ pub(super) struct PeersList {
 }
 
 impl PeersList {
-    /// Begins to watch.
+    /// Starts the watch.
     pub(super) async fn watch(env: &TestEnv) -> Self {
         let api: Api<ConfigMap> = Api::namespaced(env.cluster().client().await, env.namespace());
         let name = format!("metadata.name={}", labels::DEFAULT_PEERS_CONFIG_MAP);
@@ -33,16 +33,16 @@ impl PeersList {
                     Ok(Event::Init | Event::InitDone) => continue,
                     Err(error) => panic!("the watch of the list broke off: {error}"),
                 };
-                noted.lock().expect("nobody panicked with it").push(size);
+                noted.lock().expect("the lock is not poisoned").push(size);
             }
         });
         Self { sizes, watch }
     }
 
-    /// The list was there all the time, and never had fewer peers than this.
+    /// Asserts that the list existed all the time and never had fewer peers than this.
     pub(super) fn assert_at_least(&self, expected: usize) {
         assert!(!self.watch.is_finished(), "the watch of the list broke off");
-        let sizes = self.sizes.lock().expect("nobody panicked with it").clone();
+        let sizes = self.sizes.lock().expect("the lock is not poisoned").clone();
         assert!(!sizes.is_empty(), "there is a list");
         assert!(
             sizes.iter().all(|size| *size >= expected),

@@ -1,5 +1,5 @@
-//! `kubectl rollout restart` of one of our StatefulSets in the middle of a rollout of ours: what a person restarts is
-//! theirs, we still take down one at a time, and who read the list anew that way is not restarted for it again.
+//! `kubectl rollout restart` of a StatefulSet during a rollout by the operator. Manual restarts are not counted, the
+//! operator still takes down one validator at a time, and a pod that read the new list this way is not restarted again.
 
 use super::peers_list::PeersList;
 use super::{Rollout, all_have_new_version, assert_one_at_a_time, four_at_rest, holder, with_more};
@@ -19,7 +19,7 @@ fn restart(env: &TestEnv, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_waits_for_its_slot_needs_none_afterwards() {
+async fn a_waiting_validator_restarted_by_hand_needs_no_slot() {
     let env = TestEnv::start("restarted-waiting", Options::default()).await;
     let validators = Validators::new(5);
     let downs = four_at_rest(&env, &validators).await;
@@ -42,7 +42,7 @@ async fn one_that_waits_for_its_slot_needs_none_afterwards() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_one_whose_slot_it_is_and_one_that_waits_end_up_with_the_new_version() {
+async fn holder_and_waiting_validator_restarted_by_hand_get_the_new_version() {
     let env = TestEnv::start("restarted-holder", Options::default()).await;
     let downs = four_at_rest(&env, &Validators::new(4)).await;
     let list = PeersList::watch(&env).await;
@@ -58,7 +58,7 @@ async fn the_one_whose_slot_it_is_and_one_that_waits_end_up_with_the_new_version
     for name in FOUR {
         let by_hand = usize::from(name == first || name == waiting);
         let most = rollout.downs(&env, name, by_hand);
-        // Kubernetes may make one restart of two changes of a template.
+        // Kubernetes may combine two changes of a template into one restart.
         let new = counts[name] - downs[name];
         assert!((1..=most).contains(&new), "{name}: {new} times down\n{history}");
     }

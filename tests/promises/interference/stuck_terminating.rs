@@ -1,5 +1,5 @@
-//! A pod that hangs while it ends keeps its slot: nobody else of its group goes down beside it, after the deadline it
-//! is named, and another network goes its way.
+//! A pod that hangs while terminating keeps its slot: no other member of its group restarts, the status names the pod
+//! after the deadline, and another network continues.
 
 use serde_json::json;
 use test_kit::{FOUR, SOON, TestEnv, Validators, wait_for};
@@ -7,13 +7,13 @@ use test_kit::{FOUR, SOON, TestEnv, Validators, wait_for};
 use super::actions::HeldPod;
 use super::peers_list::PeersList;
 use super::{
-    all_have_new_version, ask_for_new_version, assert_one_at_a_time, condition, has_new_version, holder, linked, told,
-    unlinked, with_more,
+    all_have_new_version, ask_for_new_version, assert_one_at_a_time, condition, has_new_version, holder, linked,
+    unlinked, wait_for_condition, with_more,
 };
 
 const OTHERS: [&str; 2] = ["validator-5", "validator-6"];
 
-/// Four in one group, and two of another network.
+/// Four validators of one network and two of another.
 fn two_networks() -> String {
     let validators = Validators::new(6);
     let mut items = Vec::new();
@@ -30,7 +30,7 @@ fn two_networks() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_keeps_its_slot_and_is_named_and_another_network_goes_on() {
+async fn a_stuck_pod_keeps_its_slot_and_is_named_while_another_network_continues() {
     let env = TestEnv::start("stuck-terminating", unlinked().with("--rollout-deadline", "5s")).await;
     env.apply(&two_networks());
     linked(&env).await;
@@ -50,7 +50,7 @@ async fn it_keeps_its_slot_and_is_named_and_another_network_goes_on() {
     })
     .await;
     for name in FOUR {
-        told(
+        wait_for_condition(
             &env,
             name,
             "RolloutStalled",
@@ -70,14 +70,14 @@ async fn it_keeps_its_slot_and_is_named_and_another_network_goes_on() {
         assert_eq!(
             condition(&env, name, "RolloutStalled"),
             None,
-            "{name} is of another network"
+            "{name} belongs to the other network"
         );
     }
     let history = env.recorder().history();
     assert_eq!(
         history.downs(),
         with_more(&with_more(&downs, &OTHERS, 1), &["validator-1"], 1),
-        "nobody beside it:\n{history}"
+        "no other member restarted:\n{history}"
     );
     let events = env.get("events.events.k8s.io").expect("Events");
     let is_said = |event: &serde_json::Value| event["reason"] == "DeadlineExceeded";

@@ -1,5 +1,5 @@
-//! A StatefulSet that somebody deletes comes back, and with it nothing else is restarted. With `--cascade=orphan` the
-//! pod runs on and is taken over as it is: a template that changed meanwhile goes out in the validator's slot.
+//! The operator recreates a deleted StatefulSet and restarts no other validator. With `--cascade=orphan` the pod keeps
+//! running and the new StatefulSet adopts it unchanged; a changed template is applied in the validator's slot.
 
 use serde_json::Value;
 use test_kit::{FOUR, Options, SOON, TestEnv, Validators, wait_for};
@@ -14,8 +14,7 @@ fn uid(env: &TestEnv, name: &str) -> Option<Value> {
     Some(env.get(&format!("statefulset/{name}"))?["metadata"]["uid"].clone())
 }
 
-/// Waits until each of these has another StatefulSet than before, its pod belongs to that and is what that wants:
-/// nothing is left to be replaced.
+/// Waits until each validator has a new StatefulSet that owns its pod, and the pod matches the current template.
 async fn taken_over(env: &TestEnv, before: &[(&str, Option<Value>)]) {
     wait_for("new StatefulSets with their pods", SOON, async || {
         before.iter().try_for_each(|(name, old)| {
@@ -37,7 +36,7 @@ fn present<'a>(env: &TestEnv, names: &[&'a str]) -> Vec<(&'a str, Option<Value>)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn at_rest_it_comes_back_and_only_its_own_pod_is_new() {
+async fn a_stateful_set_deleted_at_rest_is_restored_and_only_its_pod_is_new() {
     let env = TestEnv::start("set-deleted", Options::default()).await;
     let downs = four_at_rest(&env, &Validators::new(4)).await;
     let list = PeersList::watch(&env).await;
@@ -55,7 +54,7 @@ async fn at_rest_it_comes_back_and_only_its_own_pod_is_new() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn at_rest_all_orphaned_at_once_are_taken_over_and_no_pod_is_new() {
+async fn pods_orphaned_at_rest_are_adopted_without_a_new_pod() {
     let env = TestEnv::start("sets-orphaned", Options::default()).await;
     let downs = four_at_rest(&env, &Validators::new(4)).await;
     let list = PeersList::watch(&env).await;
@@ -71,21 +70,21 @@ async fn at_rest_all_orphaned_at_once_are_taken_over_and_no_pod_is_new() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orphaned_in_a_rollout_each_still_restarts_once_in_its_slot() {
+async fn pods_orphaned_in_a_rollout_each_restart_once_in_their_slot() {
     let env = TestEnv::start("orphaned-in-rollout", Options::default()).await;
     let downs = four_at_rest(&env, &Validators::new(4)).await;
     let list = PeersList::watch(&env).await;
 
     ask_for_new_version(&env, &FOUR);
     let first = wait_for("the first slot", SOON, async || holder(&env)).await;
-    // The one that holds the slot among them.
+    // One of them holds the slot.
     delete_workloads(&env, &FOUR, "orphan");
     all_have_new_version(&env, &FOUR).await;
     env.settled(&FOUR).await;
     let history = env.recorder().history();
     let counts = history.downs();
     for name in FOUR {
-        // In its slot Kubernetes may take the pod down after the new StatefulSet was made to take it over.
+        // For the holder, Kubernetes may replace the pod after the new StatefulSet adopted it.
         let most = if name == first { 2 } else { 1 };
         let new = counts[name] - downs[name];
         assert!((1..=most).contains(&new), "{name}: {new} times down\n{history}");
@@ -95,7 +94,7 @@ async fn orphaned_in_a_rollout_each_still_restarts_once_in_its_slot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deleted_in_a_rollout_it_comes_back_and_the_rollout_goes_on() {
+async fn a_stateful_set_deleted_in_a_rollout_is_restored_and_the_rollout_continues() {
     let env = TestEnv::start("deleted-in-rollout", Options::default()).await;
     let downs = four_at_rest(&env, &Validators::new(4)).await;
     let list = PeersList::watch(&env).await;
@@ -108,7 +107,7 @@ async fn deleted_in_a_rollout_it_comes_back_and_the_rollout_goes_on() {
     let history = env.recorder().history();
     let counts = history.downs();
     for name in FOUR {
-        // The slot that was under way took it down already, or it was taken down by hand before.
+        // The slot in use or the manual deletion has already taken the pod down.
         let by_hand = usize::from(name == first);
         let most = rollout.downs(&env, name, by_hand);
         let new = counts[name] - downs[name];

@@ -1,4 +1,4 @@
-//! Validators of two namespaces are one group once both sides ask for it, and not before.
+//! Validators of two namespaces form one group only if both namespaces ask for it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use test_kit::{Options, Recorder, SecondNamespace, TestEnv, Validators, wait_for};
 
-/// The validators with these numbers, which ask to be joined with `other`.
+/// The validators with these numbers; with `other` they ask to form one group with that namespace.
 fn manifests(validators: &Validators, numbers: [usize; 2], other: Option<&str>) -> String {
     let items: Vec<Value> = numbers
         .into_iter()
@@ -38,7 +38,7 @@ fn lists(env: &TestEnv, second: &SecondNamespace) -> Option<[BTreeSet<String>; 2
     Some([env.peers(), theirs.lines().map(str::to_owned).collect()])
 }
 
-/// Waits until each validator has loaded `known` others, and gives back both lists.
+/// Waits until each validator has loaded `known` others; returns both lists.
 async fn all_loaded(env: &TestEnv, second: &SecondNamespace, known: usize) -> [BTreeSet<String>; 2] {
     wait_for("all to have loaded the others", Duration::from_secs(120), async || {
         let nodes = nodes(env, second);
@@ -57,14 +57,14 @@ async fn all_loaded(env: &TestEnv, second: &SecondNamespace, known: usize) -> [B
     .await
 }
 
-fn consent_of(env: &TestEnv, validator: &str) -> Option<String> {
+fn agreement_of(env: &TestEnv, validator: &str) -> Option<String> {
     env.reason(validator, "PeerGroupJoined")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn they_are_one_group_once_both_ask_for_it() {
+async fn namespaces_form_one_group_only_if_both_ask_for_it() {
     let env = TestEnv::installed("across").await;
-    let second = SecondNamespace::beside(&env);
+    let second = SecondNamespace::create(&env);
     let both = format!("{},{}", env.namespace(), second.namespace());
     let recorder = Recorder::across(env.cluster().client().await, &[env.namespace(), second.namespace()]);
     let mut options = Options::default().with("--namespace", &both);
@@ -75,8 +75,8 @@ async fn they_are_one_group_once_both_ask_for_it() {
     env.apply(&manifests(&validators, [1, 2], Some(second.namespace())));
     second.kubectl(&["apply", "-f", "-"], &manifests(&validators, [3, 4], None));
     let [ours, theirs] = all_loaded(&env, &second, 1).await;
-    assert!(ours.is_disjoint(&theirs), "one side alone joins nothing");
-    assert_eq!(consent_of(&env, "validator-1").as_deref(), Some("NoConsent"));
+    assert!(ours.is_disjoint(&theirs), "a request by one side joins nothing");
+    assert_eq!(agreement_of(&env, "validator-1").as_deref(), Some("NoConsent"));
     env.all_slots_free().await;
     let before = recorder.history().lives();
 
@@ -95,7 +95,7 @@ async fn they_are_one_group_once_both_ask_for_it() {
         },
     )
     .await;
-    assert_eq!(consent_of(&env, "validator-1").as_deref(), Some("Joined"));
+    assert_eq!(agreement_of(&env, "validator-1").as_deref(), Some("Joined"));
     env.all_slots_free().await;
     let history = recorder.history();
     let expected = before.into_iter().map(|(name, lives)| (name, lives + 1)).collect();

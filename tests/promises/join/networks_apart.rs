@@ -7,7 +7,7 @@ use serde_json::json;
 use test_kit::{Options, TWO, TestEnv, Validators, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_second_network_is_left_out_and_told_what_to_do() {
+async fn a_node_of_another_network_is_left_out_and_its_status_says_what_to_do() {
     let env = TestEnv::start("networks", Options::default()).await;
     let one = Validators::new(4);
     env.create_settled(&one, 2).await;
@@ -18,25 +18,29 @@ async fn the_second_network_is_left_out_and_told_what_to_do() {
     node["metadata"]["name"] = json!(name);
     let items = [other.secret(3), node];
     env.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string());
-    wait_for("the stranger to be told", Duration::from_secs(30), async || {
-        (env.reason(name, "PeersReady").as_deref() == Some("NetworkConflict")).then_some(())
-    })
+    wait_for(
+        "the node of another network to report the conflict",
+        Duration::from_secs(30),
+        async || (env.reason(name, "PeersReady").as_deref() == Some("NetworkConflict")).then_some(()),
+    )
     .await;
     env.wait_for_event(name, "NetworkConflict", "knownPeersRef.name").await;
-    wait_for("the stranger to run", Duration::from_secs(30), async || {
-        env.recorder().history().voting().contains(name).then_some(())
-    })
+    wait_for(
+        "the node of another network to vote",
+        Duration::from_secs(30),
+        async || env.recorder().history().voting().contains(name).then_some(()),
+    )
     .await;
     env.all_slots_free().await;
     assert_eq!(Some(env.peers()), env.addresses(&TWO));
-    // The ConfigMap is mounted in its pod all the same.
+    // Its pod mounts the ConfigMap nevertheless.
     assert_eq!(
         env.rendered_peers(name),
         Some(BTreeSet::new()),
-        "it was given nobody of the other network"
+        "its config has no peer of the first network"
     );
 
-    // As the message says: another list.
+    // The message recommends another list.
     let apart = json!({ "spec": { "validatorConfig": { "knownPeersRef": { "name": "others" } } } }).to_string();
     env.kubectl(&["patch", &format!("stellarnode/{name}"), "--type=merge", "-p", &apart])
         .ok("patch");

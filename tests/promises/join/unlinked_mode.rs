@@ -1,4 +1,4 @@
-//! With `--restart unlinked` a join and a suspension restart nobody, and the group stays connected.
+//! With `--restart unlinked` a join and a suspension cause no restart, and the group stays connected.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ const FIVE: [&str; 5] = [
     "validator-5",
 ];
 const REMAINING: [&str; 4] = ["validator-1", "validator-3", "validator-4", "validator-5"];
-/// Longer than every wait of the operator in this test, fuse aside.
+/// Longer than every wait of the operator in this test except the fuse.
 const CALM: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_join_and_a_suspension_restart_nobody() {
+async fn a_join_and_a_suspension_cause_no_restart() {
     let env = TestEnv::start("unlinked", Options::default().with("--restart", "unlinked")).await;
     let validators = Validators::new(5);
     let connected = async |names: &[&str]| {
@@ -32,7 +32,7 @@ async fn a_join_and_a_suspension_restart_nobody() {
     connected(&FOUR).await;
     tokio::time::sleep(CALM).await;
     let before = env.recorder().history().lives();
-    // Where none found the others in the list when it started, one loads their addresses, and that is enough.
+    // If no pod found the others in the list at its start, it is enough that one restarts and loads their addresses.
     assert!(before.values().sum::<usize>() <= 5, "{before:?}");
 
     env.apply(&validators.manifests([5]));
@@ -46,5 +46,5 @@ async fn a_join_and_a_suspension_restart_nobody() {
     let history = env.recorder().history();
     let mut expected = before;
     expected.insert("validator-5".to_owned(), 1);
-    assert_eq!(history.lives(), expected, "nobody was restarted:\n{history}");
+    assert_eq!(history.lives(), expected, "no validator was restarted:\n{history}");
 }

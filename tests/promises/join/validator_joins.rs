@@ -1,11 +1,11 @@
-//! Scenario 1 of the guide: a fourth validator joins three; the three restart one after the other, the fourth does not.
+//! Scenario 1 of the guide: a fourth validator joins three; the three restart one by one, the fourth does not.
 
 use std::collections::BTreeMap;
 
 use test_kit::{FOUR, Options, TestEnv, Validators};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_others_restart_in_slot_and_the_newcomer_does_not() {
+async fn existing_members_restart_one_by_one_and_the_new_one_does_not() {
     let env = TestEnv::start("joins", Options::default()).await;
     let validators = Validators::new(4);
     env.create_settled(&validators, 3).await;
@@ -20,9 +20,9 @@ async fn the_others_restart_in_slot_and_the_newcomer_does_not() {
     assert_eq!(
         history.lives(),
         expected,
-        "one restart each, none of the newcomer:\n{history}"
+        "one restart each, none of the new member:\n{history}"
     );
     let down = history.down_at_once(&[]);
     assert!(down.len() <= 1, "down at once: {down:?}\n{history}");
-    assert_eq!(env.not_connected(&FOUR), [], "each pair can meet");
+    assert_eq!(env.not_connected(&FOUR), [], "each pair is connected");
 }

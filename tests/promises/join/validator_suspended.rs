@@ -1,4 +1,4 @@
-//! Scenario 2 of the guide: one validator is suspended; it leaves the list, and the others restart in turn without it.
+//! Scenario 2 of the guide: a suspended validator leaves the list, and the others restart one by one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use test_kit::{Options, SOON, TestEnv, Validators, wait_for};
 const REMAINING: [&str; 3] = ["validator-1", "validator-3", "validator-4"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_leaves_and_the_others_restart_in_slot() {
+async fn suspended_validator_leaves_and_the_others_restart_one_by_one() {
     let env = TestEnv::start("suspended", Options::default().with("--restart-fuse", "5s")).await;
     env.create_settled(&Validators::new(4), 4).await;
     let before = env.recorder().history().lives();
@@ -46,13 +46,13 @@ async fn it_leaves_and_the_others_restart_in_slot() {
     );
     let down = history.down_at_once(&["validator-2"]);
     assert!(down.len() <= 1, "down at once: {down:?}\n{history}");
-    assert_eq!(env.not_connected(&REMAINING), [], "each pair can meet");
+    assert_eq!(env.not_connected(&REMAINING), [], "each pair is connected");
     assert!(env.get("pod/validator-2-0").is_none(), "its pod is gone");
     assert!(env.get("service/validator-2-headless").is_some(), "its Service stays");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_comes_back_with_the_program_of_now() {
+async fn resumed_validator_gets_the_current_operator_image() {
     let env = TestEnv::start("program", Options::default()).await;
     env.apply(&Validators::new(4).manifests([1]));
     env.settled(&["validator-1"]).await;
@@ -61,7 +61,7 @@ async fn it_comes_back_with_the_program_of_now() {
         stateful_set["spec"]["template"]["spec"]["initContainers"][0]["image"].clone()
     };
     let present = program(&env);
-    // As an operator of another version, or with an image that cannot be pulled, left it.
+    // The image of an older operator version, or one that cannot be pulled.
     let older = json!([{ "op": "replace", "path": "/spec/template/spec/initContainers/0/image", "value": "older:1" }]);
     env.kubectl(&[
         "patch",
@@ -78,13 +78,13 @@ async fn it_comes_back_with_the_program_of_now() {
         (history.lives()["validator-1"] == 2 && history.voting().contains("validator-1")).then_some(())
     })
     .await;
-    assert_eq!(program(&env), "older:1", "nobody is restarted for it");
+    assert_eq!(program(&env), "older:1", "no validator is restarted for it");
 
     for suspended in [true, false] {
         let patch = json!({ "spec": { "suspended": suspended } }).to_string();
         env.kubectl(&["patch", "stellarnode/validator-1", "--type=merge", "-p", &patch])
             .ok("suspend");
-        wait_for("it to be obeyed", SOON, async || {
+        wait_for("the pod to stop or start", SOON, async || {
             let pod = env.get("pod/validator-1-0");
             (pod.is_none() == suspended).then_some(())
         })

@@ -1,5 +1,5 @@
-//! Nodes of all types at rest cost nothing: nothing is written, nothing is asked, and what we write into a status wakes
-//! nobody; what others change of them is looked at, and writes nothing either.
+//! Nodes of all types at rest cause no API calls, and the operator's own status writes cause no reconcile. A change by
+//! others that needs no action causes a reconcile without a write.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use serde_json::json;
 use test_kit::{Fate, Options, Proxy, SOON, TestEnv, Validators, wait_for};
 
-/// That nothing happens is what is promised: there is nothing to wait for.
+/// Nothing may happen in this time, so there is no condition to wait for.
 const CALM: Duration = Duration::from_secs(5);
 const HORIZON: &str = include_str!("../../../manifests/samples/horizon.yaml");
 const RPC: &str = include_str!("../../../manifests/samples/soroban-rpc.yaml");
-/// What is watched, so that nobody has to ask for it.
+/// The watched resources. The operator reads them from its caches.
 const WATCHED: [&str; 8] = [
     "/stellarnodes",
     "/statefulsets",
@@ -24,7 +24,7 @@ const WATCHED: [&str; 8] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_written_or_asked_and_a_status_wakes_nobody() {
+async fn idle_operator_makes_no_calls_and_ignores_its_own_status_writes() {
     let env = TestEnv::installed("at-rest").await;
     let proxy = Proxy::start(env.cluster()).await;
     let mut operator = env.replica_behind(&Options::default(), &proxy);
@@ -56,13 +56,13 @@ async fn nothing_is_written_or_asked_and_a_status_wakes_nobody() {
         let calls: Vec<_> = take().into_iter().filter(of_consequence).collect();
         assert_eq!(calls, []);
     };
-    // The last of its own writes may still wake it.
+    // The last of the operator's own writes may still cause a reconcile.
     tokio::time::sleep(CALM).await;
     take();
     tokio::time::sleep(2 * CALM).await;
     nothing();
 
-    // As ours are: only the status changes.
+    // A change of the status alone, like the operator's own.
     for node in ["validator-1", "horizon", "rpc"] {
         let node = format!("stellarnode/{node}");
         let conditions = env.get(&node).expect("it is there")["status"]["conditions"].clone();
@@ -75,22 +75,23 @@ async fn nothing_is_written_or_asked_and_a_status_wakes_nobody() {
     tokio::time::sleep(CALM).await;
     nothing();
 
-    // Looked at again, each has nothing to write.
+    // Each node is reconciled again without a write.
     for node in ["horizon", "rpc"] {
         env.kubectl(&["annotate", &format!("stellarnode/{node}"), "note=look"])
             .ok("annotate");
-        // An annotation would be a new generation of a Deployment, which is told until it is observed.
+        // Use a label here: an annotation raises the generation of a Deployment, and the status reports that until it
+        // is observed.
         env.kubectl(&["label", &format!("deployment/{node}"), "note=look"])
             .ok("label");
     }
     tokio::time::sleep(CALM).await;
     let calls = take();
     let looked = calls.iter().filter(|(_, call)| call.contains("/deployments/")).count();
-    assert!(looked >= 4, "each change is looked at: {calls:?}");
+    assert!(looked >= 4, "each change causes a reconcile: {calls:?}");
     let written: Vec<_> = calls.iter().filter(|(is_write, _)| *is_write).collect();
     assert_eq!(written, [] as [&(bool, String); 0]);
 
-    // It does hear what is of consequence.
+    // The operator does react to a change that matters.
     env.kubectl(&[
         "label",
         "service/validator-1-headless",
@@ -98,7 +99,7 @@ async fn nothing_is_written_or_asked_and_a_status_wakes_nobody() {
         "--overwrite",
     ])
     .ok("label");
-    wait_for("it to be put right", SOON, async || {
+    wait_for("the operator to restore it", SOON, async || {
         let service = env.get("service/validator-1-headless")?;
         (service["metadata"]["labels"]["app.kubernetes.io/component"] == "validator").then_some(())
     })

@@ -1,10 +1,10 @@
-//! The log can be read by machines, and whoever does not read it stops nothing.
+//! The log is machine-readable, and an unread log does not block the operator.
 
 use serde_json::Value;
 use test_kit::{FOUR, Options, TestEnv, Validators};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_line_is_an_object_where_that_is_asked_for() {
+async fn json_format_writes_one_object_per_line() {
     let env = TestEnv::start("log-json", Options::default().with("--log-format", "json")).await;
     env.create_settled(&Validators::new(2), 2).await;
 
@@ -29,14 +29,14 @@ async fn each_line_is_an_object_where_that_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_nobody_reads_stops_nothing() {
+async fn an_unread_log_does_not_block_the_operator() {
     let options = Options {
         unread_log: true,
         ..Options::default()
     };
     let env = TestEnv::start("log-unread", options).await;
     let validators = Validators::new(4);
-    // Everything is logged, which is more than a pipe holds, in less time than this takes.
+    // The operator logs at the most verbose level and fills the pipe long before the test ends.
     env.create_settled(&validators, 3).await;
     env.apply(&validators.manifests([4]));
     env.settled(&FOUR).await;

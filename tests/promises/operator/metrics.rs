@@ -1,11 +1,11 @@
-//! `/metrics` tells what happened: who joined, who was restarted and why, what was asked of us and of the API server.
+//! `/metrics` counts joins, restarts by cause, admission reviews, and calls to the API server.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use test_kit::{FOUR, Operator, Options, SOON, TestEnv, Validators, wait_for};
 
-/// The samples of a live operator, and how to look one up.
+/// The samples that a running operator exports.
 struct Samples(Vec<(String, f64)>);
 
 impl Samples {
@@ -38,7 +38,7 @@ impl Samples {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_happened_is_counted() {
+async fn metrics_count_joins_restarts_and_calls() {
     let env = TestEnv::installed("metrics").await;
     let operator = env.ready_replica(&Options::default()).await;
     let validators = Validators::new(4);
@@ -64,7 +64,7 @@ async fn what_happened_is_counted() {
 
     let group = format!(r#"namespace="{}",configmap="stellar-peers""#, env.namespace());
     let group = group.as_str();
-    let seen = wait_for("the figures to settle", SOON, async || {
+    let seen = wait_for("the metrics to settle", SOON, async || {
         let (samples, text) = Samples::of(&operator).await;
         let done = samples.sum("turns", &[]) == Some(0.0) && samples.sum("voting_members", &[group]) == Some(4.0);
         done.then_some((samples, text))
@@ -105,16 +105,16 @@ async fn what_happened_is_counted() {
     }
     passes_promtool(&text);
 
-    // A group that is gone is not told of any more.
+    // The metrics of a deleted group disappear.
     env.kubectl(&["delete", "stellarnodes", "--all"]).ok("delete");
-    wait_for("the group's figures to go", SOON, async || {
+    wait_for("the group's metrics to disappear", SOON, async || {
         let (samples, _) = Samples::of(&operator).await;
         samples.sum("members", &[group]).is_none().then_some(())
     })
     .await;
 }
 
-/// `promtool check metrics`, which finds names, units and help against Prometheus' conventions.
+/// Runs `promtool check metrics`, which checks names, units and help texts.
 fn passes_promtool(text: &str) {
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])

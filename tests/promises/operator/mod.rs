@@ -1,4 +1,4 @@
-//! What the operator costs at rest, and what it shows of itself: log and metrics.
+//! The operator's cost at rest, its log and its metrics.
 
 mod at_rest;
 mod log;

@@ -1,10 +1,10 @@
-//! Three validators make a ConfigMap with their three addresses, in each of its forms.
+//! For three validators the ConfigMap holds their three addresses in each of its formats.
 
 use serde_json::{Value, json};
 use test_kit::{Options, THREE, TestEnv, Validators};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_list_holds_the_present_addresses_and_says_so_in_each_form() {
+async fn config_map_has_the_current_addresses_in_each_format() {
     let env = TestEnv::start("config-map", Options::default()).await;
     env.create_settled(&Validators::new(3), 3).await;
     let addresses = env.addresses(&THREE).expect("each has a pod");

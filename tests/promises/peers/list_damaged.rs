@@ -1,4 +1,4 @@
-//! The list is output only: deleted it comes back, edited it is repaired, and somebody else's is left alone.
+//! The list is output only. The operator restores a deleted or edited list, and leaves a list of another owner alone.
 
 use serde_json::{Value, json};
 use test_kit::{Options, SOON, TWO, TestEnv, Validators, wait_for};
@@ -8,7 +8,7 @@ fn data(env: &TestEnv) -> Option<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deleted_it_comes_back_and_edited_it_is_repaired() {
+async fn a_deleted_or_edited_list_is_restored() {
     let env = TestEnv::start("list-damaged", Options::default()).await;
     env.create_at_rest(&Validators::new(4), 3).await;
     let before = data(&env).expect("a list");
@@ -25,16 +25,20 @@ async fn deleted_it_comes_back_and_edited_it_is_repaired() {
         .await;
 
     env.kubectl(&["delete", "configmap/stellar-peers"]).ok("delete");
-    wait_for("the list to come back", SOON, async || {
+    wait_for("the list to be recreated", SOON, async || {
         (data(&env)?["KNOWN_PEERS"] == before["KNOWN_PEERS"]).then_some(())
     })
     .await;
     env.all_slots_free().await;
-    assert_eq!(env.recorder().history().lives(), lives, "nobody was restarted for it");
+    assert_eq!(
+        env.recorder().history().lives(),
+        lives,
+        "no validator was restarted for it"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn somebody_elses_is_left_alone() {
+async fn a_list_of_another_owner_is_left_alone() {
     let env = TestEnv::start("list-foreign", Options::default()).await;
     let validators = Validators::new(4);
     let foreign = json!({
@@ -47,12 +51,12 @@ async fn somebody_elses_is_left_alone() {
     env.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string());
 
     for name in TWO {
-        wait_for("the validator to be told", SOON, async || {
+        wait_for("the validator to report it", SOON, async || {
             (env.reason(name, "PeersReady").as_deref() == Some("NotOurs")).then_some(())
         })
         .await;
         env.wait_for_event(name, "NotOurs", "ConfigMap").await;
-        wait_for("it to run all the same", SOON, async || {
+        wait_for("the validator to run nevertheless", SOON, async || {
             env.recorder().history().voting().contains(name).then_some(())
         })
         .await;

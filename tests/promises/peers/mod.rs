@@ -1,4 +1,4 @@
-//! What the list of peers holds, in the ConfigMap and in the `stellar-core.cfg` of each pod.
+//! The content of the list of peers, in the ConfigMap and in the `stellar-core.cfg` of each pod.
 
 mod config_map_content;
 mod dns_addresses;

@@ -1,4 +1,4 @@
-//! The `stellar-core.cfg` that each validator really got holds the others and not itself.
+//! The `stellar-core.cfg` of each running validator lists the others and not itself.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use stellar_k8s::crd::PeersAs;
 use stellar_k8s::peers::NodeId;
 use test_kit::{FOUR, Options, TestEnv, Validators};
 
-/// What stellar-core reads in each table (`Config.cpp`: `loadQset`, `parseHomeDomains`, `parseValidators`,
+/// The keys that stellar-core reads in each table (`Config.cpp`: `loadQset`, `parseHomeDomains`, `parseValidators`,
 /// `processConfig`).
 const TABLES: [(&str, &[&str]); 4] = [
     ("QUORUM_SET", &["THRESHOLD_PERCENT", "VALIDATORS"]),
@@ -21,7 +21,7 @@ const TABLES: [(&str, &[&str]); 4] = [
     ),
     ("HISTORY", &["get", "put", "mkdir"]),
 ];
-/// What a validator does not start without, or not as it should.
+/// The keys that a validator needs.
 const NEEDED: [&str; 8] = [
     "NETWORK_PASSPHRASE",
     "NODE_SEED",
@@ -33,10 +33,10 @@ const NEEDED: [&str; 8] = [
     "LOG_FILE_PATH",
 ];
 
-/// Holds a file to stellar-core's rules: line by line, by a reader of the test's own, and by the rules of the program.
+/// Checks a file against stellar-core's rules twice: line by line with a parser of this test, and with the library.
 fn hold_to_the_rules(file: &Path, seed: &str) {
     let mode = fs::metadata(file).expect("it was rendered").permissions().mode();
-    assert_eq!(mode & 0o777, 0o600, "only its owner reads it");
+    assert_eq!(mode & 0o777, 0o600, "only the owner can read it");
     let text = fs::read_to_string(file).expect("it was rendered");
     let mut table: Option<&str> = None;
     let mut seen = BTreeSet::new();
@@ -48,20 +48,20 @@ fn hold_to_the_rules(file: &Path, seed: &str) {
             seen.clear();
             continue;
         }
-        let (key, _) = line.split_once('=').unwrap_or_else(|| panic!("{line} is no key"));
+        let (key, _) = line.split_once('=').unwrap_or_else(|| panic!("{line} has no key"));
         assert!(seen.insert(key), "{key} is given twice");
         match table {
             None => assert!(at_the_top.insert(key)),
             Some(name) => {
                 let (_, keys) = TABLES.iter().find(|(known, _)| *known == name).expect(name);
-                assert!(keys.contains(&key), "{key} stands behind [{name}]");
+                assert!(keys.contains(&key), "[{name}] has the unknown key {key}");
             }
         }
     }
     for key in NEEDED {
         assert!(at_the_top.contains(key), "{key} is missing");
     }
-    // What render-config itself adds is left out, so that it can be asked again.
+    // Remove what render-config adds, so that it can render the file again.
     let own = |line: &&str| !line.starts_with("NODE_SEED=") && !line.starts_with("KNOWN_PEERS=");
     let base: Vec<&str> = text.lines().filter(own).collect();
     let base = base.join("\n");
@@ -86,7 +86,7 @@ fn hold_to_the_rules(file: &Path, seed: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_validator_got_the_others_and_not_itself() {
+async fn each_config_lists_the_other_validators_and_not_its_own() {
     let env = TestEnv::start("rendered", Options::default()).await;
     let validators = Validators::new(4);
     env.create_settled(&validators, 4).await;
@@ -102,7 +102,10 @@ async fn each_validator_got_the_others_and_not_itself() {
         assert_eq!(config["HTTP_PORT"].as_integer(), Some(11626));
         assert_eq!(config["LOG_FILE_PATH"].as_str(), Some(""));
         let seed = config["NODE_SEED"].as_str().expect("a seed");
-        assert!(validators.is_seed_of(number, seed), "{name} has another's seed");
+        assert!(
+            validators.is_seed_of(number, seed),
+            "{name} has the seed of another validator"
+        );
         let quorum: Vec<&str> = config["QUORUM_SET"]["VALIDATORS"]
             .as_array()
             .expect("the quorum set")
@@ -115,11 +118,11 @@ async fn each_validator_got_the_others_and_not_itself() {
             "{name}"
         );
     }
-    assert_eq!(env.not_connected(&FOUR), [], "each pair can meet");
+    assert_eq!(env.not_connected(&FOUR), [], "each pair is connected");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sample_becomes_ready_with_the_config_of_its_network() {
+async fn sample_validator_becomes_ready_with_the_config_of_its_network() {
     let env = TestEnv::start("sample", Options::default()).await;
     let validators = Validators::new(1);
     let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/samples/validator.yaml");

@@ -1,4 +1,4 @@
-//! A change with which validators never vote again stops at the first of them, and taking it back heals that one.
+//! A change that stops validators from voting is rolled out to one of them only, and reverting it recovers that one.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ const OTHERS: [&str; 2] = ["validator-5", "validator-6"];
 
 fn patch_all(env: &TestEnv, annotations: &serde_json::Value) {
     let patch = json!({ "spec": { "podAnnotations": annotations } }).to_string();
-    // In one command: what comes later than that is another change.
+    // One command for all: a later command would be a separate change.
     let nodes = FOUR.map(|name| format!("stellarnode/{name}"));
     let patch: Vec<&str> = ["patch", "--type=merge", "-p", &patch]
         .into_iter()
@@ -19,14 +19,14 @@ fn patch_all(env: &TestEnv, annotations: &serde_json::Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_stops_at_the_first_and_taking_it_back_heals_it() {
+async fn a_bad_version_stops_at_the_first_validator_and_reverting_it_recovers() {
     let env = TestEnv::start("bad-version", Options::default().with("--rollout-deadline", "5s")).await;
     env.create_at_rest(&Validators::new(4), 4).await;
     let before = env.recorder().history().lives();
 
     patch_all(&env, &json!({ "test.stellar.org/voting-after": "never" }));
     wait_for(
-        "the rollout to be called stalled",
+        "the rollout to be reported as stalled",
         Duration::from_secs(60),
         async || {
             let stalled = FOUR
@@ -37,7 +37,7 @@ async fn it_stops_at_the_first_and_taking_it_back_heals_it() {
     )
     .await;
     let history = env.recorder().history();
-    assert_eq!(history.voting().len(), 3, "three vote on:\n{history}");
+    assert_eq!(history.voting().len(), 3, "three keep voting:\n{history}");
     let restarted = |lives: &std::collections::BTreeMap<String, usize>| {
         before.iter().filter(|(name, count)| lives[*name] > **count).count()
     };
@@ -57,19 +57,23 @@ async fn it_stops_at_the_first_and_taking_it_back_heals_it() {
     })
     .await;
     let history = env.recorder().history();
-    assert_eq!(restarted(&history.lives()), 1, "the others never changed:\n{history}");
+    assert_eq!(
+        restarted(&history.lives()),
+        1,
+        "the others were never restarted:\n{history}"
+    );
     let down = history.down_at_once(&[]);
     assert!(down.len() <= 1, "down at once: {down:?}\n{history}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_heals_beside_one_that_is_down_for_good_and_no_voting_validator_goes_down_meanwhile() {
+async fn reverting_recovers_while_another_validator_is_down_and_no_voting_one_restarts() {
     let env = TestEnv::start("bad-version-alone", Options::default().with("--rollout-deadline", "5s")).await;
     let validators = Validators::new(6);
     let mut items: Vec<serde_json::Value> = (1..=6)
         .flat_map(|number| [validators.secret(number), validators.node(number)])
         .collect();
-    // Two of another group on the same network.
+    // Two validators of another group on the same network.
     for node in items.iter_mut().filter(|item| item["kind"] == "StellarNode").skip(4) {
         node["spec"]["validatorConfig"]["knownPeersRef"] = json!({ "name": "other-peers" });
     }
@@ -80,7 +84,7 @@ async fn it_heals_beside_one_that_is_down_for_good_and_no_voting_validator_goes_
     patch_all(&env, &json!({ "test.stellar.org/voting-after": "never" }));
     let stalled = |name: &str| env.reason(name, "RolloutStalled").as_deref() == Some("DeadlineExceeded");
     wait_for(
-        "the rollout to be called stalled",
+        "the rollout to be reported as stalled",
         Duration::from_secs(60),
         async || FOUR.iter().all(|name| stalled(name)).then_some(()),
     )
@@ -92,7 +96,7 @@ async fn it_heals_beside_one_that_is_down_for_good_and_no_voting_validator_goes_
         .find(|name| !voting.contains(*name))
         .expect("one was restarted");
     let broken = FOUR.into_iter().rfind(|name| *name != first).expect("another");
-    // By hand, so that it takes no slot of ours.
+    // A manual change uses no slot.
     let set = format!("statefulset/{broken}");
     let never = json!({ "spec": { "template": { "metadata": { "annotations": { "test.stellar.org/voting-after": "never" } } } } });
     env.kubectl(&["patch", &set, "--type=merge", "-p", &never.to_string()])
@@ -102,14 +106,14 @@ async fn it_heals_beside_one_that_is_down_for_good_and_no_voting_validator_goes_
     })
     .await;
 
-    // The other group is of the same network, which cannot spare a third.
+    // The other group belongs to the same network, which cannot spare a third validator.
     for name in OTHERS {
         let version = r#"{"spec":{"version":"27.0.0"}}"#;
         env.kubectl(&["patch", &format!("stellarnode/{name}"), "--type=merge", "-p", version])
             .ok("patch");
     }
     wait_for(
-        "the other group to say whom it waits for",
+        "the other group to name the validator that it waits for",
         Duration::from_secs(60),
         async || {
             let waits = |name: &str| {

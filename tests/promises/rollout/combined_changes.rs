@@ -1,18 +1,18 @@
-//! What changes together costs each validator one restart, one validator after the other: a new version and a newcomer,
-//! or several newcomers at once.
+//! Changes made together cost each validator one restart, one by one: a new version and a new member, or several new
+//! members at once.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use test_kit::{EIGHT, Options, TestEnv, Validators};
 
-/// The first `n` validators of a network, settled, and how many pods each has had.
+/// Creates the first `n` validators and waits until they settle; returns how many pods each has had.
 async fn settled(env: &TestEnv, validators: &Validators, n: usize) -> BTreeMap<String, usize> {
     env.create_at_rest(validators, n).await;
     env.recorder().history().lives()
 }
 
-/// Each of those that were there had one pod more, each newcomer its first, and no two were down at once.
+/// Asserts that each existing validator had one more pod, each new one had its first, and no two were down at once.
 async fn each_once(env: &TestEnv, before: BTreeMap<String, usize>, n: usize) {
     env.settled(&EIGHT[..n]).await;
     env.all_slots_free().await;
@@ -27,7 +27,7 @@ async fn each_once(env: &TestEnv, before: BTreeMap<String, usize>, n: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_version_and_a_newcomer_in_one_apply() {
+async fn a_new_version_and_a_new_member_cost_one_restart_each() {
     let env = TestEnv::start("version-and-newcomer", Options::default()).await;
     let validators = Validators::new(5);
     let before = settled(&env, &validators, 4).await;
@@ -38,7 +38,7 @@ async fn a_new_version_and_a_newcomer_in_one_apply() {
             node
         })
         .collect();
-    // The newcomer is last, so that the others' change is there before it.
+    // The new member is last, so that the change of the others comes first.
     items.extend([validators.secret(5), validators.node(5)]);
     env.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string());
     each_once(&env, before, 5).await;
@@ -50,7 +50,7 @@ async fn a_new_version_and_a_newcomer_in_one_apply() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn five_newcomers_at_once() {
+async fn five_new_members_cost_one_restart_each() {
     let env = TestEnv::start("five-join-three", Options::default()).await;
     let validators = Validators::new(8);
     let before = settled(&env, &validators, 3).await;
@@ -67,7 +67,7 @@ async fn five_newcomers_at_once() {
         );
     }
     for name in &EIGHT[3..] {
-        // A newcomer whose pod started before the list held the others loaded an older one, too.
+        // A new pod that started before the list was complete also loaded an older list.
         assert!(lives[*name] <= 2, "{name}:\n{history}");
     }
     let down = history.down_at_once(&[]);

@@ -1,11 +1,11 @@
-//! While machines are drained, no more than one validator of a group goes.
+//! While machines are drained, at most one validator of a group is evicted at a time.
 
 use serde_json::json;
 use test_kit::{FOUR, Options, Output, SOON, TestEnv, Validators, wait_for};
 
 const BUDGET: &str = "poddisruptionbudget/stellar-peers";
 
-/// Asks for a pod to go, as `kubectl drain` does.
+/// Evicts a pod as `kubectl drain` does.
 fn evict(env: &TestEnv, validator: &str) -> Output {
     let pod = format!("{validator}-0");
     let path = format!("/api/v1/namespaces/{}/pods/{pod}/eviction", env.namespace());
@@ -14,7 +14,7 @@ fn evict(env: &TestEnv, validator: &str) -> Output {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_validator_of_a_group_can_be_evicted_and_no_second() {
+async fn only_one_validator_of_a_group_can_be_evicted_at_a_time() {
     let env = TestEnv::start("budgets", Options::default()).await;
     env.create_at_rest(&Validators::new(4), 4).await;
     let allowed = async |wanted: i64| {
@@ -35,13 +35,13 @@ async fn one_validator_of_a_group_can_be_evicted_and_no_second() {
     assert!(second.stderr.contains("disruption budget"), "{}", second.stderr);
     env.settled(&FOUR).await;
 
-    // What somebody takes away or changes is put right.
+    // The operator restores a deleted or changed budget.
     env.kubectl(&["delete", BUDGET]).ok("delete");
     allowed(1).await;
     let loosened = r#"{"spec":{"maxUnavailable":4}}"#;
     env.kubectl(&["patch", BUDGET, "--type=merge", "-p", loosened])
         .ok("patch");
-    wait_for("the budget to be put right", SOON, async || {
+    wait_for("the budget to be restored", SOON, async || {
         (env.get(BUDGET)?["spec"]["maxUnavailable"] == 1).then_some(())
     })
     .await;

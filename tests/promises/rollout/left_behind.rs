@@ -1,12 +1,12 @@
-//! A validator that serves and does not vote while the others do is told what can be the cause, once the next
-//! checkpoint is long due.
+//! If a validator serves but does not vote while the others do, its status names possible causes once the next
+//! checkpoint is overdue.
 
 use std::time::Duration;
 
 use test_kit::{Options, TestEnv, Validators, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_told_of_the_causes_while_the_others_vote() {
+async fn status_names_possible_causes_while_the_others_vote() {
     let env = TestEnv::start("stays-behind", Options::default().with("--catch-up", "4s")).await;
     env.create_at_rest(&Validators::new(4), 4).await;
 
@@ -27,7 +27,7 @@ async fn it_is_told_of_the_causes_while_the_others_vote() {
     is_said("LeftBehind").await;
     let note = wait_for("an Event", wait, async || env.events("validator-4", "LeftBehind").pop()).await;
     assert!(note.contains("docs/archives.md"), "{note}");
-    assert_eq!(env.recorder().history().voting().len(), 3, "three vote on");
+    assert_eq!(env.recorder().history().voting().len(), 3, "three keep voting");
 
     patch("null");
     is_said("PodReady").await;

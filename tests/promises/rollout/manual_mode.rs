@@ -1,14 +1,14 @@
-//! With `--restart manual` each restart waits until a person approves just that change.
+//! With `--restart manual` each restart waits until a person approves that exact change.
 
 use std::time::Duration;
 
 use serde_json::json;
 use test_kit::{Options, SOON, THREE, TestEnv, Validators, wait_for};
 
-/// Longer than every wait of the operator in this test, fuse aside.
+/// Longer than every wait of the operator in this test except the fuse.
 const CALM: Duration = Duration::from_secs(6);
 
-/// The hash of the change that a validator waits for.
+/// The hash of a validator's pending change.
 fn pending(env: &TestEnv, name: &str) -> Option<String> {
     let node = env.get(&format!("stellarnode/{name}"))?;
     let peers = &node["status"]["peers"];
@@ -24,7 +24,7 @@ fn approve(env: &TestEnv, name: &str, hash: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_restarted_but_who_was_approved() {
+async fn only_an_approved_validator_restarts() {
     let env = TestEnv::start("manual", Options::default().with("--restart", "manual")).await;
     let validators = Validators::new(4);
     env.apply(&validators.manifests([1]));
@@ -43,12 +43,12 @@ async fn nobody_is_restarted_but_who_was_approved() {
     })
     .await;
     approve(&env, "validator-1", "another-hash");
-    // That nothing happens is what is promised: there is nothing to wait for.
+    // Nothing may happen in this time, so there is no condition to wait for.
     tokio::time::sleep(CALM).await;
     let before = env.recorder().history().lives();
     assert!(
         before.values().all(|lives| *lives == 1),
-        "nobody was restarted: {before:?}"
+        "no validator was restarted: {before:?}"
     );
 
     approve(&env, "validator-1", &hash);

@@ -1,5 +1,5 @@
-//! Under `OrderedReady`, the default of StatefulSets that others made, Kubernetes never replaces a pod that is not
-//! Ready. Where such a validator has its slot, the operator deletes that pod itself, and says so in an Event.
+//! With `OrderedReady`, the default of StatefulSets not built by the operator, Kubernetes never replaces a pod that is
+//! not Ready. The operator deletes such a pod in the validator's slot and reports it in an Event.
 
 use serde_json::json;
 use test_kit::{Options, SOON, TestEnv, Validators, wait_for};
@@ -13,11 +13,11 @@ fn voting_after(env: &TestEnv, delay: Option<&str>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn its_pod_that_is_not_ready_is_replaced_in_its_slot() {
+async fn operator_replaces_a_pod_that_is_not_ready_in_its_slot() {
     let mut env = TestEnv::start("ordered-ready", Options::default()).await;
     env.create_at_rest(&Validators::new(2), 2).await;
 
-    // The same StatefulSet, with the policy that it would have from somebody else.
+    // The same StatefulSet with Kubernetes' default policy.
     env.kill_operator();
     let mut set = env.get(SET).expect("it is there");
     set["spec"]["podManagementPolicy"] = json!("OrderedReady");
@@ -33,7 +33,7 @@ async fn its_pod_that_is_not_ready_is_replaced_in_its_slot() {
     }
     env.kubectl(&["delete", SET, "--cascade=orphan"]).ok("delete");
     env.kubectl_with(&["create", "-f", "-"], &set.to_string()).ok("create");
-    wait_for("it to take its pod over", SOON, async || {
+    wait_for("the StatefulSet to adopt its pod", SOON, async || {
         let set = env.get(SET)?;
         (set["status"]["readyReplicas"] == 1).then_some(())
     })

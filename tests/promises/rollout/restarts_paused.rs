@@ -1,4 +1,4 @@
-//! An annotation on a StellarNode or on its namespace stops restarts, not discovery.
+//! An annotation on a StellarNode or on its namespace pauses restarts but not discovery.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use test_kit::{FOUR, Options, SOON, TestEnv, Validators, wait_for};
 
 const PAUSE: &str = "stellar.org/pause-restarts";
 
-/// What a condition of a validator says.
+/// The message of a validator's condition.
 fn message(env: &TestEnv, validator: &str, condition: &str) -> Option<String> {
     let node = env.get(&format!("stellarnode/{validator}"))?;
     let conditions = node["status"]["conditions"].as_array()?.clone();
@@ -30,7 +30,7 @@ async fn settled_one_by_one(env: &TestEnv) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_namespace_they_are_paused_until_the_annotation_goes() {
+async fn namespace_annotation_pauses_all_restarts_until_it_is_removed() {
     let env = TestEnv::installed("paused-namespace").await;
     let namespace = format!("namespace/{}", env.namespace());
     env.kubectl(&["annotate", &namespace, "stellar.org/pause-restarts=maintenance"])
@@ -38,7 +38,7 @@ async fn of_a_namespace_they_are_paused_until_the_annotation_goes() {
     let _operator = env.run(&Options::default()).await;
     let validators = Validators::new(4);
     env.apply(&validators.manifests(1..=4));
-    // A change of its spec would restart it, and so would the members that came after it.
+    // Both a change of its spec and the new members are causes to restart it.
     wait_for("the list of four", SOON, async || {
         (env.peers().len() == 4).then_some(())
     })
@@ -50,19 +50,23 @@ async fn of_a_namespace_they_are_paused_until_the_annotation_goes() {
             .ok("a new version");
     }
     for name in FOUR {
-        wait_for("everybody to be told", SOON, async || {
+        wait_for("each validator to report the pause", SOON, async || {
             is_held(&env, name, "UpdatePending").then_some(())
         })
         .await;
     }
-    assert_eq!(env.recorder().history().lives(), once_each(), "nobody was restarted");
+    assert_eq!(
+        env.recorder().history().lives(),
+        once_each(),
+        "no validator was restarted"
+    );
     env.kubectl(&["annotate", &namespace, "stellar.org/pause-restarts-"])
         .ok("go on");
     settled_one_by_one(&env).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_one_validator_they_are_paused_and_those_of_the_others_go_on() {
+async fn node_annotation_pauses_only_that_validator() {
     let env = TestEnv::start("paused-node", Options::default()).await;
     let validators = Validators::new(4);
     env.create_at_rest(&validators, 3).await;
@@ -79,7 +83,7 @@ async fn of_one_validator_they_are_paused_and_those_of_the_others_go_on() {
         (knows_all("validator-1") && knows_all("validator-3") && knows_all("validator-4")).then_some(())
     })
     .await;
-    wait_for("the second to be told", SOON, async || {
+    wait_for("the second to report the pause", SOON, async || {
         is_held(&env, "validator-2", "PeersReady").then_some(())
     })
     .await;

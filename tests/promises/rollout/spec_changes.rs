@@ -1,4 +1,4 @@
-//! A changed field of a spec restarts whom it must, once, and a new version of the operator restarts nobody.
+//! A changed field of a spec restarts each affected validator once. A new operator version restarts none.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn template(env: &TestEnv, validator: &str) -> Value {
     set["spec"]["template"].clone()
 }
 
-/// Waits until the controller has seen the last change of each.
+/// Waits until the controller has seen the last change of each validator.
 async fn seen(env: &TestEnv) {
     wait_for("the last specs to be seen", SOON, async || {
         let seen = |validator: &&str| {
@@ -40,12 +40,12 @@ async fn settled(name: &str) -> (TestEnv, Validators) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_field_restarts_whom_it_must() {
+async fn each_changed_field_restarts_only_the_affected_validators() {
     let (env, _validators) = settled("spec-changes").await;
     let before = env.recorder().history().lives();
     let templates: Vec<Value> = FOUR.iter().map(|name| template(&env, name)).collect();
 
-    // What no pod is built from, and what only says what was so before.
+    // Fields that do not affect pods, and fields set to their previous values.
     let defaults = json!({ "peerPort": 11625, "peersAs": "Known", "enableHistoryArchive": false });
     for (validator, spec) in FOUR.iter().zip([
         json!({ "storage": { "size": "2Gi", "retentionPolicy": "Retain" }, "maxUnavailable": 1 }),
@@ -58,10 +58,10 @@ async fn each_field_restarts_whom_it_must() {
     seen(&env).await;
     env.stays_quiet(CALM).await;
     let after: Vec<Value> = FOUR.iter().map(|name| template(&env, name)).collect();
-    assert_eq!(after, templates, "each template stays byte for byte");
-    assert_eq!(env.recorder().history().lives(), before, "nobody was restarted");
+    assert_eq!(after, templates, "each template is unchanged, byte for byte");
+    assert_eq!(env.recorder().history().lives(), before, "no validator was restarted");
 
-    // What is built into the pod or its config: one restart each.
+    // Fields that affect the pod or its config cost one restart each.
     for (validator, spec) in FOUR.iter().zip([
         json!({ "version": "26.1.0-1.jammy" }),
         json!({ "validatorConfig": { "coreConfig": "TARGET_PEER_CONNECTIONS=20" } }),
@@ -88,7 +88,7 @@ async fn each_field_restarts_whom_it_must() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_version_of_the_operator_restarts_nobody() {
+async fn a_new_operator_version_restarts_no_validator() {
     const NEXT: &str = "stellar-operator:next";
     let (mut env, _validators) = settled("next-version").await;
     let before = env.recorder().history().lives();
@@ -99,10 +99,10 @@ async fn a_new_version_of_the_operator_restarts_nobody() {
         .await;
     tokio::time::sleep(CALM).await;
     let after: Vec<Value> = FOUR.iter().map(|name| template(&env, name)).collect();
-    assert_eq!(after, templates, "each template stays byte for byte");
-    assert_eq!(env.recorder().history().lives(), before, "nobody was restarted");
+    assert_eq!(after, templates, "each template is unchanged, byte for byte");
+    assert_eq!(env.recorder().history().lives(), before, "no validator was restarted");
 
-    // With the next change of its spec a validator gets what the new version would build.
+    // The next change of a validator's spec applies what the new operator version builds.
     patch(&env, "validator-1", &json!({ "version": "26.1.0-1.jammy" }));
     wait_for("the changed one to be restarted", SOON, async || {
         (env.recorder().history().lives()["validator-1"] > before["validator-1"]).then_some(())

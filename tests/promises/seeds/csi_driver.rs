@@ -1,14 +1,14 @@
-//! With keySource KMS the seed is in a file that a CSI driver puts into the pod: no Secret of the cluster holds it
-//! under the name that the operator knows, and only the program that writes the config sees it.
+//! With keySource KMS a CSI driver mounts the seed into the pod as a file. No Secret of the cluster holds the seed
+//! under the name that the operator knows, and only `render-config` reads it.
 
 use serde_json::{Value, json};
 use test_kit::{Options, SOON, TestEnv, Validators, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_validator_starts_with_the_seed_that_its_driver_provides() {
+async fn validator_starts_with_the_seed_from_its_csi_driver() {
     let env = TestEnv::start("seed-driver", Options::default()).await;
     let validators = Validators::new(4);
-    // What the simulated driver provides, as a real one does what its own vault holds.
+    // The seed that the simulated driver provides; a real driver reads it from its vault.
     let vault = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "vault" },
         "stringData": { "the-seed": validators.seed(1) },

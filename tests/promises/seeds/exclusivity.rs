@@ -1,4 +1,4 @@
-//! Of two validators with one seed or one database only one runs, also where no webhook refused the second.
+//! Of two validators with the same seed or database only one runs, even if no webhook refused the second.
 
 use serde_json::{Value, json};
 use stellar_k8s::labels;
@@ -23,12 +23,12 @@ async fn runs(env: &TestEnv, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_younger_is_not_started_until_the_other_has_stopped() {
+async fn younger_validator_starts_only_after_the_older_has_stopped() {
     let env = TestEnv::start("one-seed", Options::default()).await;
     let validators = Validators::new(4);
     let mut second = validators.node(2);
     second["spec"]["validatorConfig"]["seedSecretRef"] = json!("validator-1-seed");
-    // What the webhook says of it, where it is asked.
+    // With the webhook in place, the API server refuses the second.
     env.apply(&validators.manifests([1]));
     let refused = env.kubectl_with(&["create", "-f", "-"], &second.to_string());
     assert!(
@@ -59,7 +59,7 @@ async fn the_younger_is_not_started_until_the_other_has_stopped() {
     suspend(&env, first, true);
     runs(&env, held).await;
     suspend(&env, first, false);
-    wait_for("the first to be held back now", SOON, async || {
+    wait_for("the first to be held back", SOON, async || {
         is_held(&env, first).then_some(())
     })
     .await;
@@ -70,15 +70,15 @@ async fn the_younger_is_not_started_until_the_other_has_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pod_that_is_left_of_a_deleted_one_keeps_it_too() {
+async fn a_remaining_pod_of_a_deleted_validator_keeps_its_seed() {
     let env = TestEnv::start("left-running", Options::default()).await;
     let validators = Validators::new(4);
     env.apply(&validators.manifests([1]));
     runs(&env, "validator-1").await;
-    // As on a machine that is cut off, its pod does not go.
+    // The finalizer keeps the pod, as on a machine that is cut off.
     let stays = r#"{"metadata":{"finalizers":["test.stellar.org/stays"]}}"#;
     env.kubectl(&["patch", "pod/validator-1-0", "--type=merge", "-p", stays])
-        .ok("a pod that does not go");
+        .ok("a pod that cannot be deleted");
     env.kubectl(&["delete", "stellarnode/validator-1"]).ok("delete");
     wait_for("its StatefulSet to be gone", SOON, async || {
         env.get("statefulset/validator-1").is_none().then_some(())
@@ -94,7 +94,7 @@ async fn a_pod_that_is_left_of_a_deleted_one_keeps_it_too() {
     assert!(env.get("statefulset/validator-2").is_none());
     let goes = r#"{"metadata":{"finalizers":null}}"#;
     env.kubectl(&["patch", "pod/validator-1-0", "--type=merge", "-p", goes])
-        .ok("it goes");
+        .ok("the pod can be deleted");
     runs(&env, "validator-2").await;
     let history = env.recorder().history();
     assert_eq!(history.most_alive_at_once(), 1, "{history}");
@@ -106,7 +106,7 @@ fn patch_first(env: &TestEnv, patch: &Value) {
         .ok("the first is changed");
 }
 
-/// The first runs, is to have another seed, and waits with it.
+/// Starts the first validator and changes its seed; restarts are paused, so the change waits.
 async fn first_is_to_have_another_seed(env: &TestEnv, validators: &Validators) {
     env.apply(&validators.manifests([1]));
     env.apply(&validators.secret(2).to_string());
@@ -118,7 +118,7 @@ async fn first_is_to_have_another_seed(env: &TestEnv, validators: &Validators) {
     patch_first(env, &other);
 }
 
-/// The second is given the seed of the first, and is not started; gives back the StellarNode that says why.
+/// Creates the second validator with the seed of the first; it is not started. Returns its StellarNode, which says why.
 async fn second_is_held_back(env: &TestEnv, validators: &Validators) -> String {
     let mut second = validators.node(2);
     second["spec"]["validatorConfig"]["seedSecretRef"] = json!("validator-1-seed");
@@ -131,7 +131,7 @@ async fn second_is_held_back(env: &TestEnv, validators: &Validators) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_seed_that_moves_is_used_by_the_next_once_the_pod_with_it_is_gone() {
+async fn a_moved_seed_is_used_again_only_after_its_old_pod_is_gone() {
     let env = TestEnv::start("seed-moves", Options::default()).await;
     let validators = Validators::new(4);
     first_is_to_have_another_seed(&env, &validators).await;
@@ -148,28 +148,28 @@ async fn a_seed_that_moves_is_used_by_the_next_once_the_pod_with_it_is_gone() {
     assert!(seeds("pod/validator-2-0").contains("validator-1-seed"));
     assert!(
         seeds("pod/validator-1-0").contains("validator-2-seed"),
-        "it had to go first"
+        "the pod with the old seed had to end first"
     );
     assert_eq!(env.restarts(&["validator-2"]).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_seed_that_moves_is_used_by_the_next_once_no_stored_template_has_it() {
+async fn a_moved_seed_is_used_again_only_after_no_stored_template_has_it() {
     let env = TestEnv::start("seed-stored", Options::default()).await;
     let validators = Validators::new(4);
     first_is_to_have_another_seed(&env, &validators).await;
-    // Its pod is away, and none comes: as while a controller manager pauses.
+    // The pod is deleted and no new one is made, as while the controller manager is paused.
     let full = json!({
         "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": "full" }, "spec": { "hard": { "pods": "0" } },
     });
     env.apply(&full.to_string());
-    wait_for("no pod to come", SOON, async || {
+    wait_for("the quota to be enforced", SOON, async || {
         let quota = env.get("resourcequota/full")?;
         (quota["status"]["hard"]["pods"] == "0").then_some(())
     })
     .await;
     env.kubectl(&["delete", "pod/validator-1-0", "--wait=false"])
-        .ok("a pod goes");
+        .ok("delete the pod");
     wait_for("its pod to be gone", SOON, async || {
         env.get("pod/validator-1-0").is_none().then_some(())
     })
@@ -180,7 +180,7 @@ async fn a_seed_that_moves_is_used_by_the_next_once_no_stored_template_has_it() 
         "{held}"
     );
     assert!(env.get("statefulset/validator-2").is_none());
-    // A stop is a person's right, and takes the seed out of the template.
+    // Suspending the first is always possible, and releases its seed.
     suspend(&env, "validator-1", true);
     env.kubectl(&["delete", "resourcequota/full"]).ok("room");
     runs(&env, "validator-2").await;
@@ -189,7 +189,7 @@ async fn a_seed_that_moves_is_used_by_the_next_once_no_stored_template_has_it() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_seed_in_two_secrets_is_told_to_both_until_one_stops() {
+async fn one_seed_in_two_secrets_is_reported_on_both_validators_until_one_stops() {
     let env = TestEnv::start("one-key", Options::default()).await;
     let validators = Validators::new(4);
     env.apply(&validators.manifests([1, 3]));
@@ -198,9 +198,9 @@ async fn one_seed_in_two_secrets_is_told_to_both_until_one_stops() {
     copy["stringData"] = validators.secret(1)["stringData"].clone();
     let items = [copy, validators.node(2)];
     env.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string());
-    wait_for("both to be told", SOON, async || {
-        let told = TWO.iter().filter(|name| env.reason(name, "SeedInUse").is_some());
-        (told.count() == 2).then_some(())
+    wait_for("both to report the shared seed", SOON, async || {
+        let reporting = TWO.iter().filter(|name| env.reason(name, "SeedInUse").is_some());
+        (reporting.count() == 2).then_some(())
     })
     .await;
     for (name, other) in [(TWO[0], "validator-2-0"), (TWO[1], "validator-1-0")] {
@@ -208,19 +208,19 @@ async fn one_seed_in_two_secrets_is_told_to_both_until_one_stops() {
         assert!(note.contains(other), "{note}");
         assert!(
             env.get(&format!("pod/{name}-0")).is_some(),
-            "nobody is stopped for a claim"
+            "the operator stops neither"
         );
     }
     assert_eq!(env.reason("validator-3", "SeedInUse"), None);
     suspend(&env, "validator-2", true);
-    wait_for("nothing to be told any more", SOON, async || {
+    wait_for("the condition to be removed", SOON, async || {
         env.reason("validator-1", "SeedInUse").is_none().then_some(())
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_is_made_by_one_of_two_and_wiped_by_nobody() {
+async fn two_validators_never_share_or_wipe_a_database() {
     let env = TestEnv::start("one-database", Options::default()).await;
     let validators = Validators::new(4);
     let postgres = json!({
@@ -237,7 +237,7 @@ async fn a_database_is_made_by_one_of_two_and_wiped_by_nobody() {
     };
     env.apply(&with_database(1));
     runs(&env, "validator-1").await;
-    // What would be the second's first start is the end of the first's data, also while that is suspended.
+    // The first start of the second would wipe the first's data, even while the first is suspended.
     suspend(&env, "validator-1", true);
     let refused = env.kubectl_with(&["apply", "-f", "-"], &with_database(2));
     assert!(
@@ -259,7 +259,7 @@ async fn a_database_is_made_by_one_of_two_and_wiped_by_nobody() {
         (env.reason("validator-2", "Ready").as_deref() == Some("DatabaseInUse")).then_some(())
     })
     .await;
-    // Nor one that is created suspended: it would make its database when it is resumed.
+    // The same holds for a validator that is created suspended: it would make its database when it is resumed.
     let mut third: Value = serde_json::from_str(&with_database(3)).expect("JSON");
     third["items"][1]["spec"]["suspended"] = json!(true);
     env.apply(&third.to_string());

@@ -1,4 +1,4 @@
-//! A seed is used by one pod at a time, and seen by no one else.
+//! Only one pod at a time uses a seed, and only that pod sees it.
 
 mod csi_driver;
 mod exclusivity;

@@ -1,15 +1,15 @@
-//! A seed is in its Secret and in the one file that stellar-core reads, and nowhere else.
+//! A seed is only in its Secret and in the file that stellar-core reads.
 
 use std::path::{Path, PathBuf};
 
 use test_kit::{Cluster, Options, TWO, TestEnv, Validators};
 
-/// Every kind in which something of ours, or of a pod, could show one.
+/// Every kind of object that could contain a seed.
 const KINDS: &str = "stellarnodes,statefulsets,pods,configmaps,services,events,leases,controllerrevisions,endpointslices,\
                      poddisruptionbudgets,persistentvolumeclaims";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_no_log_no_object_no_argument_and_no_other_file() {
+async fn seed_is_in_no_log_object_argument_or_other_file() {
     let env = TestEnv::start("seeds-stay", Options::default()).await;
     let validators = Validators::new(2);
     env.create_settled(&validators, 2).await;

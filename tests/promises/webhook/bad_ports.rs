@@ -1,4 +1,4 @@
-//! Ports that cannot work are refused: by the schema where it can see it, else by the webhook, and the field is named.
+//! Ports that cannot work are refused with the name of the field: by the schema if possible, otherwise by the webhook.
 
 use serde_json::{Value, json};
 use test_kit::{Options, Output, TestEnv, Validators};
@@ -15,7 +15,7 @@ fn with_port(port: i64) -> Value {
     node
 }
 
-/// The API server's whole answer to a create: what client libraries see, where kubectl prints only the causes.
+/// The API server's whole answer to a create, as client libraries see it; kubectl prints only the causes.
 async fn answer(env: &TestEnv, resource: &str, object: &Value) -> (u16, Value) {
     let client = test_kit::Cluster::connect().client().await;
     let path = format!(
@@ -40,7 +40,7 @@ fn fields(status: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn out_of_range_is_refused_by_the_schema() {
+async fn schema_refuses_a_port_out_of_range() {
     let env = TestEnv::start("bad-ports-schema", Options::default()).await;
     for port in [0, 70000] {
         let (code, status) = answer(&env, "stellarnodes", &with_port(port)).await;
@@ -61,7 +61,7 @@ async fn out_of_range_is_refused_by_the_schema() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_http_port_of_stellar_core_is_refused_by_the_webhook() {
+async fn webhook_refuses_the_http_port_of_stellar_core() {
     let env = TestEnv::start("bad-ports-http", Options::default()).await;
     let (code, status) = answer(&env, "stellarnodes", &with_port(11626)).await;
     assert_eq!((code, &status["reason"]), (422, &json!("Invalid")), "{status}");
@@ -80,7 +80,7 @@ async fn the_http_port_of_stellar_core_is_refused_by_the_webhook() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_annotation_of_a_stateful_set_is_refused_by_the_webhook() {
+async fn webhook_refuses_a_bad_port_annotation_of_a_stateful_set() {
     let env = TestEnv::start("bad-ports-annotation", Options::default()).await;
     let object = json!({
         "apiVersion": "apps/v1",

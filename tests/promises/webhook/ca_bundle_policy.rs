@@ -1,5 +1,5 @@
-//! Of webhook configurations the operator's account may change `caBundle` and nothing else, whatever its rights say:
-//! who can redirect a webhook is near cluster-admin.
+//! A policy limits the operator's account to `caBundle` in webhook configurations, whatever its rights are: an account
+//! that can redirect a webhook is close to cluster-admin.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +9,7 @@ use test_kit::{Output, SOON, TestEnv, wait_for};
 const KINDS: [&str; 2] = ["mutatingwebhookconfiguration", "validatingwebhookconfiguration"];
 const SENTENCE: &str = "stellar-operator changes nothing of a webhook";
 
-/// kubectl with the operator's name and every right there is: what is refused then, the policy refused.
+/// Runs kubectl with the operator's name and all rights, so that only the policy can refuse.
 fn as_operator(env: &TestEnv, arguments: &[&str], stdin: &str) -> Output {
     let user = format!("--as=system:serviceaccount:{}:stellar-operator", env.namespace());
     let arguments = [arguments, &[user.as_str(), "--as-group=system:masters"]].concat();
@@ -25,7 +25,7 @@ fn write(operation: &str, path: &str, value: &Value) -> Value {
     json!([{ "op": operation, "path": path, "value": value }])
 }
 
-/// Changes of which none may pass.
+/// Changes that the policy must refuse.
 fn changes() -> Vec<Value> {
     let place = |field: &str| format!("/webhooks/1/{field}");
     let elsewhere = json!({ "namespace": "default", "name": "elsewhere", "port": 443 });
@@ -55,7 +55,7 @@ fn changes() -> Vec<Value> {
         write("remove", "/metadata/labels", &Value::Null),
         write("add", "/metadata/annotations", &json!({ "other": "annotation" })),
         write("add", "/metadata/finalizers", &json!(["example.org/never"])),
-        // A copy of a webhook under another name, and the two in the other order.
+        // A copy of a webhook under another name, and the two webhooks in reverse order.
         json!([
             { "op": "copy", "from": "/webhooks/0", "path": "/webhooks/-" },
             { "op": "replace", "path": "/webhooks/2/name", "value": "third.stellar.org" },
@@ -65,9 +65,9 @@ fn changes() -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_else_of_a_webhook_configuration_can_be_changed() {
+async fn operator_can_change_only_the_ca_bundle() {
     let env = TestEnv::installed("policy").await;
-    // The API server learns of a new policy a moment after it was stored.
+    // The API server enforces a new policy only some time after it was stored.
     wait_for("the policy to be in force", SOON, async || {
         let label = write("add", "/metadata/labels/other", &json!("label")).to_string();
         let try_it = [
@@ -99,7 +99,7 @@ async fn nothing_else_of_a_webhook_configuration_can_be_changed() {
             assert!(!output.success, "{kind}: allowed {change}");
             assert!(output.stderr.contains(SENTENCE), "{kind} {change}: {}", output.stderr);
         }
-        // Whoever else may change it still can.
+        // The administrator can still change the configuration.
         let restored = write("add", "/metadata/labels/note", &json!("mine")).to_string();
         env.kubectl(&["patch", kind, &env.configuration(), "--type=json", "-p", &restored])
             .ok("the administrator");
@@ -107,7 +107,7 @@ async fn nothing_else_of_a_webhook_configuration_can_be_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn none_can_be_created_or_deleted() {
+async fn operator_cannot_create_or_delete_webhook_configurations() {
     let env = TestEnv::installed("policy-all").await;
     let name = env.configuration();
     for kind in KINDS {

@@ -1,5 +1,5 @@
-//! With a certificate that somebody else provides as files, as cert-manager does, the operator has no right to any
-//! Secret nor to webhook configurations, and needs none.
+//! With a certificate from files, as cert-manager provides it, the operator has no rights to Secrets or webhook
+//! configurations and needs none.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use test_kit::{Options, SOON, TestEnv, Validators, wait_for};
 
 const OVERLAY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/overlays/cert-manager");
 
-/// Takes away the rights that the overlay for cert-manager takes away.
+/// Removes the rights that the overlay for cert-manager removes.
 fn take_rights(env: &TestEnv) {
     let overlay = env.kubectl(&["kustomize", OVERLAY]).ok("the overlay");
     let objects: Vec<Value> = serde_saphyr::from_multiple(&overlay).expect("YAML");
@@ -31,10 +31,10 @@ fn take_rights(env: &TestEnv) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_serves_with_the_rights_of_the_overlay_for_cert_manager() {
+async fn webhook_serves_with_only_the_rights_of_the_cert_manager_overlay() {
     let env = TestEnv::installed("cert-files").await;
     take_rights(&env);
-    // The part of cert-manager: an authority, what it signs, and the authority in caBundle.
+    // The work of cert-manager: a CA, a certificate signed by it, and the CA in caBundle.
     let authority = issue::authority(clock::now(), SignedDuration::from_hours(1)).unwrap();
     let names = BTreeSet::from(["127.0.0.1".to_owned()]);
     let leaf = issue::leaf(&authority, &names, clock::now(), SignedDuration::from_hours(1)).unwrap();
@@ -68,7 +68,7 @@ async fn it_serves_with_the_rights_of_the_overlay_for_cert_manager() {
     env.apply(&validators.manifests([1]));
     let node = env.get("stellarnode/validator-1").unwrap();
     assert_eq!(node["spec"]["validatorConfig"]["peerPort"], 11625);
-    wait_for("it to be looked after", SOON, async || {
+    wait_for("the validator to be reconciled", SOON, async || {
         env.get("statefulset/validator-1")
     })
     .await;

@@ -1,4 +1,4 @@
-//! The StatefulSet of a validator, as the API server stores it, takes KNOWN_PEERS from the peers ConfigMap.
+//! The stored StatefulSet of a validator takes KNOWN_PEERS from the peers ConfigMap.
 
 use serde_json::{Value, json};
 use test_kit::{Options, SOON, TestEnv, Validators, wait_for};
@@ -16,13 +16,13 @@ fn known_peers(container: &Value) -> Option<&Value> {
     variables.into_iter().find(|variable| variable["name"] == "KNOWN_PEERS")
 }
 
-/// The reference: optional, for a pod must start before the first discovery.
+/// The reference is optional because a pod must start before the first discovery.
 fn reference() -> Value {
     let key = json!({ "name": "stellar-peers", "key": "KNOWN_PEERS", "optional": true });
     json!({ "name": "KNOWN_PEERS", "valueFrom": { "configMapKeyRef": key } })
 }
 
-/// A StatefulSet that somebody else made.
+/// A StatefulSet that the operator did not build.
 fn stateful_set(labels: &Value) -> Value {
     let restricted = json!({
         "runAsNonRoot": true, "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] },
@@ -45,7 +45,7 @@ fn stateful_set(labels: &Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_stateful_set_of_a_validator_holds_the_reference_and_the_port() {
+async fn validator_stateful_set_has_the_known_peers_reference_and_the_port() {
     let env = TestEnv::start("reference", Options::default()).await;
     let validators = Validators::new(1);
     env.apply(&validators.manifests([1]));
@@ -62,7 +62,7 @@ async fn the_stateful_set_of_a_validator_holds_the_reference_and_the_port() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_webhook_gives_it_to_a_validator_that_somebody_else_made() {
+async fn webhook_adds_the_reference_to_a_validator_not_built_by_the_operator() {
     let env = TestEnv::start("reference-foreign", Options::default()).await;
     let labels = json!({ "app.kubernetes.io/name": "stellar-node", "app.kubernetes.io/component": "validator" });
     env.apply(&stateful_set(&labels).to_string());
@@ -71,7 +71,7 @@ async fn the_webhook_gives_it_to_a_validator_that_somebody_else_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_other_stateful_set_stays_as_it_is() {
+async fn webhook_leaves_other_stateful_sets_unchanged() {
     let env = TestEnv::start("reference-other", Options::default()).await;
     env.apply(&stateful_set(&json!({ "app.kubernetes.io/name": "something-else" })).to_string());
     let stored = env.get("statefulset/core").expect("it was created");

@@ -1,4 +1,4 @@
-//! What the API server asks of the webhook, and what it stores afterwards.
+//! The webhook as the API server calls it, and what the API server then stores.
 
 mod bad_ports;
 mod ca_bundle_policy;

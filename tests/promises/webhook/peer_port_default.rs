@@ -18,7 +18,7 @@ async fn a_validator_is_stored_with_the_default_port_and_list() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_user_chose_stays() {
+async fn an_explicit_port_and_list_are_kept() {
     let env = TestEnv::start("peer-port-chosen", Options::default()).await;
     let validators = Validators::new(1);
     let mut node = validators.node(1);

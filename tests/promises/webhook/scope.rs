@@ -1,5 +1,5 @@
-//! The API server asks the operator about nothing that it does not look at, so that nothing else ever waits for it, and
-//! an older StatefulSet is scaled, annotated and relabelled without its pod template changing by a byte.
+//! The API server calls the webhook only for objects that concern the operator, so that no other write waits for it. An
+//! older StatefulSet can be scaled, annotated and relabelled without a change of its pod template.
 
 use serde_json::{Value, json};
 use test_kit::{Operator, Options, SOON, TestEnv, Validators, wait_for};
@@ -37,14 +37,14 @@ async fn reviews(operator: &Operator) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_older_stateful_set_keeps_its_template_until_its_owner_changes_it() {
+async fn an_older_stateful_set_keeps_its_template_until_its_owner_changes_the_template() {
     let env = TestEnv::installed("older-set").await;
     env.apply(&stateful_set("core", &validators_labels()).to_string());
     let template = |env: &TestEnv| env.get("statefulset/core").expect("it is there")["spec"]["template"].to_string();
     let before = template(&env);
     assert!(
         !before.contains("KNOWN_PEERS"),
-        "it is older than the operator: {before}"
+        "the StatefulSet is older than the operator: {before}"
     );
 
     let operator = env.ready_replica(&Options::default()).await;
@@ -65,25 +65,18 @@ async fn an_older_stateful_set_keeps_its_template_until_its_owner_changes_it() {
         env.kubectl(touch).ok(&touch.join(" "));
         assert_eq!(template(&env), before, "{touch:?}");
     }
-    assert_eq!(
-        reviews(&operator).await,
-        0,
-        "nothing of that is the operator's business"
-    );
-    // Its port is: the annotation is judged, and the template stays as it is.
+    assert_eq!(reviews(&operator).await, 0, "none of these changes calls the webhook");
+    // The webhook checks the port annotation and leaves the template unchanged.
     env.kubectl(&["annotate", "statefulset/core", "stellar.org/peer-port=21625"])
         .ok("annotate");
     assert_eq!((template(&env), reviews(&operator).await), (before, 1));
 
     env.kubectl(&["rollout", "restart", "statefulset/core"]).ok("restart");
-    assert!(
-        template(&env).contains("KNOWN_PEERS"),
-        "now its owner changed the template"
-    );
+    assert!(template(&env).contains("KNOWN_PEERS"), "the owner changed the template");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_operator_does_not_look_at_does_not_call_it() {
+async fn webhook_is_not_called_for_objects_that_the_operator_ignores() {
     let env = TestEnv::installed("not-called").await;
     let operator = env.ready_replica(&Options::default()).await;
     let mut node = Validators::new(1).node(1);
@@ -95,8 +88,8 @@ async fn what_the_operator_does_not_look_at_does_not_call_it() {
         env.reason("validator-1", "Ready")
     })
     .await;
-    let before = wait_for("the controller to be done", SOON, async || {
-        // The node and its StatefulSet, each once for its defaults and once for its judgement; statuses ask nobody.
+    let before = wait_for("the controller to finish", SOON, async || {
+        // The node and its StatefulSet each cause one mutating and one validating review; status writes cause none.
         let reviews = reviews(&operator).await;
         (reviews >= 4).then_some(reviews)
     })
@@ -122,7 +115,7 @@ async fn what_the_operator_does_not_look_at_does_not_call_it() {
         &["delete", "statefulset/other"],
         &["patch", "stellarnode/validator-1", "--type=merge", "-p", &held],
         &["delete", "stellarnode/validator-1", "--wait=false"],
-        // Being deleted, it may even be changed.
+        // A change of an object that is being deleted calls no webhook.
         &[
             "patch",
             "stellarnode/validator-1",
@@ -136,7 +129,7 @@ async fn what_the_operator_does_not_look_at_does_not_call_it() {
     for command in commands {
         env.kubectl(command).ok(&command.join(" "));
     }
-    // Another namespace is another operator's.
+    // The webhook is not called for other namespaces.
     let dry_run = [
         "create",
         "--namespace=default",

@@ -1,5 +1,5 @@
-//! Two replicas serve the webhook and one of them leads: they come, go, crash and renew their certificate, and no
-//! object waits or fails for it.
+//! Two replicas serve the webhook and one of them leads. They start, stop, crash and renew their certificate, and no
+//! request waits or fails because of it.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,13 @@ use stellar_k8s::labels;
 use test_kit::{Balancer, Load, Operator, Options, SOON, TestEnv, free_port, wait_for};
 
 fn options() -> Options {
-    // Longer than the balancer needs to hear of a replica that ends.
+    // Longer than the balancer needs to notice that a replica is ending.
     Options::default()
         .with("--drain-time", "3s")
         .with("--lease-duration", "3s")
 }
 
-/// A replica behind the balancer, which has heard that it is ready, beside `others`.
+/// Starts a replica behind the balancer and waits until the balancer sees it ready, in addition to `others`.
 async fn ready_replica(env: &TestEnv, balancer: &Balancer, options: &Options, others: usize) -> Operator {
     let replica = env.replica(options, free_port());
     balancer.add(&replica);
@@ -22,7 +22,7 @@ async fn ready_replica(env: &TestEnv, balancer: &Balancer, options: &Options, ot
     replica
 }
 
-/// The authority in the certificate Secret, and what each webhook of both configurations is told to trust.
+/// The CA in the certificate Secret, and the `caBundle` of each webhook of both configurations.
 fn authorities(env: &TestEnv) -> (String, Vec<String>) {
     let secret = env
         .get(&format!("secret/{}", labels::DEFAULT_CERTIFICATE_SECRET))
@@ -46,7 +46,7 @@ fn authorities(env: &TestEnv) -> (String, Vec<String>) {
 }
 
 async fn one_leads(replicas: &mut [&mut Operator]) -> usize {
-    wait_for("one replica to lead, and one alone", SOON, async || {
+    wait_for("exactly one replica to lead", SOON, async || {
         let mut leaders = Vec::new();
         for (place, replica) in replicas.iter().enumerate() {
             if replica.leads().await {
@@ -70,7 +70,7 @@ fn create_horizon(env: &TestEnv, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn started_at_the_same_moment_they_share_one_authority_and_both_serve() {
+async fn replicas_started_together_share_one_ca_and_both_serve() {
     let env = TestEnv::installed("replicas-start").await;
     let (mut first, mut second) = (
         env.replica(&options(), free_port()),
@@ -84,20 +84,16 @@ async fn started_at_the_same_moment_they_share_one_authority_and_both_serve() {
     }
     one_leads(&mut [&mut first, &mut second]).await;
     let (authority, trusted) = authorities(&env);
-    assert_eq!(
-        trusted,
-        vec![authority; 4],
-        "one authority, trusted by all four webhooks"
-    );
-    // Each of them answers the API server, alone.
+    assert_eq!(trusted, vec![authority; 4], "one CA, trusted by all four webhooks");
+    // Each replica alone answers the API server.
     for (name, replica) in [("by-the-first", &first), ("by-the-second", &second)] {
         let balancer = Balancer::listen(env.webhook_port()).await;
         balancer.add(replica);
         balancer.wait_for_ready(1).await;
         create_horizon(&env, name);
         drop(balancer);
-        // A connection that stands would go on to the same replica.
-        wait_for("the balancer to be gone", SOON, async || {
+        // An open connection would keep reaching the same replica.
+        wait_for("the balancer to stop", SOON, async || {
             std::net::TcpListener::bind(("127.0.0.1", env.webhook_port()))
                 .is_ok()
                 .then_some(())
@@ -107,14 +103,14 @@ async fn started_at_the_same_moment_they_share_one_authority_and_both_serve() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn they_restart_in_slot_and_no_object_fails() {
+async fn replicas_restart_one_by_one_without_a_failed_request() {
     let env = TestEnv::installed("replicas-restart").await;
     let balancer = Balancer::listen(env.webhook_port()).await;
     let options = options();
     let mut first = ready_replica(&env, &balancer, &options, 0).await;
     let mut second = ready_replica(&env, &balancer, &options, 1).await;
     let load = Load::begin(env.cluster(), env.namespace()).await;
-    // The leader and the other, whichever they are.
+    // Restart the leader twice, so that each replica restarts once.
     for _ in 0..2 {
         let leader = one_leads(&mut [&mut first, &mut second]).await;
         if leader == 1 {
@@ -132,7 +128,7 @@ async fn they_restart_in_slot_and_no_object_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_crashes_costs_no_more_than_what_was_under_way() {
+async fn a_crash_loses_only_the_requests_in_flight() {
     let env = TestEnv::installed("replicas-crash").await;
     let balancer = Balancer::listen(env.webhook_port()).await;
     let options = options();
@@ -162,18 +158,18 @@ async fn one_that_crashes_costs_no_more_than_what_was_under_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn they_renew_certificate_and_authority_and_no_object_fails() {
+async fn replicas_renew_certificate_and_ca_without_a_failed_request() {
     let env = TestEnv::installed("replicas-renew").await;
     let balancer = Balancer::listen(env.webhook_port()).await;
     let options = options()
-        // A third of it is left for a renewal, also on a machine that is busy otherwise.
+        // A third of the lifetime is left for a renewal, even on a busy machine.
         .with("--certificate-lifetime", "12s")
         .with("--ca-lifetime", "36s");
     let _first = ready_replica(&env, &balancer, &options, 0).await;
     let _second = ready_replica(&env, &balancer, &options, 1).await;
     let load = Load::begin(env.cluster(), env.namespace()).await;
     let (mut leaves, mut roots) = (BTreeSet::new(), BTreeSet::new());
-    wait_for("three more certificates and one more authority", SOON * 2, async || {
+    wait_for("three more certificates and one more CA", SOON * 2, async || {
         let secret = env.get(&format!("secret/{}", labels::DEFAULT_CERTIFICATE_SECRET))?;
         let text = |key: &str| secret["data"][key].as_str().map(str::to_owned);
         leaves.insert(text(labels::TLS_CERT));
@@ -181,7 +177,7 @@ async fn they_renew_certificate_and_authority_and_no_object_fails() {
         (leaves.len() > 3 && roots.len() > 1).then_some(())
     })
     .await;
-    wait_for("both replicas to follow", SOON, async || {
+    wait_for("both replicas to serve the new certificates", SOON, async || {
         (env.log().matches("serving a new certificate").count() >= 2 * 3).then_some(())
     })
     .await;

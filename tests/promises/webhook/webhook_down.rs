@@ -1,10 +1,10 @@
-//! With the operator down nothing but new StellarNodes and changes of their specs has to wait; what was stored
-//! meanwhile gets from the controller what the webhook would have given it.
+//! While the operator is down, only new StellarNodes and changes of their specs are refused. The controller later fills
+//! in the defaults of objects that were stored without the webhook.
 
 use serde_json::{Value, json};
 use test_kit::{Options, SOON, TestEnv, Validators, free_port, wait_for};
 
-/// A StatefulSet that somebody else made and labelled as a validator's.
+/// A StatefulSet that the operator did not build, with the labels of a validator.
 fn stateful_set() -> Value {
     json!({
         "apiVersion": "apps/v1",
@@ -25,7 +25,7 @@ fn stateful_set() -> Value {
     })
 }
 
-/// A validator that is there and does not run.
+/// A validator that is stored but does not run.
 fn suspended() -> Value {
     let mut node = Validators::new(1).node(1);
     node["spec"]["suspended"] = json!(true);
@@ -33,13 +33,13 @@ fn suspended() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_stellar_nodes_have_to_wait() {
+async fn only_stellar_node_writes_fail() {
     let mut env = TestEnv::start("webhook-down", Options::default()).await;
     env.apply(&suspended().to_string());
     wait_for("the StatefulSet", SOON, async || env.get("statefulset/validator-1")).await;
     env.kill_operator();
 
-    // A new one, or a changed spec: refused, and the message says who did not answer.
+    // A new StellarNode or a changed spec is refused, and the message names the webhook that did not answer.
     let mut new = suspended();
     new["metadata"]["name"] = json!("validator-2");
     let create = env.kubectl_with(&["create", "-f", "-"], &new.to_string());
@@ -57,7 +57,7 @@ async fn only_stellar_nodes_have_to_wait() {
     }
     assert!(env.get("stellarnode/validator-2").is_none());
 
-    // Everything else goes on, a validator's StatefulSet too.
+    // Everything else works, also for a validator's StatefulSet.
     env.apply(&stateful_set().to_string());
     let config_map = ["create", "configmap", "anything", "--from-literal=a=b"];
     let service = ["create", "service", "clusterip", "anything", "--tcp=80"];
@@ -99,16 +99,16 @@ async fn only_stellar_nodes_have_to_wait() {
     }
     assert!(
         env.get("stellarnode/validator-1").is_none(),
-        "its finalizer was the last"
+        "it is gone with its last finalizer"
     );
     env.kubectl(&["delete", "namespace", env.namespace(), "--timeout=120s"])
-        .ok("the namespace goes");
+        .ok("the namespace is deleted");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_controller_supplies_what_the_webhook_would_have() {
+async fn controller_fills_in_the_webhook_defaults() {
     let mut env = TestEnv::start("defaults-later", Options::default()).await;
-    // The same bytes each time: the quorum set holds random keys.
+    // Reuse the same manifest because the quorum set holds random keys.
     let manifest = suspended().to_string();
     let stored = async |env: &TestEnv| {
         env.apply(&manifest);
@@ -124,18 +124,18 @@ async fn the_controller_supplies_what_the_webhook_would_have() {
     })
     .await;
 
-    // An administrator's emergency brake: nothing is asked, and nothing puts it back.
+    // In an emergency an administrator deletes the configurations; the operator does not recreate them.
     env.kill_operator();
     env.delete_validating_webhook();
     env.delete_mutating_webhook();
-    wait_for("the API server to store what nobody defaults", SOON, async || {
+    wait_for("the API server to store the node without defaults", SOON, async || {
         env.kubectl_with(&["apply", "-f", "-"], &manifest);
         env.get("stellarnode/validator-1")
     })
     .await;
     let _operator = env.replica(&Options::default(), free_port());
     let (port, without_webhook) = stored(&env).await;
-    assert_eq!(port, Value::Null, "the spec stays as it was written");
+    assert_eq!(port, Value::Null, "the spec is unchanged");
     for part in ["spec", "metadata/labels", "metadata/annotations"] {
         let part = format!("/{part}");
         assert_eq!(without_webhook.pointer(&part), with_webhook.pointer(&part), "{part}");

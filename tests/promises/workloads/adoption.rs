@@ -1,12 +1,12 @@
-//! A validator that ran in a StatefulSet of somebody else's is taken over: at once whom it belongs to, its pod template
-//! in its slot and not before.
+//! The operator adopts a StatefulSet that it did not build: it sets the owner at once and the pod template only in the
+//! validator's slot.
 
 use serde_json::{Value, json};
 use test_kit::{Options, SOON, THREE, TestEnv, Validators, wait_for};
 
 const PAUSE: &str = "stellar.org/pause-restarts";
 
-/// As a chart makes it, with the labels that ours have, so that it can become one.
+/// A StatefulSet as a chart makes it, with the operator's labels so that it can be adopted.
 fn by_hand(name: &str, strategy: &str) -> Value {
     let labels = json!({ "app.kubernetes.io/name": "stellar-node", "app.kubernetes.io/instance": name });
     let mut of_pod = labels.clone();
@@ -58,22 +58,20 @@ fn message(env: &TestEnv, validator: &str, condition: &str) -> Option<String> {
 
 async fn says(env: &TestEnv, condition: &str, words: &str) {
     for name in THREE {
-        wait_for(
-            &format!("{name} to be told {condition} with {words:?}"),
-            SOON,
-            async || message(env, name, condition).filter(|message| message.contains(words)),
-        )
+        wait_for(&format!("{condition} of {name} to say {words:?}"), SOON, async || {
+            message(env, name, condition).filter(|message| message.contains(words))
+        })
         .await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn its_owner_at_once_and_its_template_in_its_slot() {
+async fn adoption_sets_the_owner_at_once_and_the_template_in_its_slot() {
     let env = TestEnv::installed("adopted").await;
     let namespace = format!("namespace/{}", env.namespace());
     env.kubectl(&["annotate", &namespace, &format!("{PAUSE}=moving-in")])
         .ok("pause");
-    // An operator that asks for its namespace again and again sees an annotation that comes later only after a while.
+    // Start the operator after the annotation: it polls its namespace and would see a later one only after a while.
     let _operator = env.run(&Options::default().with("--look-again", "1s")).await;
     let sets = [
         ("validator-1", "RollingUpdate"),
@@ -112,7 +110,11 @@ async fn its_owner_at_once_and_its_template_in_its_slot() {
         })
         .await;
     }
-    assert_eq!(THREE.map(|name| template(&env, name)), templates, "to the byte");
+    assert_eq!(
+        THREE.map(|name| template(&env, name)),
+        templates,
+        "unchanged, byte for byte"
+    );
     let history = env.recorder().history();
     assert!(history.lives().values().all(|lives| *lives == 1), "{history}");
 
@@ -139,17 +141,21 @@ async fn its_owner_at_once_and_its_template_in_its_slot() {
         "{history}"
     );
     assert!(history.down_at_once(&[]).len() <= 1, "{history}");
-    assert_eq!(template(&env, "validator-3"), templates[2], "to the byte, for ever");
+    assert_eq!(
+        template(&env, "validator-3"),
+        templates[2],
+        "the template stays unchanged, byte for byte"
+    );
 
     env.kubectl(&["delete", "stellarnode/validator-3"]).ok("delete");
-    wait_for("what was its to go with it", SOON, async || {
+    wait_for("its objects to be deleted with it", SOON, async || {
         env.get("statefulset/validator-3").is_none().then_some(())
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_another_controls_is_left_to_it() {
+async fn a_stateful_set_controlled_by_another_object_is_left_alone() {
     let env = TestEnv::start("owned-by-other", Options::default().with("--look-again", "1s")).await;
     env.apply(r#"{ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "fleet" } }"#);
     let uid = env.get("configmap/fleet").expect("it is there")["metadata"]["uid"].clone();
@@ -160,7 +166,7 @@ async fn what_another_controls_is_left_to_it() {
     hand_over(&env, "validator-1");
     let before = env.get("statefulset/validator-1").expect("it is there");
     env.apply(&Validators::new(4).manifests([1]));
-    wait_for("it to be told", SOON, async || {
+    wait_for("the conflict to be reported", SOON, async || {
         message(&env, "validator-1", "Degraded").filter(|message| message.contains("belongs to ConfigMap fleet"))
     })
     .await;

@@ -1,5 +1,5 @@
-//! Horizon and Stellar RPC: a Deployment that serves behind a Service, what it needs, and nothing that it does not
-//! need.
+//! Horizon and Stellar RPC: the operator builds a Deployment behind a Service and the objects that it needs, and no
+//! others.
 
 use serde_json::{Value, json};
 use test_kit::{Options, SOON, TestEnv, reason_of, wait_for};
@@ -7,8 +7,8 @@ use test_kit::{Options, SOON, TestEnv, reason_of, wait_for};
 const HORIZON: &str = include_str!("../../../manifests/samples/horizon.yaml");
 const RPC: &str = include_str!("../../../manifests/samples/soroban-rpc.yaml");
 
-/// The reasons of Ready, Progressing and Degraded, in this order, if they are those of the present spec. One look at
-/// it: a second may find another spec, or what is said of it.
+/// The reasons of Ready, Progressing and Degraded, in this order, if they belong to the current spec. Reads the object
+/// once, because a second read could return another spec or status.
 fn reasons(env: &TestEnv, node: &str) -> Option<[String; 3]> {
     let node = env.get(&format!("stellarnode/{node}"))?;
     let reason = |condition| reason_of(&node, condition);
@@ -17,13 +17,13 @@ fn reasons(env: &TestEnv, node: &str) -> Option<[String; 3]> {
     is_current.then_some(reasons)
 }
 
-async fn is_told(env: &TestEnv, node: &str, expected: [&str; 3]) {
-    let what = format!("{node} to be told {expected:?}");
+async fn has_reasons(env: &TestEnv, node: &str, expected: [&str; 3]) {
+    let what = format!("{node} to have the reasons {expected:?}");
     wait_for(&what, SOON, async || (reasons(env, node)? == expected).then_some(())).await;
 }
 
 async fn serves(env: &TestEnv, node: &str) {
-    is_told(env, node, ["PodsReady", "RolloutComplete", "AsExpected"]).await;
+    has_reasons(env, node, ["PodsReady", "RolloutComplete", "AsExpected"]).await;
 }
 
 fn patch(env: &TestEnv, node: &str, spec: &Value) {
@@ -33,7 +33,7 @@ fn patch(env: &TestEnv, node: &str, spec: &Value) {
 }
 
 async fn comes(env: &TestEnv, object: &str, is_right: impl Fn(&Value) -> bool) -> Value {
-    wait_for(&format!("{object} as it should be"), SOON, async || {
+    wait_for(&format!("{object} to be correct"), SOON, async || {
         env.get(object).filter(|found| is_right(found))
     })
     .await
@@ -46,7 +46,7 @@ async fn goes(env: &TestEnv, object: &str) {
     .await;
 }
 
-/// How many addresses clients of a Service reach.
+/// How many addresses a Service has.
 fn addresses(env: &TestEnv, service: &str) -> usize {
     let label = format!("kubernetes.io/service-name={service}");
     let text = env
@@ -61,7 +61,7 @@ fn addresses(env: &TestEnv, service: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_samples_serve_are_suspended_resumed_and_deleted() {
+async fn samples_serve_and_can_be_suspended_resumed_and_deleted() {
     let mut env = TestEnv::start("api-servers", Options::default()).await;
     env.apply(&format!("{HORIZON}---\n{RPC}"));
     for (node, replicas) in [("horizon", 2), ("rpc", 1)] {
@@ -73,7 +73,7 @@ async fn the_samples_serve_are_suspended_resumed_and_deleted() {
         );
         let endpoint = format!("http://{node}.{}.svc:8000", env.namespace());
         assert_eq!(status["endpoint"], json!(endpoint));
-        wait_for("its Service to lead to its pods", SOON, async || {
+        wait_for("its Service to have its pods", SOON, async || {
             (addresses(&env, node) == replicas).then_some(())
         })
         .await;
@@ -82,11 +82,11 @@ async fn the_samples_serve_are_suspended_resumed_and_deleted() {
         budget["status"]["currentHealthy"] == 2
     })
     .await;
-    assert!(env.get("poddisruptionbudget/rpc").is_none(), "it asks for none");
+    assert!(env.get("poddisruptionbudget/rpc").is_none(), "the sample has no budget");
     assert!(env.get("persistentvolumeclaim/horizon-data").is_none());
 
     patch(&env, "rpc", &json!({ "suspended": true }));
-    is_told(&env, "rpc", ["Suspended", "RolloutComplete", "AsExpected"]).await;
+    has_reasons(&env, "rpc", ["Suspended", "RolloutComplete", "AsExpected"]).await;
     assert_eq!(env.get("deployment/rpc").expect("it stays")["spec"]["replicas"], 0);
     for object in ["service/rpc", "persistentvolumeclaim/rpc-data", "configmap/rpc-config"] {
         assert!(env.get(object).is_some(), "{object} stays");
@@ -94,7 +94,7 @@ async fn the_samples_serve_are_suspended_resumed_and_deleted() {
     patch(&env, "rpc", &json!({ "suspended": false }));
     serves(&env, "rpc").await;
 
-    // A volume that the node owns goes with it, one that it retains stays; also while no operator runs.
+    // Deleting the node deletes the volume that it owns and keeps the retained one, even while no operator runs.
     let second = RPC.replace("name: rpc", "name: rpc-2").replace("Retain", "Delete");
     env.apply(&second);
     serves(&env, "rpc-2").await;
@@ -112,15 +112,15 @@ async fn the_samples_serve_are_suspended_resumed_and_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_somebody_takes_away_or_changes_is_put_right() {
+async fn deleted_or_changed_objects_are_restored() {
     let env = TestEnv::start("api-repaired", Options::default()).await;
     env.apply(&format!("{HORIZON}---\n{RPC}"));
     serves(&env, "horizon").await;
     serves(&env, "rpc").await;
 
-    // Without pods nothing but the claim itself tells that it is gone: it is retained, and has no owner.
+    // Without pods, only a watch of the claim shows that it is gone: it is retained and has no owner.
     patch(&env, "rpc", &json!({ "suspended": true }));
-    is_told(&env, "rpc", ["Suspended", "RolloutComplete", "AsExpected"]).await;
+    has_reasons(&env, "rpc", ["Suspended", "RolloutComplete", "AsExpected"]).await;
     for object in [
         "deployment/horizon",
         "service/horizon",
@@ -158,7 +158,7 @@ async fn what_somebody_takes_away_or_changes_is_put_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_spec_changes_what_it_must_and_leaves_nothing_behind() {
+async fn a_changed_spec_updates_its_objects_and_deletes_obsolete_ones() {
     let env = TestEnv::start("api-changed", Options::default()).await;
     env.apply(&format!("{HORIZON}---\n{RPC}"));
     serves(&env, "horizon").await;
@@ -166,7 +166,7 @@ async fn a_changed_spec_changes_what_it_must_and_leaves_nothing_behind() {
     let template = |node: &str| env.get(&format!("deployment/{node}")).expect(node)["spec"]["template"].clone();
     let (horizon, rpc) = (template("horizon"), template("rpc"));
 
-    // The budget comes, changes its kind and goes, and no pod with it.
+    // The budget is added, changes its type and is removed without a new pod.
     for (change, kind) in [
         (
             json!({ "minAvailable": null, "maxUnavailable": "50%" }),
@@ -184,9 +184,13 @@ async fn a_changed_spec_changes_what_it_must_and_leaves_nothing_behind() {
     patch(&env, "horizon", &json!({ "minAvailable": null, "replicas": 3 }));
     goes(&env, "poddisruptionbudget/horizon").await;
     serves(&env, "horizon").await;
-    assert_eq!(template("horizon"), horizon, "replicas are no part of the pods");
+    assert_eq!(
+        template("horizon"),
+        horizon,
+        "the number of replicas does not change the pod template"
+    );
 
-    // A larger volume grows beneath the pod; one that is to be lost with the pod is no claim.
+    // A volume grows under the running pod. A volume that is lost with the pod needs no claim.
     patch(
         &env,
         "rpc",
@@ -203,7 +207,11 @@ async fn a_changed_spec_changes_what_it_must_and_leaves_nothing_behind() {
     })
     .await;
     serves(&env, "rpc").await;
-    assert_eq!(template("rpc"), rpc, "the volume is no part of the pod");
+    assert_eq!(
+        template("rpc"),
+        rpc,
+        "the volume's size does not change the pod template"
+    );
     patch(&env, "rpc", &json!({ "storage": null }));
     comes(&env, "deployment/rpc", |deployment| {
         deployment["spec"]["strategy"]["type"] == "RollingUpdate"
@@ -221,7 +229,8 @@ async fn a_changed_spec_changes_what_it_must_and_leaves_nothing_behind() {
     let claim = env.get("persistentvolumeclaim/rpc-data").expect("its data was kept");
     assert_eq!(claim.pointer(size), Some(&json!("200Gi")), "and it never shrinks");
 
-    // A Horizon that ends ingesting has no captive core, and each pod of one that ingests has a volume if it is to.
+    // Horizon without ingestion has no captive core. Each pod of an ingesting Horizon has a volume if the spec asks for
+    // it.
     patch(
         &env,
         "horizon",
@@ -243,7 +252,7 @@ async fn a_changed_spec_changes_what_it_must_and_leaves_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_built_is_told_and_what_is_others_is_left_alone() {
+async fn status_reports_what_cannot_be_built_and_objects_of_others_are_left_alone() {
     let env = TestEnv::start("api-told", Options::default().with("--look-again", "1s")).await;
     let theirs = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "horizon" },
@@ -259,7 +268,7 @@ async fn what_cannot_be_built_is_told_and_what_is_others_is_left_alone() {
     env.apply(&theirs.to_string());
     let before = env.get("deployment/horizon").expect("it is there")["metadata"]["generation"].clone();
     env.apply(HORIZON);
-    is_told(&env, "horizon", ["Degraded", "Stopped", "NotOurs"]).await;
+    has_reasons(&env, "horizon", ["Degraded", "Stopped", "NotOurs"]).await;
     let after = env.get("deployment/horizon").expect("it stays");
     assert_eq!(after["metadata"]["generation"], before);
     assert!(after["metadata"]["ownerReferences"].is_null());
@@ -267,22 +276,22 @@ async fn what_cannot_be_built_is_told_and_what_is_others_is_left_alone() {
     serves(&env, "horizon").await;
 
     env.apply(&RPC.replace("testnet", "A network of its own"));
-    wait_for("the rpc to be told", SOON, async || {
+    wait_for("the rpc to report the missing config", SOON, async || {
         (env.reason("rpc", "ConfigInvalid")? == "Refused").then_some(())
     })
     .await;
     assert_eq!(env.reason("rpc", "Ready").as_deref(), Some("ConfigInvalid"));
     assert!(env.get("deployment/rpc").is_none(), "nothing is started");
 
-    // One that runs goes on when nothing can be built from its spec any more, and can still be stopped.
-    let told = json!({
+    // A running server keeps running when its spec becomes invalid, and can still be suspended.
+    let config = json!({
         "captiveCoreConfig": "[QUORUM_SET]\nTHRESHOLD_PERCENT=67\nVALIDATORS=[\"GDKXE2OZMJIPOSLNA6N6F2BVCI3O777I2OOC4BV7VOYUEHYX7RTRYA7Y\"]\n",
         "historyArchiveUrls": ["http://archive"],
     });
-    patch(&env, "rpc", &json!({ "sorobanConfig": told }));
+    patch(&env, "rpc", &json!({ "sorobanConfig": config }));
     serves(&env, "rpc").await;
     patch(&env, "rpc", &json!({ "sorobanConfig": { "captiveCoreConfig": null } }));
-    wait_for("the rpc to be told again", SOON, async || {
+    wait_for("the rpc to report the invalid spec", SOON, async || {
         (env.reason("rpc", "ConfigInvalid")? == "Refused").then_some(())
     })
     .await;
@@ -291,17 +300,17 @@ async fn what_cannot_be_built_is_told_and_what_is_others_is_left_alone() {
     patch(&env, "rpc", &json!({ "suspended": true }));
     comes(&env, "deployment/rpc", |deployment| deployment["spec"]["replicas"] == 0).await;
 
-    // The API server's own refusal is told, too: here there may be no claims.
+    // The status also reports a refusal by the API server: the quota allows no claims.
     let quota = json!({
         "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": "none" },
         "spec": { "hard": { "persistentvolumeclaims": "0" } },
     });
     env.apply(&quota.to_string());
-    wait_for("the quota to hold", SOON, async || {
+    wait_for("the quota to be enforced", SOON, async || {
         env.get("resourcequota/none")
             .filter(|quota| quota["status"]["used"].is_object())
     })
     .await;
     env.apply(&RPC.replace("name: rpc", "name: rpc-2"));
-    is_told(&env, "rpc-2", ["Degraded", "Stopped", "Refused"]).await;
+    has_reasons(&env, "rpc-2", ["Degraded", "Stopped", "Refused"]).await;
 }

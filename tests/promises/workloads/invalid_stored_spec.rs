@@ -1,18 +1,18 @@
-//! A stored StellarNode that breaks a rule runs on, says so, and can still be suspended; what stands in its way is not
-//! touched.
+//! A stored StellarNode that breaks a rule keeps running, reports the problem and can still be suspended. Objects that
+//! conflict with it are not changed.
 
 use serde_json::json;
 use test_kit::{Options, SOON, TestEnv, Validators, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_spec_that_nothing_can_be_built_from_runs_on_and_can_be_suspended() {
+async fn a_validator_with_an_invalid_stored_spec_keeps_running_and_can_be_suspended() {
     let env = TestEnv::start("later-rules", Options::default()).await;
     env.apply(&Validators::new(4).manifests([1]));
     env.settled(&["validator-1"]).await;
     let lives = env.recorder().history().lives();
 
     env.delete_validating_webhook();
-    // The API server hears of it in its own time.
+    // The API server sees the change only some time later.
     wait_for(
         "the API server to store what the webhook would refuse",
         SOON,
@@ -24,11 +24,11 @@ async fn a_spec_that_nothing_can_be_built_from_runs_on_and_can_be_suspended() {
         },
     )
     .await;
-    wait_for("the validator to be told", SOON, async || {
+    wait_for("the validator to report it", SOON, async || {
         (env.reason("validator-1", "ConfigInvalid").as_deref() == Some("Refused")).then_some(())
     })
     .await;
-    assert_eq!(env.recorder().history().lives(), lives, "what runs goes on");
+    assert_eq!(env.recorder().history().lives(), lives, "the pod keeps running");
 
     let suspend = r#"{"spec":{"suspended":true}}"#;
     env.kubectl(&["patch", "stellarnode/validator-1", "--type=merge", "-p", suspend])
@@ -40,14 +40,14 @@ async fn a_spec_that_nothing_can_be_built_from_runs_on_and_can_be_suspended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn somebody_elses_config_map_of_the_name_is_left_alone() {
+async fn a_config_map_of_another_owner_is_left_alone() {
     let env = TestEnv::start("foreign-config", Options::default()).await;
     let foreign = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "validator-1-config" }, "data": { "mine": "alone" },
     });
     env.apply(&foreign.to_string());
     env.apply(&Validators::new(4).manifests([1]));
-    wait_for("the validator to be told", SOON, async || {
+    wait_for("the validator to report it", SOON, async || {
         (env.reason("validator-1", "Degraded").as_deref() == Some("NotOurs")).then_some(())
     })
     .await;
@@ -59,13 +59,13 @@ async fn somebody_elses_config_map_of_the_name_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_suspension_is_obeyed_whatever_else_stands_in_the_way() {
+async fn suspension_works_despite_a_name_conflict() {
     let env = TestEnv::start("foreign-service", Options::default()).await;
     env.apply(&Validators::new(4).manifests([1]));
     env.settled(&["validator-1"]).await;
     let theirs = "app.kubernetes.io/managed-by=Helm";
     env.kubectl(&["label", "service/validator-1-headless", "--overwrite", theirs])
-        .ok("somebody takes its Service");
+        .ok("another owner takes its Service");
     let suspend = r#"{"spec":{"suspended":true}}"#;
     env.kubectl(&["patch", "stellarnode/validator-1", "--type=merge", "-p", suspend])
         .ok("suspend");
@@ -73,7 +73,7 @@ async fn a_suspension_is_obeyed_whatever_else_stands_in_the_way() {
         (env.get("statefulset/validator-1")?["spec"]["replicas"] == json!(0)).then_some(())
     })
     .await;
-    wait_for("the validator to be told of the Service", SOON, async || {
+    wait_for("the validator to report the Service", SOON, async || {
         (env.reason("validator-1", "Degraded").as_deref() == Some("NotOurs")).then_some(())
     })
     .await;

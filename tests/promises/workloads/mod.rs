@@ -1,4 +1,4 @@
-//! What the StellarNode controller builds: StatefulSets, Deployments, volumes, pods.
+//! The objects that the StellarNode controller builds: StatefulSets, Deployments, volumes, pods.
 
 mod adoption;
 mod horizon_rpc;

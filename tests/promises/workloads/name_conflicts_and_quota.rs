@@ -1,5 +1,5 @@
-//! A validator that something outside of it stands in the way of is told so, and starts when that is gone; nobody has
-//! to touch the StellarNode.
+//! A validator that a quota or a conflicting object blocks reports it, and starts once that is resolved, without a
+//! change of the StellarNode.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +10,7 @@ fn options() -> Options {
     Options::default().with("--look-again", "1s")
 }
 
-async fn is_told(env: &TestEnv, condition: &str, reason: &str) {
+async fn has_reason(env: &TestEnv, condition: &str, reason: &str) {
     wait_for(&format!("{condition} to be {reason}"), SOON, async || {
         (env.reason("validator-1", condition)? == reason).then_some(())
     })
@@ -18,7 +18,7 @@ async fn is_told(env: &TestEnv, condition: &str, reason: &str) {
 }
 
 async fn is_well(env: &TestEnv) {
-    is_told(env, "Ready", "PodReady").await;
+    has_reason(env, "Ready", "PodReady").await;
     assert_eq!(env.reason("validator-1", "Degraded"), None);
 }
 
@@ -27,7 +27,7 @@ fn generation(env: &TestEnv) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_quota_that_is_raised() {
+async fn validator_starts_once_the_quota_is_raised() {
     let env = TestEnv::start("quota", options()).await;
     let quota = |sets: &str| {
         json!({
@@ -37,20 +37,20 @@ async fn a_quota_that_is_raised() {
         .to_string()
     };
     env.apply(&quota("0"));
-    wait_for("the quota to hold", SOON, async || {
+    wait_for("the quota to be enforced", SOON, async || {
         env.get("resourcequota/few")
             .filter(|quota| quota["status"]["used"].is_object())
     })
     .await;
     env.apply(&Validators::new(4).manifests([1]));
-    is_told(&env, "Degraded", "Refused").await;
+    has_reason(&env, "Degraded", "Refused").await;
     let before = generation(&env);
     let node = env.get("stellarnode/validator-1").expect("it is there");
-    let told = node["status"]["conditions"].as_array().expect("conditions").iter();
-    let told: Vec<&str> = told.filter_map(|one| one["message"].as_str()).collect();
+    let messages = node["status"]["conditions"].as_array().expect("conditions").iter();
+    let messages: Vec<&str> = messages.filter_map(|one| one["message"].as_str()).collect();
     assert!(
-        told.iter().any(|message| message.contains("exceeded quota")),
-        "{told:?}"
+        messages.iter().any(|message| message.contains("exceeded quota")),
+        "{messages:?}"
     );
 
     env.apply(&quota("1"));
@@ -59,7 +59,7 @@ async fn a_quota_that_is_raised() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_of_its_name_that_is_deleted_or_handed_over() {
+async fn validator_starts_once_conflicting_objects_are_deleted_or_handed_over() {
     let env = TestEnv::start("name-taken", options()).await;
     let set = json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": { "name": "validator-1" },
@@ -79,21 +79,21 @@ async fn an_object_of_its_name_that_is_deleted_or_handed_over() {
     env.apply(&set.to_string());
     env.apply(&service.to_string());
     env.apply(&Validators::new(4).manifests([1]));
-    is_told(&env, "Degraded", "NotOurs").await;
+    has_reason(&env, "Degraded", "NotOurs").await;
     let before = generation(&env);
-    // What the message says can be done: the one is handed over, the other goes.
+    // The two ways that the message names: hand over one object, delete the other.
     env.kubectl(&[
         "label",
         "service/validator-1-headless",
         "app.kubernetes.io/managed-by=stellar-operator",
     ])
     .ok("label");
-    wait_for("the Service to be ours", SOON, async || {
+    wait_for("the operator to own the Service", SOON, async || {
         let service = env.get("service/validator-1-headless")?;
         (service["metadata"]["ownerReferences"][0]["name"] == "validator-1").then_some(())
     })
     .await;
-    is_told(&env, "Degraded", "NotOurs").await;
+    has_reason(&env, "Degraded", "NotOurs").await;
     let untouched = env.get("statefulset/validator-1").expect("it stays");
     assert!(untouched["metadata"]["ownerReferences"].is_null());
     env.kubectl(&["delete", "statefulset/validator-1"]).ok("delete");
@@ -102,7 +102,7 @@ async fn an_object_of_its_name_that_is_deleted_or_handed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_comes_between_look_and_write() {
+async fn an_object_created_between_read_and_write_is_not_overwritten() {
     let env = TestEnv::installed("in-between").await;
     let proxy = Proxy::start(env.cluster()).await;
     let mut operator = env.replica_behind(&options(), &proxy);
@@ -122,7 +122,7 @@ async fn an_object_that_comes_between_look_and_write() {
         Fate::Pass
     });
     env.apply(&Validators::new(4).manifests([1]));
-    is_told(&env, "Degraded", "NotOurs").await;
+    has_reason(&env, "Degraded", "NotOurs").await;
     let theirs = env.get("configmap/validator-1-config").expect("it is there");
     assert_eq!(theirs["data"], json!({ "theirs": "1" }));
     let metadata = &theirs["metadata"];
@@ -133,7 +133,7 @@ async fn an_object_that_comes_between_look_and_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_cannot_be_changed_holds_up_nobody_else() {
+async fn a_validator_that_cannot_be_updated_does_not_delay_the_others() {
     let env = TestEnv::start("refused-change", options()).await;
     let validators = Validators::new(4);
     env.create_at_rest(&validators, 4).await;
@@ -157,7 +157,7 @@ async fn one_that_cannot_be_changed_holds_up_nobody_else() {
         let images = containers.iter().filter_map(|container| container["image"].as_str());
         images.into_iter().any(|image| image.ends_with(":27.0.0"))
     };
-    wait_for("the others to have it", SOON * 4, async || {
+    wait_for("the others to have the new version", SOON * 4, async || {
         (has_it("validator-2") && has_it("validator-3") && has_it("validator-4")).then_some(())
     })
     .await;
@@ -171,7 +171,7 @@ async fn one_that_cannot_be_changed_holds_up_nobody_else() {
     assert_eq!(history.lives()["validator-1"], lives["validator-1"], "{history}");
 
     managed_by("stellar-operator");
-    wait_for("it to have it too", SOON * 2, async || {
+    wait_for("the last to have the new version", SOON * 2, async || {
         has_it("validator-1").then_some(())
     })
     .await;

@@ -1,28 +1,28 @@
-//! With `--no-node-controller` StellarNodes belong to another operator: lists and restarts for peers go on, and nothing
-//! is built or changed.
+//! With `--no-node-controller` another operator builds the StellarNodes: this one updates lists and restarts validators
+//! for peers, and builds nothing.
 
 use std::time::Duration;
 
 use serde_json::json;
 use test_kit::{Options, SOON, THREE, TestEnv, Validators, wait_for};
 
-/// Longer than every wait of the operator in this test, fuse aside.
+/// Longer than every wait of the operator in this test except the fuse.
 const CALM: Duration = Duration::from_secs(6);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn discovery_goes_on_and_nothing_is_built() {
+async fn discovery_works_and_nothing_is_built() {
     let mut env = TestEnv::start("no-controller", Options::default()).await;
     let validators = Validators::new(5);
     env.create_at_rest(&validators, 4).await;
     env.kill_operator();
-    // One validator never comes up, and some may have been restarted for three members before.
+    // Short waits, because validator-5 never becomes ready and some validators may have been restarted recently.
     let mut options = Options::default()
         .with("--join-wait", "5s")
         .with("--restart-fuse", "5s");
     options.arguments.push("--no-node-controller".to_owned());
     let _operator = env.run(&options).await;
 
-    // What the node controller would build, roll out and scale is left alone.
+    // The operator does not build, roll out or scale.
     let set = |name: &str| env.get(&format!("statefulset/{name}"));
     let before = set("validator-1").expect("a StatefulSet")["spec"].clone();
     env.apply(&validators.manifests([5]));
@@ -33,9 +33,9 @@ async fn discovery_goes_on_and_nothing_is_built() {
     assert!(set("validator-5").is_none(), "nothing is built");
     assert_eq!(set("validator-1").expect("a StatefulSet")["spec"], before);
 
-    // Discovery and restarts for peers go on.
+    // Discovery and restarts for peers continue.
     env.kubectl(&["delete", "configmap/stellar-peers"]).ok("delete");
-    wait_for("the list to come back", SOON, async || {
+    wait_for("the list to be recreated", SOON, async || {
         (env.peers().len() == 4).then_some(())
     })
     .await;
@@ -46,6 +46,6 @@ async fn discovery_goes_on_and_nothing_is_built() {
     assert_eq!(
         set("validator-4").expect("a StatefulSet")["spec"]["replicas"],
         0,
-        "nobody scales it back"
+        "the operator does not scale it back"
     );
 }

@@ -1,11 +1,11 @@
-//! A validator's StatefulSet is never given a second pod, also while no operator runs: the API server refuses it.
+//! A validator's StatefulSet never gets a second pod, even while no operator runs: the API server refuses it.
 
 use serde_json::{Value, json};
 use test_kit::{Options, Output, SOON, TestEnv, Validators, wait_for};
 
 const SENTENCE: &str = "a validator has one pod, because two with one seed harm consensus";
 
-/// A StatefulSet whose selector has these labels.
+/// A StatefulSet with these labels in its selector.
 fn stateful_set(name: &str, replicas: u8, labels: &Value) -> String {
     let set = json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": { "name": name },
@@ -25,16 +25,16 @@ fn of_validator(name: &str) -> Value {
 }
 
 fn refused(output: &Output, what: &str) {
-    assert!(!output.success, "{what} was let in");
+    assert!(!output.success, "{what} was accepted");
     assert!(output.stderr.contains(SENTENCE), "{what}: {}", output.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_way_leads_to_a_second_pod_while_no_operator_runs() {
+async fn policy_refuses_a_second_pod_while_no_operator_runs() {
     let env = TestEnv::installed("one-pod").await;
     let dry = |set: &str| env.kubectl_with(&["create", "--dry-run=server", "-f", "-"], set);
     let two = stateful_set("validator-1", 2, &of_validator("validator-1"));
-    // The API server learns of a new policy a moment after it was stored.
+    // The API server enforces a new policy only some time after it was stored.
     wait_for("the policy to be in force", SOON, async || {
         (!dry(&two).success).then_some(())
     })
@@ -59,7 +59,7 @@ async fn no_way_leads_to_a_second_pod_while_no_operator_runs() {
         &env.kubectl_with(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &two),
         "an apply",
     );
-    // A Scale that says to be of others.
+    // A Scale that claims to belong to another StatefulSet.
     let path = format!(
         "/apis/apps/v1/namespaces/{}/statefulsets/validator-1/scale",
         env.namespace()
@@ -74,14 +74,14 @@ async fn no_way_leads_to_a_second_pod_while_no_operator_runs() {
         "a forged Scale",
     );
 
-    // One that was handed over, whatever its selector is.
+    // A StatefulSet that was handed over, with any selector.
     let mut handed_over: Value =
         serde_json::from_str(&stateful_set("core", 2, &json!({ "app": "core" }))).expect("JSON");
     handed_over["metadata"]["labels"] =
         json!({ "app.kubernetes.io/name": "stellar-node", "app.kubernetes.io/managed-by": "stellar-operator" });
     refused(&dry(&handed_over.to_string()), "one that was handed over");
 
-    // Others are scaled as ever.
+    // Other StatefulSets can be scaled.
     let other = stateful_set("other", 1, &json!({ "app": "other" }));
     env.kubectl_with(&["create", "-f", "-"], &other).ok("another");
     env.kubectl(&["scale", "statefulset/other", "--replicas=3"])
@@ -93,7 +93,7 @@ async fn no_way_leads_to_a_second_pod_while_no_operator_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_no_policy_is_installed_it_is_scaled_back_and_the_claim_that_stays_is_named() {
+async fn without_the_policy_operator_scales_back_and_names_the_remaining_claim() {
     let env = TestEnv::start("second-pod", Options::default()).await;
     let validators = Validators::new(4);
     env.apply(&validators.manifests([1]));
@@ -104,7 +104,7 @@ async fn where_no_policy_is_installed_it_is_scaled_back_and_the_claim_that_stays
     let policy = format!("stellar-operator-one-pod-{}", env.namespace());
     env.kubectl(&["delete", "validatingadmissionpolicybinding", &policy])
         .ok("no policy");
-    wait_for("a scale to be let in", SOON, async || {
+    wait_for("a scale to be accepted", SOON, async || {
         let scaled = env.kubectl(&["scale", "statefulset/validator-1", "--replicas=2"]);
         scaled.success.then_some(())
     })

@@ -1,5 +1,4 @@
-//! All that a StellarNode may say of its pods reaches them, and a field that is added later restarts that one validator
-//! once.
+//! All pod settings of a StellarNode reach its pods, and a field added later restarts only that validator, once.
 
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use test_kit::{Options, SOON, TWO, TestEnv, Validators, wait_for};
 const CALM: Duration = Duration::from_secs(6);
 const DATABASE: &str = "postgresql://dbname=core host=db user=core password=hunter2";
 
-/// Fields of a pod's spec that are handed on whole.
+/// Fields that are passed unchanged to the pod's spec.
 fn of_the_pod() -> Value {
     let affinity = json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": {
         "nodeSelectorTerms": [{ "matchExpressions": [{ "key": "kubernetes.io/hostname", "operator": "Exists" }] }],
@@ -49,7 +48,7 @@ fn more() -> Value {
     })
 }
 
-/// Whether `stored` holds all of `given`, whatever defaults the API server put beside it.
+/// Asserts that `stored` contains all of `given`; the API server may have added defaults.
 #[track_caller]
 fn assert_holds(stored: &Value, given: &Value) {
     assert!(
@@ -58,7 +57,7 @@ fn assert_holds(stored: &Value, given: &Value) {
     );
 }
 
-/// Whether a validator was told the present address of another, below whichever key.
+/// Whether a validator's config has the current address of another, under any key.
 fn dials(env: &TestEnv, one: &str, other: &str) -> bool {
     let config = env.rendered_config(&format!("{one}-0")).unwrap_or_default();
     let peers = ["KNOWN_PEERS", "PREFERRED_PEERS"]
@@ -69,7 +68,7 @@ fn dials(env: &TestEnv, one: &str, other: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_reaches_the_pods_and_one_more_field_restarts_one_validator_once() {
+async fn settings_reach_the_pods_and_a_changed_field_restarts_its_validator_once() {
     let env = TestEnv::start("pod-settings", Options::default()).await;
     let validators = Validators::new(4);
     let mut node = validators.node(1);
@@ -88,7 +87,7 @@ async fn it_reaches_the_pods_and_one_more_field_restarts_one_validator_once() {
         validators.node(2)
     ]);
     env.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string());
-    wait_for("both to vote and to know each other", SOON, async || {
+    wait_for("both to vote and to be connected", SOON, async || {
         let voting = env.recorder().history().voting();
         let addresses = env.addresses(&TWO)?;
         let met = env.peers() == addresses && (dials(&env, TWO[0], TWO[1]) || dials(&env, TWO[1], TWO[0]));
@@ -114,7 +113,7 @@ async fn it_reaches_the_pods_and_one_more_field_restarts_one_validator_once() {
     let claim = env.get("persistentvolumeclaim/data-validator-1-0").expect("its claim");
     assert_eq!(claim["metadata"]["annotations"]["snapshot"], "daily");
 
-    // In the one file, and nowhere else.
+    // The connection string is only in this file.
     let config = env.rendered_config("validator-1-0").expect("it was rendered");
     assert_eq!(config["DATABASE"].as_str(), Some(DATABASE));
     assert!(config.contains_key("PREFERRED_PEERS") && !config.contains_key("KNOWN_PEERS"));
@@ -122,7 +121,7 @@ async fn it_reaches_the_pods_and_one_more_field_restarts_one_validator_once() {
     assert!(!everything.ok("get").contains("hunter2"));
     assert!(!env.log().contains("hunter2"));
 
-    // That nothing happens is what is promised: there is nothing to wait for.
+    // Nothing may happen in this time, so there is no condition to wait for.
     tokio::time::sleep(CALM).await;
     let before = env.recorder().history().lives();
     let patch = json!({ "spec": { "tolerations": [{ "key": "late", "operator": "Exists" }] } });

@@ -1,4 +1,4 @@
-//! A validator's volume: it outlives what it has to, goes with what it belongs to, and grows.
+//! A validator's volume is retained or deleted as its policy says, and grows.
 
 use serde_json::{Value, json};
 use test_kit::{Options, SOON, THREE, TestEnv, Validators, wait_for};
@@ -46,7 +46,7 @@ async fn in_force(env: &TestEnv, validator: &str, policy: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_goes_with_its_validator_or_stays_as_asked() {
+async fn claim_is_deleted_with_its_validator_or_retained() {
     let mut env = TestEnv::start("storage", Options::default()).await;
     let validators = Validators::new(4);
     let items: Vec<Value> = (1..=3)
@@ -63,7 +63,7 @@ async fn it_goes_with_its_validator_or_stays_as_asked() {
     voting(&env, &THREE).await;
     owned(&env, "validator-1", true).await;
     assert_eq!(is_owned(&env, "validator-2"), Some(false));
-    // What is asked for can change, both ways.
+    // The policy can change in both directions.
     patch(
         &env,
         "validator-3",
@@ -71,7 +71,7 @@ async fn it_goes_with_its_validator_or_stays_as_asked() {
     );
     owned(&env, "validator-3", true).await;
     in_force(&env, "validator-3", "Delete").await;
-    // And whatever state the node is in.
+    // The policy also applies to a node that is Degraded.
     env.kubectl(&[
         "label",
         "service/validator-3-headless",
@@ -87,7 +87,7 @@ async fn it_goes_with_its_validator_or_stays_as_asked() {
     owned(&env, "validator-3", false).await;
     in_force(&env, "validator-3", "Retain").await;
 
-    // A StatefulSet that goes takes no claim with it, whatever the policy.
+    // Deleting a StatefulSet deletes no claim, whatever the policy is.
     let before = claim(&env, "validator-1").expect("a claim")["metadata"]["uid"].clone();
     env.kubectl(&["delete", "statefulset/validator-1", "--wait=true"])
         .ok("delete");
@@ -98,7 +98,7 @@ async fn it_goes_with_its_validator_or_stays_as_asked() {
     voting(&env, &["validator-1"]).await;
     assert_eq!(claim(&env, "validator-1").expect("a claim")["metadata"]["uid"], before);
 
-    // Also while no operator runs.
+    // The policy also applies while no operator runs.
     env.delete_validating_webhook();
     env.kill_operator();
     env.kubectl(&["delete", "stellarnode", "--all", "--wait=false"])
@@ -115,7 +115,7 @@ async fn it_goes_with_its_validator_or_stays_as_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_grows_and_the_validator_can_still_be_updated() {
+async fn claim_grows_and_the_validator_can_still_be_updated() {
     let env = TestEnv::start("storage-grows", Options::default()).await;
     env.apply(&Validators::new(4).manifests([1]));
     voting(&env, &["validator-1"]).await;
@@ -131,10 +131,14 @@ async fn it_grows_and_the_validator_can_still_be_updated() {
         let set = env.get("statefulset/validator-1").expect("a StatefulSet");
         set["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"].clone()
     };
-    assert_eq!(template(&env), "1Gi", "what never changes is left as it is");
-    assert_eq!(env.recorder().history().lives(), lives, "nobody is restarted for it");
+    assert_eq!(template(&env), "1Gi", "the immutable claim template is unchanged");
+    assert_eq!(
+        env.recorder().history().lives(),
+        lives,
+        "no validator is restarted for it"
+    );
 
-    // The new pod template goes out beside the old claim template.
+    // The new pod template is applied and the old claim template stays.
     patch(&env, "validator-1", &json!({ "version": "27.0.0" }));
     wait_for("the new version", SOON, async || {
         let pod = env.get("pod/validator-1-0")?;

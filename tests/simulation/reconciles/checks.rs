@@ -1,4 +1,4 @@
-//! What always holds, and what holds in the end.
+//! Invariants, and the checks at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,14 +10,14 @@ use super::cluster::{Cluster, Fault, NAMES, is_ours, replicas};
 use super::kubernetes::is_owned;
 
 impl Cluster {
-    /// R3: the template of a pod that runs changes in its slot, and nobody gives slots here.
+    /// R3: the template of a running pod changes only in its slot, and this simulation has no slots.
     pub(super) fn check_template(&self, name: &str, before: Option<&Value>, after: &Value) {
         let template = |set: &Value| set["spec"]["template"].clone();
         if let Some(before) = before {
             let runs = replicas(before) > 0 || self.pods.values().any(|pod| is_owned(pod, before));
             assert!(
                 !runs || template(before) == template(after),
-                "{name} runs and gets another template"
+                "{name} runs and its template changes"
             );
         } else if let Some(pod) = self.pods.get(&labels::pod_name(name))
             && !pod["metadata"]["ownerReferences"][0].is_object()
@@ -26,12 +26,12 @@ impl Cluster {
             assert_eq!(
                 template(after),
                 revision["spec"]["template"],
-                "{name} runs and gets another template"
+                "{name} runs and its template changes"
             );
         }
     }
 
-    /// Two pods never run with one seed, but for those that somebody scaled a StatefulSet to.
+    /// Asserts that two pods never run with one seed, except pods of a StatefulSet that a user scaled up.
     pub(super) fn check(&self) {
         let mut users: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
         for (name, pod) in &self.pods {
@@ -70,7 +70,7 @@ impl Cluster {
         };
         let is_orphan = |pod: &Value| !pod["metadata"]["ownerReferences"][0].is_object();
         let runs = |name: &&str| self.pods.contains_key(&labels::pod_name(name));
-        // What stays so until a person acts.
+        // This state stays until a person acts.
         if self.moved_seeds || NAMES.iter().any(|name| is_foreign(name)) || self.pods.values().any(is_orphan) {
             return;
         }

@@ -1,4 +1,4 @@
-//! What the played API server holds, what people do to it, and one reconcile on it.
+//! The simulated API server, the actions of users, and one reconcile.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::kubernetes::is_owned;
 
 pub(super) const NAMES: [&str; 3] = ["a", "b", "c"];
 
-/// What people do to one of the nodes.
+/// An action of a user on one of the nodes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Deed {
     Create,
@@ -26,25 +26,25 @@ pub(super) enum Deed {
     ChangeVersion,
     Suspend,
     Resume,
-    /// Gives it the seed of the others, or takes it from it.
+    /// Gives the node the shared seed, or its own again.
     MoveSeed,
-    /// Scales its StatefulSet, where that is to have pods.
+    /// Scales its StatefulSet, if that has replicas.
     Scale(i32),
     EditService,
     DeleteService,
-    /// Deletes its StatefulSet, with its pod or without.
+    /// Deletes its StatefulSet, with or without its pod.
     DeleteSet {
         orphan: bool,
     },
-    /// Takes the label that makes its StatefulSet ours, or gives it back.
+    /// Removes the label that makes its StatefulSet the operator's, or restores it.
     Label {
         ours: bool,
     },
-    /// Takes the owner reference of its StatefulSet.
+    /// Removes the owner reference of its StatefulSet.
     Disown,
 }
 
-/// What goes wrong with one reconcile.
+/// The fault of one reconcile.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Fault {
     /// The operator dies before this write.
@@ -260,7 +260,7 @@ impl Cluster {
         (stored, Some(start))
     }
 
-    /// One reconcile; returns how many writes it made.
+    /// Runs one reconcile; returns the number of its writes.
     pub(super) fn reconcile(&mut self, name: &'static str, fault: Fault) -> usize {
         let Some(node) = self.nodes.get(name).cloned() else {
             return 0;
@@ -285,7 +285,7 @@ impl Cluster {
             let mut answer = Answer::default();
             for write in &decision.writes {
                 if fault.dies_before == Some(done) {
-                    // What it remembered dies with it.
+                    // The operator's memory is lost with it.
                     return done;
                 }
                 if fault.refuses == Some(done) {
@@ -310,7 +310,7 @@ impl Cluster {
         done
     }
 
-    /// Whether the API server takes it: it is a conflict where the object is another than the one that was read.
+    /// Whether the API server accepts the write. It is a conflict if the object has changed since it was read.
     pub(super) fn write(&mut self, write: &Write) -> bool {
         let key = (write.kind, write.name.clone());
         let before = self.objects.get(&key).cloned();
@@ -329,7 +329,7 @@ impl Cluster {
             return false;
         }
         let foreign = before.as_ref().filter(|object| !is_ours(object));
-        assert_eq!(foreign, None, "{write:?} changes what is not ours");
+        assert_eq!(foreign, None, "{write:?} changes a foreign object");
         let number = self.next();
         let mut after = before
             .clone()

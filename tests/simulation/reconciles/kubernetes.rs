@@ -1,4 +1,4 @@
-//! What Kubernetes does of itself: garbage collection, and the StatefulSet controller.
+//! Simulates Kubernetes: garbage collection and the StatefulSet controller.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use stellar_k8s::labels;
 use super::cluster::{Cluster, replicas};
 
 impl Cluster {
-    /// What Kubernetes does of itself: garbage collection, and the StatefulSet controller.
+    /// Runs the garbage collector and the StatefulSet controller once.
     pub(super) fn kubernetes(&mut self) {
         let uids: BTreeSet<String> = self
             .nodes

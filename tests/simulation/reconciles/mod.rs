@@ -1,5 +1,5 @@
-//! The StellarNode controller on a played API server: whatever people do, whatever the API server refuses, and wherever
-//! the operator dies, no seed runs twice, no running pod gets another template, and in the end everything is at rest.
+//! The StellarNode controller on a simulated API server, with random user actions, refused writes and crashes of the
+//! operator: no seed runs twice, no running pod gets a new template, and in the end everything is at rest.
 
 mod checks;
 mod cluster;
@@ -36,7 +36,7 @@ fn fault() -> impl Strategy<Value = Fault> {
     })
 }
 
-/// A deed, the reconciles that follow in this order with these faults, and whether Kubernetes acts between them.
+/// An action, the reconciles that follow with their faults, and whether Kubernetes acts in between.
 type Moment = (usize, Deed, Vec<(usize, Fault, bool)>);
 
 fn moment() -> impl Strategy<Value = Moment> {
@@ -63,7 +63,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_no_seed_runs_twice_and_everything_comes_to_rest(
+    fn no_seed_runs_twice_and_every_history_converges(
         moments in proptest::collection::vec(moment(), 1..25),
     ) {
         live(moments).settle();
@@ -78,7 +78,7 @@ fn reconciled(name: &'static str) -> Cluster {
 }
 
 #[test]
-fn an_operator_that_dies_between_any_two_writes_of_a_creation_ends_it_later() {
+fn an_operator_killed_between_any_two_writes_completes_the_creation_later() {
     for dies_before in 0..4 {
         let mut cluster = Cluster::default();
         cluster.happen("a", Deed::Create);
@@ -94,20 +94,20 @@ fn an_operator_that_dies_between_any_two_writes_of_a_creation_ends_it_later() {
 }
 
 #[test]
-fn the_second_of_two_with_one_seed_starts_when_the_pod_of_the_first_is_gone() {
+fn the_second_validator_with_a_seed_starts_after_the_pod_of_the_first_is_gone() {
     let mut cluster = reconciled("a");
     cluster.happen("b", Deed::Create);
     cluster.settle();
     assert!(!cluster.pods.contains_key("b-0"));
     cluster.happen("a", Deed::Delete);
     cluster.reconcile("b", Fault::default());
-    assert!(cluster.set("b").is_none(), "the pod of a still runs");
+    assert!(cluster.set("b").is_none(), "the pod of `a` still runs");
     cluster.settle();
     assert!(cluster.pods.contains_key("b-0"));
 }
 
 #[test]
-fn a_refused_write_leaves_what_runs_alone_and_is_made_up_for() {
+fn a_refused_write_changes_no_running_pod_and_is_retried() {
     let mut cluster = reconciled("a");
     cluster.happen("a", Deed::Suspend);
     let refuses = Some(0);
@@ -126,12 +126,12 @@ fn a_refused_write_leaves_what_runs_alone_and_is_made_up_for() {
     cluster.settle();
     assert!(
         cluster.pods["a-0"].to_string().contains("26.1.0"),
-        "a stopped one gets its present template"
+        "a stopped validator gets its current template"
     );
 }
 
 #[test]
-fn an_orphaned_pod_keeps_its_template_and_a_running_one_waits_for_its_slot() {
+fn an_orphaned_pod_keeps_its_template_and_restarts_only_in_its_slot() {
     let mut cluster = reconciled("a");
     let before = cluster.pods["a-0"]["spec"].clone();
     cluster.happen("a", Deed::ChangeVersion);
@@ -143,6 +143,6 @@ fn an_orphaned_pod_keeps_its_template_and_a_running_one_waits_for_its_slot() {
     cluster.settle();
     assert!(
         cluster.set("a").unwrap()["metadata"]["ownerReferences"][0].is_object(),
-        "it is adopted"
+        "the StatefulSet is adopted"
     );
 }

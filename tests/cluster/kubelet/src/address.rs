@@ -1,9 +1,8 @@
-//! Pods that kwok forgot to give an address are shown to it again.
+//! Touches pods to which kwok gave no address, so that kwok looks at them again.
 //!
-//! kwok plays one step for each name. A step that it prepares late for a pod that is gone by then takes the place of
-//! the first step of the next pod of that name, which then waits for ever (kwok 0.8, `pod_controller.go`,
-//! `addStageJob`): seen where a pod was replaced three times within a second. Any change of the pod has kwok look at it
-//! again.
+//! kwok queues one stage for each pod name. A stage that it queues late for a deleted pod replaces the first stage of
+//! the next pod of that name, which then waits forever (kwok 0.8, `pod_controller.go`, `addStageJob`). This was seen
+//! when a pod was replaced three times within a second. Any change of the pod makes kwok look at it again.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -18,15 +17,15 @@ use crate::status::in_time;
 
 /// kwok gives an address within a second; a busy machine may take longer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Annotation of a pod: when it was last shown again.
+/// Annotation of a pod: when it was last touched.
 const SHOWN_AGAIN: &str = "test.stellar.org/shown-again";
 
-/// The pods that are looked after, by uid.
+/// The watched pods by uid.
 #[derive(Debug, Default)]
 pub(crate) struct Addresses(HashSet<String>);
 
 impl Addresses {
-    /// Looks after a pod that is bound and has no address, until it has one or is gone.
+    /// Touches a bound pod without an address until it has one or is deleted.
     pub(crate) fn see(&mut self, client: &Client, pod: &Pod) {
         if lacks(pod)
             && let Some(uid) = pod.uid()

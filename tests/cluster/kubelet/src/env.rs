@@ -1,6 +1,6 @@
 //! The environment of a container, as a kubelet makes it from the stored pod.
 //!
-//! Pure: what the ConfigMaps and Secrets hold is given.
+//! Pure: the caller passes the content of ConfigMaps and Secrets.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::sources::{Data, Sources};
 /// The variables, references resolved and `$(NAME)` expanded.
 ///
 /// # Errors
-/// What a kubelet reports as `CreateContainerConfigError`.
+/// The errors that a kubelet reports as `CreateContainerConfigError`.
 pub(crate) fn resolve(container: &Container, pod: &Pod, sources: &Sources) -> Result<BTreeMap<String, String>, String> {
     let mut env = BTreeMap::new();
     for from in container.env_from.iter().flatten() {
@@ -93,7 +93,7 @@ fn field_of(pod: &Pod, path: &str) -> Option<String> {
     })
 }
 
-/// Kubernetes' own expansion: `$(NAME)` of a known variable is replaced, `$$` is a dollar sign, all else stays.
+/// Expands as Kubernetes does: `$(NAME)` of a known variable is replaced, `$$` is a dollar sign, all else stays.
 pub(crate) fn expand(text: &str, env: &BTreeMap<String, String>) -> String {
     let mut written = String::with_capacity(text.len());
     let mut rest = text;
@@ -128,7 +128,7 @@ mod tests {
     use crate::sources::{Data, Sources};
 
     #[test]
-    fn expansion_is_that_of_kubernetes() {
+    fn expansion_equals_that_of_kubernetes() {
         let env = BTreeMap::from([("A".to_owned(), "1".to_owned()), ("B".to_owned(), "$(A)".to_owned())]);
         for (text, expected) in [
             ("$(A)", "1"),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_and_not_optional_is_an_error() {
+    fn a_missing_reference_is_an_error_unless_optional() {
         for (source, part) in [
             (
                 json!({ "configMapKeyRef": { "name": "no", "key": "k" } }),

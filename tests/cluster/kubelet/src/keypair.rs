@@ -1,4 +1,4 @@
-//! Fresh Stellar keys for networks that live as long as a demo or a test.
+//! New Stellar keys for the networks of demos and tests.
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};

@@ -1,10 +1,9 @@
-//! Which validators are connected, so that a simulated one votes only where a real one would.
+//! Computes which validators are connected, so that a simulated one votes only if a real one would.
 //!
-//! A validator dials the addresses of its rendered config and those of its peer database, as they were when it started,
-//! and is connected to each that it dials or is dialled by, as long as both pods live. It becomes voting once it
-//! reaches most of the pods of its network and list that have rendered their config, itself among them, over those that
-//! serve. Once it votes it goes on until its pod goes. Whom its quorum set names plays no part: a test may run fewer
-//! validators than that.
+//! A validator dials the addresses that its rendered config and its peer database had at its start. It is connected to
+//! each validator that it dials or that dials it, as long as both pods live. It starts to vote once it reaches, over
+//! serving pods, most pods of its network and list that have rendered their config, itself included. It then votes
+//! until its pod is deleted. The quorum set is ignored: a test may run fewer validators than it names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -20,13 +19,13 @@ use crate::{now, status};
 
 /// The condition of a pod that the stage `pod-voting` waits for.
 const CONDITION: &str = "test.stellar.org/Connected";
-/// The init container after which a validator's config is there.
+/// The init container that renders a validator's config.
 const RENDERS: &str = "render-config";
 /// The label of validators' pods with the list that they mount.
 const LIST: &str = "stellar.org/peers";
 const RETRY: Duration = Duration::from_millis(300);
 
-/// Namespace and name of a pod: its volume outlives it.
+/// Namespace and name of a pod, because its volume outlives the pod.
 type Key = (String, String);
 
 #[derive(Debug)]
@@ -34,7 +33,7 @@ struct Node {
     key: Key,
     /// Namespace, list and network.
     group: (String, String, String),
-    /// By its IP, and by its name.
+    /// Its addresses by IP and by name.
     addresses: [String; 2],
     dials: BTreeSet<String>,
     serves: bool,
@@ -42,19 +41,19 @@ struct Node {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The pods that live and have rendered their config, by uid.
+    /// The living pods that have rendered their config, by uid.
     nodes: BTreeMap<String, Node>,
-    /// Where each last met each of the others.
+    /// The last address at which each validator met each other.
     databases: BTreeMap<Key, BTreeMap<Key, String>>,
     connected: BTreeSet<String>,
 }
 
-/// What is known of all validators' pods.
+/// The pods of all validators.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Links(Arc<Mutex<State>>);
 
 impl Links {
-    /// A pod changed; `directory` is where it has its volumes.
+    /// Handles a changed pod; `directory` has its volumes.
     pub(crate) fn see(&self, client: &Client, pod: &Pod, directory: &Path) {
         if !status::succeeded(pod, RENDERS) {
             return;
@@ -70,7 +69,7 @@ impl Links {
         }
     }
 
-    /// A pod is gone, and its connections with it.
+    /// Handles a deleted pod: its connections end.
     pub(crate) fn forget(&self, pod: &Pod) {
         if let (Ok(mut state), Some(uid)) = (self.0.lock(), pod.uid()) {
             state.nodes.remove(&uid);
@@ -102,7 +101,7 @@ impl State {
         let peers = ["KNOWN_PEERS", "PREFERRED_PEERS"]
             .into_iter()
             .filter_map(|name| config.get(name)?.as_array());
-        // A dot behind a name makes it absolute, and no other.
+        // A trailing dot only makes the same name absolute.
         let mut dials: BTreeSet<String> = peers
             .flatten()
             .filter_map(|peer| Some(peer.as_str()?.replace(".:", ":")))
@@ -123,7 +122,7 @@ impl State {
         self.nodes.insert(uid, node);
     }
 
-    /// Those that reach most of their group for the first time.
+    /// The pods that reach most of their group for the first time.
     fn newly_connected(&mut self) -> Vec<(String, Key)> {
         let serving: Vec<(&String, &Node)> = self.nodes.iter().filter(|(_, node)| node.serves).collect();
         let dials = |one: &Node, other: &Node| other.addresses.iter().any(|address| one.dials.contains(address));
@@ -159,7 +158,7 @@ impl State {
     }
 }
 
-/// Writes the condition, until that worked or the pod is another one or none.
+/// Writes the condition; retries until that works or the pod is replaced or deleted.
 async fn publish(api: Api<Pod>, name: String, uid: String) {
     let condition = json!({ "type": CONDITION, "status": "True", "lastTransitionTime": now() });
     let patch = json!({ "metadata": { "uid": uid }, "status": { "conditions": [condition] } });

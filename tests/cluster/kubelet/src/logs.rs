@@ -1,6 +1,6 @@
-//! What `kubectl logs` asks a kubelet for: the log of a container, as far as it is there or for as long as it goes on.
+//! Serves container logs for `kubectl logs`, with and without following.
 //!
-//! Loopback only, and a certificate of its own that nobody checks, as an API server does with kubelets by default.
+//! It listens on loopback with a self-signed certificate, which API servers do not verify for kubelets by default.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -17,10 +17,10 @@ use axum_server::tls_rustls::RustlsConfig;
 use futures::stream;
 use serde::Deserialize;
 
-/// How often a log that is followed is looked at.
+/// How often a followed log is read.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// What of a log is asked for; kubectl's other options change nothing here.
+/// The supported query parameters; kubectl's other options have no effect.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Wanted {
@@ -55,7 +55,7 @@ async fn log(
     if ![&namespace, &pod, &container].into_iter().all(|name| is_name(name)) {
         return StatusCode::BAD_REQUEST.into_response();
     }
-    // The pod that is there now; the next one of this name has another directory.
+    // The directory of the current pod; the next pod of this name has another one.
     let Ok(directory) = root.join(namespace).join(pod).join("current").canonicalize() else {
         return StatusCode::NOT_FOUND.into_response();
     };
@@ -71,7 +71,7 @@ async fn log(
                 let position = position + news.len();
                 return Some((Ok::<_, std::io::Error>(Bytes::from(news)), (file, position)));
             }
-            // It ends with its pod.
+            // The log ends with its pod.
             if !file.parent().is_some_and(Path::exists) {
                 return None;
             }
@@ -86,10 +86,10 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(plain)
 }
 
-/// Where the last so many lines begin.
+/// The position at which the last `lines` lines begin.
 fn start_of_last(content: &[u8], lines: usize) -> usize {
     let ends = content.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n');
-    // The first of them ends the last line.
+    // The last newline ends the last line.
     ends.map(|(place, _)| place + 1).nth(lines).unwrap_or(0)
 }
 
@@ -104,7 +104,7 @@ mod tests {
     use super::{is_name, start_of_last};
 
     #[test]
-    fn the_last_lines_are_the_last_lines() {
+    fn start_of_last_finds_the_last_lines() {
         for (lines, rest) in [(0, ""), (1, "c\n"), (2, "b\nc\n"), (3, "a\nb\nc\n"), (9, "a\nb\nc\n")] {
             let content = "a\nb\nc\n";
             assert_eq!(&content[start_of_last(content.as_bytes(), lines)..], rest, "{lines}");
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_leads_nowhere_else() {
+    fn a_name_cannot_leave_the_directory() {
         assert!(is_name("stellar-operator-0"));
         for name in ["", "..", "a/b", "a.b"] {
             assert!(!is_name(name), "{name}");

@@ -1,8 +1,8 @@
-//! The part of a kubelet that kwok lacks, for clusters in which nothing real runs. Development only.
+//! The part of a kubelet that kwok lacks, for simulated clusters. Development only.
 //!
-//! It runs `render-config` init containers as processes, publishes how they ended, and provisions volumes; it runs the
-//! operator's own pods where they ask for it, and serves logs. Everything else in a pod's life is written by kwok
-//! (`tests/cluster/stages`). Nothing here may write outside `--root`.
+//! It runs `render-config` init containers as processes, publishes their status, and provisions volumes. It also runs
+//! the operator's pods that have an annotation for it, and serves logs. kwok writes all other pod statuses
+//! (`tests/cluster/stages`). The program writes only below `--root`.
 
 mod address;
 mod env;
@@ -65,7 +65,7 @@ struct Arguments {
 }
 
 impl Arguments {
-    /// What plays the entry point of a container's image.
+    /// The program that replaces the entry point of a container's image.
     fn program_of(&self, container: &Container) -> &Path {
         let named = self
             .programs
@@ -136,7 +136,7 @@ async fn serve(mut arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The present time, in whole seconds as a kubelet writes it.
+/// The current time in whole seconds, as a kubelet writes it.
 #[allow(clippy::disallowed_methods)]
 fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()

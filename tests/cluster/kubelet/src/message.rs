@@ -1,13 +1,13 @@
-//! Termination messages, cut as a kubelet cuts them.
+//! Truncates termination messages as a kubelet does.
 //!
 //! A kubelet reads the *last* 4,096 bytes of the file (`getTerminationMessage` in kuberuntime_container.go) and then
 //! keeps the *first* bytes of it, 12,288 shared equally by all containers of the pod (`normalizeStatus` in
-//! status_manager.go). It says nothing about either.
+//! status_manager.go). It marks neither truncation.
 
 const PER_CONTAINER: usize = 4096;
 const PER_POD: usize = 12 * 1024;
 
-/// What the API server gets to see of a file with this content, in a pod with so many containers of any kind.
+/// The termination message for a file with this content in a pod with this many containers.
 pub(crate) fn cut(content: &[u8], containers: usize) -> String {
     let tail = &content[content.len().saturating_sub(PER_CONTAINER)..];
     let share = PER_POD / containers.max(1);

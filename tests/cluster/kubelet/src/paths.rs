@@ -1,22 +1,22 @@
-//! Paths inside a container, turned into the paths that play them.
+//! Replaces paths inside a container by paths outside.
 //!
-//! There is no mount namespace, so the text of arguments and environment is rewritten instead.
+//! There is no mount namespace, so the arguments and the environment are rewritten instead.
 
 use std::path::PathBuf;
 
-/// Which paths inside the container are played by which paths outside.
+/// Maps paths inside the container to paths outside.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Mapping(Vec<(String, PathBuf)>);
 
 impl Mapping {
-    /// Plays `inside` (absolute) by `outside`.
+    /// Maps the absolute path `inside` to `outside`.
     pub(crate) fn insert(&mut self, inside: &str, outside: PathBuf) {
         self.0.push((inside.trim_end_matches('/').to_owned(), outside));
         // A mount below another one hides that part of it.
         self.0.sort_by_key(|(inside, _)| std::cmp::Reverse(inside.len()));
     }
 
-    /// The text with every path that lies at or under a mapped one replaced.
+    /// Replaces every path in the text that is at or below a mapped path.
     pub(crate) fn rewrite(&self, text: &str) -> String {
         let mut written = String::with_capacity(text.len());
         let mut rest = text;
@@ -26,7 +26,7 @@ impl Mapping {
             if let Some((inside, outside)) = hit {
                 written.push_str(&outside.to_string_lossy());
                 rest = &rest[inside.len()..];
-                // The rest of this path is not a path of its own.
+                // Do not treat the rest of this path as another path.
                 let end = rest.find(|next: char| !in_path(next)).unwrap_or(rest.len());
                 written.push_str(&rest[..end]);
                 rest = &rest[end..];
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_in_is_not_rewritten_again() {
+    fn a_replacement_is_not_rewritten_again() {
         let mut mapping = Mapping::default();
         mapping.insert("/a", "/b/a".into());
         mapping.insert("/b", "/c".into());

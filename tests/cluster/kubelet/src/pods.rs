@@ -1,4 +1,4 @@
-//! Pods: from "bound, with an address" to "init containers done".
+//! Runs the init containers of pods that are bound and have an address.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -23,10 +23,10 @@ use crate::{Arguments, now};
 /// A pod's own `--read-late`.
 const READ_LATE: &str = "test.stellar.org/read-late";
 const RETRY: Duration = Duration::from_millis(300);
-/// A kubelet's is 10 s to 5 min; nobody has that time here.
+/// The back-off of a container. A kubelet's is 10 s to 5 min, which is too long for tests.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
 
-/// Runs the init containers of all pods, for ever.
+/// Runs the init containers of all pods until the process ends.
 pub(crate) async fn watch(client: Client, arguments: Arguments, history: History) {
     let mut events = pin!(watcher(Api::<Pod>::all(client.clone()), watcher::Config::default()).default_backoff());
     let mut running: HashMap<String, JoinHandle<()>> = HashMap::new();
@@ -78,7 +78,7 @@ fn start(
 ) {
     let Some(uid) = pod.uid() else { return };
     if pod.metadata.deletion_timestamp.is_some() {
-        // One that is served ends in its own time.
+        // A served pod ends by itself.
         if let Some(task) = running.get(&uid).filter(|_| !served::is_served(&pod)) {
             task.abort();
         }
@@ -101,7 +101,7 @@ fn start(
     }
 }
 
-/// The init containers that end: a native sidecar is one that does not.
+/// The init containers that end, without native sidecars.
 fn ordinary(pod: &Pod) -> Vec<Container> {
     let containers = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
     containers
@@ -162,14 +162,14 @@ fn prepare_directory(directory: &Path) -> std::io::Result<()> {
     let (Some(parent), Some(uid)) = (directory.parent(), directory.file_name()) else {
         return Ok(());
     };
-    // Renamed into place: there is always a `current`.
+    // Rename the link into place, so that `current` always exists.
     let link = parent.join(format!(".{}", uid.display()));
     let _ = std::fs::remove_file(&link);
     std::os::unix::fs::symlink(uid, &link)?;
     std::fs::rename(link, parent.join("current"))
 }
 
-/// Runs the container until it succeeds; gives the pod as stored then, none if it is gone.
+/// Runs the container until it succeeds; returns the stored pod, `None` if it was deleted.
 async fn until_success(
     client: &Client,
     arguments: &Arguments,
@@ -224,7 +224,7 @@ async fn until_success(
     }
 }
 
-/// Says why the container cannot start, once, and gives the cluster a moment to change that.
+/// Publishes once why the container cannot start, and waits before the next attempt.
 async fn wait(api: &Api<Pod>, pod: Pod, container: &str, restarts: i32, reason: Unready) -> Option<Pod> {
     let pod = match reason {
         Unready::Mount(message) => {

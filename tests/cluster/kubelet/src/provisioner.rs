@@ -1,4 +1,4 @@
-//! The storage provisioner: a volume for each claim, more room when it asks, none when it is gone.
+//! The storage provisioner: creates a volume for each claim, grows it on request, and deletes it with its claim.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::status::in_time;
 const PROVISIONER: &str = "test.stellar.org/kubelet";
 const CLASS: &str = "standard";
 
-/// Provisions and grows volumes for claims, for ever.
+/// Provisions and grows volumes for claims until the process ends.
 pub(crate) async fn claims(client: Client) {
     let api = Api::<PersistentVolumeClaim>::all(client.clone());
     let mut events = pin!(
@@ -31,7 +31,7 @@ pub(crate) async fn claims(client: Client) {
     }
 }
 
-/// Deletes volumes whose claims are gone, for ever.
+/// Deletes volumes of deleted claims until the process ends.
 pub(crate) async fn volumes(client: Client) {
     let api = Api::<PersistentVolume>::all(client);
     let mut events = pin!(
@@ -64,7 +64,7 @@ pub(crate) async fn volumes(client: Client) {
     }
 }
 
-/// Tries some times; a conflict, a duplicate or a missing object means that there is nothing left to do.
+/// Retries some times. After a conflict, a duplicate or a missing object nothing is left to do.
 async fn until_done<'a, F>(what: &str, mut attempt: F)
 where
     F: FnMut() -> futures::future::BoxFuture<'a, anyhow::Result<()>>,
@@ -117,12 +117,12 @@ async fn serve(client: &Client, claim: &PersistentVolumeClaim) -> anyhow::Result
             "volumeMode": spec.volume_mode,
             "storageClassName": CLASS,
             "persistentVolumeReclaimPolicy": "Delete",
-            // With the uid the binder takes this volume for this claim as soon as it sees it.
+            // With the uid, the binder binds this volume to this claim as soon as it sees it.
             "claimRef": {
                 "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": claim.namespace(),
                 "name": claim.name_any(), "uid": claim.uid(), "resourceVersion": claim.resource_version(),
             },
-            // Its content is not kept: nothing that runs here writes to a claim.
+            // The volume has no content: no process writes to a claim.
             "csi": { "driver": "test.stellar.org", "volumeHandle": name },
         },
     }))?;

@@ -1,4 +1,4 @@
-//! One run of one container as a process.
+//! Runs one container once as a process.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,7 @@
-//! Pods whose container goes on: the operator's own, run as a process on loopback. Only where the pod asks for it.
+//! Runs the operator's own pods as processes on loopback, if the pod has the annotation for it.
 //!
-//! There is no mount namespace and no network of its own: the process finds the API server through a kubeconfig with a
-//! token of its ServiceAccount, listens on ports of loopback that are given to it here, and is Ready when its readiness
-//! probe says so. What stands for its Service is [`Services`].
+//! The process has no mount or network namespace: it uses a kubeconfig with a token of its ServiceAccount, listens on
+//! assigned ports of loopback, and is Ready when its readiness probe succeeds. [`Services`] replaces its Service.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -23,19 +22,19 @@ use crate::sources::{History, Sources};
 use crate::status::in_time;
 use crate::{Arguments, now, run};
 
-/// Annotation of a pod whose container is to be run.
+/// Annotation of a pod whose container is run.
 const RUNS: &str = "test.stellar.org/runs";
-/// Annotation of such a pod: the port of loopback at which its Service is reached.
+/// Annotation of such a pod: the port of loopback of its Service.
 const SERVICE_PORT: &str = "test.stellar.org/service-port";
 const LOOK: Duration = Duration::from_millis(300);
 const BACK_OFF: Duration = Duration::from_secs(1);
 
-/// Whether the pod asks for its container to be run.
+/// Whether the pod has the annotation to run its container.
 pub(crate) fn is_served(pod: &Pod) -> bool {
     pod.annotations().get(RUNS).is_some_and(|value| value == "true")
 }
 
-/// Runs the pod's container until the pod is deleted, and then takes the pod away.
+/// Runs the pod's container until the pod is deleted, and then removes the pod.
 pub(crate) async fn live(
     client: Client,
     arguments: Arguments,
@@ -103,7 +102,7 @@ impl Running {
     /// Follows the process; true if it ended because its pod is deleted.
     async fn follow(&mut self, api: &Api<Pod>, pod: &Pod, services: &Services, restarts: i32) -> bool {
         let service = pod.annotations().get(SERVICE_PORT).and_then(|port| port.parse().ok());
-        let mut told = None;
+        let mut published = None;
         loop {
             if let Ok(Some(status)) = self.child.try_wait() {
                 tracing::info!(pod = pod.name_any(), %status, "its container ended");
@@ -123,8 +122,8 @@ impl Running {
                 return true;
             }
             let ready = is_ready(self.probes).await;
-            if told != Some(ready) && self.publish(api, pod, ready, restarts).await {
-                told = Some(ready);
+            if published != Some(ready) && self.publish(api, pod, ready, restarts).await {
+                published = Some(ready);
                 if ready {
                     services.join(service, self.webhook).await;
                 } else {

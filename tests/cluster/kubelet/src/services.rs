@@ -1,4 +1,4 @@
-//! What stands for a Service: a port of loopback whose connections go to pods that are ready, in turn.
+//! Replaces a Service: a port of loopback that forwards connections to ready pods, round-robin.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) struct Services(Arc<Mutex<BTreeMap<u16, Vec<u16>>>>);
 
 impl Services {
-    /// Sends new connections to `service` to this pod, too.
+    /// Adds this pod to `service`.
     pub(crate) async fn join(&self, service: Option<u16>, pod: u16) {
         let Some(service) = service else { return };
         let is_new = {
@@ -33,7 +33,7 @@ impl Services {
         }
     }
 
-    /// Sends no new connections to this pod any more; those that stand go on.
+    /// Removes this pod from `service`; its open connections stay.
     pub(crate) fn leave(&self, service: Option<u16>, pod: u16) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pods) = service.and_then(|service| known.get_mut(&service)) {
@@ -52,7 +52,7 @@ impl Services {
         }
     }
 
-    /// The pod that holds the slot.
+    /// The pod that is next, round-robin.
     fn next(&self, service: u16) -> Option<u16> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let pods = known.get_mut(&service)?;

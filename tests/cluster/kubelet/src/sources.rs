@@ -1,7 +1,7 @@
-//! What the ConfigMaps and Secrets hold that a pod refers to, now or some time ago.
+//! Reads the ConfigMaps and Secrets of a pod, as they are now or as they were some time ago.
 //!
-//! A kubelet reads ConfigMaps from a cache. With `--read-late` this one does so on purpose: a watch keeps what each
-//! ConfigMap held and since when.
+//! A kubelet reads ConfigMaps from a cache, which may be late. `--read-late` simulates this: a watch records the
+//! versions of each ConfigMap and their times.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 
-/// How long old content is kept: longer than anybody reads late.
+/// How long old content is kept: longer than any simulated delay.
 const KEPT: Duration = Duration::from_secs(600);
 
 /// Keys and values of a ConfigMap or Secret.
@@ -27,12 +27,12 @@ impl<const N: usize> From<[(String, Vec<u8>); N]> for Data {
 }
 
 impl Data {
-    /// Each key with its bytes, for files.
+    /// The keys with their bytes, for files.
     pub(crate) fn bytes(&self) -> &BTreeMap<String, Vec<u8>> {
         &self.0
     }
 
-    /// The keys whose values are text, for variables.
+    /// The keys with text values, for variables.
     pub(crate) fn text(&self) -> BTreeMap<String, String> {
         let text = |value: &Vec<u8>| String::from_utf8(value.clone()).ok();
         self.0
@@ -65,7 +65,7 @@ fn of_secret(secret: Secret) -> Data {
     )
 }
 
-/// Everything that one pod refers to. A name that is not here does not exist.
+/// All ConfigMaps and Secrets of one pod. A missing name does not exist.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
     config_maps: BTreeMap<String, Data>,
@@ -81,17 +81,17 @@ impl Sources {
         }
     }
 
-    /// The ConfigMap; none if it is missing and may be.
+    /// The ConfigMap; `None` if it is missing and optional.
     pub(crate) fn config_map(&self, name: &str, optional: Option<bool>) -> Result<Option<&Data>, String> {
         find(&self.config_maps, "configmap", name, optional)
     }
 
-    /// The Secret; none if it is missing and may be.
+    /// The Secret; `None` if it is missing and optional.
     pub(crate) fn secret(&self, name: &str, optional: Option<bool>) -> Result<Option<&Data>, String> {
         find(&self.secrets, "secret", name, optional)
     }
 
-    /// Reads all that the pod refers to: Secrets now, ConfigMaps as they were `late` ago.
+    /// Reads the pod's Secrets as they are now, and its ConfigMaps as they were `late` ago.
     pub(crate) async fn read(client: &Client, pod: &Pod, history: &History, late: Duration) -> kube::Result<Self> {
         let namespace = pod.namespace().unwrap_or_default();
         let (config_maps, secrets) = references(pod);
@@ -129,7 +129,7 @@ fn find<'a>(
     }
 }
 
-/// Names of the ConfigMaps and of the Secrets that init containers and volumes refer to.
+/// The names of the ConfigMaps and Secrets that init containers and volumes refer to.
 fn references(pod: &Pod) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut config_maps, mut secrets) = (BTreeSet::new(), BTreeSet::new());
     let Some(spec) = &pod.spec else {
@@ -170,10 +170,10 @@ fn references(pod: &Pod) -> (BTreeSet<String>, BTreeSet<String>) {
     (config_maps, secrets)
 }
 
-/// What a ConfigMap held from a moment on; none: it did not exist. The first entry has no moment: it was so before.
+/// The content of a ConfigMap from a time on; `None` if it did not exist. The first entry has no start time.
 type Versions = Vec<(Option<Instant>, Option<Data>)>;
 
-/// What each ConfigMap of the cluster held, and since when.
+/// The versions of each ConfigMap of the cluster.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct History(Arc<Mutex<BTreeMap<(String, String), Versions>>>);
 
@@ -201,7 +201,7 @@ impl History {
     }
 }
 
-/// Keeps the history, for ever.
+/// Records the history until the process ends.
 pub(crate) async fn watch(client: Client, history: History) {
     let mut events = pin!(watcher(Api::<ConfigMap>::all(client), watcher::Config::default()).default_backoff());
     let mut first = true;
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn history_gives_what_was_there_that_long_ago() {
+    fn history_returns_the_version_of_that_time() {
         let history = History::default();
         let key = || ("ns".to_owned(), "m".to_owned());
         let ago = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();

@@ -1,4 +1,4 @@
-//! The statuses of a pod's init containers, and how they are published.
+//! Builds and publishes the statuses of a pod's init containers.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
-/// How an ordinary init container ended.
+/// The end of an init container.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) exit_code: i32,
@@ -34,23 +34,24 @@ pub(crate) fn waiting(reason: &str, message: &str) -> Value {
     json!({ "waiting": { "reason": reason, "message": (!message.is_empty()).then_some(message) } })
 }
 
-/// Whether the container has done its work.
+/// Whether the container has ended with success.
 pub(crate) fn succeeded(pod: &Pod, container: &str) -> bool {
     of(pod, container)
         .and_then(|status| status.state.as_ref()?.terminated.as_ref())
         .is_some_and(|terminated| terminated.exit_code == 0)
 }
 
-/// The container's status as stored.
+/// The stored status of the container.
 pub(crate) fn of<'a>(pod: &'a Pod, container: &str) -> Option<&'a ContainerStatus> {
     let statuses = pod.status.as_ref()?.init_container_statuses.as_ref()?;
     statuses.iter().find(|status| status.name == container)
 }
 
-/// Writes a container's new state beside the stored statuses of the others, until that worked or the pod is gone.
+/// Writes a container's new state and keeps the stored statuses of the others. Retries until that works or the pod is
+/// deleted.
 ///
-/// A merge patch replaces the whole list, and kwok writes to it too: so each write holds the version that it was made
-/// from. Gives the pod as stored, none if it is another one or none by now.
+/// A merge patch replaces the whole list, which kwok also writes, so each write has a resource version as precondition.
+/// Returns the stored pod, `None` if it was replaced or deleted.
 pub(crate) async fn publish(api: &Api<Pod>, pod: &Pod, container: &str, state: &Value, restarts: i32) -> Option<Pod> {
     let mut stored = pod.clone();
     loop {
@@ -93,7 +94,7 @@ pub(crate) async fn publish(api: &Api<Pod>, pod: &Pod, container: &str, state: &
     }
 }
 
-/// A call that does not hang: kube sets no read timeout.
+/// Adds a timeout to a call, because kube sets no read timeout.
 pub(crate) async fn in_time<T>(call: impl Future<Output = kube::Result<T>>) -> anyhow::Result<T> {
     Ok(tokio::time::timeout(Duration::from_secs(10), call).await??)
 }

@@ -1,4 +1,4 @@
-//! Volumes as directories.
+//! Makes volumes as directories.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,15 +13,15 @@ use crate::paths::Mapping;
 use crate::sources::{Data, Sources};
 
 const DEFAULT_MODE: i32 = 0o644;
-/// The one CSI driver that is here: its volumes hold what is in the Secret that it is given as its credentials.
+/// The only simulated CSI driver: its volumes have the content of the Secret with its credentials.
 const DRIVER: &str = "secrets.test.stellar.org";
 
-/// Makes the directories of all volumes of the pod below `directory`, with the content of ConfigMaps and Secrets.
+/// Makes directories for all volumes of the pod below `directory`, with the content of ConfigMaps and Secrets.
 ///
-/// Other volumes (`emptyDir`, claims) keep what they hold.
+/// Other volumes (`emptyDir`, claims) keep their content.
 ///
 /// # Errors
-/// What a kubelet reports as `FailedMount`.
+/// The errors that a kubelet reports as `FailedMount`.
 pub(crate) fn make(pod: &Pod, directory: &Path, sources: &Sources) -> Result<(), String> {
     for volume in pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
         let target = directory.join(&volume.name);
@@ -42,7 +42,7 @@ pub(crate) fn make(pod: &Pod, directory: &Path, sources: &Sources) -> Result<(),
     Ok(())
 }
 
-/// Which paths inside the container are played by which volumes.
+/// Maps the paths inside the container to its volumes.
 pub(crate) fn mapping(container: &Container, directory: &Path, env: &BTreeMap<String, String>) -> Mapping {
     let mut mapping = Mapping::default();
     for mount in container.volume_mounts.iter().flatten() {
@@ -61,7 +61,7 @@ pub(crate) fn mapping(container: &Container, directory: &Path, env: &BTreeMap<St
 
 type File = (PathBuf, Vec<u8>, i32);
 
-/// The files of a volume; none for a volume whose content is not given by the API.
+/// The files of a volume; `None` if its content does not come from the API.
 fn files(volume: &Volume, sources: &Sources) -> Result<Option<Vec<File>>, String> {
     if let Some(source) = &volume.config_map {
         let data = sources.config_map(&source.name, source.optional)?;
@@ -146,7 +146,7 @@ fn write(directory: &Path, path: &Path, content: &[u8], mode: i32) -> io::Result
         .mode(mode)
         .open(&path)?;
     io::Write::write_all(&mut file, content)?;
-    // The mode above is subject to the umask; a kubelet's is not.
+    // The umask changes the mode above; a kubelet ignores the umask.
     fs::set_permissions(&path, fs::Permissions::from_mode(mode))
 }
 
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn content_is_what_the_reference_selects() {
+    fn a_reference_selects_the_content() {
         let file = |path: &str, content: &str, mode| (path.to_owned(), content.to_owned(), mode);
         for (volume, expected) in [
             (json!({ "name": "v", "emptyDir": {} }), Ok(None)),

@@ -1,4 +1,4 @@
-//! What the API server says that the operator asked of it: its audit log, which `CLUSTER_AUDIT=1` switches on.
+//! Counts the operator's calls in the API server's audit log, which `CLUSTER_AUDIT=1` switches on.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use stellar_k8s::labels;
 
 use crate::TestEnv;
 
-/// The audit log, as far as it speaks of one operator.
+/// The entries of the audit log for one operator.
 #[derive(Debug)]
 pub struct Audit {
     log: PathBuf,
@@ -21,7 +21,7 @@ pub struct Audit {
 pub struct Calls(BTreeMap<String, usize>);
 
 impl Audit {
-    /// That of the operator of this test.
+    /// The entries for the operator of this test.
     pub fn of(env: &TestEnv) -> Self {
         let directory = std::env::var_os("STELLAR_TEST_CLUSTER_DIR").expect("a cluster made by tests/cluster");
         let log = Path::new(&directory).join("audit.log");
@@ -32,7 +32,7 @@ impl Audit {
         }
     }
 
-    /// All calls so far that were answered, but those of watches that go on.
+    /// All answered calls so far, except watches that are still open.
     pub fn calls(&self) -> Calls {
         let text = std::fs::read_to_string(&self.log).expect("the audit log");
         let mut calls = Calls::default();
@@ -54,14 +54,14 @@ impl Audit {
         calls
     }
 
-    /// How often the operator wrote anything but the leader's Lease.
+    /// The number of writes, except those of the leader's Lease.
     pub fn writes(&self) -> usize {
         self.calls().writes()
     }
 }
 
 impl Calls {
-    /// Those that were not there before.
+    /// The calls since `before`.
     pub fn since(&self, before: &Self) -> Self {
         let added = self.0.iter().filter_map(|(what, count)| {
             let added = count - before.0.get(what).unwrap_or(&0);
@@ -90,7 +90,7 @@ impl Calls {
         self.0.get(what).copied().unwrap_or_default()
     }
 
-    /// Calls that change something, the leader's Lease apart.
+    /// Calls that change an object, except the leader's Lease.
     pub fn writes(&self) -> usize {
         let reads = ["get", "list", "watch"];
         let is_write = |what: &str| !reads.iter().any(|verb| what.starts_with(verb)) && !what.ends_with("(leader)");

@@ -1,4 +1,4 @@
-//! `kubectl` as a person would type it, with a kubeconfig that is named, never found.
+//! Runs `kubectl` with an explicit kubeconfig, never with one from the environment.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -10,24 +10,24 @@ use crate::paths::scratch;
 /// What a command printed, and whether it succeeded.
 #[derive(Debug)]
 pub struct Output {
-    /// It ended with code 0.
+    /// Whether the exit code was 0.
     pub success: bool,
-    /// Its output.
+    /// Standard output.
     pub stdout: String,
-    /// Its complaints.
+    /// Standard error.
     pub stderr: String,
 }
 
 impl Output {
-    /// What it printed, if it succeeded; else the test fails with what it complained about.
+    /// Standard output of a successful command; otherwise the test fails with the standard error.
     pub fn ok(self, what: &str) -> String {
         assert!(self.success, "{what}: {}", self.stderr);
         self.stdout
     }
 }
 
-/// Runs kubectl with this kubeconfig. Where leaders are killed all the time, a request under way at one fails, as it
-/// may: a person would send it once more.
+/// Runs kubectl with this kubeconfig. If the test kills leaders, a request in flight may fail; it is then sent once
+/// more, as a user would.
 pub(crate) fn kubectl(kubeconfig: &Path, arguments: &[&str], stdin: &str) -> Output {
     let output = kubectl_once(kubeconfig, arguments, stdin);
     let is_cut = ["EOF", "broken pipe", "connection reset"]
@@ -44,7 +44,7 @@ fn kubectl_once(kubeconfig: &Path, arguments: &[&str], stdin: &str) -> Output {
     let mut child = Command::new("kubectl")
         .arg("--kubeconfig")
         .arg(kubeconfig)
-        // Nothing is written into the home directory.
+        // kubectl must not write into the home directory.
         .arg("--cache-dir")
         .arg(scratch().join("kubectl"))
         .args(arguments)
@@ -55,7 +55,7 @@ fn kubectl_once(kubeconfig: &Path, arguments: &[&str], stdin: &str) -> Output {
         .spawn()
         .expect("kubectl is in PATH");
     let mut input = child.stdin.take().expect("piped");
-    // A command that reads no input closes it: that is its right.
+    // A command that reads no input may close it early.
     let _ = input.write_all(stdin.as_bytes());
     drop(input);
     let output = child.wait_with_output().expect("kubectl ends");

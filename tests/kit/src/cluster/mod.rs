@@ -1,4 +1,4 @@
-//! The cluster that tests run in.
+//! The cluster that the tests run in.
 
 mod audit;
 mod kubectl;
@@ -16,18 +16,18 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
 use stellar_k8s::labels;
 
-/// A cluster, as its administrator sees it.
+/// The cluster, with the rights of its administrator.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     kubeconfig: PathBuf,
 }
 
 impl Cluster {
-    /// The cluster that `STELLAR_TEST_KUBECONFIG` names. No other is ever touched, whatever `KUBECONFIG` or the home
-    /// directory say.
+    /// Connects to the cluster that `STELLAR_TEST_KUBECONFIG` names. `KUBECONFIG` and the home directory are ignored,
+    /// so that no other cluster is ever changed.
     pub fn connect() -> Self {
         let Some(kubeconfig) = std::env::var_os("STELLAR_TEST_KUBECONFIG") else {
-            panic!("run it with: make test");
+            panic!("run this with: make test");
         };
         Self {
             kubeconfig: kubeconfig.into(),
@@ -44,15 +44,15 @@ impl Cluster {
         kubectl::kubectl(&self.kubeconfig, arguments, stdin)
     }
 
-    /// A client of the administrator's.
+    /// A client with the administrator's rights.
     pub async fn client(&self) -> Client {
         Client::try_from(self.config().await).expect("a client")
     }
 
-    /// An object as the API server returns it, `None` if there is none, without a process for each look; an error for a
-    /// kind that is not known here.
+    /// Reads an object, `None` if it does not exist, without starting a kubectl process; an error for a kind that is
+    /// missing in [`path`].
     pub async fn look(client: &Client, namespace: &str, object: &str) -> Result<Option<Value>, String> {
-        let path = path(namespace, object).ok_or_else(|| format!("{object} is of no kind that is known here"))?;
+        let path = path(namespace, object).ok_or_else(|| format!("{object} has a kind that the kit does not know"))?;
         let request = Request::get(path).body(Vec::new()).expect("a request");
         match client.request(request).await {
             Ok(object) => Ok(Some(object)),
@@ -61,7 +61,7 @@ impl Cluster {
         }
     }
 
-    /// A client without an identity: whoever uses it brings a token.
+    /// A client without credentials: the caller adds a token.
     pub async fn anonymous_client(&self) -> Client {
         let mut config = self.config().await;
         config.auth_info = kube::config::AuthInfo::default();
@@ -69,7 +69,7 @@ impl Cluster {
     }
 
     async fn config(&self) -> kube::Config {
-        // Also the provider of the test's own TLS; an error says that it is there already.
+        // The provider for the tests' TLS; an error means that it is already installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).expect("STELLAR_TEST_KUBECONFIG is a kubeconfig");
         kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
@@ -77,14 +77,14 @@ impl Cluster {
             .expect("the kubeconfig is complete")
     }
 
-    /// Where the kubelet's part keeps what the pods got; only where the cluster is one of `tests/cluster`.
+    /// The directory with the pods' files, which the simulated kubelet of `tests/cluster` writes.
     pub fn kubelet_directory() -> PathBuf {
         let directory = std::env::var_os("STELLAR_TEST_CLUSTER_DIR").expect("a cluster made by tests/cluster");
         Path::new(&directory).join("kubelet")
     }
 }
 
-/// Where the API server has an object that is named as kubectl has it, such as `pod/validator-1-0`; or all of a kind.
+/// The API path of an object with a kubectl name such as `pod/validator-1-0`, or of all objects of a kind.
 fn path(namespace: &str, object: &str) -> Option<String> {
     let Some((kind, name)) = object.split_once('/') else {
         let (api, kinds) = match object {

@@ -1,4 +1,4 @@
-//! What happened to the pods of a namespace, from the start: so that a test can count restarts, and prove that two
+//! Records the changes of the pods of a namespace from the start, so that a test can count restarts and prove that two
 //! validators were never down at once.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,20 +14,20 @@ use kube::{Api, Client, ResourceExt as _};
 use stellar_k8s::labels;
 use tokio::task::JoinHandle;
 
-/// What was seen of a pod.
+/// The state of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// It is there and not Ready.
+    /// The pod exists and is not Ready.
     NotReady,
-    /// It is Ready: its validator votes.
+    /// The pod is Ready: its validator votes.
     Ready,
-    /// It was asked to end.
+    /// The pod is terminating.
     Terminating,
-    /// It is gone.
+    /// The pod is deleted.
     Gone,
 }
 
-/// One thing that was seen.
+/// One recorded change.
 #[derive(Clone, Debug)]
 struct Seen {
     validator: String,
@@ -35,7 +35,7 @@ struct Seen {
     state: State,
 }
 
-/// All that was seen, in the order in which the API server did it.
+/// All recorded changes, in the API server's order.
 #[derive(Clone, Debug, Default)]
 pub struct History(Vec<Seen>);
 
@@ -51,7 +51,7 @@ impl History {
         }
     }
 
-    /// In a few words, for `make faults`.
+    /// A one-line summary for `make faults`.
     pub fn summary(&self) -> String {
         let lives = self.lives();
         format!(
@@ -76,8 +76,8 @@ impl History {
         lives
     }
 
-    /// How often each validator went down: voted, and then did not. Kubernetes may make a pod with the old template and
-    /// replace it at once, so that one change of a template can take more than one pod.
+    /// How often each validator stopped voting. Kubernetes may create a pod from the old template and replace it at
+    /// once, so one change of a template can need more than one pod.
     pub fn downs(&self) -> BTreeMap<String, usize> {
         let mut downs = BTreeMap::new();
         let mut voting = BTreeSet::new();
@@ -92,14 +92,14 @@ impl History {
         downs
     }
 
-    /// The validators whose present pod is Ready.
+    /// The validators whose current pod is Ready.
     pub fn voting(&self) -> BTreeSet<String> {
         let last: BTreeMap<&str, bool> = self.readiness().collect();
         let ready = last.into_iter().filter(|(_, ready)| *ready);
         ready.map(|(validator, _)| validator.to_owned()).collect()
     }
 
-    /// The most pods that were there at one moment, those included that were ending.
+    /// The most pods that existed at one moment, terminating ones included.
     pub fn most_alive_at_once(&self) -> usize {
         let mut alive = BTreeSet::new();
         let counts = self.0.iter().map(|seen| {
@@ -113,14 +113,14 @@ impl History {
         counts.max().unwrap_or_default()
     }
 
-    /// Whose pod was seen, and whether it was Ready, from the first.
+    /// The validator of each recorded change and whether its pod was Ready, in order.
     pub fn readiness(&self) -> impl Iterator<Item = (&str, bool)> {
         let seen = self.0.iter();
         seen.map(|seen| (seen.validator.as_str(), seen.state == State::Ready))
     }
 
-    /// The most validators that were down at one moment, leaving out those that were meant to go down. Down is who
-    /// voted before and does not now.
+    /// The largest set of validators that were down at one moment, without those in `leaving`. A validator is down if
+    /// it voted before and does not vote now.
     pub fn down_at_once(&self, leaving: &[&str]) -> BTreeSet<String> {
         let mut down = BTreeSet::new();
         let mut most = BTreeSet::new();
@@ -158,18 +158,18 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts to watch; the namespace need not be there yet.
+    /// Starts the watch; the namespace need not exist yet.
     pub fn start(client: Client, namespace: &str) -> Self {
         Self::watch(Api::namespaced(client, namespace), Vec::new())
     }
 
-    /// The same for several namespaces, whose validators all have names of their own.
+    /// Watches several namespaces, whose validators must have different names.
     pub fn across(client: Client, namespaces: &[&str]) -> Self {
         let namespaces = namespaces.iter().map(|name| (*name).to_owned()).collect();
         Self::watch(Api::all(client), namespaces)
     }
 
-    /// Those of `namespaces`, or all that the API shows.
+    /// Watches the pods of `namespaces`, or all pods of `pods` if that is empty.
     fn watch(pods: Api<Pod>, namespaces: Vec<String>) -> Self {
         let history: Arc<Mutex<History>> = Arc::default();
         let may_break_off: Arc<AtomicBool> = Arc::default();
@@ -184,7 +184,7 @@ impl Recorder {
                     Ok(Event::Delete(pod)) => (pod, true),
                     Ok(Event::Init | Event::InitDone) => continue,
                     Err(_) if forgiven.load(Ordering::Relaxed) => continue,
-                    // A gap in what was seen would prove nothing.
+                    // A record with a gap would prove nothing.
                     Err(error) => panic!("the recorder's watch broke off: {error}"),
                 };
                 if !namespaces.is_empty() && !pod.namespace().is_some_and(|one| namespaces.contains(&one)) {
@@ -192,7 +192,7 @@ impl Recorder {
                 }
                 let validator = pod.labels().get(labels::INSTANCE).cloned().unwrap_or_default();
                 let state = if gone { State::Gone } else { state(&pod) };
-                let mut history = noted.lock().expect("nobody panicked with it");
+                let mut history = noted.lock().expect("the lock is not poisoned");
                 history.note(&validator, &pod.uid().unwrap_or_default(), state);
             }
         });
@@ -203,13 +203,13 @@ impl Recorder {
         }
     }
 
-    /// From here on the API server may go away. A pod is known by its uid, so that who was restarted is still seen; who
-    /// was down at once may not be.
+    /// From now on the watch may break off, because the API server stops. Restarts are still recorded by the uid of the
+    /// pods; simultaneous downtimes may be missed.
     pub fn may_break_off(&self) {
         self.may_break_off.store(true, Ordering::Relaxed);
     }
 
-    /// All that was seen so far.
+    /// All changes recorded so far.
     pub fn history(&self) -> History {
         assert!(
             !self.watch.is_finished() || std::thread::panicking(),

@@ -1,4 +1,4 @@
-//! The shipped manifests, installed for one test: its namespace, its port, cluster-scoped names of its own.
+//! Installs the shipped manifests for one test, with its own namespace, port and cluster-scoped names.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -7,9 +7,9 @@ use serde_json::json;
 
 use crate::{Cluster, root};
 
-/// Kinds with cluster-scoped names, which outlive the namespace.
+/// Cluster-scoped kinds, which outlive the namespace.
 const CLUSTER_SCOPED: [&str; 6] = [
-    // First: while they stand, nothing new is admitted.
+    // Deleted first: while they exist, no new object is admitted.
     "validatingwebhookconfiguration",
     "mutatingwebhookconfiguration",
     "clusterrolebinding",
@@ -18,12 +18,12 @@ const CLUSTER_SCOPED: [&str; 6] = [
     "validatingadmissionpolicy",
 ];
 
-/// The name of the cluster-scoped objects of the install in this namespace.
+/// The name of the cluster-scoped objects of this namespace's install.
 pub(crate) fn cluster_scoped_name(namespace: &str) -> String {
     format!("stellar-operator-{namespace}")
 }
 
-/// Applies the CRD. Tests that run at the same time all do, with the same content.
+/// Applies the CRD. Concurrent tests all do this, with the same content.
 pub(crate) fn crd(cluster: &Cluster) {
     let crd = root().join("manifests/crd").display().to_string();
     let apply = ["apply", "--server-side", "--force-conflicts", "-k", crd.as_str()];
@@ -34,7 +34,7 @@ pub(crate) fn crd(cluster: &Cluster) {
         "crd/stellarnodes.stellar.org",
         "--timeout=30s",
     ];
-    // While a new one has no conditions at all, kubectl does not wait but complains.
+    // kubectl fails instead of waiting while a new CRD has no conditions.
     let asked = Instant::now();
     loop {
         let answer = cluster.kubectl(&established, "");
@@ -51,7 +51,7 @@ pub(crate) fn operator(cluster: &Cluster, namespace: &str, port: u16, directory:
     let object = json!({
         "apiVersion": "v1",
         "kind": "Namespace",
-        // As the shipped Namespace has it.
+        // The labels of the shipped Namespace.
         "metadata": { "name": namespace, "labels": { "pod-security.kubernetes.io/enforce": "restricted" } },
     });
     cluster
@@ -66,7 +66,7 @@ pub(crate) fn operator(cluster: &Cluster, namespace: &str, port: u16, directory:
     cluster.kubectl(&apply, &manifests).ok("the manifests");
 }
 
-/// Writes the kustomization of this install.
+/// Writes the kustomization of an install.
 fn render(namespace: &str, port: u16, directory: &Path) {
     let up = up(directory);
     let url = |kind: &str, path: &str| {
@@ -98,8 +98,8 @@ fn render(namespace: &str, port: u16, directory: &Path) {
     std::fs::write(directory.join("suffix.yaml"), ours).expect("the suffix");
 }
 
-/// The way from `directory`, which is somewhere below the target directory, to the root of the project: kustomize takes
-/// no absolute paths.
+/// The relative path from `directory`, which is below the target directory, to the root of the project: kustomize
+/// accepts no absolute paths.
 fn up(directory: &Path) -> String {
     let root = root().canonicalize().expect("the project is there");
     let directory = directory.canonicalize().expect("the directory is there");
@@ -120,7 +120,7 @@ fn up(directory: &Path) -> String {
     way
 }
 
-/// Removes what an install left, without waiting for the namespace to be empty.
+/// Removes an install without waiting until the namespace is empty.
 pub(crate) fn remove(cluster: &Cluster, namespace: &str) {
     let name = cluster_scoped_name(namespace);
     for kind in CLUSTER_SCOPED {

@@ -1,4 +1,4 @@
-//! One test's namespace with its operator.
+//! The namespace of one test with its operator.
 
 pub(crate) mod install;
 mod observed;
@@ -22,10 +22,10 @@ use crate::operator::{Operator, Place, free_port, identity, identity_of, log_fil
 use crate::paths::scratch;
 use crate::{Cluster, Output, Proxy, Recorder, wait_for};
 
-/// How long the operator may take until it is ready.
+/// Time limit for the operator to become ready.
 const START: Duration = Duration::from_secs(60);
 
-/// Where an install is: what a replica has to know.
+/// The install that a replica belongs to.
 #[derive(Clone, Debug)]
 pub(crate) struct Site {
     cluster: Cluster,
@@ -35,7 +35,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Starts a replica that listens on a port of its own.
+    /// Starts a replica that listens on its own port.
     pub(crate) fn start(&self, options: &Options, listens_on: u16, api_server: Option<String>) -> Operator {
         Operator::start(&Place {
             cluster: &self.cluster,
@@ -50,17 +50,17 @@ impl Site {
     }
 }
 
-/// The operator of a test that leaves it alone; dropped, it is gone.
+/// The operator of a test that does not control its process; dropping the value stops it.
 #[derive(Debug)]
 pub enum Running {
     /// One replica.
     Alone(Operator),
-    /// Two, of which the leader is killed all the time.
+    /// Two replicas, of which the leader is killed repeatedly.
     Killed(Pair),
 }
 
-/// A namespace of its own with an operator for it. Dropped, it takes all of that away, also when the test fails; then
-/// the operator's log is printed.
+/// A namespace with its own operator. Dropping the value removes both, also when the test fails; a failed test prints
+/// the operator's log.
 pub struct TestEnv {
     cluster: Cluster,
     client: Client,
@@ -80,7 +80,7 @@ impl fmt::Debug for TestEnv {
 }
 
 impl TestEnv {
-    /// Installs the manifests in a new namespace called after `name`, and waits until the operator there is ready.
+    /// Installs the manifests in a new namespace named after `name`, and waits until its operator is ready.
     pub async fn start(name: &str, options: Options) -> Self {
         let mut env = Self::installed(name).await;
         let running = env.run(&options).await;
@@ -88,7 +88,7 @@ impl TestEnv {
         env
     }
 
-    /// Starts an operator in what was installed, and waits until it is ready.
+    /// Starts an operator in the installed namespace, and waits until it is ready.
     pub async fn run(&self, options: &Options) -> Running {
         if pair::is_asked_for() {
             Running::Killed(Pair::start(self.site(), options.clone()).await)
@@ -106,8 +106,8 @@ impl TestEnv {
         }
     }
 
-    /// Starts an operator of the test's own that the API server calls, and waits until it is ready: for tests that do
-    /// something with its process, and so by themselves.
+    /// Starts an operator whose process the test controls and whose webhook the API server calls, and waits until it is
+    /// ready.
     pub async fn ready_replica(&self, options: &Options) -> Operator {
         let mut operator = self.replica(options, self.webhook_port);
         wait_for("the operator to be ready", START, async || {
@@ -117,7 +117,7 @@ impl TestEnv {
         operator
     }
 
-    /// Installs the manifests in a new namespace called after `name`; no operator runs there yet.
+    /// Installs the manifests in a new namespace named after `name`, without an operator.
     pub async fn installed(name: &str) -> Self {
         let cluster = Cluster::connect();
         let webhook_port = free_port();
@@ -126,7 +126,7 @@ impl TestEnv {
         std::fs::create_dir_all(&directory).expect("a directory of the test's own");
         let client = cluster.client().await;
         let recorder = Recorder::start(client.clone(), &namespace);
-        // From here on whatever fails, what was made is removed.
+        // From here on, a failure removes the created objects.
         let env = Self {
             cluster,
             namespace,
@@ -141,17 +141,17 @@ impl TestEnv {
         env
     }
 
-    /// Starts an operator of the test's own, listening on a port of its own.
+    /// Starts an operator whose process the test controls, on its own port.
     pub fn replica(&self, options: &Options, listens_on: u16) -> Operator {
         self.replica_at(options, listens_on, None)
     }
 
-    /// The same, behind a proxy of its own and on the port that the API server calls.
+    /// Starts an operator that reaches the API server through a proxy, on the port that the API server calls.
     pub fn replica_behind(&self, options: &Options, proxy: &Proxy) -> Operator {
         self.replica_at(options, self.webhook_port, Some(proxy.url()))
     }
 
-    /// The same, on another port: the API server does not call it.
+    /// Starts an operator that reaches the API server through a proxy, on a port that the API server does not call.
     pub fn second_behind(&self, options: &Options, proxy: &Proxy) -> Operator {
         self.replica_at(options, free_port(), Some(proxy.url()))
     }
@@ -160,7 +160,7 @@ impl TestEnv {
         self.site().start(options, listens_on, api_server)
     }
 
-    /// A kubeconfig of the operator's account that leads through a proxy.
+    /// A kubeconfig of the operator's account with the address of a proxy.
     pub fn kubeconfig_through(&self, proxy: &Proxy) -> PathBuf {
         let file = self.directory.join("kubeconfig-through-proxy");
         let mut identity = identity(&self.cluster, &self.namespace);
@@ -169,7 +169,7 @@ impl TestEnv {
         file
     }
 
-    /// Creates a ServiceAccount, and a kubeconfig of it.
+    /// Creates a ServiceAccount and returns its kubeconfig.
     pub fn account(&self, name: &str) -> PathBuf {
         self.kubectl(&["create", "serviceaccount", name]).ok("the account");
         let file = self.directory.join(format!("kubeconfig-of-{name}"));
@@ -178,17 +178,17 @@ impl TestEnv {
         file
     }
 
-    /// Takes the operator away, as a crash does.
+    /// Kills the operator, as a crash does.
     pub fn kill_operator(&mut self) {
         self.running = None;
     }
 
-    /// The cluster, as its administrator sees it.
+    /// The cluster, with the rights of its administrator.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 
-    /// The port that the API server calls the webhook at.
+    /// The port at which the API server calls the webhook.
     pub fn webhook_port(&self) -> u16 {
         self.webhook_port
     }
@@ -203,12 +203,12 @@ impl TestEnv {
         &self.namespace
     }
 
-    /// What happened to the pods since the start.
+    /// The recorder of the pods' changes since the start.
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
     }
 
-    /// What the operators logged so far.
+    /// The log of the operators so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(log_file(&self.directory)).unwrap_or_default()
     }
@@ -218,7 +218,7 @@ impl TestEnv {
         self.kubectl_with(arguments, "")
     }
 
-    /// The same, with an input.
+    /// Runs kubectl as [`Self::kubectl`] does, with an input.
     pub fn kubectl_with(&self, arguments: &[&str], stdin: &str) -> Output {
         let arguments: Vec<&str> = ["--namespace", &self.namespace]
             .into_iter()
@@ -232,14 +232,14 @@ impl TestEnv {
         self.kubectl_with(&["apply", "-f", "-"], manifests).ok("apply");
     }
 
-    /// An object as the API server returns it, or all of a kind; `None` if there is none.
+    /// Reads an object, or all of a kind; `None` if it does not exist.
     pub fn get(&self, object: &str) -> Option<Value> {
         self.get_in(&self.namespace, object)
     }
 
-    /// The same, of another namespace.
+    /// Reads an object of another namespace.
     pub fn get_in(&self, namespace: &str, object: &str) -> Option<Value> {
-        // Tests look again and again: a process for each look would cost more than all else that they do.
+        // Tests poll: a kubectl process for each read would cost more than the rest of a test.
         let look = Cluster::look(&self.client, namespace, object);
         let looked = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(look));
         if let Ok(found) = looked {
@@ -258,13 +258,13 @@ impl TestEnv {
         (!text.is_empty()).then(|| serde_json::from_str(&text).expect("JSON"))
     }
 
-    /// Takes the validating registration away, as an administrator in an emergency.
+    /// Deletes the validating registration, as an administrator would in an emergency.
     pub fn delete_validating_webhook(&self) {
         self.kubectl(&["delete", "validatingwebhookconfiguration", &self.configuration()])
             .ok("delete");
     }
 
-    /// The same with the registration that adds defaults.
+    /// Deletes the mutating registration, which adds defaults.
     pub fn delete_mutating_webhook(&self) {
         self.kubectl(&["delete", "mutatingwebhookconfiguration", &self.configuration()])
             .ok("delete");
@@ -275,7 +275,7 @@ impl Drop for TestEnv {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("--- log of the operator in {} ---\n{}", self.namespace, self.log());
-            eprintln!("--- what happened to its pods ---\n{}", self.recorder.history());
+            eprintln!("--- changes of its pods ---\n{}", self.recorder.history());
         }
         println!("seen: {}", self.recorder.history().summary());
         self.running = None;

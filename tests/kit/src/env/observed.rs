@@ -1,4 +1,4 @@
-//! What a test reads of its validators: lists, addresses, conditions, Events, and the config that each pod got.
+//! Reads a test's validators: lists, addresses, conditions, Events, and the config of each pod.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use stellar_k8s::labels;
 use crate::{Cluster, TestEnv};
 
 impl TestEnv {
-    /// The lines of `KNOWN_PEERS`; none while there is no ConfigMap.
+    /// The lines of `KNOWN_PEERS`; empty while there is no ConfigMap.
     pub fn peers(&self) -> BTreeSet<String> {
         let list = self.get(&format!("configmap/{}", labels::DEFAULT_PEERS_CONFIG_MAP));
         let lines = list
@@ -18,7 +18,7 @@ impl TestEnv {
         lines.unwrap_or_default().lines().map(str::to_owned).collect()
     }
 
-    /// The present IP of a validator's pod.
+    /// The current IP of a validator's pod.
     pub fn pod_ip(&self, validator: &str) -> Option<String> {
         let pod = self.get(&format!("pod/{validator}-0"))?;
         pod["status"]["podIP"].as_str().map(str::to_owned)
@@ -30,7 +30,7 @@ impl TestEnv {
         validators.iter().map(address).collect()
     }
 
-    /// Pairs of validators neither of which loaded the other's present address: they cannot meet.
+    /// Pairs of validators of which neither loaded the other's current address, so that they cannot connect.
     pub fn not_connected(&self, validators: &[&str]) -> Vec<(String, String)> {
         let knows = |one: &str, other: &str| {
             let address = self.pod_ip(other).map(|ip| format!("{ip}:11625"));
@@ -63,7 +63,7 @@ impl TestEnv {
         reason_of(&self.get(&format!("stellarnode/{validator}"))?, condition)
     }
 
-    /// What the Events with this reason say of a validator.
+    /// The messages of a validator's Events with this reason.
     pub fn events(&self, validator: &str, reason: &str) -> Vec<String> {
         let events = self.get("events.events.k8s.io").unwrap_or_default();
         let events = events["items"].as_array().cloned().unwrap_or_default();
@@ -72,19 +72,19 @@ impl TestEnv {
         notes.map(str::to_owned).collect()
     }
 
-    /// The `stellar-core.cfg` that a pod really got, written by its `render-config`.
+    /// The `stellar-core.cfg` of a pod, written by its `render-config`.
     pub fn rendered_config(&self, pod: &str) -> Option<toml::Table> {
         let text = std::fs::read_to_string(self.rendered_file(pod)).ok()?;
         Some(text.parse().expect("stellar-core.cfg is TOML"))
     }
 
-    /// Where that file is.
+    /// The path of a pod's `stellar-core.cfg`.
     pub fn rendered_file(&self, pod: &str) -> PathBuf {
         let directory = Cluster::kubelet_directory().join(self.namespace()).join(pod);
         directory.join("current/volumes/config/stellar-core.cfg")
     }
 
-    /// `KNOWN_PEERS` of the `stellar-core.cfg` that a validator really got; none where the file leaves it out.
+    /// `KNOWN_PEERS` in a validator's `stellar-core.cfg`; empty if the file omits it.
     pub fn rendered_peers(&self, validator: &str) -> Option<BTreeSet<String>> {
         let config = self.rendered_config(&format!("{validator}-0"))?;
         let peers = config.get(labels::KNOWN_PEERS).and_then(toml::Value::as_array);
@@ -93,7 +93,7 @@ impl TestEnv {
     }
 }
 
-/// The reason of a condition in a StellarNode as it was read.
+/// The reason of a condition in this StellarNode.
 pub fn reason_of(node: &Value, condition: &str) -> Option<String> {
     let mut conditions = node["status"]["conditions"].as_array()?.iter();
     let found = conditions.find(|found| found["type"] == condition)?;

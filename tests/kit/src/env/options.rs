@@ -1,16 +1,16 @@
-//! What an operator is started with.
+//! The arguments of a test's operator.
 
-/// How the operator of a test is started.
+/// The settings of a test's operator.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Arguments of `run`, beside addresses and names.
+    /// Arguments of `run` except addresses and names.
     pub arguments: Vec<String>,
-    /// Its log goes where nobody reads, all of it.
+    /// Whether the log goes, at its most verbose level, into a pipe that is not read.
     pub unread_log: bool,
 }
 
 impl Options {
-    /// What an operator is told by an administrator who sets nothing.
+    /// The shipped defaults.
     pub fn as_shipped() -> Self {
         Self {
             arguments: Vec::new(),
@@ -18,7 +18,7 @@ impl Options {
         }
     }
 
-    /// These, with one more, or another value for one of them.
+    /// Adds an argument or changes its value.
     pub fn with(mut self, argument: &str, value: &str) -> Self {
         match self.arguments.iter().position(|given| given == argument) {
             Some(place) => value.clone_into(&mut self.arguments[place + 1]),
@@ -29,7 +29,7 @@ impl Options {
 }
 
 impl Default for Options {
-    /// Shorter times than an administrator would choose.
+    /// Shorter times than the shipped ones.
     fn default() -> Self {
         let arguments =
             "--settle 100ms --quiet 1s --propagation 2s --min-ready 1s --join-wait 30s --catch-up 5s --drain-time 1s";

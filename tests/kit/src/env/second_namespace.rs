@@ -1,8 +1,8 @@
-//! A second namespace that a test's operator looks at.
+//! A second namespace that a test's operator manages.
 
 use crate::{Cluster, TestEnv, root};
 
-/// A second namespace; it goes with this value.
+/// A second namespace; dropping the value deletes it.
 #[derive(Debug)]
 pub struct SecondNamespace {
     cluster: Cluster,
@@ -10,8 +10,8 @@ pub struct SecondNamespace {
 }
 
 impl SecondNamespace {
-    /// Makes it, with the rights that the operator of `env` has in its own.
-    pub fn beside(env: &TestEnv) -> Self {
+    /// Creates the namespace and gives the operator of `env` the same rights in it as in its own.
+    pub fn create(env: &TestEnv) -> Self {
         let second = Self {
             cluster: env.cluster().clone(),
             namespace: format!("{}-b", env.namespace()),
@@ -29,7 +29,7 @@ impl SecondNamespace {
         &self.namespace
     }
 
-    /// Runs kubectl there as the administrator; what it prints.
+    /// Runs kubectl in this namespace as the administrator; returns the output.
     pub fn kubectl(&self, arguments: &[&str], stdin: &str) -> String {
         let arguments: Vec<&str> = ["--namespace", &self.namespace]
             .into_iter()

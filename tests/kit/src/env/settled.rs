@@ -1,4 +1,4 @@
-//! Waits until validators know each other, and until nothing is left to do.
+//! Waits until validators are connected and until nothing is left to do.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,33 +8,33 @@ use stellar_k8s::labels;
 
 use crate::{EIGHT, TestEnv, Validators, wait_for};
 
-/// How long a few validators may take until nobody has a reason left to restart.
+/// Time limit for a few validators until none has a cause to restart.
 const SETTLE: Duration = Duration::from_secs(120);
-/// How long the operator may take to put a list right.
+/// Time limit for the operator to repair a list.
 const REPAIR: Duration = Duration::from_secs(60);
 
 impl TestEnv {
-    /// Creates the first `count` of these, and waits until they have settled.
+    /// Creates the first `count` validators and waits until they have settled.
     pub async fn create_settled(&self, validators: &Validators, count: usize) {
         self.apply(&validators.manifests(1..=count));
         self.settled(&EIGHT[..count]).await;
     }
 
-    /// The same, and waits until no slot is in use.
+    /// Creates the first `count` validators and waits until they have settled and no slot is in use.
     pub async fn create_at_rest(&self, validators: &Validators, count: usize) {
         self.create_settled(validators, count).await;
         self.all_slots_free().await;
     }
 
-    /// Waits until these validators vote, the list is made of their present addresses, and each has loaded all the
+    /// Waits until these validators vote, the list has exactly their current addresses, and each has loaded all
     /// others.
     pub async fn settled(&self, validators: &[&str]) {
         self.settled_within(validators, SETTLE).await;
     }
 
-    /// The same, with another patience.
+    /// Does the same as [`Self::settled`] with another time limit.
     pub async fn settled_within(&self, validators: &[&str], patience: Duration) {
-        let what = format!("{validators:?} to know each other");
+        let what = format!("{validators:?} to be connected");
         wait_for(&what, patience, async || self.is_settled(validators).then_some(())).await;
     }
 
@@ -53,7 +53,7 @@ impl TestEnv {
         self.peers() == addresses && loaded.iter().all(|peers| peers.len() + 1 == validators.len())
     }
 
-    /// Waits until an Event with this reason says so of a validator.
+    /// Waits until a validator has an Event with this reason and these words.
     pub async fn wait_for_event(&self, validator: &str, reason: &str, words: &str) {
         let what = format!("an Event {reason} that says {words:?}");
         wait_for(&what, SETTLE, async || {
@@ -63,26 +63,26 @@ impl TestEnv {
         .await;
     }
 
-    /// Lets a time pass in which nothing is to happen: that is what is promised, and there is nothing to wait for. The
-    /// operator still decides afterwards, so it could have done something: it puts a list right that somebody changes.
+    /// Waits for a time in which nothing may happen, so there is no condition to wait for. Afterwards the operator must
+    /// still repair a changed list, which proves that it could have acted.
     pub async fn stays_quiet(&self, span: Duration) {
         tokio::time::sleep(span).await;
         let wrong = r#"{"data":{"KNOWN_PEERS":"wrong"}}"#;
         self.kubectl(&["patch", "configmap/stellar-peers", "--type=merge", "-p", wrong])
             .ok("a wrong list");
-        wait_for("the list to be put right", REPAIR, async || {
+        wait_for("the list to be repaired", REPAIR, async || {
             let list = self.get("configmap/stellar-peers")?;
             (list["data"]["KNOWN_PEERS"] != "wrong").then_some(())
         })
         .await;
     }
 
-    /// Waits until no validator of this namespace has a slot.
+    /// Waits until no validator of this namespace holds a slot.
     pub async fn all_slots_free(&self) {
         self.all_slots_free_within(SETTLE).await;
     }
 
-    /// The same, with another patience.
+    /// Does the same as [`Self::all_slots_free`] with another time limit.
     pub async fn all_slots_free_within(&self, patience: Duration) {
         wait_for("all slots to be over", patience, async || {
             let leases = self.get("leases")?;

@@ -1,5 +1,5 @@
-//! A TCP balancer on loopback, in the place of the webhook's Service: new connections go to replicas that are ready, as
-//! it last heard of them; connections that stand are left alone.
+//! A TCP balancer on loopback that replaces the webhook's Service. New connections go to replicas whose last probe was
+//! ready; open connections are kept.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use crate::operator::{Operator, looks_ready};
 use crate::wait_for;
 
-/// How late it hears of a replica's readiness: a probe's period and what a Service needs.
+/// The delay until it notices a replica's readiness: a probe's period and the time that a Service needs.
 const LATE: Duration = Duration::from_millis(700);
 
 #[derive(Clone, Copy, Debug)]
@@ -24,11 +24,11 @@ struct Replica {
 #[derive(Debug, Default)]
 struct Known {
     replicas: Vec<Replica>,
-    /// Ports of the webhooks that were ready when they were last asked.
+    /// Ports of the webhooks whose last probe was ready.
     ready: Vec<u16>,
 }
 
-/// Forwards while it lives.
+/// Forwards connections until it is dropped.
 #[derive(Debug)]
 pub struct Balancer {
     known: Arc<Mutex<Known>>,
@@ -36,7 +36,7 @@ pub struct Balancer {
 }
 
 impl Balancer {
-    /// Listens where the API server calls the webhook, once one before it has let go of the port.
+    /// Listens on the port that the API server calls, once an earlier balancer has released it.
     pub async fn listen(port: u16) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let listener = wait_for("the webhook's port to be free", Duration::from_secs(30), async || {
@@ -51,21 +51,21 @@ impl Balancer {
         Self { known, tasks }
     }
 
-    /// Sends work to this replica, too, whenever it is ready.
+    /// Adds this replica, which gets connections while it is ready.
     pub fn add(&self, replica: &Operator) {
         let (webhook, probes) = (replica.webhook_port(), replica.probe_port());
         self.known.lock().unwrap().replicas.push(Replica { webhook, probes });
     }
 
-    /// Has nothing to do with this replica any more.
+    /// Removes this replica.
     pub fn remove(&self, replica: &Operator) {
         let webhook = replica.webhook_port();
         self.known.lock().unwrap().replicas.retain(|one| one.webhook != webhook);
     }
 
-    /// Waits until it has heard that so many replicas are ready, no more and no fewer.
+    /// Waits until exactly this many replicas are known to be ready.
     pub async fn wait_for_ready(&self, replicas: usize) {
-        let what = format!("the balancer to hear of {replicas} replicas");
+        let what = format!("the balancer to know {replicas} ready replicas");
         wait_for(&what, Duration::from_secs(30), async || {
             (self.known.lock().unwrap().ready.len() == replicas).then_some(())
         })
@@ -86,7 +86,7 @@ async fn listen_for_readiness(known: Arc<Mutex<Known>>) {
         let replicas = known.lock().unwrap().replicas.clone();
         let mut ready = Vec::new();
         for replica in replicas {
-            // One slow answer takes nobody out of a Service: it takes several that failed.
+            // One slow answer does not remove a replica: a Service needs several failed probes.
             let before = known.lock().unwrap().ready.contains(&replica.webhook);
             if looks_ready(replica.probes).await.unwrap_or(before) {
                 ready.push(replica.webhook);
@@ -98,17 +98,17 @@ async fn listen_for_readiness(known: Arc<Mutex<Known>>) {
 }
 
 async fn forward(listener: TcpListener, known: Arc<Mutex<Known>>) {
-    for slot in 0.. {
+    for count in 0.. {
         let Ok((mut client, _)) = listener.accept().await else {
             continue;
         };
         let ready = known.lock().unwrap().ready.clone();
-        let Some(port) = ready.get(slot % ready.len().max(1)).copied() else {
+        let Some(port) = ready.get(count % ready.len().max(1)).copied() else {
             continue;
         };
         let others: Vec<u16> = ready.into_iter().filter(|other| *other != port).collect();
         tokio::spawn(async move {
-            // Whoever does not listen any more is passed over; where nobody does the client's connection is closed.
+            // Skip replicas that no longer listen. If none listens, close the client's connection.
             for port in [port].into_iter().chain(others) {
                 if let Ok(mut replica) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
                     let _ = copy_bidirectional(&mut client, &mut replica).await;

@@ -1,4 +1,4 @@
-//! The built binary as a process, with the identity and the rights of the shipped ServiceAccount and nothing more.
+//! Runs the built binary as a process with exactly the identity and rights of the shipped ServiceAccount.
 
 mod balancer;
 pub(crate) mod pair;
@@ -21,20 +21,20 @@ use serde_json::{Value, json};
 use crate::env::install::cluster_scoped_name;
 use crate::{Cluster, operator_binary, wait_for};
 
-/// How long an operator may take to end; tests drain for a second or three.
+/// Time limit for an operator to end; tests drain for one to three seconds.
 const END: Duration = Duration::from_secs(30);
 
-/// How long a probe may take.
+/// Time limit for a probe.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Where operators listen: below the ports that the kernel gives to clients (32768 and more) and those of
+/// The ports that operators listen on: below those that the kernel gives to clients (32768 and more) and those of
 /// `tests/cluster/up`.
 const PORTS: Range<u16> = 10_000..20_000;
 
-/// What begins the answer of one that is ready.
+/// The beginning of a ready operator's answer.
 const READY: &str = "HTTP/1.1 200 ";
 
-/// A running operator; it is killed with this value.
+/// A running operator; dropping the value kills it.
 #[derive(Debug)]
 pub struct Operator {
     child: Child,
@@ -42,22 +42,22 @@ pub struct Operator {
     probes: u16,
 }
 
-/// Where an operator runs, and what it is told.
+/// The addresses, files and arguments of an operator.
 #[derive(Debug)]
 pub(crate) struct Place<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) namespace: &'a str,
-    /// Where its kubeconfig and its log are.
+    /// The directory of its kubeconfig and its log.
     pub(crate) directory: &'a Path,
     /// The port that the API server calls.
     pub(crate) called_at: u16,
-    /// The port that it listens on: another, where a balancer stands between.
+    /// The port that it listens on, which differs if there is a balancer.
     pub(crate) listens_on: u16,
-    /// Where it finds the API server, if not where everybody does.
+    /// The address of a proxy to the API server, if there is one.
     pub(crate) api_server: Option<String>,
-    /// Arguments beside those that every test has.
+    /// Arguments in addition to those of every test.
     pub(crate) arguments: &'a [String],
-    /// Everything is logged, into a pipe that nobody reads.
+    /// Whether it logs at its most verbose level into a pipe that is not read.
     pub(crate) unread_log: bool,
 }
 
@@ -88,7 +88,8 @@ impl Operator {
             .args(["--webhook-configuration", &cluster_scoped_name(namespace)])
             .args(["--probe-listen", &format!("127.0.0.1:{probes}")])
             .args(place.arguments)
-            // Every flag has an environment variable: none of the caller's may count.
+            // Every flag has an environment variable: clear the environment so that the caller's variables do not
+            // apply.
             .env_clear()
             .env("KUBECONFIG", &kubeconfig)
             .env("POD_NAMESPACE", namespace)
@@ -96,7 +97,7 @@ impl Operator {
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("the operator's log"))
             .stderr(output);
-        // By this the cluster's scripts find what an interrupted test left running.
+        // The cluster's scripts find leftover processes of an interrupted test by this variable.
         if let Some(mark) = std::env::var_os("STELLAR_CLUSTER_PROCESS_OF") {
             command.env("STELLAR_CLUSTER_PROCESS_OF", mark);
         }
@@ -111,7 +112,7 @@ impl Operator {
         }
     }
 
-    /// Its process.
+    /// The id of its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -121,7 +122,7 @@ impl Operator {
         self.webhook
     }
 
-    /// The port that its probes are answered on.
+    /// The port of its probes.
     pub fn probe_port(&self) -> u16 {
         self.probes
     }
@@ -139,23 +140,23 @@ impl Operator {
         self.readyz().await.starts_with(READY)
     }
 
-    /// What `/readyz` says, status line and all; nothing where nobody answers.
+    /// The answer of `/readyz` with its status line; empty if there is no answer.
     pub async fn readyz(&self) -> String {
         get(self.probes, "/readyz").await.unwrap_or_default()
     }
 
-    /// What `/metrics` says; nothing where nobody answers.
+    /// The answer of `/metrics`; empty if there is no answer.
     pub async fn metrics(&self) -> String {
         get(self.probes, "/metrics").await.unwrap_or_default()
     }
 
-    /// Whether it says that it leads.
+    /// Whether its metrics say that it leads.
     pub async fn leads(&self) -> bool {
         let metrics = self.metrics().await;
         metrics.lines().any(|line| line == "stellar_operator_leader 1")
     }
 
-    /// Ends it as Kubernetes does, and waits until it has ended in good order.
+    /// Sends SIGTERM as Kubernetes does, and waits until it has exited with success.
     pub async fn terminate(mut self) {
         let pid = self.pid().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
@@ -167,25 +168,25 @@ impl Operator {
         assert!(status.success(), "the operator ended: {status}");
     }
 
-    /// Ends it as a crash does, where it stays.
+    /// Kills it as a crash does, and keeps the value.
     pub fn kill_now(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Ends it as a crash does.
+    /// Kills it as a crash does.
     pub fn kill(self) {
         drop(self);
     }
 }
 
-/// Whether `/readyz` on this port answers 200; nothing where no answer came in time, which says nothing.
+/// Whether `/readyz` on this port answers 200; `None` if no answer came in time.
 pub(crate) async fn looks_ready(port: u16) -> Option<bool> {
     let answer = tokio::time::timeout(ANSWER, ask(port, "/readyz")).await.ok()?;
     Some(answer.is_some_and(|answer| answer.starts_with(READY)))
 }
 
-/// The log of all operators that ran in this directory.
+/// The file with the log of all operators that ran in this directory.
 pub(crate) fn log_file(directory: &Path) -> PathBuf {
     directory.join("operator.log")
 }
@@ -196,12 +197,11 @@ impl Drop for Operator {
     }
 }
 
-/// A port of the loopback interface that nobody listens on, and that nobody else gets while its process is killed and
-/// started anew.
+/// A free port of the loopback interface that no other test gets while its process is killed and restarted.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let (first, count) = (PORTS.start, PORTS.end - PORTS.start);
-    // Each process begins at a place of its own, so that two at once do not choose the same.
+    // Each process starts at its own offset, so that concurrent tests do not choose the same port.
     let begin = u16::try_from(std::process::id() * 64 % u32::from(count)).expect("it is below the count");
     for _ in 0..count {
         let port = first + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % count;
@@ -212,7 +212,7 @@ pub fn free_port() -> u16 {
     panic!("no port of {PORTS:?} is free");
 }
 
-/// What a plain GET is answered with in time, status line and all.
+/// The answer to a plain GET with its status line; `None` if it did not come in time.
 async fn get(port: u16, path: &str) -> Option<String> {
     tokio::time::timeout(ANSWER, ask(port, path)).await.ok()?
 }
@@ -227,12 +227,12 @@ async fn ask(port: u16, path: &str) -> Option<String> {
     Some(answer)
 }
 
-/// A kubeconfig with a token of the ServiceAccount and no client certificate: beside one, the token would not count.
+/// A kubeconfig with a token of the ServiceAccount and without a client certificate, which would override the token.
 pub(crate) fn identity(cluster: &Cluster, namespace: &str) -> Value {
     identity_of("stellar-operator", cluster, namespace)
 }
 
-/// The same of another ServiceAccount.
+/// A kubeconfig with a token of another ServiceAccount.
 pub(crate) fn identity_of(account: &str, cluster: &Cluster, namespace: &str) -> Value {
     let view = ["config", "view", "--minify", "--flatten", "--raw", "-o", "json"];
     let admin: Value = serde_json::from_str(&cluster.kubectl(&view, "").ok("the kubeconfig")).expect("JSON");

@@ -1,7 +1,6 @@
-//! Two replicas in the place of one, of which whichever leads is killed again and again, as a crash does, and started
-//! anew.
+//! Two replicas instead of one. The leader is killed repeatedly, as by a crash, and restarted.
 //!
-//! For whole runs of the tests (`make leaders-killed`): what they promise holds all the same.
+//! `make leaders-killed` runs all promises this way: they must hold nevertheless.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +16,7 @@ use crate::operator::{Operator, free_port};
 
 /// Set for a run in which leaders are killed.
 const ASKED: &str = "STELLAR_TEST_KILL_LEADERS";
-/// The shortest life of a leader, and how much longer it may be: more than an election takes.
+/// The shortest life of a leader, which is longer than an election, and the largest random addition to it.
 const LIFE: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(9));
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -26,7 +25,7 @@ pub(crate) fn is_asked_for() -> bool {
     std::env::var_os(ASKED).is_some()
 }
 
-/// Two replicas; dropped, they are gone.
+/// Two replicas; dropping the value stops them.
 #[derive(Debug)]
 pub struct Pair {
     task: JoinHandle<()>,
@@ -35,7 +34,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Starts both and waits until they are ready; then the killing begins.
+    /// Starts both, waits until they are ready, and then starts to kill leaders.
     pub(crate) async fn start(site: Site, options: Options) -> Self {
         let options = options.with("--lease-duration", "3s");
         let balancer = Arc::new(Balancer::listen(site.webhook_port).await);
@@ -69,7 +68,7 @@ impl Drop for Pair {
 
 async fn ready(site: &Site, options: &Options, balancer: &Balancer) -> Operator {
     let mut replica = site.start(options, free_port(), None);
-    // Not `wait_for`: what it is given could not be part of a task of its own.
+    // `wait_for` is not usable here: its future cannot be part of a spawned task.
     while !replica.is_ready().await {
         tokio::time::sleep(LOOK).await;
     }
@@ -98,7 +97,7 @@ async fn kill_leaders(
     }
 }
 
-/// From 0 to 1.
+/// A random number from 0 to 1.
 fn random() -> f64 {
     let mut byte = [0];
     let _ = SystemRandom::new().fill(&mut byte);

@@ -1,5 +1,5 @@
-//! What stands between one operator and the API server, and can come between them: plain HTTP on loopback, forwarded
-//! with the operator's own token. So a fault hits one operator, at one request, and no other test.
+//! A proxy between one operator and the API server: plain HTTP on loopback, forwarded with the operator's own token. A
+//! test can cause a fault for one operator at one request without affecting other tests.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -23,35 +23,34 @@ use tokio::task::JoinHandle;
 
 use crate::Cluster;
 
-/// What becomes of a request.
+/// The handling of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It is forwarded.
+    /// Forward it.
     Pass,
-    /// It is not forwarded and never answered.
+    /// Neither forward nor answer it.
     Lost,
-    /// It is forwarded and done, and its answer is lost.
+    /// Forward it and lose the answer.
     AnswerLost,
-    /// It is answered with this status, and not forwarded.
+    /// Answer it with this status without forwarding it.
     Refused(u16),
-    /// It is forwarded after so long.
+    /// Forward it after this delay.
     Late(Duration),
 }
 
-/// A request as a fault looks at it.
+/// A request, for the decision about a fault.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// What is asked for.
+    /// The HTTP method.
     pub method: Method,
     /// Path and query.
     pub path: String,
-    /// The object that is sent, as text.
+    /// The body as text.
     pub body: String,
 }
 
 impl Call {
-    /// Whether it changes something; the leader's Lease and Events do not count, nor does a question whether a write
-    /// would pass.
+    /// Whether the request changes an object, except the leader's Lease and Events; a dry run does not count either.
     pub fn is_write(&self) -> bool {
         let names_leader = self.path.contains(labels::LEADER_LEASE) || self.body.contains(labels::LEADER_LEASE);
         let asks = self.path.contains("dryRun=All");
@@ -67,7 +66,7 @@ impl fmt::Display for Call {
 
 type Judge = Arc<dyn Fn(&Call) -> Fate + Send + Sync>;
 
-/// Forwards while it lives.
+/// Forwards requests until it is dropped.
 pub struct Proxy {
     port: u16,
     forwarder: Arc<Forwarder>,
@@ -86,20 +85,20 @@ impl fmt::Debug for Proxy {
 struct Forwarder {
     client: Client,
     judge: Mutex<Judge>,
-    /// What the leader's Lease is called on the way: another name, and its operator believes that it leads alone.
+    /// Another name for the leader's Lease, with which the operator believes to be the only leader.
     leader_lease: String,
     lost: Notify,
-    /// Ends the answers that are under way: watches, above all.
+    /// Ends the answers in progress, mainly watches.
     cut: watch::Sender<()>,
 }
 
 impl Proxy {
-    /// Forwards everything.
+    /// Starts a proxy that forwards everything.
     pub async fn start(cluster: &Cluster) -> Self {
         Self::with_leader_lease(cluster, labels::LEADER_LEASE).await
     }
 
-    /// Forwards everything, and calls the leader's Lease by another name.
+    /// Starts a proxy that forwards everything and renames the leader's Lease.
     pub async fn with_leader_lease(cluster: &Cluster, name: &str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let port = listener.local_addr().expect("its number").port();
@@ -117,12 +116,12 @@ impl Proxy {
         Self { port, forwarder, task }
     }
 
-    /// Where the operator finds it.
+    /// The address of the proxy.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// From now on every request is judged so.
+    /// From now on `judge` decides about every request.
     pub fn judge(&self, judge: impl Fn(&Call) -> Fate + Send + Sync + 'static) {
         *self.forwarder.judge.lock().unwrap() = Arc::new(judge);
     }
@@ -169,7 +168,7 @@ async fn forward(State(forwarder): State<Arc<Forwarder>>, request: Request) -> R
     }
 }
 
-/// As the API server words it.
+/// An error in the API server's format.
 fn refusal(code: u16) -> Response {
     let status = json!({
         "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code,

@@ -1,8 +1,8 @@
-//! What the webhook adds, refuses and warns of, and what it lets pass: one case each, as the API server answers it.
+//! What the webhook adds, refuses, warns of and accepts: one case each, with the API server's answer.
 //!
-//! Every case sends one request and says the whole answer: values of the stored object, or each problem with its field,
-//! and all warnings; a warning that a case does not name fails it. The cases of a table run in one namespace, one after
-//! the other, on objects of their own, and those that fail are told together.
+//! Every case sends one request and states the whole answer: values of the stored object, or each problem with its
+//! field, and all warnings. An unexpected warning fails the case. The cases of a table run one by one in one namespace,
+//! each on its own objects, and all failures are reported together.
 
 #![expect(clippy::needless_pass_by_value, reason = "a table reads better without references")]
 
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use request::{Answer, Server, Step};
 use test_kit::{Cluster, TestEnv};
 
-/// What the API server puts before the message of a webhook.
+/// The API server's prefix of a webhook's message.
 const WEBHOOK: &str = "admission webhook";
 
 /// One request and the whole answer to it.
@@ -36,7 +36,7 @@ struct Case {
 
 /// A problem that refuses the request.
 struct Problem {
-    /// Refused by the CRD's schema and its rules, which hides from the webhook what else is wrong.
+    /// The CRD's schema or its rules refuse it, so the webhook sees no other problem.
     by_schema: bool,
     field: &'static str,
     reason: &'static str,
@@ -44,7 +44,7 @@ struct Problem {
 }
 
 impl Case {
-    /// That this request passes in silence; the builder's other functions say otherwise.
+    /// A request that passes without a warning; the other builder functions change that.
     fn new(name: &'static str, request: Step) -> Self {
         Self {
             name,
@@ -56,18 +56,18 @@ impl Case {
         }
     }
 
-    /// An object is created.
+    /// A request that creates an object.
     fn create(name: &'static str, object: Value) -> Self {
         Self::new(name, Step::create(object))
     }
 
-    /// A stored object is changed by a merge patch, as `kubectl patch --type=merge` does.
+    /// A request that changes a stored object with a merge patch, like `kubectl patch --type=merge`.
     fn patch(name: &'static str, stored: Value, patch: Value) -> Self {
         let request = Step::patch(&stored, patch);
         Self::new(name, request).after(Step::create(stored))
     }
 
-    /// This was done before, which nobody refused.
+    /// Sends this request first, which must succeed.
     fn after(mut self, step: Step) -> Self {
         self.before.push(step);
         self
@@ -95,7 +95,7 @@ impl Case {
         self.refused(false, field, "FieldValueInvalid", words)
     }
 
-    /// The webhook misses a field.
+    /// The webhook requires a field.
     fn required(self, field: &'static str, words: &'static str) -> Self {
         self.refused(false, field, "FieldValueRequired", words)
     }
@@ -105,17 +105,17 @@ impl Case {
         self.refused(false, field, "FieldValueForbidden", words)
     }
 
-    /// The webhook refuses to see a value twice.
+    /// The webhook refuses a duplicate value.
     fn duplicate(self, field: &'static str, words: &'static str) -> Self {
         self.refused(false, field, "FieldValueDuplicate", words)
     }
 
-    /// The CRD refuses the value of a field, before the webhook is asked.
+    /// The CRD refuses the value of a field before the webhook is called.
     fn invalid_by_schema(self, field: &'static str, words: &'static str) -> Self {
         self.refused(true, field, "FieldValueInvalid", words)
     }
 
-    /// The CRD misses a field, before the webhook is asked.
+    /// The CRD requires a field before the webhook is called.
     fn required_by_schema(self, field: &'static str, words: &'static str) -> Self {
         self.refused(true, field, "FieldValueRequired", words)
     }
@@ -134,7 +134,7 @@ impl Case {
         for step in &self.before {
             let answer = server.send(step).await;
             if !answer.is_success() {
-                return Err(format!("what comes before was refused: {answer}"));
+                return Err(format!("the preceding request was refused: {answer}"));
             }
             server.until_seen(step, &answer).await;
         }
@@ -158,7 +158,7 @@ impl Case {
 
     fn not_stored(&self, answer: &Answer) -> Vec<String> {
         if !answer.is_success() {
-            return vec!["it was refused".to_owned()];
+            return vec!["the request was refused".to_owned()];
         }
         let differs = |(pointer, value): &(&str, Value)| {
             let found = answer.body.pointer(pointer).unwrap_or(&Value::Null);
@@ -170,7 +170,7 @@ impl Case {
     fn not_refused(&self, answer: &Answer) -> Vec<String> {
         let status = &answer.body;
         if (answer.code, &status["reason"]) != (422, &json!("Invalid")) {
-            return vec!["it was not refused as invalid".to_owned()];
+            return vec!["the request was not refused as invalid".to_owned()];
         }
         let mut complaints = Vec::new();
         let message = status["message"].as_str().unwrap_or_default();
@@ -186,12 +186,12 @@ impl Case {
                     problem.reason, problem.field, problem.words
                 ));
             }
-            // Client libraries show nothing else.
+            // Client libraries show only the message.
             if !(message.contains(problem.field) && message.contains(problem.words)) {
                 complaints.push(format!("the message lacks {} or {:?}", problem.field, problem.words));
             }
             if message.contains(WEBHOOK) == problem.by_schema {
-                complaints.push(format!("{} is not told by whom it should be", problem.field));
+                complaints.push(format!("{} comes from the wrong source", problem.field));
             }
         }
         if causes.len() != self.problems.len() {
@@ -212,7 +212,7 @@ impl Case {
     }
 }
 
-/// Checks every case of a table; fails with all that do not hold.
+/// Checks every case of a table and reports all failures together.
 async fn check(env: &TestEnv, cases: Vec<Case>) {
     let server = Server::new(env, Cluster::connect().client().await);
     let mut failures = Vec::new();
@@ -223,7 +223,7 @@ async fn check(env: &TestEnv, cases: Vec<Case>) {
     }
     assert!(
         failures.is_empty(),
-        "{} of {} cases do not hold:\n{}",
+        "{} of {} cases fail:\n{}",
         failures.len(),
         cases.len(),
         failures.join("\n")

@@ -1,4 +1,4 @@
-//! What of a stored StellarNode can be changed, and which changes nobody is asked about.
+//! Which changes of a stored StellarNode are allowed, and which do not call the webhook.
 
 use serde_json::{Value, json};
 use test_kit::{Options, TestEnv};
@@ -22,7 +22,7 @@ fn identity() -> Vec<Case> {
     let plain = |name: &str| validator(name, json!({}));
     vec![
         Case::patch(
-            "a validator becomes no Horizon server",
+            "a validator cannot become a Horizon server",
             plain("type"),
             spec(json!({
                 "nodeType": "Horizon",
@@ -32,7 +32,7 @@ fn identity() -> Vec<Case> {
         )
         .invalid_by_schema("spec", "nodeType never changes"),
         Case::patch(
-            "the network stays",
+            "the network cannot change",
             plain("network"),
             spec(json!({ "network": "mainnet" })),
         )
@@ -40,13 +40,13 @@ fn identity() -> Vec<Case> {
         .warns("shared with validators of another network")
         .warns("quorumSet: absent"),
         Case::patch(
-            "another spelling is no other network",
+            "another spelling means the same network",
             plain("spelling"),
             spec(json!({ "network": "Testnet" })),
         )
         .stores("/spec/network", json!("Testnet")),
         Case::patch(
-            "the passphrase is a spelling, too",
+            "the passphrase is a spelling of the network as well",
             plain("passphrase"),
             spec(json!({ "network": "Test SDF Network ; September 2015" })),
         ),
@@ -64,22 +64,22 @@ fn identity() -> Vec<Case> {
         ),
         Case::patch("a second pod", plain("replicas"), spec(json!({ "replicas": 2 })))
             .invalid_by_schema("spec", "replicas is 1 for a Validator"),
-        Case::patch("the port moves", plain("port"), config(json!({ "peerPort": 21625 })))
+        Case::patch("the port changes", plain("port"), config(json!({ "peerPort": 21625 })))
             .stores("/spec/validatorConfig/peerPort", json!(21625)),
         Case::patch(
-            "the port moves to where it cannot be",
+            "the port changes to a reserved one",
             plain("port-http"),
             config(json!({ "peerPort": 11626 })),
         )
         .invalid("spec.validatorConfig.peerPort", "HTTP port"),
         Case::patch(
-            "one who resumes does so with a seed that nobody uses",
+            "a validator resumes with an unused seed",
             with(running("resumed", "kept"), spec(json!({ "suspended": true }))),
             spec(json!({ "suspended": false })),
         )
         .stores("/spec/suspended", json!(false)),
         Case::patch(
-            "one who resumes does not with the seed of another",
+            "a validator cannot resume with the seed of another",
             with(running("sleeper", "lent"), spec(json!({ "suspended": true }))),
             spec(json!({ "suspended": false })),
         )
@@ -95,14 +95,14 @@ fn volumes() -> Vec<Case> {
         Case::patch("a volume grows", stored("grows"), storage(json!({ "size": "11Gi" })))
             .stores("/spec/storage/size", json!("11Gi")),
         Case::patch(
-            "a volume is as large in other words",
+            "a volume size is written in another unit",
             stored("as-large"),
             storage(json!({ "size": "10240Mi" })),
         ),
         Case::patch("a volume shrinks", stored("shrinks"), storage(json!({ "size": "9Gi" })))
             .forbidden(SIZE, "write 10Gi or more"),
         Case::patch(
-            "a volume of the usual size shrinks",
+            "a volume of the default size shrinks",
             validator("shrinks-too", json!({})),
             storage(json!({ "size": "99Gi" })),
         )
@@ -114,13 +114,13 @@ fn volumes() -> Vec<Case> {
         )
         .forbidden(CLASS, "write \"fast\""),
         Case::patch(
-            "the class goes",
+            "the class is removed",
             stored("class-gone"),
             storage(json!({ "storageClass": null })),
         )
         .forbidden(CLASS, "write \"fast\""),
         Case::patch(
-            "a class comes",
+            "a class is added",
             validator("class-new", json!({ "storage": { "size": "10Gi" } })),
             storage(json!({ "storageClass": "fast" })),
         )
@@ -128,7 +128,7 @@ fn volumes() -> Vec<Case> {
     ]
 }
 
-/// Each has a spec that would be warned of: where there is no warning, nobody was asked.
+/// Each spec would cause a warning: without a warning, the API server did not call the webhook.
 fn unasked() -> Vec<Case> {
     let held = with(
         private("held", json!({})),
@@ -139,7 +139,7 @@ fn unasked() -> Vec<Case> {
     let released = json!({ "metadata": { "finalizers": null }, "spec": { "network": "mainnet" } });
     vec![
         Case::patch(
-            "a change of the spec is judged as a whole",
+            "a change of the spec is reviewed as a whole",
             private("judged", json!({})),
             spec(json!({ "version": "27.0.0" })),
         )
@@ -157,12 +157,15 @@ fn unasked() -> Vec<Case> {
         .after(Step::create(status))
         .stores("/status/replicas", json!(7)),
         Case::new("a deletion passes", Step::delete(&deleted)).after(Step::create(deleted)),
-        Case::new("a change of what is being deleted passes", Step::patch(&held, released))
-            .after(Step::create(held.clone()))
-            .after(Step::delete(&held))
-            .stores("/spec/network", json!("mainnet")),
+        Case::new(
+            "a change of an object that is being deleted passes",
+            Step::patch(&held, released),
+        )
+        .after(Step::create(held.clone()))
+        .after(Step::delete(&held))
+        .stores("/spec/network", json!("mainnet")),
         Case::patch(
-            "a change of nothing passes",
+            "an unchanged update passes",
             configured("nothing", json!({ "peerPort": 80 })),
             spec(json!({ "version": "26.0.1-3109.e78c97ed0.jammy" })),
         ),
@@ -170,7 +173,7 @@ fn unasked() -> Vec<Case> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_changes_within_limits() {
+async fn only_allowed_node_changes_pass() {
     let env = TestEnv::start("cases-nodes-changed", Options::default()).await;
     check(&env, [identity(), volumes(), unasked()].into_iter().flatten().collect()).await;
 }

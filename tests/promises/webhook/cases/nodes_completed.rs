@@ -1,4 +1,4 @@
-//! What a StellarNode is given before it is stored.
+//! The defaults that a StellarNode gets before it is stored.
 
 use serde_json::{Value, json};
 use test_kit::{Options, TestEnv};
@@ -32,32 +32,32 @@ fn cases() -> Vec<Case> {
         .stores(REFERENCE, reference("ours"))
         .stores(PORT, json!(11625)),
         Case::create(
-            "the key of a list is left to its default",
+            "the key of a list gets its default",
             configured("key-absent", json!({ "knownPeersRef": { "name": "ours" } })),
         )
         .stores(REFERENCE, reference("ours")),
         Case::create(
-            "an empty reference is that to stellar-peers",
+            "an empty reference becomes stellar-peers",
             configured("reference-empty", json!({ "knownPeersRef": {} })),
         )
         .stores(REFERENCE, reference("stellar-peers")),
-        Case::create("a Horizon server is given nothing", horizon("horizon")).lacks("/spec/validatorConfig"),
+        Case::create("a Horizon server gets no defaults", horizon("horizon")).lacks("/spec/validatorConfig"),
         Case::create(
             "a field that the schema does not know is dropped, the rest is completed",
             configured("unknown-field", json!({ "peerPrt": 1 })),
         )
         .lacks("/spec/validatorConfig/peerPrt")
-        // The API server itself.
+        // The API server's own warning.
         .warns("unknown field \"spec.validatorConfig.peerPrt\"")
         .stores(PORT, json!(11625)),
         Case::patch(
-            "a port that is removed comes back",
+            "a removed port gets the default again",
             configured("port-removed", json!({ "peerPort": 21625 })),
             removed("peerPort"),
         )
         .stores(PORT, json!(11625)),
         Case::patch(
-            "a list that is removed comes back",
+            "a removed list gets the default again",
             configured("list-removed", json!({ "knownPeersRef": { "name": "ours" } })),
             removed("knownPeersRef"),
         )
@@ -76,7 +76,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_is_given_what_it_lacks() {
+async fn missing_node_fields_get_defaults() {
     let env = TestEnv::start("cases-nodes-completed", Options::default()).await;
     check(&env, cases()).await;
 }

@@ -1,4 +1,4 @@
-//! What no StellarNode is created with.
+//! Values that the API server refuses in a new StellarNode.
 
 use serde_json::{Value, json};
 use test_kit::{Options, TestEnv};
@@ -9,7 +9,7 @@ use super::{Case, check};
 
 const CORE_CONFIG: &str = "spec.validatorConfig.coreConfig";
 const LIST: &str = "spec.validatorConfig.knownPeersRef.name";
-/// The object as a whole, where a rule about its name stands.
+/// The object as a whole: the field of a rule about its name.
 const OBJECT: &str = "<nil>";
 const PORT: &str = "spec.validatorConfig.peerPort";
 const QUORUM_SET: &str = "spec.validatorConfig.quorumSet";
@@ -35,10 +35,7 @@ fn names() -> Vec<Case> {
         Case::create("a name with a dot", validator("one.two", json!({}))).invalid_by_schema(OBJECT, rule),
         Case::create("a name that starts with a digit", validator("1-validator", json!({})))
             .invalid_by_schema(OBJECT, rule),
-        Case::create(
-            "a name of 52 letters is none too long",
-            validator(&"a".repeat(52), json!({})),
-        ),
+        Case::create("a name of 52 letters is allowed", validator(&"a".repeat(52), json!({}))),
     ]
 }
 
@@ -61,7 +58,7 @@ fn blocks() -> Vec<Case> {
         )
         .invalid_by_schema("spec", "replicas is 1 for a Validator"),
         Case::create(
-            "no pod where suspended is meant",
+            "no replicas instead of suspended",
             validator("no-pod", json!({ "replicas": 0 })),
         )
         .invalid("spec.replicas", "suspended: true"),
@@ -74,7 +71,7 @@ fn blocks() -> Vec<Case> {
         )
         .invalid("spec.horizonConfig.stellarCoreUrl", "http://"),
         Case::create(
-            "two sides of one budget",
+            "both minAvailable and maxUnavailable",
             rpc("budget", json!({ "minAvailable": "50%", "maxUnavailable": 1 })),
         )
         .forbidden("spec.maxUnavailable", "remove one"),
@@ -84,7 +81,7 @@ fn blocks() -> Vec<Case> {
         )
         .invalid("spec.replicas", "one volume"),
         Case::create(
-            "a captive core that trusts nobody",
+            "a captive core without validators",
             rpc("trusts-nobody", json!({ "sorobanConfig": { "captiveCoreConfig": "" } })),
         )
         .invalid("spec.sorobanConfig.captiveCoreConfig", "trusts"),
@@ -121,7 +118,7 @@ fn seeds() -> Vec<Case> {
             .after(Step::create(running("seed-holder", "taken")))
             .duplicate(SEED, "already the seed of validator \"seed-holder\""),
         Case::create(
-            "the seed of a validator that runs, for one that is suspended, is none too many",
+            "the seed of a running validator is allowed for a suspended one",
             with(
                 running("seed-waits", "shared"),
                 json!({ "spec": { "suspended": true } }),
@@ -129,7 +126,7 @@ fn seeds() -> Vec<Case> {
         )
         .after(Step::create(running("seed-runs", "shared"))),
         Case::create(
-            "the seed of a validator of another network is none too many",
+            "the seed of a validator of another network is allowed",
             with(
                 private(
                     "seed-there",
@@ -162,7 +159,7 @@ fn seeds() -> Vec<Case> {
         )
         .invalid(SEED_PATH, "not an absolute path"),
         Case::create(
-            "a driver's seed file where there is no room for its volume",
+            "a driver's seed file below a mount of the operator",
             configured(
                 "kms-place",
                 json!({
@@ -188,7 +185,7 @@ fn lists() -> Vec<Case> {
         )
         .invalid(LIST, "this node's own config"),
         Case::create(
-            "a list that is no ConfigMap",
+            "a list name that is no ConfigMap name",
             list("list-bad", json!({ "name": "Our Peers" })),
         )
         .invalid(LIST, "cannot be the name of a ConfigMap"),
@@ -229,7 +226,7 @@ fn settings_of_core() -> Vec<Case> {
         )
         .invalid(QUORUM_SET, "name at least 4"),
         Case::create(
-            "a quorum set of somebody unknown",
+            "a quorum set with an unknown validator",
             quorum(
                 "quorum-name",
                 "[QUORUM_SET]\nTHRESHOLD_PERCENT=100\nVALIDATORS=[\"$alice\"]\n",
@@ -237,7 +234,7 @@ fn settings_of_core() -> Vec<Case> {
         )
         .invalid(QUORUM_SET, "no validator has the name \"alice\""),
         Case::create(
-            "a setting that no stellar-core of that version knows",
+            "a setting that this stellar-core version does not know",
             with(
                 core("core-tomorrow", "KEY_OF_TOMORROW=1\n"),
                 json!({ "spec": { "version": "24.1.0" } }),
@@ -245,7 +242,7 @@ fn settings_of_core() -> Vec<Case> {
         )
         .invalid(CORE_CONFIG, "knows no key \"KEY_OF_TOMORROW\""),
         Case::create(
-            "a setting that went with an older stellar-core",
+            "a setting that an older stellar-core removed",
             core("core-gone", "EXPERIMENTAL_BUCKETLIST_DB=true\n"),
         )
         .invalid(CORE_CONFIG, "removed in 23.0.0"),
@@ -255,7 +252,7 @@ fn settings_of_core() -> Vec<Case> {
         )
         .invalid(CORE_CONFIG, "streams from no validator"),
         Case::create(
-            "a quorum set of organisations, for a validator that is of none",
+            "a quorum set of organisations, for a validator without one",
             quorum("quorum-homeless", &organisations(4)),
         )
         .invalid("spec.validatorConfig.homeDomain", "has no home domain"),
@@ -291,7 +288,7 @@ fn amounts() -> Vec<Case> {
     let size = |name: &str, size: &str| validator(name, json!({ "storage": { "size": size } }));
     vec![
         Case::create(
-            "an amount that is none",
+            "an invalid amount",
             resources("cpu-bad", json!({ "requests": { "cpu": "two" } })),
         )
         .invalid("spec.resources.requests.cpu", "is not a quantity"),
@@ -309,7 +306,7 @@ fn amounts() -> Vec<Case> {
     ]
 }
 
-/// The schema hides what else is wrong; the webhook tells it all.
+/// The webhook reports all problems at once; a problem found by the schema would hide them.
 fn several() -> Vec<Case> {
     let config = json!({
         "peerPort": 11626,
@@ -319,21 +316,18 @@ fn several() -> Vec<Case> {
     });
     let spec = json!({ "replicas": 0, "storage": { "size": "0" }, "validatorConfig": config });
     vec![
-        Case::create(
-            "everything that is wrong is told at once",
-            validator("everything", spec),
-        )
-        .invalid("spec.replicas", "suspended: true")
-        .invalid("spec.storage.size", "not a size of a volume")
-        .invalid(PORT, "HTTP port")
-        .required(SEED, "absent")
-        .invalid(LIST, "own config")
-        .invalid(CORE_CONFIG, "NODE_SEED belongs to the operator"),
+        Case::create("all problems are reported at once", validator("everything", spec))
+            .invalid("spec.replicas", "suspended: true")
+            .invalid("spec.storage.size", "not a size of a volume")
+            .invalid(PORT, "HTTP port")
+            .required(SEED, "absent")
+            .invalid(LIST, "own config")
+            .invalid(CORE_CONFIG, "NODE_SEED belongs to the operator"),
     ]
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_cannot_work_is_refused() {
+async fn invalid_nodes_are_refused() {
     let env = TestEnv::start("cases-nodes-refused", Options::default()).await;
     let tables = [
         ports(),

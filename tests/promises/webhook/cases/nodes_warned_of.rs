@@ -1,4 +1,4 @@
-//! What a StellarNode may be created with, and its author is told to think of.
+//! Values that a new StellarNode may have but that cause a warning.
 
 use serde_json::json;
 use test_kit::{Options, TestEnv};
@@ -13,16 +13,13 @@ fn cases() -> Vec<Case> {
         with(validator(name, json!({})), annotations)
     };
     vec![
-        Case::create(
-            "a port that needs a privilege",
-            configured("port-80", json!({ "peerPort": 80 })),
-        )
-        .stores("/spec/validatorConfig/peerPort", json!(80))
-        .warns("spec.validatorConfig.peerPort: 80 is below 1024"),
+        Case::create("a privileged port", configured("port-80", json!({ "peerPort": 80 })))
+            .stores("/spec/validatorConfig/peerPort", json!(80))
+            .warns("spec.validatorConfig.peerPort: 80 is below 1024"),
         Case::create("a private network without a quorum set", private("private", json!({})))
             .warns("spec.validatorConfig.quorumSet: absent"),
         Case::create(
-            "archives without one",
+            "history archives enabled but none named",
             configured("archive", json!({ "enableHistoryArchive": true })),
         )
         .warns("spec.validatorConfig.historyArchiveUrls: history archives are enabled and none is named"),
@@ -35,7 +32,7 @@ fn cases() -> Vec<Case> {
         )
         .warns("this quorum set tolerates no failure"),
         Case::create(
-            "a quorum set of three, said to be unsafe elsewhere",
+            "a quorum set of three, marked as unsafe in coreConfig",
             private(
                 "three-too",
                 json!({ "quorumSet": quorum_set(3), "coreConfig": "UNSAFE_QUORUM=true\n" }),
@@ -63,7 +60,7 @@ fn cases() -> Vec<Case> {
             private("four", json!({ "quorumSet": quorum_set(4) })),
         ),
         Case::create(
-            "another network in the group",
+            "a validator of another network in the group",
             with(
                 private("stranger", json!({ "quorumSet": quorum_set(4) })),
                 json!({ "spec": { "validatorConfig": { "knownPeersRef": { "name": "shared-peers" } } } }),
@@ -84,7 +81,7 @@ fn cases() -> Vec<Case> {
         .after(Step::create(validator("v-core", json!({}))))
         .warns("is the HTTP port of validator v-core, which is on localhost in its own pod"),
         Case::create(
-            "settings that Horizon has no more",
+            "settings that Horizon removed",
             with(
                 horizon("workers"),
                 json!({ "spec": { "horizonConfig": { "ingestWorkers": 4 } } }),
@@ -92,7 +89,7 @@ fn cases() -> Vec<Case> {
         )
         .warns("spec.horizonConfig.ingestWorkers: Horizon has no such setting any more"),
         Case::create(
-            "settings that Stellar RPC has no more, and a budget that nobody can keep",
+            "settings that Stellar RPC removed, and a budget that allows no eviction",
             rpc(
                 "preflight",
                 json!({ "minAvailable": 1, "sorobanConfig": { "enablePreflight": true } }),
@@ -100,20 +97,26 @@ fn cases() -> Vec<Case> {
         )
         .warns("spec.sorobanConfig.enablePreflight: Stellar RPC always simulates")
         .warns("spec.minAvailable: with 1 replicas no pod may ever be evicted"),
-        Case::create("an annotation with a slip", annotated("slip", "stellar.org/peer-prot"))
+        Case::create("a misspelled annotation", annotated("slip", "stellar.org/peer-prot"))
             .warns("stellar.org/peer-prot means nothing to the operator; did you mean stellar.org/peer-port?"),
         Case::create(
-            "an annotation of ours that is none",
+            "an unknown annotation with the operator's prefix",
             annotated("none", "stellar.org/restart-now"),
         )
         .warns("stellar.org/restart-now means nothing to the operator; the operator reads stellar.org/peer-port"),
-        Case::create("an annotation of ours", annotated("ours", "stellar.org/pause-restarts")),
-        Case::create("an annotation of others", annotated("others", "example.org/peer-prot")),
+        Case::create(
+            "an annotation of the operator",
+            annotated("ours", "stellar.org/pause-restarts"),
+        ),
+        Case::create(
+            "an annotation of another program",
+            annotated("others", "example.org/peer-prot"),
+        ),
     ]
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_unwise_about_a_node_is_told() {
+async fn risky_node_settings_cause_a_warning() {
     let env = TestEnv::start("cases-nodes-warned", Options::default()).await;
     check(&env, cases()).await;
 }

@@ -1,9 +1,9 @@
-//! Objects with nothing wrong about them, and with what a case writes into them.
+//! Valid objects, into which a case can write its values.
 
 use serde_json::{Value, json};
 use test_kit::Validators;
 
-/// A suspended validator of testnet, with a seed of its own; `spec` is merged into its spec, null removes.
+/// A suspended validator of testnet with its own seed. `spec` is merged into its spec; null removes a field.
 pub(super) fn validator(name: &str, spec: Value) -> Value {
     let object = json!({
         "apiVersion": "stellar.org/v1alpha1",
@@ -13,7 +13,7 @@ pub(super) fn validator(name: &str, spec: Value) -> Value {
             "nodeType": "Validator",
             "network": "testnet",
             "version": "26.0.1-3109.e78c97ed0.jammy",
-            // Where no pod is needed, none is started.
+            // Suspended, because the cases need no pod.
             "suspended": true,
             "validatorConfig": { "seedSecretRef": format!("{name}-seed") },
         },
@@ -21,12 +21,12 @@ pub(super) fn validator(name: &str, spec: Value) -> Value {
     with(object, json!({ "spec": spec }))
 }
 
-/// The same; `config` is merged into `spec.validatorConfig`.
+/// The same validator with `config` merged into `spec.validatorConfig`.
 pub(super) fn configured(name: &str, config: Value) -> Value {
     validator(name, json!({ "validatorConfig": config }))
 }
 
-/// The same on a private network, in a group of its own: on another list than the validators of testnet.
+/// The same validator on a private network with its own list, and so not in the group of the testnet validators.
 pub(super) fn private(name: &str, config: Value) -> Value {
     let apart = configured(name, json!({ "knownPeersRef": { "name": format!("{name}-peers") } }));
     let network = format!("Private network of {name} ; 2026");
@@ -36,14 +36,14 @@ pub(super) fn private(name: &str, config: Value) -> Value {
     )
 }
 
-/// A quorum set of so many validators that count alike.
+/// A quorum set of this many equal validators.
 pub(super) fn quorum_set(validators: usize) -> String {
     let group = Validators::new(validators);
     let keys: Vec<&str> = (1..=validators).map(|number| group.public_key(number)).collect();
     format!("[QUORUM_SET]\nTHRESHOLD_PERCENT=67\nVALIDATORS={keys:?}\n")
 }
 
-/// Whom to trust, as so many organisations of one validator each.
+/// A quorum set of this many organisations with one validator each.
 pub(super) fn organisations(number: usize) -> String {
     let group = Validators::new(number);
     let organisation = |number: usize| {
@@ -60,7 +60,7 @@ pub(super) fn organisations(number: usize) -> String {
         .collect()
 }
 
-/// A validator of testnet that runs with this Secret as its seed.
+/// A running validator of testnet with this seed Secret.
 pub(super) fn running(name: &str, seed: &str) -> Value {
     validator(
         name,
@@ -95,13 +95,13 @@ pub(super) fn horizon(name: &str) -> Value {
     })
 }
 
-/// The labels by which a validator's StatefulSet is known.
+/// The labels that identify a validator's StatefulSet.
 pub(super) fn labels() -> Value {
     json!({ "app.kubernetes.io/name": "stellar-node", "app.kubernetes.io/component": "validator" })
 }
 
-/// A validator's StatefulSet that somebody else made, without pods; each container is given what the pod security
-/// standard of the namespace asks for.
+/// A validator's StatefulSet that the operator did not build, without pods. Each container meets the pod security
+/// standard of the namespace.
 pub(super) fn stateful_set(name: &str, containers: &[Value]) -> Value {
     with(
         unlabelled(name, containers),
@@ -109,17 +109,17 @@ pub(super) fn stateful_set(name: &str, containers: &[Value]) -> Value {
     )
 }
 
-/// The same with an annotation that says its port.
+/// The same StatefulSet with an annotation for its port.
 pub(super) fn annotated(name: &str, port: &str, containers: &[Value]) -> Value {
     with(stateful_set(name, containers), port_annotation(port))
 }
 
-/// What writes the annotation that says the port.
+/// The patch that writes the port annotation.
 pub(super) fn port_annotation(port: &str) -> Value {
     json!({ "metadata": { "annotations": { "stellar.org/peer-port": port } } })
 }
 
-/// A StatefulSet that nothing says to be a validator's.
+/// A StatefulSet without the labels of a validator.
 pub(super) fn unlabelled(name: &str, containers: &[Value]) -> Value {
     let containers: Vec<Value> = containers.iter().cloned().map(restricted).collect();
     json!({
@@ -135,7 +135,7 @@ pub(super) fn unlabelled(name: &str, containers: &[Value]) -> Value {
     })
 }
 
-/// A container as the pod security standard `restricted` wants it.
+/// A container that meets the pod security standard `restricted`.
 pub(super) fn restricted(container: Value) -> Value {
     let context = json!({
         "runAsNonRoot": true,
@@ -146,7 +146,7 @@ pub(super) fn restricted(container: Value) -> Value {
     with(container, json!({ "image": "core:1", "securityContext": context }))
 }
 
-/// An object with a merge patch written into it.
+/// Applies a merge patch to an object.
 pub(super) fn with(mut object: Value, patch: Value) -> Value {
     json_patch::merge(&mut object, &patch);
     object

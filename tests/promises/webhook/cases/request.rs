@@ -8,14 +8,14 @@ use kube::Client;
 use serde_json::{Value, json};
 use test_kit::{TestEnv, wait_for};
 
-/// How long the operator may take to see what was stored.
+/// Time limit for the operator to see a stored object.
 const SEEN: Duration = Duration::from_secs(30);
 
 /// One request about one object.
 #[derive(Clone)]
 pub(super) struct Step {
     method: &'static str,
-    /// Behind the namespace.
+    /// The path behind the namespace.
     path: String,
     api: String,
     body: Value,
@@ -57,7 +57,7 @@ impl Step {
         step
     }
 
-    /// The same, answered as if it was done, and not done.
+    /// The same request as a dry run.
     pub(super) fn dry(mut self) -> Self {
         self.path += "?dryRun=All";
         self
@@ -76,11 +76,11 @@ fn resource(object: &Value) -> &'static str {
     }
 }
 
-/// What the API server said.
+/// The API server's answer.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) code: u16,
-    /// The object, or the Status that says why not.
+    /// The object, or the Status with the error.
     pub(super) body: Value,
     pub(super) warnings: Vec<String>,
 }
@@ -108,8 +108,8 @@ impl<'a> Server<'a> {
         Self { env, client }
     }
 
-    /// Sends a request. One whose review the API server could not have in time, because the machine is busy, is sent
-    /// again: nothing was stored.
+    /// Sends a request. If the webhook did not answer in time because the machine is busy, sends the request again:
+    /// nothing was stored.
     pub(super) async fn send(&self, step: &Step) -> Answer {
         let mut answer = self.send_once(step).await;
         for _ in 0..5 {
@@ -122,7 +122,7 @@ impl<'a> Server<'a> {
         answer
     }
 
-    /// Sends a request as it stands: no library between that reads answers in its own way.
+    /// Sends a request without a client library that would interpret the answer.
     async fn send_once(&self, step: &Step) -> Answer {
         let content_type = if step.method == "PATCH" {
             "application/merge-patch+json"
@@ -151,7 +151,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Waits until what was done is seen by whom the next request depends on.
+    /// Waits until the caches that the next request depends on have the change.
     pub(super) async fn until_seen(&self, step: &Step, answer: &Answer) {
         if step.method == "DELETE" {
             self.until_cached(step).await;
@@ -160,7 +160,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// The API server first tries a change on what its cache has, and asks the webhook about that.
+    /// The API server first applies a change to the object in its cache and calls the webhook with the result.
     async fn until_cached(&self, deleted: &Step) {
         let mut cached = deleted.clone();
         cached.method = "GET";
@@ -173,7 +173,7 @@ impl<'a> Server<'a> {
         .await;
     }
 
-    /// The webhook judges by the validators that the operator knows.
+    /// The webhook decides by the validators that the operator knows.
     async fn until_known(&self, stored: &Value) {
         if stored["kind"] != "StellarNode" || stored["spec"]["nodeType"] != "Validator" {
             return;

@@ -1,4 +1,4 @@
-//! What the StatefulSet of a validator is given before it is stored, and which StatefulSets are given nothing.
+//! The defaults that a validator's StatefulSet gets before it is stored, and the StatefulSets that get none.
 
 use serde_json::{Value, json};
 use test_kit::{Options, TestEnv};
@@ -35,7 +35,7 @@ fn with_port(name: &str, port: &Value) -> Value {
     json!({ "name": name, "ports": [port] })
 }
 
-/// Which container is stellar-core.
+/// How the webhook finds the container of stellar-core.
 fn core_containers() -> Vec<Case> {
     let second = |case: &'static str, name: &str, core: Value| {
         Case::create(case, stateful_set(name, &[container("exporter"), core]))
@@ -67,7 +67,7 @@ fn core_containers() -> Vec<Case> {
         .stores(SECOND_PORTS, json!([port("overlay", 11625)])),
         Case::create("the only one", stateful_set("only", &[container("main")])).stores(FIRST_ENV, env()),
         Case::create(
-            "none that is known",
+            "no container is known as stellar-core",
             stateful_set("unknown", &[container("main"), container("exporter")]),
         )
         .lacks(FIRST_ENV)
@@ -77,7 +77,7 @@ fn core_containers() -> Vec<Case> {
     ]
 }
 
-/// What it is given.
+/// The added fields.
 fn additions() -> Vec<Case> {
     let mine = json!({ "name": "KNOWN_PEERS", "value": "10.0.0.1" });
     let other = json!({ "name": "LEVEL", "value": "info" });
@@ -111,13 +111,13 @@ fn additions() -> Vec<Case> {
         .stores(FIRST_ENV, json!([other, reference("stellar-peers")]))
         .stores(FIRST_PORTS, json!([port("metrics", 9473), port("peer", 11625)])),
         Case::create(
-            "KNOWN_PEERS of its author is left alone",
+            "a KNOWN_PEERS of the author is left alone",
             stateful_set("own-peers", &[json!({ "name": "core", "env": [mine] })]),
         )
         .stores(FIRST_ENV, json!([mine]))
         .warns("container \"core\" sets KNOWN_PEERS itself and was left alone"),
         Case::create(
-            "what has all is left as it is",
+            "a complete StatefulSet is left unchanged",
             annotated(
                 "complete",
                 "11625",
@@ -127,7 +127,7 @@ fn additions() -> Vec<Case> {
         .stores(FIRST_ENV, env())
         .stores(FIRST_PORTS, json!([port("peer", 11625)])),
         Case::create(
-            "list and port are those of its StellarNode",
+            "list and port come from the StellarNode",
             with(stateful_set("of-a-node", &[container("core")]), by_hand),
         )
         .after(Step::create(configured(
@@ -140,7 +140,7 @@ fn additions() -> Vec<Case> {
     ]
 }
 
-/// An older StatefulSet, from before it was known as a validator's.
+/// A StatefulSet that was stored before it had the labels of a validator.
 fn older(case: &'static str, name: &str, patch: Value) -> Case {
     let stored = unlabelled(name, &[container("core")]);
     let known = Step::patch(&stored, json!({ "metadata": { "labels": labels() } }));
@@ -157,7 +157,7 @@ fn updates() -> Vec<Case> {
     let scaled = unlabelled("scaled", &[container("core")]);
     vec![
         nothing(Case::create(
-            "a StatefulSet of anybody",
+            "an unlabelled StatefulSet",
             unlabelled("anybody", &[container("core")]),
         ))
         .lacks(ANNOTATION),
@@ -195,7 +195,7 @@ fn updates() -> Vec<Case> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_stateful_set_of_a_validator_is_given_what_it_lacks() {
+async fn missing_validator_stateful_set_fields_get_defaults() {
     let namespace = TestEnv::start("cases-sets-completed", Options::default()).await;
     let tables = [core_containers(), additions(), updates()];
     check(&namespace, tables.into_iter().flatten().collect()).await;

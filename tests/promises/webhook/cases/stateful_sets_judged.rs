@@ -1,4 +1,4 @@
-//! Which StatefulSets of validators contradict themselves.
+//! StatefulSets of validators with contradictory settings.
 
 use serde_json::{Value, json};
 use test_kit::{Options, TestEnv};
@@ -34,8 +34,11 @@ fn created() -> Vec<Case> {
         )
     };
     vec![
-        Case::create("an annotation that is no number", annotated("word", "peer", &[bare()]))
-            .invalid(ANNOTATION, "\"peer\" is not a port"),
+        Case::create(
+            "an annotation that is not a number",
+            annotated("word", "peer", &[bare()]),
+        )
+        .invalid(ANNOTATION, "\"peer\" is not a port"),
         Case::create("an annotation out of range", annotated("range", "70000", &[bare()]))
             .invalid(ANNOTATION, "\"70000\" is not a port"),
         Case::create(
@@ -70,17 +73,14 @@ fn created() -> Vec<Case> {
             ),
         ),
         Case::create(
-            "the port of an init container that goes on",
+            "the port of an init container that keeps running",
             sidecar("sidecar", json!("Always")),
         )
         .invalid(PORTS, "11625 is already the port of container \"init\"")
-        // The API server itself.
+        // The API server's own warning.
         .warns("duplicate port definition"),
-        Case::create(
-            "the port of an init container that is done",
-            sidecar("init", Value::Null),
-        )
-        .warns("duplicate port definition"),
+        Case::create("the port of an init container that ends", sidecar("init", Value::Null))
+            .warns("duplicate port definition"),
         Case::new(
             "two pods with one seed",
             Step::create(with(
@@ -91,7 +91,7 @@ fn created() -> Vec<Case> {
         )
         .warns("spec.replicas: 2 pods of one validator"),
         Case::create(
-            "an annotation with a slip",
+            "a misspelled annotation",
             with(
                 stateful_set("slip", &[bare()]),
                 json!({ "metadata": { "annotations": { "stellar.org/peer-prot": "21625" } } }),
@@ -99,13 +99,13 @@ fn created() -> Vec<Case> {
         )
         .warns("did you mean stellar.org/peer-port?"),
         Case::create(
-            "what is nobody's validator",
+            "a StatefulSet of no validator",
             with(unlabelled("nobody", &[bare()]), port_annotation("70000")),
         ),
     ]
 }
 
-/// One that was stored with a problem, before it was known as a validator's.
+/// A StatefulSet that was stored with a problem before it had the labels of a validator.
 fn known_late(name: &str) -> (Value, Step) {
     let stored = with(unlabelled(name, &[peer(11625)]), port_annotation("70000"));
     let known = Step::patch(&stored, json!({ "metadata": { "labels": labels() } }));
@@ -123,19 +123,19 @@ fn changed() -> Vec<Case> {
     let deleted = stateful_set("deleted", &[peer(11625)]);
     vec![
         Case::patch(
-            "an annotation is made wrong",
+            "an annotation is changed to an invalid port",
             stateful_set("wrong", &[peer(11625)]),
             port_annotation("70000"),
         )
         .invalid(ANNOTATION, "\"70000\" is not a port"),
         Case::patch(
-            "an annotation is made another",
+            "an annotation is changed to another port",
             stateful_set("other", &[peer(11625)]),
             port_annotation("21625"),
         )
         .invalid(DECLARED, "11625 is not the 21625 of the annotation"),
         Case::patch(
-            "the port alone is changed, by one who does not know of the annotation",
+            "the port is changed without the annotation",
             stateful_set("alone", &[peer(11625)]),
             json!({ "spec": { "template": { "spec": { "containers": [restricted(peer(21625))] } } } }),
         )
@@ -148,22 +148,26 @@ fn changed() -> Vec<Case> {
                 json!({ "spec": { "template": { "spec": { "containers": [restricted(peer(21625))] } } } }),
             ),
         ),
-        late("an old problem is told", "told", template())
+        late("an old problem causes a warning", "told", template())
             .warns("as before, metadata.annotations[stellar.org/peer-port]"),
-        late("an old problem is not made another", "another", port_annotation("0"))
-            .invalid(ANNOTATION, "\"0\" is not a port"),
-        late("an old problem is put right", "right", port_annotation("11625")),
         late(
-            "scaling asks nobody",
+            "an old problem cannot become another problem",
+            "another",
+            port_annotation("0"),
+        )
+        .invalid(ANNOTATION, "\"0\" is not a port"),
+        late("an old problem is corrected", "right", port_annotation("11625")),
+        late(
+            "scaling does not call the webhook",
             "scaled",
             json!({ "spec": { "minReadySeconds": 1 } }),
         ),
-        Case::new("a deletion asks nobody", Step::delete(&deleted)).after(Step::create(deleted)),
+        Case::new("a deletion does not call the webhook", Step::delete(&deleted)).after(Step::create(deleted)),
     ]
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stateful_set_that_contradicts_itself_is_refused() {
+async fn contradictory_validator_stateful_sets_are_refused() {
     let env = TestEnv::start("cases-sets-judged", Options::default()).await;
     check(&env, [created(), changed()].into_iter().flatten().collect()).await;
 }

@@ -1,4 +1,4 @@
-//! A StellarNode that was stored before a rule came can be changed: what was wrong before is told, what is new is
+//! A StellarNode that was stored before a rule existed can be changed: an old problem causes a warning, a new one is
 //! refused.
 
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::request::{Server, Step};
 use super::{Case, check};
 
 const PORT: &str = "spec.validatorConfig.peerPort";
-/// Written by the API server.
+/// Fields that the API server writes.
 const SERVERS_OWN: [&str; 5] = [
     "uid",
     "resourceVersion",
@@ -32,20 +32,20 @@ fn cases() -> Vec<Case> {
         case("it is suspended", "suspended", spec(json!({ "suspended": false })))
             .warns("as before, spec.validatorConfig.peerPort: 11626"),
         case(
-            "a further field is wrong",
+            "another field becomes invalid",
             "worse",
             spec(json!({ "storage": { "size": "none" } })),
         )
         .invalid("spec.storage.size", "not a size of a volume")
         .warns("as before, spec.validatorConfig.peerPort: 11626"),
         case(
-            "the field is wrong in another way",
+            "the field becomes invalid in another way",
             "otherwise",
             spec(json!({ "validatorConfig": { "peerPort": 11628 } })),
         )
         .invalid(PORT, "container \"health\""),
         case(
-            "what never changes does not here",
+            "an immutable field stays immutable",
             "network",
             spec(json!({ "network": "mainnet" })),
         )
@@ -54,7 +54,7 @@ fn cases() -> Vec<Case> {
         .warns("shared with validators of another network")
         .warns("quorumSet: absent"),
         case(
-            "it is put right",
+            "the problem is corrected",
             "right",
             spec(json!({ "validatorConfig": { "peerPort": 11625 } })),
         )
@@ -63,12 +63,12 @@ fn cases() -> Vec<Case> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_problem_is_told_and_a_new_one_is_refused() {
+async fn an_old_problem_causes_a_warning_and_a_new_one_is_refused() {
     let env = TestEnv::start("cases-old-problem", Options::default()).await;
     let registration = format!("validatingwebhookconfiguration/stellar-operator-{}", env.namespace());
     let mut registration = env.get(&registration).expect("the registration");
     let server = Server::new(&env, Cluster::connect().client().await);
-    // The API server hears of it in its own time.
+    // The API server sees the change only some time later.
     let is_judged = async |judged: bool| {
         let probe = Step::create(wrong("probe")).dry();
         wait_for("the API server to see the registration", SOON, async || {

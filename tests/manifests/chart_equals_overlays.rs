@@ -1,10 +1,10 @@
-//! The chart gives what the overlays give, field by field, but for what only Helm needs.
+//! The chart renders the same objects as the overlays, field by field, except what only Helm needs.
 
 use serde_json::Value;
 
 use crate::rendering::{NAMESPACE, Objects, chart, kustomize, objects};
 
-/// Labels that say which release an object is of.
+/// Labels that name the release of an object.
 const LABELS_OF_HELM: [&str; 4] = [
     "app.kubernetes.io/instance",
     "app.kubernetes.io/version",
@@ -12,7 +12,7 @@ const LABELS_OF_HELM: [&str; 4] = [
     "helm.sh/chart",
 ];
 
-/// The chart's objects as an overlay would have them.
+/// The chart's objects without Helm's labels and annotations.
 fn without_helm(yaml: &str) -> Objects {
     let mut objects = objects(yaml);
     objects.retain(|_, object| object["metadata"]["annotations"]["helm.sh/hook"].is_null());
@@ -23,7 +23,7 @@ fn without_helm(yaml: &str) -> Objects {
             assert!(labels.remove(label).is_some(), "{kind} has the label {label}");
         }
         if kind == "CustomResourceDefinition" {
-            // Without it an uninstall would delete every StellarNode.
+            // Without this annotation an uninstall would delete every StellarNode.
             assert_eq!(metadata["annotations"]["helm.sh/resource-policy"], "keep");
             metadata.remove("annotations");
             metadata.remove("labels");
@@ -32,7 +32,7 @@ fn without_helm(yaml: &str) -> Objects {
     objects
 }
 
-/// The CustomResourceDefinition and an overlay. The chart makes no Namespace: `helm install --create-namespace` does.
+/// The objects of the CRD and an overlay, without the Namespace, which `helm install --create-namespace` makes.
 fn overlay(name: &str) -> Objects {
     let mut all = objects(&kustomize("crd"));
     all.extend(objects(&kustomize(&format!("overlays/{name}"))));
@@ -53,7 +53,7 @@ fn assert_same(chart: &Objects, overlay: &Objects) {
     }
 }
 
-/// Where two values differ.
+/// The differences of two values.
 fn differences(place: &str, one: &Value, other: &Value) -> Vec<String> {
     match (one, other) {
         (Value::Object(left), Value::Object(right)) => {
@@ -70,26 +70,26 @@ fn differences(place: &str, one: &Value, other: &Value) -> Vec<String> {
 }
 
 #[test]
-fn the_default_is_the_overlay_for_one_namespace() {
+fn default_values_equal_the_namespace_overlay() {
     let rendered = chart(NAMESPACE, &[]);
     assert_same(&without_helm(&rendered), &overlay("namespace"));
 }
 
 #[test]
-fn all_namespaces_is_the_overlay_for_the_cluster() {
+fn all_namespaces_equals_the_cluster_overlay() {
     let rendered = chart(NAMESPACE, &["--set", "watch.allNamespaces=true"]);
     assert_same(&without_helm(&rendered), &overlay("cluster"));
 }
 
 #[test]
-fn cert_manager_is_its_overlay() {
+fn cert_manager_equals_its_overlay() {
     let values = "watch.allNamespaces=true,certManager.enabled=true";
     let rendered = chart(NAMESPACE, &["--set", values]);
     assert_same(&without_helm(&rendered), &overlay("cert-manager"));
 }
 
 #[test]
-fn monitoring_is_its_manifests() {
+fn monitoring_equals_its_manifests() {
     let rendered = chart(NAMESPACE, &["--set", "monitoring.enabled=true"]);
     let mut expected = overlay("namespace");
     for ([kind, _, name], mut object) in objects(&kustomize("monitoring")) {
@@ -100,7 +100,7 @@ fn monitoring_is_its_manifests() {
 }
 
 #[test]
-fn another_namespace_is_named_wherever_the_first_was() {
+fn another_namespace_replaces_the_default_everywhere() {
     let values = ["--set", "certManager.enabled=true"];
     let elsewhere = chart("elsewhere", &values);
     assert!(elsewhere.contains("system:serviceaccount:elsewhere:stellar-operator"));
