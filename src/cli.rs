@@ -40,8 +40,8 @@ enum Command {
     Peers(Box<PeersArgs>),
     /// Check manifests against the rules of the webhook, without a cluster
     ///
-    /// Exit code: 0 if all objects pass, 1 if the webhook would refuse one (with --strict, also if it would warn), 2 if a
-    /// file or document is not a manifest. The other files and documents are checked all the same.
+    /// Exit code: 0 if all objects pass, 1 if the webhook would refuse one (with --strict, also if it would warn), 2 if
+    /// a file or document is not a manifest. The other files and documents are checked all the same.
     Check(CheckArgs),
     /// Print the stellar-core.cfg that a validator's pod would write now, without secrets
     ///

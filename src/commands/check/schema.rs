@@ -60,7 +60,8 @@ pub(crate) fn check(schema: &JSONSchemaProps, object: &Value) -> Vec<FieldError>
     errors
 }
 
-/// What the author of an unknown field may have meant: a field with a similar name there, or one of this name elsewhere.
+/// What the author of an unknown field may have meant: a field with a similar name there, or one of this name in
+/// another place.
 fn hint(root: &JSONSchemaProps, path: &str) -> Option<String> {
     let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
     let known = at(root, parent)?.properties.as_ref()?.keys();

