@@ -35,7 +35,6 @@ pub struct ShowConfig {
     connection: Connection,
 }
 
-/// The config cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum ShowError {
     #[error(transparent)]
@@ -66,9 +65,6 @@ struct StoredObjects {
 
 impl ShowConfig {
     /// Prints the config to `out` and warnings to `err`.
-    ///
-    /// # Errors
-    /// Fails if the validator cannot be read, or if stellar-core would refuse its config.
     pub async fn run(&self, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), ShowError> {
         let (client, namespace) = self.connection.open().await?;
         let id = NodeId::new(namespace, &self.node);

@@ -127,11 +127,8 @@ enum Peers {
 }
 
 impl RenderConfig {
-    /// Writes the config file, then the report.
-    ///
-    /// # Errors
-    /// Fails if stellar-core would refuse the config, or a file cannot be read or written. The report comes last, so a
-    /// report implies a config.
+    /// Writes the config file, then the report. Fails if stellar-core would refuse the config, or a file cannot be read
+    /// or written. The report comes last, so a report implies a config.
     pub fn run(&self) -> Result<(), RenderError> {
         self.check_ordinal()?;
         let seed = self.read_seed()?;

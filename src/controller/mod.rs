@@ -62,10 +62,7 @@ pub struct ControllerConfig {
     pub scope: Scope,
     /// The operator's own namespace, which has the Leases of the slots.
     pub own_namespace: String,
-    /// Times, limits and modes.
     pub options: Options,
-    /// Settings of the operator that the builders use.
     pub settings: BuildSettings,
-    /// Counts what discovery does.
     pub metrics: Arc<Metrics>,
 }

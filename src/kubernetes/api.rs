@@ -8,7 +8,6 @@ use std::time::Duration;
 /// Longest time of one call, including all its retries.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A call to the API server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     #[error("the API server did not answer within {} s", DEADLINE.as_secs())]

@@ -16,9 +16,7 @@ use crate::util::text::plain;
 /// One group in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupMetrics {
-    /// Namespace of its ConfigMap.
     pub namespace: String,
-    /// Name of its ConfigMap.
     pub config_map: String,
     /// Addresses in its list.
     pub peers: usize,
@@ -42,7 +40,6 @@ pub struct GroupMetrics {
     pub stalled: bool,
     /// Validators that need a restart, by their first cause.
     pub pending: BTreeMap<&'static str, usize>,
-    /// Every cause of a restart.
     pub causes: Vec<&'static str>,
 }
 
@@ -82,7 +79,6 @@ impl GroupMetrics {
     }
 }
 
-/// The metrics of all groups.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     /// The last decision; `None` while this replica does not lead. A cycle can end after the lead is lost.

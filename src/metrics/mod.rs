@@ -29,9 +29,7 @@ use groups::Groups;
 /// How a review ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// The object was allowed.
     Allowed,
-    /// The object was denied.
     Denied,
     /// No rules exist for the kind: the object was allowed, and the API server should not have sent it.
     UnknownKind,
@@ -74,7 +72,6 @@ struct ExpiryOf {
     certificate: &'static str,
 }
 
-/// The metrics of one process.
 #[derive(Debug)]
 pub struct Metrics {
     reviews: Family<Review, Counter>,
@@ -95,7 +92,6 @@ const PATHS: [&str; 2] = ["mutate", "validate"];
 const WRITTEN: &str = "written";
 const FAILED: &str = "failed";
 
-/// Registers a metric.
 fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
     registry.register(name, help, metric.clone());
     metric
@@ -229,7 +225,6 @@ impl Metrics {
         self.groups.restarted(namespace, config_map, cause);
     }
 
-    /// Counts a write of a list.
     pub fn list_written(&self, written: bool) {
         let result = if written { WRITTEN } else { FAILED };
         self.list_writes.get_or_create(&ListWrite { result }).inc();

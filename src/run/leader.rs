@@ -45,10 +45,8 @@ pub struct LeaderConfig {
 /// The reason why a round of the election failed. The next round tries again.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaderError {
-    /// The API server refused or did not answer.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// A Lease of another program has the name.
     #[error(
         "Lease {} exists and is not managed by stellar-operator: delete it",
         labels::LEADER_LEASE

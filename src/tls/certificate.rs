@@ -12,7 +12,6 @@ use x509_parser::prelude::{FromDer as _, Pem, X509Certificate};
 /// Time that `notBefore` lies before the creation of a certificate, as tolerance for clock skew.
 pub const BACKDATE: SignedDuration = SignedDuration::from_hours(1);
 
-/// A certificate or key is invalid.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CertificateError {
     /// Not PEM, or not an X.509 certificate inside.
@@ -121,9 +120,6 @@ pub struct Pair {
 
 impl Pair {
     /// Parses a certificate and its key, and checks that they match.
-    ///
-    /// # Errors
-    /// Fails if one of them is invalid, or they do not match.
     pub fn parse(certificate: &str, key: &str) -> Result<Self, CertificateError> {
         let certificate = Certificate::parse(certificate)?;
         let pair = rcgen::KeyPair::from_pem(key).map_err(|error| CertificateError::Key(error.to_string()))?;

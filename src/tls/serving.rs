@@ -11,7 +11,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
 use rustls::sign::CertifiedKey;
 
-/// A certificate cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServingError {
     #[error("the certificate cannot be read")]
@@ -45,10 +44,8 @@ impl Default for Serving {
 }
 
 impl Serving {
-    /// Serves this certificate chain from now on. Returns whether it is a new one.
-    ///
-    /// # Errors
-    /// Fails if the chain or key is invalid; the previous certificate stays.
+    /// Serves this certificate chain from now on. Returns whether it is a new one. Fails if the chain or key is
+    /// invalid; the previous certificate stays.
     pub fn offer(&self, chain: &str, key: &str) -> Result<bool, ServingError> {
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain.as_bytes())
             .collect::<Result<_, _>>()
@@ -65,7 +62,6 @@ impl Serving {
         Ok(true)
     }
 
-    /// Whether there is a certificate to serve.
     pub fn is_ready(&self) -> bool {
         self.slot.get().is_some()
     }

@@ -17,7 +17,6 @@ use crate::kubernetes::api::{ApiError, deadline};
 use crate::labels;
 use crate::util::{clock, digest};
 
-/// The Secret cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("Secret {name}")]
@@ -85,9 +84,6 @@ impl Store {
     }
 
     /// Reads the Secret.
-    ///
-    /// # Errors
-    /// Fails if the API server does not answer, or the Secret belongs to another program.
     pub async fn read(&self) -> Result<Stored, StoreError> {
         let secret = deadline(self.api.get_opt(&self.name))
             .await
@@ -113,10 +109,8 @@ impl Store {
         })
     }
 
-    /// Replaces the content that was read by `material`.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] if another replica wrote since; otherwise an error of the API server.
+    /// Replaces the content that was read by `material`. Fails with [`StoreError::Conflict`] if another replica
+    /// wrote since.
     pub async fn write(&self, read: &Stored, material: &Material) -> Result<(), StoreError> {
         match &read.version {
             None => self.create(material).await,

@@ -28,7 +28,6 @@ const SERVING: &str = "serving";
 /// Time for pending requests after the server stops accepting new ones.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
 
-/// The webhook failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// An address is in use or invalid.
@@ -141,7 +140,6 @@ pub struct HttpsServer {
     pub limits: Limits,
     /// Time to continue serving after the shutdown signal.
     pub drain: Duration,
-    /// Counts reviews.
     pub metrics: Arc<Metrics>,
 }
 

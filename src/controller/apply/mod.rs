@@ -1,6 +1,7 @@
 //! Writes that any part of the controller makes, each with a deadline and a precondition.
 //!
-//! Nothing is decided here. The writes of lists and slots are in `discovery`.
+//! Nothing is decided here. The writes of lists and slots are in `discovery`. A conflict means that the object changed,
+//! came or went after it was read.
 
 mod objects;
 mod status;
@@ -19,7 +20,6 @@ pub enum ApplyError {
     /// The API server refused, or did not answer.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// The objects of the StellarNode cannot be built.
     #[error("the objects of the StellarNode cannot be built")]
     Build(#[from] BuildError),
     /// What was built is not what the API takes: a defect of this program.
@@ -44,7 +44,6 @@ impl ApplyError {
     }
 }
 
-/// A merge patch by this manager.
 pub(super) fn merge(manager: &str) -> PatchParams {
     PatchParams {
         field_manager: Some(manager.to_owned()),
@@ -52,12 +51,10 @@ pub(super) fn merge(manager: &str) -> PatchParams {
     }
 }
 
-/// A server-side apply by this manager.
 pub(super) fn server_side(manager: &str) -> PatchParams {
     PatchParams::apply(manager).force()
 }
 
-/// A create by this manager.
 pub(super) fn created_by(manager: &str) -> PostParams {
     PostParams {
         field_manager: Some(manager.to_owned()),

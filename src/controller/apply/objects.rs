@@ -32,9 +32,6 @@ const NOT_THERE: &str = "1";
 
 /// Server-side apply of one built object onto the resourceVersion that was read, or onto none. An object that another
 /// program created meanwhile is not touched.
-///
-/// # Errors
-/// When the API server refuses; a conflict means that it changed, came or went meanwhile.
 pub(crate) async fn apply_object<K>(
     client: &Client,
     namespace: &str,
@@ -66,10 +63,8 @@ where
     Ok(deadline(api.patch(name, params, &Patch::Apply(&object))).await?)
 }
 
-/// Creates an object of ours, or repairs it where it lacks what we set; writes nothing where it lacks nothing.
-///
-/// # Errors
-/// When an object of this name is not ours, or the API server refuses.
+/// Creates an object of ours, or repairs it where it lacks what we set; writes nothing where it lacks nothing. Fails
+/// when an object of this name is not ours, or the API server refuses.
 pub(crate) async fn ensure<K>(client: &Client, namespace: &str, desired: &Value) -> Result<(), ApplyError>
 where
     K: Namespaced + Serialize,
@@ -85,9 +80,6 @@ where
 }
 
 /// Changes the metadata of an object. The patch names the resourceVersion that was read.
-///
-/// # Errors
-/// When the API server refuses; a conflict means that the object changed meanwhile.
 pub(crate) async fn change_metadata<K>(
     client: &Client,
     namespace: &str,
@@ -104,9 +96,6 @@ where
 }
 
 /// Deletes the object with this uid.
-///
-/// # Errors
-/// When the API server refuses; a conflict means that another object has its name by now.
 pub(crate) async fn delete<K>(client: &Client, namespace: &str, name: &str, uid: &str) -> Result<(), ApplyError>
 where
     K: Namespaced,

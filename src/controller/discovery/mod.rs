@@ -32,14 +32,12 @@ use decide::decide;
 use execute::Execution;
 pub use execute::Executor;
 
-/// The loop.
 #[derive(Debug)]
 pub struct Discovery {
     executor: Executor,
 }
 
 impl Discovery {
-    /// Discovery with the caches and the writes of `executor`. [`Self::run`] starts the loop.
     pub fn new(executor: Executor) -> Self {
         Self { executor }
     }

@@ -14,7 +14,6 @@ use crate::controller::status::events::{EventReason, Events};
 use crate::kubernetes::api::ApiError;
 use crate::peers::NodeId;
 
-/// Writes for the StellarNode controller.
 pub(crate) struct Writer {
     client: Client,
     events: Events,
@@ -31,10 +30,8 @@ impl Writer {
         Self { client, events }
     }
 
-    /// Makes these writes for a node, up to the first that the API server refuses for good.
-    ///
-    /// # Errors
-    /// When the API server does not answer, or an object changed after it was read: the node is read again.
+    /// Makes these writes for a node, up to the first that the API server refuses for good. Fails when the API server
+    /// does not answer, or an object changed after it was read: the node is read again.
     pub(crate) async fn apply(&self, node: &NodeId, writes: &[Write]) -> Result<Answer, ApplyError> {
         let mut answer = Answer::default();
         for write in writes {

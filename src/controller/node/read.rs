@@ -24,7 +24,6 @@ use crate::crd::{GuardedNode, NodeType, StellarNode};
 use crate::kubernetes::api::{ApiError, deadline};
 use crate::labels;
 
-/// Reads for the StellarNode controller.
 pub(crate) struct Reader {
     client: Client,
     /// The StellarNodes, as the stream that triggers the reconciles knows them: an older rival is always among them.
@@ -44,9 +43,6 @@ impl Reader {
 
     /// Reads the objects of a node. Where it is about to take a seed or a database into use, the start begins here; it
     /// lasts as long as what is returned.
-    ///
-    /// # Errors
-    /// When the API server refuses or does not answer.
     pub(crate) async fn read<'a>(
         &self,
         node: &StellarNode,
@@ -98,9 +94,6 @@ impl Reader {
     }
 
     /// The volume claim of a node.
-    ///
-    /// # Errors
-    /// When the API server refuses or does not answer.
     pub(crate) async fn claim(
         &self,
         namespace: &str,
@@ -110,9 +103,6 @@ impl Reader {
     }
 
     /// A StellarNode, whether it can be parsed or not; `None` if it is gone.
-    ///
-    /// # Errors
-    /// When the API server refuses or does not answer.
     pub(crate) async fn raw(&self, namespace: &str, name: &str) -> Result<Option<DynamicObject>, ApiError> {
         let kind = ApiResource::erase::<StellarNode>(&());
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &kind);

@@ -118,10 +118,8 @@ impl Write {
     }
 }
 
-/// Creates an object of ours, or repairs it where it lacks what we set; `None` where it lacks nothing.
-///
-/// # Errors
-/// Where an object of this name is not ours.
+/// Creates an object of ours, or repairs it where it lacks what we set; `None` where it lacks nothing. Fails where an
+/// object of this name is not ours.
 pub(super) fn ensure<K: Owned + Serialize>(read: Option<&K>, desired: &Value) -> Result<Option<Write>, Obstacle> {
     let lacks = resources::lacks(read, desired)?;
     Ok(lacks.then(|| Write::apply::<K>(desired.clone(), labels::MANAGER, read)))

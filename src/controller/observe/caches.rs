@@ -214,16 +214,12 @@ impl Caches {
         self.nodes.iter().flat_map(Store::state)
     }
 
-    /// Takes a snapshot of the caches.
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
         self.snapshot_with(self.pods.iter().flat_map(Store::state).collect(), now)
     }
 
     /// Takes a snapshot, but lists the pods of these namespaces now: a silent watch does not prove that nothing
     /// changed.
-    ///
-    /// # Errors
-    /// When the API server refuses or does not answer.
     pub async fn snapshot_now(
         &self,
         client: &Client,

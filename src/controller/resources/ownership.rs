@@ -29,15 +29,11 @@ pub enum Obstacle {
     Owned {
         /// Kind and name of the object.
         object: String,
-        /// Its owner.
         owner: OtherOwner,
     },
 }
 
-/// Whether an object that was read lacks something that we set, or does not exist.
-///
-/// # Errors
-/// Where the object is not ours.
+/// Whether an object that was read lacks something that we set, or does not exist. Fails where the object is not ours.
 pub fn lacks<K>(read: Option<&K>, desired: &Value) -> Result<bool, Obstacle>
 where
     K: kube::Resource<DynamicType = ()> + Serialize,
@@ -50,9 +46,6 @@ where
 }
 
 /// Checks that an object is managed by us.
-///
-/// # Errors
-/// Where its label does not say so.
 pub fn check_ours<K>(read: &K) -> Result<(), Obstacle>
 where
     K: kube::Resource<DynamicType = ()>,
@@ -63,11 +56,8 @@ where
     Err(Obstacle::NotOurs(format!("{} {}", K::kind(&()), read.name_any())))
 }
 
-/// Checks that an object of ours belongs to the owner that `desired` names: two nodes can have objects of one name,
-/// as the Service of a validator `x` and that of a Horizon called `x-headless`.
-///
-/// # Errors
-/// Where another owner controls it.
+/// Checks that an object of ours belongs to the owner that `desired` names: two nodes can have objects of one name, as
+/// the Service of a validator `x` and that of a Horizon called `x-headless`. Fails where another owner controls it.
 pub fn check_owner<K>(read: &K, desired: &Value) -> Result<(), Obstacle>
 where
     K: kube::Resource<DynamicType = ()>,
@@ -92,10 +82,7 @@ where
 
 /// The labels and the owner reference that a StatefulSet still needs to belong to its StellarNode; `None` if it has
 /// them. The operator writes nothing else on a StatefulSet that was handed over: the pod template changes in the
-/// validator's slot.
-///
-/// # Errors
-/// When another object controls it.
+/// validator's slot. Fails when another object controls it.
 pub fn belonging(stored: &StatefulSet, node: &StellarNode) -> Result<Option<Value>, OtherOwner> {
     let Some(own) = node.controller_owner_ref(&()) else {
         return Ok(None);
