@@ -32,7 +32,6 @@ const AFTER_PANIC: Duration = Duration::from_secs(60);
 const ROUNDS: usize = 3;
 
 /// What every reconcile needs.
-#[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) build: BuildSettings,
     pub(crate) settings: Settings,

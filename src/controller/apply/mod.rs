@@ -11,7 +11,7 @@ use kube::api::{DeleteParams, PatchParams, PostParams, Preconditions};
 use super::resources::{BuildError, Obstacle};
 use crate::kubernetes::api::ApiError;
 
-pub(super) use objects::{Namespaced, applied, apply_object, change_metadata, delete, ensure};
+pub(super) use objects::{apply_object, apply_object_with, ensure};
 pub use status::{StatusPatcher, recorder};
 
 /// Why something was not written.

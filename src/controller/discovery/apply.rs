@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::decide::{ListRemoval, ListWrite, Plan, RecordWrite};
-use crate::controller::apply::{ApplyError, applied, created_by, ensure, merge, only_uid, server_side};
+use crate::controller::apply::{ApplyError, apply_object_with, created_by, ensure, merge, only_uid, server_side};
 use crate::controller::model::snapshot::{LastRestart, PublishedList, Slot, SlotLease, Snapshot, Workload};
 use crate::controller::peering::budgets::BudgetStep;
 use crate::controller::resources::{self, BuildSettings};
@@ -242,12 +242,12 @@ pub async fn template(
             dry_run,
             ..server_side(labels::MANAGER)
         };
-        applied::<StatefulSet>(client, &slot.node.namespace, &objects.stateful_set, &params, seen).await
+        apply_object_with(&api, &objects.stateful_set, &params, seen).await
     };
     write(true).await?;
-    ensure::<ConfigMap>(client, &slot.node.namespace, &objects.config_map).await?;
-    write(false).await?;
-    Ok(())
+    let config_maps = Api::namespaced(client.clone(), &slot.node.namespace);
+    ensure(&config_maps, &objects.config_map).await?;
+    write(false).await
 }
 
 /// Deletes a pod that Kubernetes would not replace, with its normal grace period.

@@ -3,7 +3,7 @@
 //!
 //! Nothing is decided here: each object is read that a decision about this node can need.
 
-use std::fmt;
+use std::fmt::Debug;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
@@ -28,12 +28,6 @@ pub(crate) struct Reader {
     client: Client,
     /// The StellarNodes, as the stream that triggers the reconciles knows them: an older rival is always among them.
     nodes: Store<GuardedNode>,
-}
-
-impl fmt::Debug for Reader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader").finish_non_exhaustive()
-    }
 }
 
 impl Reader {
@@ -113,7 +107,7 @@ impl Reader {
 
     async fn get<K>(&self, namespace: &str, name: &str) -> Result<Option<K>, ApiError>
     where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + fmt::Debug + DeserializeOwned,
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         deadline(api.get_opt(name)).await
