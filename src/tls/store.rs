@@ -13,7 +13,7 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
 use super::material::{Material, MaterialError};
-use crate::kubernetes::api::{ApiError, deadline};
+use crate::kubernetes::api::{ApiError, deadline, merge};
 use crate::labels;
 use crate::util::{clock, digest};
 
@@ -46,6 +46,7 @@ pub struct Stored {
     pub material: Result<Option<Material>, MaterialError>,
 }
 
+#[derive(Debug)]
 pub struct Store {
     api: Api<Secret>,
     name: String,
@@ -144,11 +145,7 @@ impl Store {
     async fn update(&self, version: &str, material: &Material) -> Result<(), StoreError> {
         let data = encoded(material.to_entries());
         let patch = json!({ "metadata": { "resourceVersion": version }, "data": data });
-        let params = PatchParams {
-            field_manager: Some(self.manager.clone()),
-            ..PatchParams::default()
-        };
-        deadline(self.api.patch(&self.name, &params, &Patch::Merge(&patch)))
+        deadline(self.api.patch(&self.name, &merge(&self.manager), &Patch::Merge(&patch)))
             .await
             .map(drop)
             .map_err(|error| self.error(error))
@@ -161,15 +158,6 @@ impl Store {
         } else {
             StoreError::Api { name, source }
         }
-    }
-}
-
-impl std::fmt::Debug for Store {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Store")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
     }
 }
 

@@ -6,8 +6,6 @@
 mod objects;
 mod status;
 
-use kube::api::{DeleteParams, PatchParams, PostParams, Preconditions};
-
 use super::resources::{BuildError, Obstacle};
 use crate::kubernetes::api::ApiError;
 
@@ -41,34 +39,5 @@ impl ApplyError {
             Self::Outdated => true,
             Self::Build(_) | Self::Shape(_) | Self::InTheWay(_) => false,
         }
-    }
-}
-
-pub(super) fn merge(manager: &str) -> PatchParams {
-    PatchParams {
-        field_manager: Some(manager.to_owned()),
-        ..PatchParams::default()
-    }
-}
-
-pub(super) fn server_side(manager: &str) -> PatchParams {
-    PatchParams::apply(manager).force()
-}
-
-pub(super) fn created_by(manager: &str) -> PostParams {
-    PostParams {
-        field_manager: Some(manager.to_owned()),
-        ..PostParams::default()
-    }
-}
-
-/// A delete of just this object.
-pub(super) fn only_uid(uid: &str) -> DeleteParams {
-    DeleteParams {
-        preconditions: Some(Preconditions {
-            uid: Some(uid.to_owned()),
-            ..Preconditions::default()
-        }),
-        ..DeleteParams::default()
     }
 }

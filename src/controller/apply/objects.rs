@@ -8,9 +8,9 @@ use kube::api::{Patch, PatchParams};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{ApplyError, server_side};
+use super::ApplyError;
 use crate::controller::resources;
-use crate::kubernetes::api::deadline;
+use crate::kubernetes::api::{deadline, server_side};
 use crate::labels;
 
 /// No object has this resourceVersion, because etcd's first write is its second revision. An apply with it creates an

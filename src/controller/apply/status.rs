@@ -9,9 +9,9 @@ use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use super::{ApplyError, server_side};
+use super::ApplyError;
 use crate::crd::{GuardedNode, StellarNode};
-use crate::kubernetes::api::deadline;
+use crate::kubernetes::api::{deadline, server_side};
 use crate::labels;
 
 #[derive(Clone)]

@@ -16,13 +16,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::decide::{ListRemoval, ListWrite, Plan, RecordWrite};
-use crate::controller::apply::{ApplyError, apply_object_with, created_by, ensure, merge, only_uid, server_side};
+use crate::controller::apply::{ApplyError, apply_object_with, ensure};
 use crate::controller::model::snapshot::{LastRestart, PublishedList, Slot, SlotLease, Snapshot, Workload};
 use crate::controller::peering::budgets::BudgetStep;
 use crate::controller::resources::{self, BuildSettings};
 use crate::controller::rollout::plan::PlannedSlots;
 use crate::crd::StellarNode;
-use crate::kubernetes::api::deadline;
+use crate::kubernetes::api::{created_by, deadline, merge, only_uid, server_side};
 use crate::labels;
 
 /// JSON in an annotation; `null` clears it.

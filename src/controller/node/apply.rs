@@ -7,9 +7,9 @@ use kube::{Api, Client};
 
 use super::decide::Answer;
 use super::write::{Change, Write};
-use crate::controller::apply::{ApplyError, apply_object, merge, only_uid};
+use crate::controller::apply::{ApplyError, apply_object};
 use crate::controller::status::events::{EventReason, Events};
-use crate::kubernetes::api::{ApiError, deadline};
+use crate::kubernetes::api::{ApiError, deadline, merge, only_uid};
 use crate::peers::NodeId;
 
 pub(crate) struct Writer {
