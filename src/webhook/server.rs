@@ -46,14 +46,9 @@ pub enum ServerError {
 /// The webhook, bound to its ports but not serving yet.
 #[derive(Debug)]
 pub struct Webhook {
-    config: WebhookConfig,
-    limits: Limits,
+    keeper: Keeper,
     readiness: Readiness,
-    metrics: Arc<Metrics>,
-    serving: Serving,
-    source: Source,
-    configurations: Configurations,
-    namespace: String,
+    drain: Duration,
     listener: std::net::TcpListener,
     probes: std::net::TcpListener,
 }
@@ -73,15 +68,17 @@ impl Webhook {
         // Set before the probes are served: without any condition, the replica would be ready.
         readiness.require(CERTIFICATE, "no certificate yet");
         readiness.require(CA_BUNDLE, "not known to be in place yet");
-        Ok(Self {
-            config,
-            limits: Limits::default(),
-            readiness,
-            metrics,
-            serving: Serving::default(),
+        let keeper = Keeper {
             source,
             configurations,
-            namespace: namespace.to_owned(),
+            policy: config.policy(namespace),
+            interval: config.interval(),
+            metrics,
+        };
+        Ok(Self {
+            keeper,
+            readiness,
+            drain: config.drain_time,
             listener,
             probes,
         })
@@ -94,13 +91,7 @@ impl Webhook {
 
     /// Creates and rotates the certificate and keeps `caBundle` up to date; runs on the leader.
     pub fn keeper(&self) -> Keeper {
-        Keeper {
-            source: self.source.clone(),
-            configurations: self.configurations.clone(),
-            policy: self.config.policy(&self.namespace),
-            interval: self.config.interval(),
-            metrics: Arc::clone(&self.metrics),
-        }
+        self.keeper.clone()
     }
 
     /// Serves until `shutdown`, then drains. It serves the certificate of the source and creates none.
@@ -109,19 +100,21 @@ impl Webhook {
         reviewer: Arc<dyn Reviewer>,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServerError> {
+        let metrics = Arc::clone(&self.keeper.metrics);
+        let probes_router = probes::router(self.readiness.clone(), Arc::clone(&metrics));
+        let serving = Serving::default();
         let follower = Follower {
-            keeper: self.keeper(),
-            serving: self.serving.clone(),
+            keeper: self.keeper,
+            serving: serving.clone(),
             readiness: self.readiness.clone(),
         };
         let server = HttpsServer {
             listener: self.listener,
-            serving: self.serving,
-            limits: self.limits,
-            drain: self.config.drain_time,
-            metrics: Arc::clone(&self.metrics),
+            serving,
+            limits: Limits::default(),
+            drain: self.drain,
+            metrics,
         };
-        let probes_router = probes::router(self.readiness.clone(), self.metrics);
         tokio::select! {
             result = server.serve(reviewer, self.readiness, shutdown) => result,
             () = follower.run() => Ok(()),
