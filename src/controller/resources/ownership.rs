@@ -1,6 +1,7 @@
 //! Ownership of objects, and whether a stored StatefulSet can become ours.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource as _, ResourceExt as _};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -64,20 +65,23 @@ where
 {
     let own = desired["metadata"]["ownerReferences"].as_array().into_iter().flatten();
     let own: Vec<&str> = own.filter_map(|owner| owner["uid"].as_str()).collect();
-    let rival = read
-        .owner_references()
-        .iter()
-        .find(|owner| owner.controller == Some(true) && !own.contains(&owner.uid.as_str()));
-    match rival {
-        Some(rival) if !own.is_empty() => Err(Obstacle::Owned {
+    match other_controller(read.owner_references(), &own) {
+        Some(owner) if !own.is_empty() => Err(Obstacle::Owned {
             object: format!("{} {}", K::kind(&()), read.name_any()),
-            owner: OtherOwner {
-                kind: rival.kind.clone(),
-                name: rival.name.clone(),
-            },
+            owner,
         }),
         _ => Ok(()),
     }
+}
+
+/// The controller among these owners, unless it is one of `own`.
+fn other_controller(owners: &[OwnerReference], own: &[&str]) -> Option<OtherOwner> {
+    let mut owners = owners.iter();
+    let rival = owners.find(|owner| owner.controller == Some(true) && !own.contains(&owner.uid.as_str()))?;
+    Some(OtherOwner {
+        kind: rival.kind.clone(),
+        name: rival.name.clone(),
+    })
 }
 
 /// The labels and the owner reference that a StatefulSet still needs to belong to its StellarNode; `None` if it has
@@ -88,14 +92,8 @@ pub fn belonging(stored: &StatefulSet, node: &StellarNode) -> Result<Option<Valu
         return Ok(None);
     };
     let owners = stored.owner_references();
-    let rival = owners
-        .iter()
-        .find(|owner| owner.controller == Some(true) && owner.uid != own.uid);
-    if let Some(rival) = rival {
-        return Err(OtherOwner {
-            kind: rival.kind.clone(),
-            name: rival.name.clone(),
-        });
+    if let Some(rival) = other_controller(owners, &[&own.uid]) {
+        return Err(rival);
     }
     let labels = object_labels(&node.name_any(), labels::VALIDATOR);
     if owners.contains(&own) && holds(&json!(stored.labels()), &labels) {
