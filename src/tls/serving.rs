@@ -2,7 +2,6 @@
 //!
 //! Each handshake reads the current certificate. An open connection keeps its own, so a replacement drops nothing.
 
-use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::crypto::CryptoProvider;
@@ -26,12 +25,13 @@ pub enum ServingError {
 }
 
 /// The served certificate. Clones share it. Handshakes fail while there is none.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Serving {
     slot: Arc<Slot>,
     provider: Arc<CryptoProvider>,
 }
 
+#[derive(Debug)]
 struct Slot(RwLock<Option<Arc<CertifiedKey>>>);
 
 impl Default for Serving {
@@ -87,23 +87,5 @@ impl Slot {
 impl ResolvesServerCert for Slot {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.get()
-    }
-}
-
-impl fmt::Debug for Slot {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Slot")
-            .field("filled", &self.get().is_some())
-            .finish()
-    }
-}
-
-impl fmt::Debug for Serving {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Serving")
-            .field("slot", &self.slot)
-            .finish_non_exhaustive()
     }
 }

@@ -325,17 +325,12 @@ async fn read_file(path: &PathBuf) -> Result<String, UpkeepError> {
 
 async fn read_bundle(path: &PathBuf) -> Result<String, UpkeepError> {
     let text = read_file(path).await?;
-    match Certificate::parse_all(&text) {
-        Ok(certificates) if certificates.is_empty() => Err(UpkeepError::Bundle {
-            path: path.clone(),
-            source: CertificateError::Empty,
-        }),
-        Ok(_) => Ok(text),
-        Err(source) => Err(UpkeepError::Bundle {
-            path: path.clone(),
-            source,
-        }),
-    }
+    // A bundle without any certificate is an error, too.
+    Certificate::parse(&text).map_err(|source| UpkeepError::Bundle {
+        path: path.clone(),
+        source,
+    })?;
+    Ok(text)
 }
 
 #[cfg(test)]
