@@ -40,7 +40,7 @@ pub mod status;
 
 use std::sync::Arc;
 
-pub use discovery::{Discovery, Executor};
+pub use discovery::Executor;
 pub use model::options::{AddressMode, Options, RestartMode};
 pub use model::scope::{Scope, ScopePart};
 pub use observe::caches::Caches;
