@@ -93,10 +93,8 @@ pub enum CliError {
 const PLUGIN: &str = "kubectl-stellar_peers";
 
 impl Cli {
-    /// Parses a command line.
-    ///
-    /// # Errors
-    /// Fails if the arguments are invalid, or ask for help. The error prints the message or the help.
+    /// Parses a command line. Fails if the arguments are invalid, or ask for help. The error prints the message or the
+    /// help.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut arguments: Vec<OsString> = arguments.into_iter().collect();
         let called = arguments.first().and_then(|name| Path::new(name).file_stem());
@@ -107,9 +105,6 @@ impl Cli {
     }
 
     /// Runs the subcommand.
-    ///
-    /// # Errors
-    /// Fails with the error of the subcommand.
     pub async fn run(self) -> Result<ExitCode, CliError> {
         match self.command {
             Command::Run(args) => {

@@ -33,10 +33,8 @@ pub fn mutate(object: &Value, old: Option<&Value>, context: &dyn Context) -> Mut
     }
 }
 
-/// Applies the additions for a create to an object, and returns the warnings.
-///
-/// # Errors
-/// Fails if the patch does not apply, which the tests show to be impossible. The object is then unchanged.
+/// Applies the additions for a create to an object, and returns the warnings. Fails if the patch does not apply, which
+/// the tests show to be impossible. The object is then unchanged.
 pub fn apply(object: &mut Value, context: &dyn Context) -> Result<Vec<String>, json_patch::PatchError> {
     let Mutation { patch, warnings } = mutate(object, None, context);
     json_patch::patch(object, &patch)?;

@@ -19,12 +19,10 @@ pub struct ValidatorSet<'a> {
 /// A container of the pod template, with its index.
 #[derive(Clone, Copy, Debug)]
 pub struct Container<'a> {
-    /// Index in `spec.template.spec.containers`.
     pub index: usize,
     pub value: &'a Value,
 }
 
-/// A port of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Port<'a> {
     /// Index in the container's `ports`.
@@ -36,7 +34,6 @@ pub struct Port<'a> {
 }
 
 impl<'a> ValidatorSet<'a> {
-    /// The StatefulSet, if it has the labels of a validator.
     pub fn new(object: &'a Value) -> Option<Self> {
         let label = |name: &str| object["metadata"]["labels"][name].as_str();
         let is_validator =
@@ -174,7 +171,6 @@ impl<'a> Container<'a> {
         self.ports().find(|port| labels::PEER_PORT_NAMES.contains(&port.name))
     }
 
-    /// The env entry `name`.
     pub fn env(&self, name: &str) -> Option<&'a Value> {
         self.value["env"].as_array()?.iter().find(|entry| entry["name"] == name)
     }

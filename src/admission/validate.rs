@@ -14,7 +14,6 @@ use crate::kubernetes::names::distance;
 use crate::labels;
 use crate::util::text::cut;
 
-/// The result of a validation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// Each error refuses the object.

@@ -35,7 +35,6 @@ pub struct ShowConfig {
     connection: Connection,
 }
 
-/// The config cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum ShowError {
     #[error(transparent)]
@@ -66,9 +65,6 @@ struct StoredObjects {
 
 impl ShowConfig {
     /// Prints the config to `out` and warnings to `err`.
-    ///
-    /// # Errors
-    /// Fails if the validator cannot be read, or if stellar-core would refuse its config.
     pub async fn run(&self, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), ShowError> {
         let (client, namespace) = self.connection.open().await?;
         let id = NodeId::new(namespace, &self.node);
@@ -136,25 +132,18 @@ impl StoredObjects {
         let Some(text) = data.and_then(|data| data.get(labels::PEERS_JSON)) else {
             return Ok(None);
         };
-        match PeerList::parse_noting(text) {
-            Ok((list, left_out)) => match foreign(&list, network) {
-                None => {
-                    for what in left_out {
-                        writeln!(err, "warning: {what} is left out: not what the operator writes")?;
-                    }
-                    Ok(Some(list))
+        let usable = PeerList::parse_noting(text)
+            .map_err(|error| error.to_string())
+            .and_then(|read| foreign(&read.0, network).map_or(Ok(read), |problem| Err(format!("it {problem}"))));
+        match usable {
+            Ok((list, left_out)) => {
+                for what in left_out {
+                    writeln!(err, "warning: {what} is left out: not what the operator writes")?;
                 }
-                Some(problem) => {
-                    writeln!(err, "warning: the list of peers is left out: it {}", plain(&problem))?;
-                    Ok(None)
-                }
-            },
-            Err(error) => {
-                writeln!(
-                    err,
-                    "warning: the list of peers is left out: {}",
-                    plain(&error.to_string())
-                )?;
+                Ok(Some(list))
+            }
+            Err(problem) => {
+                writeln!(err, "warning: the list of peers is left out: {}", plain(&problem))?;
                 Ok(None)
             }
         }

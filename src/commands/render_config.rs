@@ -128,11 +128,8 @@ enum Peers {
 
 impl RenderConfig {
     /// Writes the config file, then the report. Where that fails, the error is the report: the kubelet takes it into
-    /// the status of the pod, and the operator from there into that of the StellarNode.
-    ///
-    /// # Errors
-    /// Fails if stellar-core would refuse the config, or a file cannot be read or written. The report comes last, so a
-    /// report implies a config.
+    /// the status of the pod, and the operator from there into that of the StellarNode. Fails if stellar-core would
+    /// refuse the config, or a file cannot be read or written.
     pub fn run(&self) -> Result<(), RenderError> {
         let result = self.write();
         if let Err(error) = &result {

@@ -40,7 +40,7 @@ pub mod status;
 
 use std::sync::Arc;
 
-pub use discovery::{Discovery, Executor};
+pub use discovery::Executor;
 pub use model::options::{AddressMode, Options, RestartMode};
 pub use model::scope::{Scope, ScopePart};
 pub use observe::caches::Caches;
@@ -62,10 +62,7 @@ pub struct ControllerConfig {
     pub scope: Scope,
     /// The operator's own namespace, which has the Leases of the slots.
     pub own_namespace: String,
-    /// Times, limits and modes.
     pub options: Options,
-    /// Settings of the operator that the builders use.
     pub settings: BuildSettings,
-    /// Counts what discovery does.
     pub metrics: Arc<Metrics>,
 }

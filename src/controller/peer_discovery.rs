@@ -13,7 +13,7 @@ use kube::{Api, Client};
 
 use super::apply::ApplyError;
 use super::discovery::decide::decide;
-use super::discovery::{Discovery, Executor, apply};
+use super::discovery::{self, Executor, apply};
 use super::model::options::Options;
 use super::model::scope::Scope;
 use super::model::snapshot::{Cause, Snapshot, Validator};
@@ -30,7 +30,7 @@ use crate::labels;
 use crate::util::clock;
 
 /// The members found in one namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerDiscoveryResult {
     /// The addresses of all members, sorted: `IP:PORT`.
     pub peers: Vec<String>,
@@ -63,32 +63,19 @@ pub async fn discover_peers(
 ) -> Result<PeerDiscoveryResult, ApiError> {
     let snapshot = read(client, namespace).await?;
     let groups = groups::form(&snapshot, &Options::default());
-    let group = groups
-        .iter()
-        .find(|group| group.id.name == labels::DEFAULT_PEERS_CONFIG_MAP);
-    Ok(group.map_or(
-        PeerDiscoveryResult {
-            peers: Vec::new(),
-            active_validator_count: 0,
-            changed: false,
-        },
-        |group| {
-            let members = || {
-                group
-                    .list
-                    .members
-                    .iter()
-                    .filter(|member| Some(member.node.name.as_str()) != exclude)
-            };
-            let mut peers: Vec<String> = members().filter_map(|member| member.address.clone()).collect();
-            peers.sort();
-            PeerDiscoveryResult {
-                peers,
-                active_validator_count: members().count(),
-                changed: matches!(group.action, ListAction::Write { .. }),
-            }
-        },
-    ))
+    let mut groups = groups.iter();
+    let Some(group) = groups.find(|group| group.id.name == labels::DEFAULT_PEERS_CONFIG_MAP) else {
+        return Ok(PeerDiscoveryResult::default());
+    };
+    let members = group.list.members.iter();
+    let members = members.filter(|member| Some(member.node.name.as_str()) != exclude);
+    let mut peers: Vec<String> = members.clone().filter_map(|member| member.address.clone()).collect();
+    peers.sort();
+    Ok(PeerDiscoveryResult {
+        peers,
+        active_validator_count: members.count(),
+        changed: matches!(group.action, ListAction::Write { .. }),
+    })
 }
 
 /// Writes the ConfigMap `stellar-peers` if it does not hold what was found. Returns whether it was written.
@@ -205,9 +192,9 @@ pub async fn watch_peers(client: Client, namespace: String) {
         metrics: Arc::default(),
     };
     let caches = Arc::new(Caches::start(&client, &config.scope, &config.own_namespace));
-    let discovery = Discovery::new(Executor::new(client, Arc::clone(&caches), config));
+    let executor = Executor::new(client, Arc::clone(&caches), config);
     tokio::select! {
-        () = discovery.run() => {}
+        () = discovery::run(executor) => {}
         () = caches.broken() => {}
     }
 }

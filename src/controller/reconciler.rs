@@ -32,19 +32,12 @@ const AFTER_PANIC: Duration = Duration::from_secs(60);
 const ROUNDS: usize = 3;
 
 /// What every reconcile needs.
-#[derive(Debug)]
 pub(crate) struct Context {
-    /// What the builders take from the operator's own settings.
     pub(crate) build: BuildSettings,
-    /// What the decisions take from them.
     pub(crate) settings: Settings,
-    /// Reads what is stored.
     pub(crate) reader: Reader,
-    /// Makes the writes.
     pub(crate) writer: Writer,
-    /// Writes the status.
     pub(crate) patcher: StatusPatcher,
-    /// Events on the StellarNodes.
     pub(crate) events: Events,
     /// The validators that this process started.
     pub(crate) claims: Claims,
@@ -52,11 +45,8 @@ pub(crate) struct Context {
     pub(crate) statuses: StatusCache,
 }
 
-/// Reconciles one StellarNode. A panic concerns this node alone: the others go on.
-///
-/// # Errors
-/// When the API server does not answer, or an object changed after it was read. [`on_error`] decides when it is
-/// repeated.
+/// Reconciles one StellarNode. A panic concerns this node alone: the others go on. Fails when the API server does not
+/// answer, or an object changed after it was read. [`on_error`] decides when it is repeated.
 pub(crate) async fn reconcile(node: Arc<GuardedNode>, context: Arc<Context>) -> Result<Action, ApplyError> {
     let (name, namespace) = (node.meta().name.clone(), node.meta().namespace.clone());
     let work = Box::pin(async {

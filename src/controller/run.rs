@@ -4,20 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
-use futures::{Stream, StreamExt as _, future};
+use futures::{StreamExt as _, future};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Controller;
 use kube::runtime::reflector::{ObjectRef, store};
-use kube::runtime::watcher::{self, Config, watcher};
+use kube::runtime::watcher::{Config, watcher};
 use kube::runtime::{Predicate as _, WatchStreamExt as _, predicates};
 use kube::{Client, ResourceExt as _};
 use tokio::task::JoinSet;
 
 use super::apply::{StatusPatcher, recorder};
-use super::discovery::{Discovery, Executor};
+use super::discovery::{self, Executor};
 use super::exclusivity::Claims;
 use super::model::scope::ScopePart;
 use super::node::apply::Writer;
@@ -36,9 +36,9 @@ use crate::labels;
 /// Runs discovery and the StellarNode controller. Returns only after one of them panicked; the caller then restarts
 /// both. The caches are complete: every replica fills them, because its webhook reads them.
 pub async fn run_controller(client: Client, config: ControllerConfig, caches: Arc<Caches>) {
-    let discovery = Discovery::new(Executor::new(client.clone(), Arc::clone(&caches), config.clone()));
+    let executor = Executor::new(client.clone(), Arc::clone(&caches), config.clone());
     // A task of its own, so that neither of the two blocks the other.
-    let discovery = task(discovery.run());
+    let discovery = task(discovery::run(executor));
     let ControllerConfig {
         scope,
         options,
@@ -73,15 +73,6 @@ async fn first_to_end(nodes: impl Future<Output = ()>, mut discovery: JoinSet<()
         () = nodes => tracing::error!("the StellarNode controller ended"),
         ended = discovery.join_next() => tracing::error!(?ended, "discovery ended"),
     }
-}
-
-/// The volume claims of all nodes, as they come, change and go.
-fn volume_claims(
-    part: &ScopePart,
-    client: &Client,
-    owned: Config,
-) -> impl Stream<Item = watcher::Result<PartialObjectMeta<PersistentVolumeClaim>>> + Send + use<> {
-    watcher(api_of(part, client), owned).default_backoff().touched_objects()
 }
 
 /// The node that an object belongs to by its label: a claim that is retained has no owner.
@@ -127,14 +118,19 @@ async fn reconcile_nodes(
             predicates::generation.combine(predicates::annotations),
             Default::default(),
         );
+    let claims = watcher(
+        api_of::<PartialObjectMeta<PersistentVolumeClaim>>(part, client),
+        owned.clone(),
+    );
+    let claims = claims.default_backoff().touched_objects();
     // Metadata alone is watched of all of these.
     let controller = Controller::for_stream(changes, reader)
         .owns(api_of::<StatefulSet>(part, client), owned.clone())
         .owns(api_of::<Deployment>(part, client), owned.clone())
         .owns(api_of::<Service>(part, client), owned.clone())
         .owns(api_of::<ConfigMap>(part, client), owned.clone())
-        .owns(api_of::<PodDisruptionBudget>(part, client), owned.clone())
-        .watches_stream(volume_claims(part, client, owned), |claim| node_of(&claim));
+        .owns(api_of::<PodDisruptionBudget>(part, client), owned)
+        .watches_stream(claims, |claim| node_of(&claim));
     controller
         .run(reconciler::reconcile, reconciler::on_error, context)
         .for_each(|result| {

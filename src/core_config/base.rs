@@ -42,11 +42,8 @@ ADDRESS="core-testnet3.stellar.org"
 HISTORY="curl -sf http://history.stellar.org/prd/core-testnet/core_testnet_003/{0} -o {1}"
 "#;
 
-/// The base config of a validator, as TOML.
-///
-/// # Errors
-/// Fails if the node is not a validator, lacks a quorum set on a network without a default, or stellar-core would
-/// refuse the settings; the error lists all problems.
+/// The base config of a validator, as TOML. Fails if the node is not a validator, lacks a quorum set on a network
+/// without a default, or stellar-core would refuse the settings; the error lists all problems.
 pub fn base_config(spec: &StellarNodeSpec) -> Result<String, ConfigError> {
     let (Some(config), NodeType::Validator) = (&spec.validator_config, spec.node_type) else {
         return Err(ConfigError::NoValidator);
@@ -54,11 +51,8 @@ pub fn base_config(spec: &StellarNodeSpec) -> Result<String, ConfigError> {
     config_of(config, &spec.network, &spec.version)
 }
 
-/// Like [`base_config`], from a validator's settings, network and version.
-///
-/// # Errors
-/// Fails if there is no quorum set on a network without a default, or stellar-core would refuse the settings; the error
-/// lists all problems.
+/// Like [`base_config`], from a validator's settings, network and version. Fails if there is no quorum set on a network
+/// without a default, or stellar-core would refuse the settings; the error lists all problems.
 pub fn config_of(config: &ValidatorConfig, network: &str, version: &str) -> Result<String, ConfigError> {
     let keys = Keys::of(version);
     let problems = check_validator(config, keys);

@@ -52,10 +52,8 @@ const LISTED: [&str; 21] = [
     "VALIDATORS",
 ];
 
-/// The config of a captive core on a network: the given text, or the network's default.
-///
-/// # Errors
-/// Fails if the text is invalid, or there is none and the network has no default.
+/// The config of a captive core on a network: the given text, or the network's default. Fails if the text is invalid,
+/// or there is none and the network has no default.
 pub fn captive_core_config(text: Option<&str>, network: &Network) -> Result<String, ConfigError> {
     match text {
         None if network.is_testnet() => Ok(base::TESTNET.trim_start().to_owned()),

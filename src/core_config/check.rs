@@ -13,9 +13,7 @@ use crate::labels;
 /// A problem, and the field of the StellarNode that causes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Path of the field in the object.
     pub field: &'static str,
-    /// What is wrong and how to fix it.
     pub message: String,
 }
 

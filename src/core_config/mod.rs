@@ -81,7 +81,6 @@ pub enum ConfigError {
     Toml { what: &'static str, reason: String },
     #[error("{what} is larger than any config that stellar-core is given: {reason}")]
     TooLarge { what: &'static str, reason: String },
-    /// The node is not a validator, or lacks the block of a validator.
     #[error("spec.validatorConfig is absent: only a validator with that block has a stellar-core config")]
     NoValidator,
     #[error(

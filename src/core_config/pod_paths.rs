@@ -64,10 +64,8 @@ pub const POD_IP_ENV: &str = "POD_IP";
 /// starts.
 pub const POD_NAME_ENV: &str = "POD_NAME";
 
-/// The directory of the seed's file, the mount path of its volume.
-///
-/// # Errors
-/// Fails if no volume can be mounted there; the message says how to fix it.
+/// The directory of the seed's file, the mount path of its volume. Fails if no volume can be mounted there; the message
+/// says how to fix it.
 pub fn seed_dir(file: &str) -> Result<&str, String> {
     let dir = file.rsplit_once('/').map_or("", |(dir, _)| dir);
     let plain = |part: &str| !matches!(part, "" | "." | "..");

@@ -48,10 +48,8 @@ pub struct Sources<'a> {
     pub list: Option<&'a PeerList>,
     /// IP of the validator's pod, to keep the validator out of its own list of peers.
     pub pod_ip: Option<Ipv4Addr>,
-    /// The key for the peers.
     pub peers_as: PeersAs,
     pub database: Database<'a>,
-    /// The keys that this stellar-core knows.
     pub keys: Keys,
     /// The archives of its group, if it uses them.
     pub archives: Option<GroupArchives<'a>>,
@@ -61,10 +59,8 @@ pub struct Sources<'a> {
 ///
 /// The validator's own address is removed from the peers, both the user's and the discovered ones: by its record in the
 /// list, its DNS name, or its pod's IP. One base config serves a whole group, so the validator's own `[[VALIDATORS]]`
-/// entry is dropped, and `$self` becomes an alias of the seed if it is used.
-///
-/// # Errors
-/// Fails if stellar-core would refuse the result; no error contains the seed.
+/// entry is dropped, and `$self` becomes an alias of the seed if it is used. Fails if stellar-core would refuse the
+/// result; no error contains the seed.
 pub fn render(sources: &Sources<'_>, seed: &Seed) -> Result<String, ConfigError> {
     let own = seed.public_key();
     let mut config = compose(sources, Some(own))?;

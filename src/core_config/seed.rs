@@ -15,10 +15,8 @@ pub struct Seed {
 }
 
 impl Seed {
-    /// Parses a seed from a Secret or a file; surrounding whitespace is ignored.
-    ///
-    /// # Errors
-    /// Fails if the text is not a secret seed. The error does not contain the text.
+    /// Parses a seed from a Secret or a file; surrounding whitespace is ignored. Fails if the text is not a secret
+    /// seed. The error does not contain the text.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let text = text.trim();
         if text.is_empty() {

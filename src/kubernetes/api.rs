@@ -1,14 +1,15 @@
-//! Deadlines for calls to the API server. Every call goes through [`deadline`].
+//! Deadlines and parameters of calls to the API server. Every call goes through [`deadline`].
 //!
 //! kube attempts a call other than a watch up to 15 times and sets no read timeout. Without a deadline, an API server
 //! that accepts connections and never answers would block a loop for ever.
 
 use std::time::Duration;
 
+use kube::api::{DeleteParams, PatchParams, PostParams, Preconditions};
+
 /// Longest time of one call, including all its retries.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A call to the API server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     #[error("the API server did not answer within {} s", DEADLINE.as_secs())]
@@ -58,6 +59,36 @@ pub async fn deadline<T>(call: impl Future<Output = kube::Result<T>>) -> Result<
         .await
         .map_err(|_| ApiError::Deadline)?
         .map_err(ApiError::from)
+}
+
+/// A merge patch or a JSON patch by this manager.
+pub(crate) fn merge(manager: &str) -> PatchParams {
+    PatchParams {
+        field_manager: Some(manager.to_owned()),
+        ..PatchParams::default()
+    }
+}
+
+pub(crate) fn server_side(manager: &str) -> PatchParams {
+    PatchParams::apply(manager).force()
+}
+
+pub(crate) fn created_by(manager: &str) -> PostParams {
+    PostParams {
+        field_manager: Some(manager.to_owned()),
+        ..PostParams::default()
+    }
+}
+
+/// A delete of just this object.
+pub(crate) fn only_uid(uid: &str) -> DeleteParams {
+    DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: Some(uid.to_owned()),
+            ..Preconditions::default()
+        }),
+        ..DeleteParams::default()
+    }
 }
 
 #[cfg(test)]

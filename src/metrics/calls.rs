@@ -55,10 +55,7 @@ impl Call {
 
 /// Counts all calls of a client.
 #[derive(Clone, Debug)]
-pub struct CountCalls(
-    /// The counters.
-    pub Arc<Metrics>,
-);
+pub struct CountCalls(pub Arc<Metrics>);
 
 /// A client whose calls are counted.
 #[derive(Clone, Debug)]

@@ -5,7 +5,6 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// Media type of the older text (Prometheus docs, "Exposition formats").
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// A text format of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// OpenMetrics 1.0, which Prometheus asks for.
@@ -24,7 +23,6 @@ impl Format {
         }
     }
 
-    /// The media type for `Content-Type`.
     pub fn content_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => OPEN_METRICS,
@@ -32,7 +30,6 @@ impl Format {
         }
     }
 
-    /// Converts `open_metrics` to this format.
     pub(super) fn of(self, open_metrics: String) -> String {
         match self {
             Self::OpenMetrics => open_metrics,

@@ -16,9 +16,7 @@ use crate::util::text::plain;
 /// One group in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupMetrics {
-    /// Namespace of its ConfigMap.
     pub namespace: String,
-    /// Name of its ConfigMap.
     pub config_map: String,
     /// Addresses in its list.
     pub peers: usize,
@@ -44,7 +42,6 @@ pub struct GroupMetrics {
     pub pending: BTreeMap<&'static str, usize>,
     /// Validators that name its ConfigMap and whose pod cannot run, by reason.
     pub blocked: BTreeMap<&'static str, usize>,
-    /// Every cause of a restart.
     pub causes: Vec<&'static str>,
 }
 
@@ -84,7 +81,6 @@ impl GroupMetrics {
     }
 }
 
-/// The metrics of all groups.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     /// The last decision; `None` while this replica does not lead. A cycle can end after the lead is lost.

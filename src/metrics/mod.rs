@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -19,6 +18,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
+use strum::VariantArray as _;
 
 use calls::Call;
 pub use calls::CountCalls;
@@ -27,11 +27,10 @@ pub use groups::GroupMetrics;
 use groups::Groups;
 
 /// How a review ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Outcome {
-    /// The object was allowed.
     Allowed,
-    /// The object was denied.
     Denied,
     /// No rules exist for the kind: the object was allowed, and the API server should not have sent it.
     UnknownKind,
@@ -39,50 +38,17 @@ pub enum Outcome {
     Undecided,
 }
 
-impl Outcome {
-    const ALL: [Self; 4] = [Self::Allowed, Self::Denied, Self::UnknownKind, Self::Undecided];
+/// Name and value of a label.
+type Label = (&'static str, &'static str);
 
-    /// The value of the label.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Allowed => "allowed",
-            Self::Denied => "denied",
-            Self::UnknownKind => "unknown_kind",
-            Self::Undecided => "undecided",
-        }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Review {
-    path: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ListWrite {
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Path {
-    path: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ExpiryOf {
-    certificate: &'static str,
-}
-
-/// The metrics of one process.
 #[derive(Debug)]
 pub struct Metrics {
-    reviews: Family<Review, Counter>,
-    review_time: Family<Path, Histogram, fn() -> Histogram>,
-    list_writes: Family<ListWrite, Counter>,
+    reviews: Family<[Label; 2], Counter>,
+    review_time: Family<[Label; 1], Histogram, fn() -> Histogram>,
+    list_writes: Family<[Label; 1], Counter>,
     discovery: Histogram,
     discovery_failures: Counter,
-    certificates: Family<ExpiryOf, Gauge>,
+    certificates: Family<[Label; 1], Gauge>,
     certificate_failures: Counter,
     calls: Family<Call, Counter>,
     leader: Gauge,
@@ -95,7 +61,6 @@ const PATHS: [&str; 2] = ["mutate", "validate"];
 const WRITTEN: &str = "written";
 const FAILED: &str = "failed";
 
-/// Registers a metric.
 fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
     registry.register(name, help, metric.clone());
     metric
@@ -174,12 +139,14 @@ impl Default for Metrics {
         };
         // Prometheus sees the first one as an increase only if the series was there before, at 0.
         for path in PATHS {
-            for outcome in Outcome::ALL.map(Outcome::as_str) {
-                let _ = metrics.reviews.get_or_create(&Review { path, outcome });
+            for outcome in Outcome::VARIANTS {
+                let _ = metrics
+                    .reviews
+                    .get_or_create(&[("path", path), ("outcome", outcome.into())]);
             }
         }
         for result in [WRITTEN, FAILED] {
-            let _ = metrics.list_writes.get_or_create(&ListWrite { result });
+            let _ = metrics.list_writes.get_or_create(&[("result", result)]);
         }
         metrics
     }
@@ -207,15 +174,16 @@ impl Metrics {
 
     /// Counts a review sent to `path`.
     pub fn reviewed(&self, path: &'static str, outcome: Outcome, took: Duration) {
-        let outcome = outcome.as_str();
-        self.reviews.get_or_create(&Review { path, outcome }).inc();
-        let time = self.review_time.get_or_create(&Path { path });
+        let path = ("path", path);
+        let review = self.reviews.get_or_create(&[path, ("outcome", outcome.into())]);
+        review.inc();
+        let time = self.review_time.get_or_create(&[path]);
         time.observe(took.as_secs_f64());
     }
 
     /// Sets when the served certificate (`leaf`) or its authority (`ca`) expires.
     pub fn certificate_expires(&self, certificate: &'static str, when: Timestamp) {
-        let expiry = self.certificates.get_or_create(&ExpiryOf { certificate });
+        let expiry = self.certificates.get_or_create(&[("certificate", certificate)]);
         expiry.set(when.as_second());
     }
 
@@ -229,10 +197,9 @@ impl Metrics {
         self.groups.restarted(namespace, config_map, cause);
     }
 
-    /// Counts a write of a list.
     pub fn list_written(&self, written: bool) {
         let result = if written { WRITTEN } else { FAILED };
-        self.list_writes.get_or_create(&ListWrite { result }).inc();
+        self.list_writes.get_or_create(&[("result", result)]).inc();
     }
 
     fn called(&self, call: &Call) {

@@ -29,7 +29,6 @@ impl Readiness {
         self.set(condition, Some(reason.to_owned()));
     }
 
-    /// Reports that a condition holds.
     pub fn met(&self, condition: &'static str) {
         self.set(condition, None);
     }
@@ -48,7 +47,6 @@ impl Readiness {
         missing.collect()
     }
 
-    /// Whether every condition holds.
     pub fn is_ready(&self) -> bool {
         self.missing().is_empty()
     }
@@ -66,7 +64,6 @@ impl Readiness {
     }
 }
 
-/// The routes of the probes.
 pub fn router(readiness: Readiness, metrics: Arc<Metrics>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))

@@ -163,18 +163,13 @@ impl PeerList {
         self.network.as_deref().filter(|network| *network != passphrase)
     }
 
-    /// Parses `peers.json` and drops everything that the operator cannot have written.
-    ///
-    /// # Errors
-    /// Fails if the text is not JSON of that shape, or has a format that this program does not know.
+    /// Parses `peers.json` and drops everything that the operator cannot have written. Fails if the text is not JSON of
+    /// that shape, or has a format that this program does not know.
     pub fn parse(json: &str) -> Result<Self, PeersError> {
         Ok(Self::parse_noting(json)?.0)
     }
 
     /// Like [`parse`](Self::parse), with a description of each dropped item.
-    ///
-    /// # Errors
-    /// Fails like [`parse`](Self::parse).
     pub fn parse_noting(json: &str) -> Result<(Self, Vec<String>), PeersError> {
         let list = match serde_json::from_str::<Self>(json) {
             Ok(list) if list.format != LIST_FORMAT => return Err(PeersError::Format(list.format)),

@@ -20,24 +20,19 @@ pub struct Connection {
     namespace: Option<String>,
 }
 
-/// No client can be built.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// Neither a kubeconfig nor a service account names an API server.
     #[error("no API server: set KUBECONFIG or --kubeconfig, or run in a pod with a service account")]
     Infer(#[source] Box<InferConfigError>),
     #[error("the kubeconfig cannot be used")]
     Kubeconfig(#[source] Box<KubeconfigError>),
-    /// The configuration names an API server that no client can be built for.
     #[error("no client can be made for the API server")]
     Client(#[source] Box<kube::Error>),
 }
 
 impl Connection {
-    /// Returns a client and the selected namespace.
-    ///
-    /// # Errors
-    /// Fails if no API server is configured, or its configuration is invalid. This does not call the API server.
+    /// Returns a client and the selected namespace. Fails if no API server is configured, or its configuration is
+    /// invalid. This does not call the API server.
     pub async fn open(&self) -> Result<(Client, String), ConnectionError> {
         let config = self.config().await?;
         let namespace = self.namespace.clone();

@@ -16,7 +16,7 @@ use clap::Args;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{ObjectMeta, Patch};
 use kube::{Api, Client, ResourceExt as _};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::json;
@@ -24,7 +24,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::{debug, error, info, warn};
 
-use crate::kubernetes::api::{ApiError, deadline};
+use crate::kubernetes::api::{ApiError, created_by, deadline, merge};
 use crate::labels;
 use crate::metrics::Metrics;
 use crate::util::clock;
@@ -45,10 +45,8 @@ pub struct LeaderConfig {
 /// The reason why a round of the election failed. The next round tries again.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaderError {
-    /// The API server refused or did not answer.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// A Lease of another program has the name.
     #[error(
         "Lease {} exists and is not managed by stellar-operator: delete it",
         labels::LEADER_LEASE
@@ -159,7 +157,8 @@ impl Election {
         // overestimates its time.
         let asked = Instant::now();
         let Some(lease) = deadline(self.leases.get_opt(labels::LEADER_LEASE)).await? else {
-            let created = deadline(self.leases.create(&create_params(), &self.first_lease())).await;
+            let params = created_by(labels::MANAGER_LEADER);
+            let created = deadline(self.leases.create(&params, &self.first_lease())).await;
             return acquired(created.map(|lease| {
                 self.history.note(&lease);
                 asked
@@ -264,10 +263,7 @@ impl Election {
     }
 
     async fn write(&self, patch: serde_json::Value) -> Result<Lease, ApiError> {
-        let params = PatchParams {
-            field_manager: Some(labels::MANAGER_LEADER.to_owned()),
-            ..PatchParams::default()
-        };
+        let params = merge(labels::MANAGER_LEADER);
         deadline(self.leases.patch(labels::LEADER_LEASE, &params, &Patch::Merge(&patch))).await
     }
 
@@ -299,13 +295,6 @@ fn pause(duration: Duration) -> Duration {
 /// How long a holder keeps working without a renewal: less than the others wait.
 fn patience(duration: Duration) -> Duration {
     duration * 2 / 3
-}
-
-fn create_params() -> PostParams {
-    PostParams {
-        field_manager: Some(labels::MANAGER_LEADER.to_owned()),
-        ..PostParams::default()
-    }
 }
 
 /// Maps a conflict to `None`: another replica wrote first, which is no error.

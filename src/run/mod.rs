@@ -89,30 +89,23 @@ fn namespace(text: &str) -> Result<String, String> {
 /// The reason why the operator could not start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
-    /// Neither a kubeconfig nor a service account names an API server.
     #[error("no API server: set KUBECONFIG, or run in a pod with a service account")]
     Config(#[from] kube::config::InferConfigError),
-    /// No client can be built for the configured API server.
     #[error("no client can be made for the API server")]
     Client(#[source] kube::Error),
-    /// Signal handlers cannot be installed.
     #[error("signals cannot be received")]
     Signals(#[from] std::io::Error),
     /// A cache would never be updated again.
     #[error("a watch ended for good, which is a bug in this program: restart it")]
     Watch,
-    /// The API server was restored to an earlier state than that of the caches.
     #[error("the API server has an earlier state than before, as after a restore of etcd: restart this program")]
     WentBack,
-    /// The webhook could not be served.
     #[error("the webhook cannot be served")]
     Server(#[from] ServerError),
 }
 
-/// Runs the operator until a signal stops it.
-///
-/// # Errors
-/// When it cannot connect or serve at all. It waits out problems that can pass.
+/// Runs the operator until a signal stops it. Fails when it cannot connect or serve at all. It waits out problems that
+/// can pass.
 pub async fn run(args: OperatorArgs) -> Result<(), OperatorError> {
     let OperatorArgs {
         namespaces,

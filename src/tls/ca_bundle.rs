@@ -7,11 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use json_patch::Patch as JsonPatch;
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DynamicObject, Patch};
 use serde_json::{Value, json};
 use tracing::info;
 
-use crate::kubernetes::api::{ApiError, deadline};
+use crate::kubernetes::api::{ApiError, deadline, merge};
 use crate::labels;
 
 /// State of both configurations.
@@ -36,7 +36,7 @@ enum Before {
 }
 
 /// The two webhook configurations of one name.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Configurations {
     name: String,
     apis: [(&'static str, Api<DynamicObject>); 2],
@@ -101,11 +101,7 @@ impl Configurations {
         let Some(patch) = repair(&object, bundle) else {
             return Ok(Before::Same);
         };
-        let params = PatchParams {
-            field_manager: Some(labels::MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        match deadline(api.patch(&self.name, &params, &Patch::<()>::Json(patch))).await {
+        match deadline(api.patch(&self.name, &merge(labels::MANAGER), &Patch::<()>::Json(patch))).await {
             Ok(_) => info!(kind, name = self.name, "wrote caBundle"),
             Err(error) if self.is_overtaken(&error, &object, api).await? => {
                 info!(kind, name = self.name, %error, "caBundle not written, the configuration was changed meanwhile");
@@ -132,15 +128,6 @@ impl Configurations {
             }
             _ => Ok(false),
         }
-    }
-}
-
-impl std::fmt::Debug for Configurations {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Configurations")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
     }
 }
 

@@ -12,7 +12,6 @@ use x509_parser::prelude::{FromDer as _, Pem, X509Certificate};
 /// Time that `notBefore` lies before the creation of a certificate, as tolerance for clock skew.
 pub const BACKDATE: SignedDuration = SignedDuration::from_hours(1);
 
-/// A certificate or key is invalid.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CertificateError {
     /// Not PEM, or not an X.509 certificate inside.
@@ -121,9 +120,6 @@ pub struct Pair {
 
 impl Pair {
     /// Parses a certificate and its key, and checks that they match.
-    ///
-    /// # Errors
-    /// Fails if one of them is invalid, or they do not match.
     pub fn parse(certificate: &str, key: &str) -> Result<Self, CertificateError> {
         let certificate = Certificate::parse(certificate)?;
         let pair = rcgen::KeyPair::from_pem(key).map_err(|error| CertificateError::Key(error.to_string()))?;
@@ -153,14 +149,11 @@ impl fmt::Debug for Pair {
 fn name(name: &GeneralName<'_>) -> Option<String> {
     match name {
         GeneralName::DNSName(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress(octets) => match octets.len() {
-            4 => <[u8; 4]>::try_from(*octets)
-                .ok()
-                .map(|octets| IpAddr::from(octets).to_string()),
-            _ => <[u8; 16]>::try_from(*octets)
-                .ok()
-                .map(|octets| IpAddr::from(octets).to_string()),
-        },
+        GeneralName::IPAddress(octets) => {
+            let v4 = <[u8; 4]>::try_from(*octets).map(IpAddr::from);
+            let address = v4.or_else(|_| <[u8; 16]>::try_from(*octets).map(IpAddr::from));
+            Some(address.ok()?.to_string())
+        }
         _ => None,
     }
 }

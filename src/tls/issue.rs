@@ -12,7 +12,6 @@ use rcgen::{
 use super::certificate::{BACKDATE, CertificateError, Pair};
 use crate::util::digest;
 
-/// A certificate cannot be issued.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
     /// The library refused: a name that no certificate can hold, or no randomness.

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::certificate::{Certificate, CertificateError, Pair};
 use crate::labels;
 
-/// The entries of a Secret are invalid.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum MaterialError {
     #[error("{0} is missing")]
@@ -19,7 +18,6 @@ pub enum MaterialError {
 /// CAs and the leaf. Always consistent: each key matches its certificate, and `ca` signed the leaf.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Material {
-    /// The current CA.
     pub ca: Pair,
     pub leaf: Pair,
     /// The next CA, already trusted or about to be.
@@ -29,10 +27,8 @@ pub struct Material {
 }
 
 impl Material {
-    /// Parses the entries of the Secret. `None` if it has none of them, as in a Secret that was created empty.
-    ///
-    /// # Errors
-    /// Fails if an entry is missing or invalid; the message names it.
+    /// Parses the entries of the Secret. `None` if it has none of them, as in a Secret that was created empty. Fails if
+    /// an entry is missing or invalid; the message names it.
     pub fn from_entries(entries: &BTreeMap<String, String>) -> Result<Option<Self>, MaterialError> {
         let required = [labels::CA_CERT, labels::CA_KEY, labels::TLS_CERT, labels::TLS_KEY];
         if required.iter().all(|key| !entries.contains_key(*key)) {

@@ -2,7 +2,6 @@
 //!
 //! Each handshake reads the current certificate. An open connection keeps its own, so a replacement drops nothing.
 
-use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::crypto::CryptoProvider;
@@ -11,7 +10,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
 use rustls::sign::CertifiedKey;
 
-/// A certificate cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServingError {
     #[error("the certificate cannot be read")]
@@ -27,12 +25,13 @@ pub enum ServingError {
 }
 
 /// The served certificate. Clones share it. Handshakes fail while there is none.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Serving {
     slot: Arc<Slot>,
     provider: Arc<CryptoProvider>,
 }
 
+#[derive(Debug)]
 struct Slot(RwLock<Option<Arc<CertifiedKey>>>);
 
 impl Default for Serving {
@@ -45,10 +44,8 @@ impl Default for Serving {
 }
 
 impl Serving {
-    /// Serves this certificate chain from now on. Returns whether it is a new one.
-    ///
-    /// # Errors
-    /// Fails if the chain or key is invalid; the previous certificate stays.
+    /// Serves this certificate chain from now on. Returns whether it is a new one. Fails if the chain or key is
+    /// invalid; the previous certificate stays.
     pub fn offer(&self, chain: &str, key: &str) -> Result<bool, ServingError> {
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain.as_bytes())
             .collect::<Result<_, _>>()
@@ -65,7 +62,6 @@ impl Serving {
         Ok(true)
     }
 
-    /// Whether there is a certificate to serve.
     pub fn is_ready(&self) -> bool {
         self.slot.get().is_some()
     }
@@ -91,23 +87,5 @@ impl Slot {
 impl ResolvesServerCert for Slot {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.get()
-    }
-}
-
-impl fmt::Debug for Slot {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Slot")
-            .field("filled", &self.get().is_some())
-            .finish()
-    }
-}
-
-impl fmt::Debug for Serving {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Serving")
-            .field("slot", &self.slot)
-            .finish_non_exhaustive()
     }
 }

@@ -13,11 +13,10 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
 use super::material::{Material, MaterialError};
-use crate::kubernetes::api::{ApiError, deadline};
+use crate::kubernetes::api::{ApiError, deadline, merge};
 use crate::labels;
 use crate::util::{clock, digest};
 
-/// The Secret cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("Secret {name}")]
@@ -47,6 +46,7 @@ pub struct Stored {
     pub material: Result<Option<Material>, MaterialError>,
 }
 
+#[derive(Debug)]
 pub struct Store {
     api: Api<Secret>,
     name: String,
@@ -85,9 +85,6 @@ impl Store {
     }
 
     /// Reads the Secret.
-    ///
-    /// # Errors
-    /// Fails if the API server does not answer, or the Secret belongs to another program.
     pub async fn read(&self) -> Result<Stored, StoreError> {
         let secret = deadline(self.api.get_opt(&self.name))
             .await
@@ -113,10 +110,8 @@ impl Store {
         })
     }
 
-    /// Replaces the content that was read by `material`.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] if another replica wrote since; otherwise an error of the API server.
+    /// Replaces the content that was read by `material`. Fails with [`StoreError::Conflict`] if another replica
+    /// wrote since.
     pub async fn write(&self, read: &Stored, material: &Material) -> Result<(), StoreError> {
         match &read.version {
             None => self.create(material).await,
@@ -150,11 +145,7 @@ impl Store {
     async fn update(&self, version: &str, material: &Material) -> Result<(), StoreError> {
         let data = encoded(material.to_entries());
         let patch = json!({ "metadata": { "resourceVersion": version }, "data": data });
-        let params = PatchParams {
-            field_manager: Some(self.manager.clone()),
-            ..PatchParams::default()
-        };
-        deadline(self.api.patch(&self.name, &params, &Patch::Merge(&patch)))
+        deadline(self.api.patch(&self.name, &merge(&self.manager), &Patch::Merge(&patch)))
             .await
             .map(drop)
             .map_err(|error| self.error(error))
@@ -167,15 +158,6 @@ impl Store {
         } else {
             StoreError::Api { name, source }
         }
-    }
-}
-
-impl std::fmt::Debug for Store {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Store")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
     }
 }
 

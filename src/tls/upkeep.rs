@@ -33,7 +33,6 @@ pub const CA_BUNDLE: &str = "caBundle";
 /// Longest interval between rounds until this replica is ready.
 const FIRST_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The source of the certificate.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// A Secret, written by the keeper and shared by all replicas.
@@ -119,7 +118,6 @@ pub struct Follower {
     /// Source, webhook configurations and interval. It also runs here until this replica is trusted.
     pub keeper: Keeper,
     pub serving: Serving,
-    /// The readiness of this replica.
     pub readiness: Readiness,
 }
 
@@ -209,7 +207,6 @@ impl Follower {
 /// trusted yet.
 #[derive(Clone, Debug)]
 pub struct Keeper {
-    /// The source of the certificate.
     pub source: Source,
     pub configurations: Configurations,
     pub policy: Policy,
@@ -328,17 +325,12 @@ async fn read_file(path: &PathBuf) -> Result<String, UpkeepError> {
 
 async fn read_bundle(path: &PathBuf) -> Result<String, UpkeepError> {
     let text = read_file(path).await?;
-    match Certificate::parse_all(&text) {
-        Ok(certificates) if certificates.is_empty() => Err(UpkeepError::Bundle {
-            path: path.clone(),
-            source: CertificateError::Empty,
-        }),
-        Ok(_) => Ok(text),
-        Err(source) => Err(UpkeepError::Bundle {
-            path: path.clone(),
-            source,
-        }),
-    }
+    // A bundle without any certificate is an error, too.
+    Certificate::parse(&text).map_err(|source| UpkeepError::Bundle {
+        path: path.clone(),
+        source,
+    })?;
+    Ok(text)
 }
 
 #[cfg(test)]

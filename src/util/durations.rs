@@ -10,7 +10,6 @@ const LONGEST_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 36_500)
 /// The shortest lifetime of a certificate; tests use it.
 const SHORTEST_LIFETIME: SignedDuration = SignedDuration::from_secs(3);
 
-/// A duration on the command line is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotADuration {
     #[error("{0:?} is not a time: write a number and a unit, such as 250ms, 30s or 5m")]
@@ -25,9 +24,6 @@ pub enum NotADuration {
 }
 
 /// Parses a duration such as `250ms`, `30s`, `5m` or `2h`.
-///
-/// # Errors
-/// Fails if the text is not a duration, or is negative.
 pub fn duration(text: &str) -> Result<Duration, NotADuration> {
     SignedDuration::from_str(text)
         .ok()
@@ -36,9 +32,6 @@ pub fn duration(text: &str) -> Result<Duration, NotADuration> {
 }
 
 /// Parses the lifetime of a certificate, such as `90d` or `12h`. A day has 24 hours.
-///
-/// # Errors
-/// Fails if the text is not a duration, or is outside of the limits above.
 pub fn lifetime(text: &str) -> Result<SignedDuration, NotADuration> {
     let span = Span::from_str(text).and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()));
     let lifetime = span.map_err(|_| NotADuration::NoLifetime(text.to_owned()))?;
@@ -50,9 +43,6 @@ pub fn lifetime(text: &str) -> Result<SignedDuration, NotADuration> {
 }
 
 /// Parses the duration of a Lease. `leaseDurationSeconds` is a whole number.
-///
-/// # Errors
-/// Fails if the text is not a duration, or not whole seconds from 1s to 1h.
 pub fn lease_duration(text: &str) -> Result<Duration, NotADuration> {
     let duration = duration(text)?;
     if duration.subsec_nanos() == 0 && (1..=3600).contains(&duration.as_secs()) {

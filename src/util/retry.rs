@@ -30,7 +30,6 @@ struct Now {
 }
 
 impl Failures {
-    /// Starts the next cycle.
     pub(crate) fn next(&mut self) {
         let now = std::mem::take(self.now.get_mut().unwrap_or_else(PoisonError::into_inner));
         self.before = now.failed;
@@ -55,7 +54,6 @@ impl Failures {
         !now.failed.is_empty()
     }
 
-    /// Whether a write lost to another writer.
     pub(crate) fn has_conflict(&self) -> bool {
         self.now.lock().unwrap_or_else(PoisonError::into_inner).conflict
     }

@@ -59,7 +59,6 @@ pub struct WebhookConfig {
 }
 
 impl WebhookConfig {
-    /// The requirements on the certificate.
     pub fn policy(&self, namespace: &str) -> Policy {
         Policy {
             names: self.names(namespace),

@@ -81,10 +81,8 @@ impl Refusal {
 }
 
 /// Reads a body within the limits. Memory is reserved as bytes arrive, so a client that announces much and sends little
-/// reserves little.
-///
-/// # Errors
-/// 413 if the body is too large, 408 if it is too slow, 400 if it breaks off, 503 if the memory budget is used up.
+/// reserves little. Refuses with 413 if the body is too large, 408 if it is too slow, 400 if it breaks off, 503 if the
+/// memory budget is used up.
 pub async fn read_body(body: Body, limits: &Limits, reservation: &Reservation) -> Result<Vec<u8>, Refusal> {
     let end = Instant::now() + limits.body_time;
     let mut frames = body.into_data_stream();

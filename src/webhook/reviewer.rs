@@ -23,15 +23,10 @@ pub struct Answer {
 /// Fields of a review's log line; empty if the body does not contain them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// `request.uid`.
     pub uid: String,
-    /// `request.kind.kind`.
     pub kind: String,
-    /// `request.operation`.
     pub operation: String,
-    /// `request.namespace`.
     pub namespace: String,
-    /// `request.name`.
     pub name: String,
     /// Whether the object is allowed; `None` without a decision.
     pub allowed: Option<bool>,

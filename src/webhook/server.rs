@@ -28,7 +28,6 @@ const SERVING: &str = "serving";
 /// Time for pending requests after the server stops accepting new ones.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
 
-/// The webhook failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// An address is in use or invalid.
@@ -47,14 +46,9 @@ pub enum ServerError {
 /// The webhook, bound to its ports but not serving yet.
 #[derive(Debug)]
 pub struct Webhook {
-    config: WebhookConfig,
-    limits: Limits,
+    keeper: Keeper,
     readiness: Readiness,
-    metrics: Arc<Metrics>,
-    serving: Serving,
-    source: Source,
-    configurations: Configurations,
-    namespace: String,
+    drain: Duration,
     listener: std::net::TcpListener,
     probes: std::net::TcpListener,
 }
@@ -74,15 +68,17 @@ impl Webhook {
         // Set before the probes are served: without any condition, the replica would be ready.
         readiness.require(CERTIFICATE, "no certificate yet");
         readiness.require(CA_BUNDLE, "not known to be in place yet");
-        Ok(Self {
-            config,
-            limits: Limits::default(),
-            readiness,
-            metrics,
-            serving: Serving::default(),
+        let keeper = Keeper {
             source,
             configurations,
-            namespace: namespace.to_owned(),
+            policy: config.policy(namespace),
+            interval: config.interval(),
+            metrics,
+        };
+        Ok(Self {
+            keeper,
+            readiness,
+            drain: config.drain_time,
             listener,
             probes,
         })
@@ -95,13 +91,7 @@ impl Webhook {
 
     /// Creates and rotates the certificate and keeps `caBundle` up to date; runs on the leader.
     pub fn keeper(&self) -> Keeper {
-        Keeper {
-            source: self.source.clone(),
-            configurations: self.configurations.clone(),
-            policy: self.config.policy(&self.namespace),
-            interval: self.config.interval(),
-            metrics: Arc::clone(&self.metrics),
-        }
+        self.keeper.clone()
     }
 
     /// Serves until `shutdown`, then drains. It serves the certificate of the source and creates none.
@@ -110,19 +100,21 @@ impl Webhook {
         reviewer: Arc<dyn Reviewer>,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServerError> {
+        let metrics = Arc::clone(&self.keeper.metrics);
+        let probes_router = probes::router(self.readiness.clone(), Arc::clone(&metrics));
+        let serving = Serving::default();
         let follower = Follower {
-            keeper: self.keeper(),
-            serving: self.serving.clone(),
+            keeper: self.keeper,
+            serving: serving.clone(),
             readiness: self.readiness.clone(),
         };
         let server = HttpsServer {
             listener: self.listener,
-            serving: self.serving,
-            limits: self.limits,
-            drain: self.config.drain_time,
-            metrics: Arc::clone(&self.metrics),
+            serving,
+            limits: Limits::default(),
+            drain: self.drain,
+            metrics,
         };
-        let probes_router = probes::router(self.readiness.clone(), self.metrics);
         tokio::select! {
             result = server.serve(reviewer, self.readiness, shutdown) => result,
             () = follower.run() => Ok(()),
@@ -141,7 +133,6 @@ pub struct HttpsServer {
     pub limits: Limits,
     /// Time to continue serving after the shutdown signal.
     pub drain: Duration,
-    /// Counts reviews.
     pub metrics: Arc<Metrics>,
 }
 

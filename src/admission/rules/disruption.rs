@@ -6,7 +6,6 @@ use serde_json::Value;
 use crate::admission::validate::Verdict;
 use crate::kubernetes::field_error::FieldError;
 
-/// Checks the limits on evicted pods during a drain.
 pub(crate) fn check(spec: &Value, verdict: &mut Verdict) {
     let (least, most) = (&spec["minAvailable"], &spec["maxUnavailable"]);
     for (name, value) in [("minAvailable", least), ("maxUnavailable", most)] {

@@ -121,7 +121,6 @@ fn has_service(service: &str, other: &str) -> FieldError {
     )
 }
 
-/// Whether a ConfigMap holds the config of this node.
 fn is_config_of(node: &str, config_map: &str) -> bool {
     config_map.strip_suffix(labels::CONFIG_SUFFIX) == Some(node)
 }

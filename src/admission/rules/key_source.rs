@@ -10,7 +10,6 @@ use crate::kubernetes::names::{is_subdomain, not_a_name};
 /// Longest name of a CSI driver (`storage/v1`, `CSIDriver`).
 const DRIVER_LIMIT: usize = 63;
 
-/// Checks the source of a validator's seed.
 pub(crate) fn check(config: &Value, verdict: &mut Verdict) {
     if config["keySource"] != "KMS" {
         return;

@@ -44,7 +44,6 @@ pub(crate) fn check(node: &Value, context: &dyn Context, verdict: &mut Verdict) 
     readable::check(spec, verdict);
 }
 
-/// Checks an update.
 pub(crate) fn check_change(node: &Value, old: &Value, verdict: &mut Verdict) {
     let (spec, before) = (&node["spec"], &old["spec"]);
     if spec["nodeType"] != before["nodeType"] {

@@ -8,7 +8,6 @@ use crate::kubernetes::field_error::FieldError;
 use crate::kubernetes::names::{SUBDOMAIN_LIMIT, is_subdomain, not_a_name};
 use crate::kubernetes::quantity::Quantity;
 
-/// Checks `storage` and a validator's `database`.
 pub(crate) fn check(spec: &Value, verdict: &mut Verdict) {
     check_size(&spec["storage"], verdict);
     if in_pod(spec) {

@@ -10,7 +10,6 @@ use crate::admission::validate::Verdict;
 use crate::kubernetes::field_error::FieldError;
 use crate::labels;
 
-/// Checks a StatefulSet with the labels of a validator.
 pub(crate) fn check(object: &Value, set: ValidatorSet<'_>, verdict: &mut Verdict) {
     let annotation_field = format!("metadata.annotations[{}]", labels::PEER_PORT);
     let annotated = set.port_annotation();

@@ -48,7 +48,6 @@ pub struct Health {
     alone: bool,
 }
 
-/// The sidecar cannot answer probes.
 #[derive(Debug, thiserror::Error)]
 pub enum HealthError {
     /// The address is in use, or not one of this pod's.

@@ -38,10 +38,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The ledger with which it votes at this time.
-    ///
-    /// # Errors
-    /// The reason why it does not vote, in words for people.
+    /// The ledger with which it votes at this time, or the reason why it does not vote, in words for people.
     pub fn at(&self, now: Duration) -> Result<u64, String> {
         match self {
             Self::Voting { ledger, until } if now < *until => Ok(*ledger),
@@ -241,7 +238,6 @@ impl VotingJudge {
         Self { alone, process: None }
     }
 
-    /// The verdict after this answer.
     pub fn answer(&mut self, now: Duration, json: &str) -> Verdict {
         let Ok(answer) = serde_json::from_str::<Value>(json) else {
             return self.not_an_answer("stellar-core's /info is not JSON");
@@ -261,7 +257,6 @@ impl VotingJudge {
         verdict
     }
 
-    /// The verdict after a missing answer.
     pub fn silence(&mut self, now: Duration, silence: Silence) -> Verdict {
         let reason = match silence {
             Silence::Gone(reason) => return self.not_an_answer(reason),

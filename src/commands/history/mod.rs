@@ -52,7 +52,6 @@ pub struct History {
     pub log_format: LogFormat,
 }
 
-/// The archive cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     /// The address is in use, or not one of this pod's.

@@ -1,16 +1,15 @@
 //! Writes that any part of the controller makes, each with a deadline and a precondition.
 //!
-//! Nothing is decided here. The writes of lists and slots are in `discovery`.
+//! Nothing is decided here. The writes of lists and slots are in `discovery`. A conflict means that the object changed,
+//! came or went after it was read.
 
 mod objects;
 mod status;
 
-use kube::api::{DeleteParams, PatchParams, PostParams, Preconditions};
-
 use super::resources::{BuildError, Obstacle};
 use crate::kubernetes::api::ApiError;
 
-pub(super) use objects::{Namespaced, applied, apply_object, change_metadata, delete, ensure};
+pub(super) use objects::{apply_object, apply_object_with, ensure};
 pub use status::{StatusPatcher, recorder};
 
 /// Why something was not written.
@@ -19,7 +18,6 @@ pub enum ApplyError {
     /// The API server refused, or did not answer.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// The objects of the StellarNode cannot be built.
     #[error("the objects of the StellarNode cannot be built")]
     Build(#[from] BuildError),
     /// What was built is not what the API takes: a defect of this program.
@@ -41,37 +39,5 @@ impl ApplyError {
             Self::Outdated => true,
             Self::Build(_) | Self::Shape(_) | Self::InTheWay(_) => false,
         }
-    }
-}
-
-/// A merge patch by this manager.
-pub(super) fn merge(manager: &str) -> PatchParams {
-    PatchParams {
-        field_manager: Some(manager.to_owned()),
-        ..PatchParams::default()
-    }
-}
-
-/// A server-side apply by this manager.
-pub(super) fn server_side(manager: &str) -> PatchParams {
-    PatchParams::apply(manager).force()
-}
-
-/// A create by this manager.
-pub(super) fn created_by(manager: &str) -> PostParams {
-    PostParams {
-        field_manager: Some(manager.to_owned()),
-        ..PostParams::default()
-    }
-}
-
-/// A delete of just this object.
-pub(super) fn only_uid(uid: &str) -> DeleteParams {
-    DeleteParams {
-        preconditions: Some(Preconditions {
-            uid: Some(uid.to_owned()),
-            ..Preconditions::default()
-        }),
-        ..DeleteParams::default()
     }
 }

@@ -1,29 +1,17 @@
-//! Writes of whole objects and of their metadata, each onto the object that was read. Nothing is decided here.
+//! Writes of whole objects, each onto the object that was read. Nothing is decided here.
 
 use std::fmt::Debug;
 
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
 use kube::api::{Patch, PatchParams};
-use kube::core::NamespaceResourceScope;
-use kube::{Api, Client};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{ApplyError, merge, only_uid, server_side};
+use super::ApplyError;
 use crate::controller::resources;
-use crate::kubernetes::api::deadline;
+use crate::kubernetes::api::{deadline, server_side};
 use crate::labels;
-
-/// A kind of namespaced objects that is read and written here.
-pub(crate) trait Namespaced:
-    kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned
-{
-}
-
-impl<K> Namespaced for K where
-    K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned
-{
-}
 
 /// No object has this resourceVersion, because etcd's first write is its second revision. An apply with it creates an
 /// object, and conflicts with one that exists. A create would record our fields as those of an update, which no later
@@ -32,86 +20,43 @@ const NOT_THERE: &str = "1";
 
 /// Server-side apply of one built object onto the resourceVersion that was read, or onto none. An object that another
 /// program created meanwhile is not touched.
-///
-/// # Errors
-/// When the API server refuses; a conflict means that it changed, came or went meanwhile.
 pub(crate) async fn apply_object<K>(
-    client: &Client,
-    namespace: &str,
+    api: &Api<K>,
     object: &Value,
     manager: &str,
     read: Option<&str>,
-) -> Result<K, ApplyError>
+) -> Result<(), ApplyError>
 where
-    K: Namespaced,
+    K: Clone + Debug + DeserializeOwned,
 {
-    applied(client, namespace, object, &server_side(manager), read).await
+    apply_object_with(api, object, &server_side(manager), read).await
 }
 
 /// As [`apply_object`], with these parameters: a dry run asks whether the API server would accept the object.
-pub(crate) async fn applied<K>(
-    client: &Client,
-    namespace: &str,
+pub(crate) async fn apply_object_with<K>(
+    api: &Api<K>,
     object: &Value,
     params: &PatchParams,
     read: Option<&str>,
-) -> Result<K, ApplyError>
+) -> Result<(), ApplyError>
 where
-    K: Namespaced,
+    K: Clone + Debug + DeserializeOwned,
 {
-    let api: Api<K> = Api::namespaced(client.clone(), namespace);
     let mut object = object.clone();
     object["metadata"]["resourceVersion"] = json!(read.unwrap_or(NOT_THERE));
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    Ok(deadline(api.patch(name, params, &Patch::Apply(&object))).await?)
+    deadline(api.patch(name, params, &Patch::Apply(&object))).await?;
+    Ok(())
 }
 
-/// Creates an object of ours, or repairs it where it lacks what we set; writes nothing where it lacks nothing.
-///
-/// # Errors
-/// When an object of this name is not ours, or the API server refuses.
-pub(crate) async fn ensure<K>(client: &Client, namespace: &str, desired: &Value) -> Result<(), ApplyError>
-where
-    K: Namespaced + Serialize,
-{
+/// Creates a ConfigMap of ours, or repairs it where it lacks what we set; writes nothing where it lacks nothing. Fails
+/// when a ConfigMap of this name is not ours, or the API server refuses.
+pub(crate) async fn ensure(api: &Api<ConfigMap>, desired: &Value) -> Result<(), ApplyError> {
     let name = desired["metadata"]["name"].as_str().unwrap_or_default();
-    let api: Api<K> = Api::namespaced(client.clone(), namespace);
     let read = deadline(api.get_opt(name)).await?;
     if resources::lacks(read.as_ref(), desired)? {
-        let version = read.as_ref().and_then(|read| read.meta().resource_version.as_deref());
-        apply_object::<K>(client, namespace, desired, labels::MANAGER, version).await?;
+        let version = read.as_ref().and_then(|read| read.metadata.resource_version.as_deref());
+        apply_object(api, desired, labels::MANAGER, version).await?;
     }
-    Ok(())
-}
-
-/// Changes the metadata of an object. The patch names the resourceVersion that was read.
-///
-/// # Errors
-/// When the API server refuses; a conflict means that the object changed meanwhile.
-pub(crate) async fn change_metadata<K>(
-    client: &Client,
-    namespace: &str,
-    name: &str,
-    patch: &Value,
-    manager: &str,
-) -> Result<(), ApplyError>
-where
-    K: Namespaced,
-{
-    let api: Api<K> = Api::namespaced(client.clone(), namespace);
-    deadline(api.patch_metadata(name, &merge(manager), &Patch::Merge(patch))).await?;
-    Ok(())
-}
-
-/// Deletes the object with this uid.
-///
-/// # Errors
-/// When the API server refuses; a conflict means that another object has its name by now.
-pub(crate) async fn delete<K>(client: &Client, namespace: &str, name: &str, uid: &str) -> Result<(), ApplyError>
-where
-    K: Namespaced,
-{
-    let api: Api<K> = Api::namespaced(client.clone(), namespace);
-    deadline(api.delete(name, &only_uid(uid))).await?;
     Ok(())
 }

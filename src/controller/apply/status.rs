@@ -9,12 +9,11 @@ use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use super::{ApplyError, server_side};
+use super::ApplyError;
 use crate::crd::{GuardedNode, StellarNode};
-use crate::kubernetes::api::deadline;
+use crate::kubernetes::api::{deadline, server_side};
 use crate::labels;
 
-/// Writes statuses.
 #[derive(Clone)]
 pub struct StatusPatcher(Client);
 
@@ -25,23 +24,16 @@ impl fmt::Debug for StatusPatcher {
 }
 
 impl StatusPatcher {
-    /// Writes with this client.
     pub fn new(client: Client) -> Self {
         Self(client)
     }
 
     /// Writes the part of the StellarNode controller. Returns the node as it is now, if it can be parsed.
-    ///
-    /// # Errors
-    /// When the API server refuses or does not answer.
     pub async fn controllers_part(&self, node: &ObjectMeta, part: &Value) -> Result<Option<StellarNode>, ApplyError> {
         self.patch(node, labels::MANAGER_NODE_STATUS, part).await
     }
 
     /// Writes the part of peer discovery. Returns the node as it is now, if it can be parsed.
-    ///
-    /// # Errors
-    /// When the API server refuses or does not answer.
     pub async fn discoverys_part(&self, node: &ObjectMeta, part: &Value) -> Result<Option<StellarNode>, ApplyError> {
         self.patch(node, labels::MANAGER_PEERS_STATUS, part).await
     }

@@ -1,7 +1,8 @@
 //! The writes of discovery, each with a deadline and a precondition: records, lists, slots, restarts.
 //!
 //! Nothing is decided here. Annotations, lists and slots are merge patches of our fields with a resourceVersion. A
-//! server-side apply of one annotation would remove the other fields of its manager.
+//! server-side apply of one annotation would remove the other fields of its manager. A
+//! conflict means that the object changed, came or went since the snapshot.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +16,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::decide::{ListRemoval, ListWrite, Plan, RecordWrite};
-use crate::controller::apply::{ApplyError, applied, created_by, ensure, merge, only_uid, server_side};
+use crate::controller::apply::{ApplyError, apply_object_with, ensure};
 use crate::controller::model::snapshot::{LastRestart, PublishedList, Slot, SlotLease, Snapshot, Workload};
 use crate::controller::peering::budgets::BudgetStep;
 use crate::controller::resources::{self, BuildSettings};
 use crate::controller::rollout::plan::PlannedSlots;
 use crate::crd::StellarNode;
-use crate::kubernetes::api::deadline;
+use crate::kubernetes::api::{created_by, deadline, merge, only_uid, server_side};
 use crate::labels;
 
 /// JSON in an annotation; `null` clears it.
@@ -30,9 +31,6 @@ fn annotation<T: Serialize>(value: Option<&T>) -> Result<Value, serde_json::Erro
 }
 
 /// Records the membership of a validator on its StatefulSet.
-///
-/// # Errors
-/// When the API server refuses. A conflict means that the StatefulSet changed since the snapshot.
 pub async fn record(client: &Client, write: &RecordWrite) -> Result<(), ApplyError> {
     let api: Api<StatefulSet> = Api::namespaced(client.clone(), &write.node.namespace);
     let patch = json!({ "metadata": {
@@ -47,9 +45,6 @@ pub async fn record(client: &Client, write: &RecordWrite) -> Result<(), ApplyErr
 }
 
 /// Writes a list: creates its ConfigMap, or changes the one that was seen.
-///
-/// # Errors
-/// When the API server refuses. A conflict means that the ConfigMap changed, or was created, since the snapshot.
 pub async fn list(client: &Client, write: &ListWrite, seen: Option<&PublishedList>) -> Result<(), ApplyError> {
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), &write.id.namespace);
     let labels = json!({
@@ -109,9 +104,6 @@ async fn whole_list(
 }
 
 /// Removes the list of a group that is gone.
-///
-/// # Errors
-/// When the API server refuses.
 pub async fn remove_list(client: &Client, removal: &ListRemoval) -> Result<(), ApplyError> {
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), &removal.id.namespace);
     deadline(api.delete(&removal.id.name, &only_uid(&removal.uid))).await?;
@@ -119,10 +111,6 @@ pub async fn remove_list(client: &Client, removal: &ListRemoval) -> Result<(), A
 }
 
 /// Writes or removes the PodDisruptionBudget of a group.
-///
-/// # Errors
-/// When the API server refuses. A conflict means that it changed since the snapshot, or that somebody else has one of
-/// this name.
 pub async fn budget(client: &Client, step: &BudgetStep) -> Result<(), ApplyError> {
     match step {
         BudgetStep::Write {
@@ -150,11 +138,9 @@ pub async fn budget(client: &Client, step: &BudgetStep) -> Result<(), ApplyError
     Ok(())
 }
 
-/// Writes the slots of a network, and what belongs to them, into its Lease.
-///
-/// # Errors
-/// When the API server refuses. A conflict means that the Lease changed since the snapshot; so two replicas that both
-/// lead for a moment never give two slots.
+/// Writes the slots of a network, and what belongs to them, into its Lease. Fails when the API server refuses. A
+/// conflict means that the Lease changed since the snapshot; so two replicas that both lead for a moment never give two
+/// slots.
 pub async fn slots(
     client: &Client,
     own_namespace: &str,
@@ -202,10 +188,6 @@ pub async fn slots(
 }
 
 /// Restarts the holder of a slot with its present template, in one write.
-///
-/// # Errors
-/// When the API server refuses, the snapshot has no StatefulSet of the holder, or the plan has no view for it. A
-/// conflict means that the StatefulSet changed since the snapshot.
 pub async fn restart(client: &Client, snapshot: &Snapshot, plan: &Plan, slot: &Slot) -> Result<(), ApplyError> {
     let view = plan.views.get(&slot.node).ok_or(ApplyError::Outdated)?;
     let workload = workload_of(snapshot, slot)?;
@@ -227,10 +209,6 @@ pub async fn restart(client: &Client, snapshot: &Snapshot, plan: &Plan, slot: &S
 }
 
 /// Marks a slot as given back unused. A replica that still sees the slot then fails to use it.
-///
-/// # Errors
-/// When the API server refuses, or the snapshot has no StatefulSet of the holder. A conflict means that the StatefulSet
-/// changed since the snapshot.
 pub async fn give_back(client: &Client, snapshot: &Snapshot, slot: &Slot) -> Result<(), ApplyError> {
     let workload = workload_of(snapshot, slot)?;
     let api: Api<StatefulSet> = Api::namespaced(client.clone(), &slot.node.namespace);
@@ -244,10 +222,6 @@ pub async fn give_back(client: &Client, snapshot: &Snapshot, slot: &Slot) -> Res
 
 /// Applies a changed template, which restarts the pod. Its base config goes first, after a dry run of the template: a
 /// pod of the old template that starts in between would load the new config.
-///
-/// # Errors
-/// When the objects cannot be built, the API server refuses, the snapshot has no StatefulSet of the holder, or the spec
-/// or the StatefulSet changed since the snapshot.
 pub async fn template(
     client: &Client,
     snapshot: &Snapshot,
@@ -268,18 +242,15 @@ pub async fn template(
             dry_run,
             ..server_side(labels::MANAGER)
         };
-        applied::<StatefulSet>(client, &slot.node.namespace, &objects.stateful_set, &params, seen).await
+        apply_object_with(&api, &objects.stateful_set, &params, seen).await
     };
     write(true).await?;
-    ensure::<ConfigMap>(client, &slot.node.namespace, &objects.config_map).await?;
-    write(false).await?;
-    Ok(())
+    let config_maps = Api::namespaced(client.clone(), &slot.node.namespace);
+    ensure(&config_maps, &objects.config_map).await?;
+    write(false).await
 }
 
 /// Deletes a pod that Kubernetes would not replace, with its normal grace period.
-///
-/// # Errors
-/// When the API server refuses. A conflict means that the pod changed or was replaced.
 pub async fn delete_pod(
     client: &Client,
     namespace: &str,

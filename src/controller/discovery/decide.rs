@@ -24,21 +24,15 @@ use crate::peers::{NodeId, View};
 /// Everything that one cycle writes, in order.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// Memberships to record.
     pub records: Vec<RecordWrite>,
-    /// ConfigMaps to write.
     pub lists: Vec<ListWrite>,
-    /// ConfigMaps to remove.
     pub removals: Vec<ListRemoval>,
-    /// PodDisruptionBudgets to write or remove.
     pub budgets: Vec<BudgetStep>,
     /// Slots and what their holders need, by the network's short hash.
     pub slots: BTreeMap<String, SlotPlan>,
     /// The view that each validator would load after a restart.
     pub views: BTreeMap<NodeId, View>,
-    /// The report for each validator.
     pub reports: BTreeMap<NodeId, PeersReport>,
-    /// The metrics of each group.
     pub group_metrics: Vec<GroupMetrics>,
     /// When something may change without an event.
     pub wake: Option<Timestamp>,
@@ -47,11 +41,9 @@ pub struct Plan {
 /// Annotations of a validator's StatefulSet to write.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordWrite {
-    /// The validator.
     pub node: NodeId,
     /// Name of its StatefulSet.
     pub workload: String,
-    /// For the precondition.
     pub resource_version: String,
     /// Its membership; `None` clears it.
     pub member: Option<MemberRecord>,
@@ -62,9 +54,7 @@ pub struct RecordWrite {
 /// A ConfigMap to write.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListWrite {
-    /// The ConfigMap.
     pub id: ListId,
-    /// The network to record on it.
     pub network: Network,
     /// Its complete data.
     pub data: BTreeMap<String, String>,
@@ -79,7 +69,6 @@ pub struct ListWrite {
 /// A ConfigMap to remove.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListRemoval {
-    /// The ConfigMap.
     pub id: ListId,
     /// For the precondition.
     pub uid: String,

@@ -52,7 +52,6 @@ impl std::fmt::Debug for Executor {
 }
 
 impl Executor {
-    /// Writes with this client what follows from these caches.
     pub fn new(client: Client, caches: Arc<Caches>, config: ControllerConfig) -> Self {
         Self { client, caches, config }
     }
@@ -66,7 +65,6 @@ impl Executor {
     }
 }
 
-/// The execution of one plan.
 pub(super) struct Execution<'a> {
     pub(super) executor: &'a Executor,
     pub(super) events: &'a Events,
@@ -104,7 +102,6 @@ mod lines {
 }
 
 impl Execution<'_> {
-    /// Makes all writes of the plan.
     pub(super) async fn run(&self) {
         let plan = self.plan;
         let records = plan.records.iter().map(|record| self.record(record));
@@ -212,7 +209,6 @@ impl Execution<'_> {
         }
     }
 
-    /// Takes one step of the holder of a slot.
     async fn step(&self, step: &Step) {
         let client = &self.executor.client;
         let (node, result) = match step {

@@ -10,7 +10,6 @@ use crate::controller::rollout::plan::SlotPlan;
 use crate::metrics::GroupMetrics;
 use crate::peers::NodeId;
 
-/// The metrics of one group.
 pub fn of_group(
     snapshot: &Snapshot,
     group: &Group<'_>,

@@ -32,96 +32,85 @@ use decide::decide;
 use execute::Execution;
 pub use execute::Executor;
 
-/// The loop.
-#[derive(Debug)]
-pub struct Discovery {
-    executor: Executor,
+/// Runs the loop. Returns only after a panic in one of its tasks; the caller then restarts all of them.
+pub async fn run(executor: Executor) {
+    let (events, reporting) = executor.events();
+    let (decided, reports) = watch::channel(Reports::default());
+    let caches = Arc::clone(&executor.caches);
+    let writer = StatusWriter::new(executor.status_patcher(), caches, events.clone());
+    // Their drop ends these tasks with the loop.
+    let mut reporters = JoinSet::new();
+    reporters.spawn(writer.run(reports));
+    reporters.spawn(reporting.run());
+    let outputs = Outputs { events, decided };
+    tokio::select! {
+        () = run_cycles(&executor, &outputs) => {}
+        Some(ended) = reporters.join_next() => tracing::error!(?ended, "a part of discovery ended"),
+    }
 }
 
-impl Discovery {
-    /// Discovery with the caches and the writes of `executor`. [`Self::run`] starts the loop.
-    pub fn new(executor: Executor) -> Self {
-        Self { executor }
-    }
-
-    /// Runs the loop. Returns only after a panic in one of its tasks; the caller then restarts all of them.
-    pub async fn run(self) {
-        let (events, reporting) = self.executor.events();
-        let (decided, reports) = watch::channel(Reports::default());
-        let caches = Arc::clone(&self.executor.caches);
-        let writer = StatusWriter::new(self.executor.status_patcher(), caches, events.clone());
-        // Their drop ends these tasks with the loop.
-        let mut reporters = JoinSet::new();
-        reporters.spawn(writer.run(reports));
-        reporters.spawn(reporting.run());
-        let outputs = Outputs { events, decided };
-        tokio::select! {
-            () = self.run_cycles(&outputs) => {}
-            Some(ended) = reporters.join_next() => tracing::error!(?ended, "a part of discovery ended"),
-        }
-    }
-
-    async fn run_cycles(&self, outputs: &Outputs) {
-        self.executor.caches.wait_until_complete().await;
-        let interval = Duration::from_secs(self.executor.config.options.discovery_interval_secs);
-        let mut logged = Logged::default();
-        let mut failed: u32 = 0;
-        loop {
-            let now = clock::now();
-            let span = tracing::info_span!("discovery");
-            let begin = Instant::now();
-            let cycle = survive(self.cycle(now, &mut logged, outputs)).instrument(span).await;
-            let failures = &logged.failures;
-            let done = cycle.is_some() && !failures.any() && !failures.has_conflict();
-            self.executor.config.metrics.discovered(begin.elapsed(), done);
-            failed = if cycle.is_none() || failures.any() {
-                failed.saturating_add(1)
-            } else {
-                0
-            };
-            let pause = match cycle {
-                Some(_) if failed > 0 => retry_after(failed).min(interval),
-                Some(_) if failures.has_conflict() => RETRY.min(interval),
-                Some(Some(time)) => until(now, time).min(interval),
-                Some(None) => interval,
-                None => {
-                    tracing::error!(
-                        "a discovery cycle panicked; nothing was removed, and the next cycle starts from the caches"
-                    );
-                    retry_after(failed)
-                }
-            };
-            tokio::select! {
-                () = self.executor.caches.changed() => tokio::time::sleep(self.executor.config.options.settle).await,
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
-    }
-
-    /// Runs one cycle. Returns when something may change without an event.
-    async fn cycle(&self, now: Timestamp, logged: &mut Logged, outputs: &Outputs) -> Option<Timestamp> {
-        let snapshot = self.executor.caches.snapshot(now);
-        log_observed(&snapshot, logged);
-        let mut plan = decide(&snapshot, &self.executor.config.options);
-        let shared = self.executor.caches.shared_keys();
-        shared_seeds::report(&shared, &snapshot, &mut plan.reports, &mut plan.group_metrics);
-        outputs
-            .decided
-            .send_replace(Arc::new(std::mem::take(&mut plan.reports)));
-        let slots = snapshot.slots.values().map(|lease| lease.slots.len()).sum();
-        let metrics = std::mem::take(&mut plan.group_metrics);
-        self.executor.config.metrics.groups(metrics, slots);
-        logged.failures.next();
-        let execution = Execution {
-            executor: &self.executor,
-            events: &outputs.events,
-            failures: &logged.failures,
-            plan: &plan,
-            snapshot: &snapshot,
+async fn run_cycles(executor: &Executor, outputs: &Outputs) {
+    executor.caches.wait_until_complete().await;
+    let interval = Duration::from_secs(executor.config.options.discovery_interval_secs);
+    let mut logged = Logged::default();
+    let mut failed: u32 = 0;
+    loop {
+        let now = clock::now();
+        let span = tracing::info_span!("discovery");
+        let begin = Instant::now();
+        let cycle = survive(run_cycle(executor, now, &mut logged, outputs))
+            .instrument(span)
+            .await;
+        let failures = &logged.failures;
+        let done = cycle.is_some() && !failures.any() && !failures.has_conflict();
+        executor.config.metrics.discovered(begin.elapsed(), done);
+        failed = if cycle.is_none() || failures.any() {
+            failed.saturating_add(1)
+        } else {
+            0
         };
-        execution.run().await;
-        plan.wake
+        let pause = match cycle {
+            Some(_) if failed > 0 => retry_after(failed).min(interval),
+            Some(_) if failures.has_conflict() => RETRY.min(interval),
+            Some(Some(time)) => until(now, time).min(interval),
+            Some(None) => interval,
+            None => {
+                tracing::error!(
+                    "a discovery cycle panicked; nothing was removed, and the next cycle starts from the caches"
+                );
+                retry_after(failed)
+            }
+        };
+        tokio::select! {
+            () = executor.caches.changed() => tokio::time::sleep(executor.config.options.settle).await,
+            () = tokio::time::sleep(pause) => {}
+        }
     }
+}
+
+/// Runs one cycle. Returns when something may change without an event.
+async fn run_cycle(executor: &Executor, now: Timestamp, logged: &mut Logged, outputs: &Outputs) -> Option<Timestamp> {
+    let snapshot = executor.caches.snapshot(now);
+    log_observed(&snapshot, logged);
+    let mut plan = decide(&snapshot, &executor.config.options);
+    let shared = executor.caches.shared_keys();
+    shared_seeds::report(&shared, &snapshot, &mut plan.reports, &mut plan.group_metrics);
+    outputs
+        .decided
+        .send_replace(Arc::new(std::mem::take(&mut plan.reports)));
+    let slots = snapshot.slots.values().map(|lease| lease.slots.len()).sum();
+    let metrics = std::mem::take(&mut plan.group_metrics);
+    executor.config.metrics.groups(metrics, slots);
+    logged.failures.next();
+    let execution = Execution {
+        executor,
+        events: &outputs.events,
+        failures: &logged.failures,
+        plan: &plan,
+        snapshot: &snapshot,
+    };
+    execution.run().await;
+    plan.wake
 }
 
 /// Where the loop sends Events and what it reports to each validator.

@@ -21,18 +21,14 @@ use seeds::Present;
 /// What another validator has that this one was given, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InUse {
-    /// What it is.
     pub what: Exclusive,
-    /// Who has it.
     pub holder: Holder,
 }
 
 /// What only one may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exclusive {
-    /// A seed.
     Seed,
-    /// A database.
     Database,
 }
 
@@ -42,12 +38,7 @@ pub enum Holder {
     /// A validator that runs, or is to run first.
     Validator(String),
     /// A pod that has not ended, although its validator was deleted or is to have another seed.
-    Pod {
-        /// Name of the validator.
-        validator: String,
-        /// Name of the pod.
-        pod: String,
-    },
+    Pod { validator: String, pod: String },
     /// A StatefulSet whose stored template still has it: its next pod would use it.
     StatefulSet(String),
 }
@@ -186,7 +177,6 @@ pub struct Contest {
     pub kinds: Vec<Exclusive>,
     /// Whether another validator with the same is being started at this moment.
     pub is_under_way: bool,
-    /// All StellarNodes.
     pub nodes: Vec<Arc<GuardedNode>>,
     /// The StatefulSets of its rivals, by name.
     pub stateful_sets: HashMap<String, StatefulSet>,

@@ -33,16 +33,13 @@ const WAITING: Duration = Duration::from_secs(5);
 /// The objects that a StellarNode should have.
 #[derive(Debug)]
 pub enum Built {
-    /// Those of a validator.
     Validator(Box<ValidatorObjects>),
-    /// Those of a Horizon or SorobanRpc.
     Server(Box<HorizonRpcObjects>),
     /// None: they cannot be built from the spec.
     Invalid(BuildError),
 }
 
 impl Built {
-    /// Builds them from the spec.
     pub fn of(node: &StellarNode, settings: &BuildSettings) -> Self {
         match node.spec.node_type {
             NodeType::Validator => resources::build(node, settings).map(|objects| Self::Validator(Box::new(objects))),
@@ -66,7 +63,6 @@ pub struct Settings {
 /// What one reconcile does.
 #[derive(Debug)]
 pub struct Decision {
-    /// The writes, in their order.
     pub writes: Vec<Write>,
     /// Whether they take a seed or a database into use.
     pub starts: bool,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::decide::Built;
 use super::fixtures::*;
 use super::stored::{Orphan, Stored};
-use super::write::{Change, Kind};
+use super::write::Change;
 use crate::controller::exclusivity::{Contest, Exclusive};
 use crate::labels;
 
@@ -284,6 +284,6 @@ fn a_write_names_what_was_read() {
     let [write] = &decision.writes[..] else {
         panic!("{decision:?}");
     };
-    assert_eq!((write.kind, write.name.as_str()), (Kind::StatefulSet, "a"));
+    assert_eq!((&*write.resource.kind, &*write.name), ("StatefulSet", "a"));
     assert!(matches!(&write.change, Change::Apply(_, labels::MANAGER_REPLICAS, Some(version)) if version == "5"));
 }

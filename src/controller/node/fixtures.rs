@@ -116,7 +116,7 @@ pub(super) fn word(write: &Write) -> String {
         Change::Metadata(..) => " owner".to_owned(),
         Change::Delete(_) => " away".to_owned(),
     };
-    format!("{:?}{part}", write.kind)
+    format!("{}{part}", write.resource.kind)
 }
 
 /// Its writes in words, and its reasons.

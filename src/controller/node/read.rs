@@ -3,7 +3,7 @@
 //!
 //! Nothing is decided here: each object is read that a decision about this node can need.
 
-use std::fmt;
+use std::fmt::Debug;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
@@ -24,17 +24,10 @@ use crate::crd::{GuardedNode, NodeType, StellarNode};
 use crate::kubernetes::api::{ApiError, deadline};
 use crate::labels;
 
-/// Reads for the StellarNode controller.
 pub(crate) struct Reader {
     client: Client,
     /// The StellarNodes, as the stream that triggers the reconciles knows them: an older rival is always among them.
     nodes: Store<GuardedNode>,
-}
-
-impl fmt::Debug for Reader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader").finish_non_exhaustive()
-    }
 }
 
 impl Reader {
@@ -44,9 +37,6 @@ impl Reader {
 
     /// Reads the objects of a node. Where it is about to take a seed or a database into use, the start begins here; it
     /// lasts as long as what is returned.
-    ///
-    /// # Errors
-    /// When the API server refuses or does not answer.
     pub(crate) async fn read<'a>(
         &self,
         node: &StellarNode,
@@ -98,9 +88,6 @@ impl Reader {
     }
 
     /// The volume claim of a node.
-    ///
-    /// # Errors
-    /// When the API server refuses or does not answer.
     pub(crate) async fn claim(
         &self,
         namespace: &str,
@@ -110,9 +97,6 @@ impl Reader {
     }
 
     /// A StellarNode, whether it can be parsed or not; `None` if it is gone.
-    ///
-    /// # Errors
-    /// When the API server refuses or does not answer.
     pub(crate) async fn raw(&self, namespace: &str, name: &str) -> Result<Option<DynamicObject>, ApiError> {
         let kind = ApiResource::erase::<StellarNode>(&());
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &kind);
@@ -123,7 +107,7 @@ impl Reader {
 
     async fn get<K>(&self, namespace: &str, name: &str) -> Result<Option<K>, ApiError>
     where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + fmt::Debug + DeserializeOwned,
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         deadline(api.get_opt(name)).await

@@ -12,13 +12,11 @@ use crate::controller::exclusivity::Contest;
 /// decision about this node needs.
 #[derive(Debug, Default)]
 pub struct Stored {
-    /// Its volume claim.
     pub claim: Option<PersistentVolumeClaim>,
     /// The StatefulSet of a validator.
     pub stateful_set: Option<StatefulSet>,
     /// The Deployment of a Horizon or SorobanRpc.
     pub deployment: Option<Deployment>,
-    /// Its Service.
     pub service: Option<Service>,
     /// Its config, `{name}-config`.
     pub config_map: Option<ConfigMap>,

@@ -15,7 +15,6 @@ use crate::labels;
 /// What creates a claim that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Maker {
-    /// This program.
     Operator,
     /// Kubernetes, from the StatefulSet. A claim without our label was made from another program's StatefulSet and is
     /// left alone.
@@ -46,7 +45,6 @@ impl Retention {
         Some(Self { claim, policy })
     }
 
-    /// The name of the claim.
     pub(super) fn claim(&self) -> &str {
         &self.claim
     }
@@ -83,10 +81,8 @@ fn owned_by(claim: &PersistentVolumeClaim, owner: &str) -> bool {
     claim.owner_references().iter().any(|reference| reference.uid == owner)
 }
 
-/// Creates the claim, or changes what may be changed of it. `owner` is the uid of its node.
-///
-/// # Errors
-/// Where a claim that this program has to create is not ours.
+/// Creates the claim, or changes what may be changed of it. `owner` is the uid of its node. Fails where a claim that
+/// this program has to create is not ours.
 pub(super) fn ensure(
     read: Option<&PersistentVolumeClaim>,
     desired: &Value,

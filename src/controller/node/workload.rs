@@ -10,7 +10,6 @@ use crate::kubernetes::stored::{built_from, program_of, runs};
 /// What a StatefulSet is compared with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'a> {
-    /// Number of pods.
     pub(crate) replicas: i32,
     /// Hash of the spec that its template is to be built from.
     pub(crate) spec_hash: &'a str,
@@ -18,13 +17,11 @@ pub(crate) struct Wanted<'a> {
     pub(crate) program: &'a str,
 }
 
-/// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WorkloadStep {
     /// Whether the base config may be that of the present spec. It belongs to the template and changes with it, in the
     /// validator's slot.
     pub(crate) base_config: bool,
-    /// The part of the StatefulSet that is written.
     pub(crate) part: Part,
 }
 
@@ -33,9 +30,7 @@ pub(crate) struct WorkloadStep {
 pub(crate) enum Part {
     /// All of it, template and replicas: it has no pod that would go down. A wrong image is replaced in this way too.
     Whole,
-    /// The number of pods.
     Replicas(i32),
-    /// Nothing.
     Nothing,
 }
 

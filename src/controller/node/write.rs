@@ -1,10 +1,7 @@
-//! The writes that a reconcile can make, as data, and what each needs to have seen. Pure: `apply` makes
-//! them.
+//! The writes that a reconcile can make, as data, and what each needs to have seen. Pure: `apply` makes them.
 
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::ResourceExt as _;
+use kube::api::ApiResource;
+use kube::{Resource, ResourceExt as _};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -12,54 +9,11 @@ use crate::controller::resources::{self, Obstacle};
 use crate::kubernetes::stored::is_ours;
 use crate::labels;
 
-/// The kinds of the objects that a StellarNode owns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// The config of its stellar-core.
-    ConfigMap,
-    /// The workload of a Horizon or SorobanRpc.
-    Deployment,
-    /// Its volume.
-    PersistentVolumeClaim,
-    /// The budget of a Horizon or SorobanRpc.
-    PodDisruptionBudget,
-    /// The name that others reach it by.
-    Service,
-    /// The workload of a validator.
-    StatefulSet,
-}
-
-/// A type of `k8s-openapi` that a StellarNode owns objects of.
-pub trait Owned: kube::Resource<DynamicType = ()> {
-    /// Its kind.
-    const KIND: Kind;
-}
-
-impl Owned for ConfigMap {
-    const KIND: Kind = Kind::ConfigMap;
-}
-impl Owned for Deployment {
-    const KIND: Kind = Kind::Deployment;
-}
-impl Owned for PersistentVolumeClaim {
-    const KIND: Kind = Kind::PersistentVolumeClaim;
-}
-impl Owned for PodDisruptionBudget {
-    const KIND: Kind = Kind::PodDisruptionBudget;
-}
-impl Owned for Service {
-    const KIND: Kind = Kind::Service;
-}
-impl Owned for StatefulSet {
-    const KIND: Kind = Kind::StatefulSet;
-}
-
 /// One write, onto the object that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Write {
     /// The kind of the object.
-    pub kind: Kind,
-    /// The name of the object.
+    pub resource: ApiResource,
     pub name: String,
     /// What is written.
     pub change: Change,
@@ -84,9 +38,9 @@ pub enum Change {
 }
 
 impl Write {
-    fn new<K: Owned>(name: &str, change: Change) -> Self {
+    fn new<K: Resource<DynamicType = ()>>(name: &str, change: Change) -> Self {
         Self {
-            kind: K::KIND,
+            resource: ApiResource::erase::<K>(&()),
             name: name.to_owned(),
             change,
             log: String::new(),
@@ -96,14 +50,18 @@ impl Write {
     }
 
     /// An apply of this object onto what was read.
-    pub(super) fn apply<K: Owned>(object: Value, manager: &'static str, read: Option<&K>) -> Self {
+    pub(super) fn apply<K: Resource<DynamicType = ()>>(object: Value, manager: &'static str, read: Option<&K>) -> Self {
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let version = read.and_then(|read| read.meta().resource_version.clone());
         Self::new::<K>(&name, Change::Apply(object, manager, version))
     }
 
     /// A merge patch of the metadata of what was read; `metadata` gets its resourceVersion.
-    pub(super) fn metadata<K: Owned>(mut metadata: Value, manager: &'static str, read: &K) -> Self {
+    pub(super) fn metadata<K: Resource<DynamicType = ()>>(
+        mut metadata: Value,
+        manager: &'static str,
+        read: &K,
+    ) -> Self {
         metadata["resourceVersion"] = read.meta().resource_version.clone().into();
         let patch = serde_json::json!({ "metadata": metadata });
         Self::new::<K>(&read.name_any(), Change::Metadata(patch, manager))
@@ -118,17 +76,18 @@ impl Write {
     }
 }
 
-/// Creates an object of ours, or repairs it where it lacks what we set; `None` where it lacks nothing.
-///
-/// # Errors
-/// Where an object of this name is not ours.
-pub(super) fn ensure<K: Owned + Serialize>(read: Option<&K>, desired: &Value) -> Result<Option<Write>, Obstacle> {
+/// Creates an object of ours, or repairs it where it lacks what we set; `None` where it lacks nothing. Fails where an
+/// object of this name is not ours.
+pub(super) fn ensure<K: Resource<DynamicType = ()> + Serialize>(
+    read: Option<&K>,
+    desired: &Value,
+) -> Result<Option<Write>, Obstacle> {
     let lacks = resources::lacks(read, desired)?;
     Ok(lacks.then(|| Write::apply::<K>(desired.clone(), labels::MANAGER, read)))
 }
 
 /// Deletes an object of ours that its node does not use any more; `None` for an object of another owner.
-pub(super) fn delete_owned<K: Owned>(read: Option<&K>, owner: &str) -> Option<Write> {
+pub(super) fn delete_owned<K: Resource<DynamicType = ()>>(read: Option<&K>, owner: &str) -> Option<Write> {
     let object = read?;
     let is_owned = object.owner_references().iter().any(|reference| reference.uid == owner);
     let is_due = is_owned && is_ours(object.labels()) && object.meta().deletion_timestamp.is_none();
@@ -138,6 +97,7 @@ pub(super) fn delete_owned<K: Owned>(read: Option<&K>, owner: &str) -> Option<Wr
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
     use serde_json::json;
 
     use super::*;

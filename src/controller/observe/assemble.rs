@@ -78,7 +78,6 @@ impl SpecHashes {
 }
 
 impl Objects {
-    /// Builds the snapshot of these objects.
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
         let workloads = by_instance(&self.stateful_sets);
         let pods = by_instance(&self.pods);

@@ -108,25 +108,20 @@ impl Caches {
         let pods = watches.start_in(client, &parts, &nodes, &of_nodes);
         let lists = watches.start_in(client, &parts, &nodes, &ours);
         let foreign = watches.start_in(client, &parts, &nodes, &all);
-        let with_budgets = if without.contains(&OptionalKind::Budgets) {
-            &[]
-        } else {
-            parts.as_slice()
-        };
+        let slots_in = ScopePart::namespace(own_namespace);
+        let (mut with_budgets, mut with_refusals) = (parts.as_slice(), parts.as_slice());
+        let mut with_slots = std::slice::from_ref(&slots_in);
+        for skipped in without {
+            match skipped {
+                OptionalKind::Budgets => with_budgets = &[],
+                OptionalKind::Refusals => with_refusals = &[],
+                OptionalKind::Slots => with_slots = &[],
+                OptionalKind::Namespaces => {}
+            }
+        }
         let budgets = watches.start_in(client, with_budgets, &nodes, &of_groups);
-        let with_refusals = if without.contains(&OptionalKind::Refusals) {
-            &[]
-        } else {
-            parts.as_slice()
-        };
         let of_refusals = all.clone().fields(REFUSALS);
         let refusals = watches.start_in(client, with_refusals, &nodes, &of_refusals);
-        let slots_in = ScopePart::namespace(own_namespace);
-        let with_slots = if without.contains(&OptionalKind::Slots) {
-            &[]
-        } else {
-            std::slice::from_ref(&slots_in)
-        };
         let leases = watches.start_in(client, with_slots, &nodes, &ours);
         let namespaces = match scope {
             _ if without.contains(&OptionalKind::Namespaces) => Namespaces::none(),
@@ -204,19 +199,13 @@ impl Caches {
 
     /// The pods in a namespace with the instance label of a StellarNode, current or deleted.
     pub fn pods(&self, namespace: &str) -> Vec<Arc<Pod>> {
-        let all = self.pods.iter().flat_map(Store::state);
-        all.filter(|pod| pod.metadata.namespace.as_deref() == Some(namespace))
-            .collect()
+        let mut pods = all(&self.pods);
+        pods.retain(|pod| pod.metadata.namespace.as_deref() == Some(namespace));
+        pods
     }
 
     /// The validators whose pod reports the same public key as another pod.
     pub fn shared_keys(&self) -> BTreeMap<NodeId, SharedKey> {
-        fn all<K>(stores: &[Store<K>]) -> Vec<Arc<K>>
-        where
-            K: Resource<DynamicType = ()> + Clone + 'static,
-        {
-            stores.iter().flat_map(Store::state).collect()
-        }
         shared_keys::find(&all(&self.nodes), &all(&self.stateful_sets), &all(&self.pods))
     }
 
@@ -226,32 +215,23 @@ impl Caches {
         self.nodes.iter().find_map(|store| store.get(&reference))
     }
 
-    fn guarded_nodes(&self) -> impl Iterator<Item = Arc<GuardedNode>> {
-        self.nodes.iter().flat_map(Store::state)
-    }
-
-    /// Takes a snapshot of the caches.
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
-        self.snapshot_with(self.pods.iter().flat_map(Store::state).collect(), now)
+        self.snapshot_with(all(&self.pods), now)
     }
 
     /// Takes a snapshot, but lists the pods of these namespaces now: a silent watch does not prove that nothing
     /// changed.
-    ///
-    /// # Errors
-    /// When the API server refuses or does not answer.
     pub async fn snapshot_now(
         &self,
         client: &Client,
         namespaces: &BTreeSet<&str>,
         now: Timestamp,
     ) -> Result<Snapshot, ApiError> {
-        let seen = self.pods.iter().flat_map(Store::state);
-        let is_asked_for = |pod: &Arc<Pod>| {
+        let mut pods = all(&self.pods);
+        pods.retain(|pod| {
             let namespace = pod.metadata.namespace.as_deref();
-            namespace.is_some_and(|namespace| namespaces.contains(namespace))
-        };
-        let mut pods: Vec<Arc<Pod>> = seen.filter(|pod| !is_asked_for(pod)).collect();
+            namespace.is_none_or(|namespace| !namespaces.contains(namespace))
+        });
         for namespace in namespaces {
             let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
             let of_nodes = ListParams::default().labels(labels::INSTANCE);
@@ -268,14 +248,14 @@ impl Caches {
 
     fn snapshot_with(&self, pods: Vec<Arc<Pod>>, now: Timestamp) -> Snapshot {
         let objects = Objects {
-            nodes: self.guarded_nodes().collect(),
-            stateful_sets: self.stateful_sets.iter().flat_map(Store::state).collect(),
+            nodes: all(&self.nodes),
+            stateful_sets: all(&self.stateful_sets),
             pods,
-            lists: self.lists.iter().flat_map(Store::state).collect(),
-            foreign: self.foreign.iter().flat_map(Store::state).collect(),
-            budgets: self.budgets.iter().flat_map(Store::state).collect(),
-            leases: self.leases.iter().flat_map(Store::state).collect(),
-            refusals: self.refusals.iter().flat_map(Store::state).collect(),
+            lists: all(&self.lists),
+            foreign: all(&self.foreign),
+            budgets: all(&self.budgets),
+            leases: all(&self.leases),
+            refusals: all(&self.refusals),
             hashes: Arc::clone(&self.hashes),
         };
         let mut snapshot = objects.snapshot(now);
@@ -283,6 +263,13 @@ impl Caches {
         self.witness.update(&mut snapshot.validators, Instant::now());
         snapshot
     }
+}
+
+fn all<K>(stores: &[Store<K>]) -> Vec<Arc<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    stores.iter().flat_map(Store::state).collect()
 }
 
 pub(crate) fn is_complete<K>(store: &Store<K>) -> bool
@@ -319,7 +306,7 @@ impl Context for Caches {
         let is_there = |node: &StellarNode| {
             node.spec.node_type == NodeType::Validator && node.metadata.namespace.as_deref() == Some(namespace)
         };
-        for node in self.guarded_nodes() {
+        for node in self.nodes.iter().flat_map(Store::state) {
             if let Some(node) = node.0.as_ref().ok().filter(|node| is_there(node)) {
                 visit(node);
             }

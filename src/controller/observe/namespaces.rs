@@ -59,7 +59,6 @@ impl Namespaces {
         (!is_complete).then(|| "the namespaces themselves".to_owned())
     }
 
-    /// The names of the paused namespaces.
     pub(crate) fn paused(&self) -> BTreeSet<String> {
         match self {
             Self::Watched(store) => {

@@ -15,17 +15,12 @@ pub enum BudgetStep {
     Write {
         /// The list that gives the budget its name.
         id: ListId,
-        /// How many pods may be unavailable.
         max_unavailable: u32,
         /// The version in the snapshot; `None` if there is no budget.
         seen: Option<String>,
     },
     /// Delete it: its group no longer exists, or budgets are switched off.
-    Remove {
-        /// The list that gives the budget its name.
-        id: ListId,
-        uid: String,
-    },
+    Remove { id: ListId, uid: String },
 }
 
 /// Plans the changes of all budgets. While some StellarNode cannot be parsed, budgets of missing groups stay.

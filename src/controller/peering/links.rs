@@ -31,19 +31,11 @@ impl Links {
     }
 }
 
-/// The peers that a member's running pod loaded.
-#[derive(Debug)]
-enum Loaded {
-    /// These peers, by [`peer_hash`].
-    Peers(BTreeSet<String>),
-    /// The pod has not reported.
-    Unknown,
-}
-
 /// Which member of a group loaded which other's current address. Members have their index in [`Group::members`].
 #[derive(Debug)]
 pub struct Acquaintance {
-    loaded: Vec<Loaded>,
+    /// The peers that each running pod loaded, by [`peer_hash`]; `None` for a pod that has not reported.
+    loaded: Vec<Option<BTreeSet<String>>>,
     hashes: Vec<Option<String>>,
 }
 
@@ -54,8 +46,8 @@ impl Acquaintance {
             // A terminating pod loses its links, and its successor has not loaded anything yet.
             let pod = member.validator.pod.as_ref().filter(|pod| !pod.deleting);
             match pod.and_then(|pod| pod.report.as_ref()) {
-                Some(Report::Loaded { peers: Some(peers), .. }) => Loaded::Peers(peers.iter().cloned().collect()),
-                _ => Loaded::Unknown,
+                Some(Report::Loaded { peers: Some(peers), .. }) => Some(peers.iter().cloned().collect()),
+                _ => None,
             }
         });
         let hashes = group.members.iter().map(|member| {
@@ -70,11 +62,8 @@ impl Acquaintance {
 
     /// Whether `a` loaded the current address of `b`; `None` without a report of `a`.
     pub fn knows(&self, a: usize, b: usize) -> Option<bool> {
-        match (&self.loaded[a], &self.hashes[b]) {
-            (Loaded::Unknown, _) => None,
-            (Loaded::Peers(peers), Some(hash)) => Some(peers.contains(hash)),
-            (Loaded::Peers(_), None) => Some(false),
-        }
+        let loaded = self.loaded[a].as_ref()?;
+        Some(self.hashes[b].as_ref().is_some_and(|hash| loaded.contains(hash)))
     }
 }
 
@@ -89,8 +78,7 @@ pub fn assess(group: &Group<'_>) -> Links {
     let dialled: Vec<usize> = (0..members.len()).filter(|index| hashes[*index].is_some()).collect();
     let linked = |a: usize, b: usize| (votes(a) && votes(b)) || knows(a, b) || knows(b, a);
 
-    let is_unknown = |index: &&usize| matches!(loaded[**index], Loaded::Unknown);
-    if dialled.iter().filter(is_unknown).count() > MIN_LINKS {
+    if dialled.iter().filter(|index| loaded[**index].is_none()).count() > MIN_LINKS {
         // Each member is linked to all of these, and through them to every other. Large groups are always like this,
         // because their reports do not fit.
         return Links::default();

@@ -30,7 +30,6 @@ pub(super) fn build(mut metadata: Value, storage: &StorageConfig) -> Value {
     })
 }
 
-/// Builds the spec of a claim for this storage.
 pub(super) fn spec(storage: &StorageConfig) -> Value {
     let mut spec = json!({
         "accessModes": ["ReadWriteOnce"],

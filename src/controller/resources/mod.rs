@@ -31,13 +31,10 @@ use crate::peers::NodeId;
 /// The reason why a StellarNode's objects cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The spec of a validator has no validatorConfig.
     #[error("spec.validatorConfig is missing: a node of type Validator needs it")]
     NoValidatorConfig,
-    /// The spec of a Horizon or SorobanRpc lacks the block of its type.
     #[error("spec.horizonConfig or spec.sorobanConfig is missing: a node of that type needs it")]
     NoServerConfig,
-    /// The spec names no history archives, and the network has no default ones.
     #[error("historyArchiveUrls is absent and {0} has no default: write the URLs of its history archives")]
     NoArchives(String),
     /// The webhook would refuse the StellarNode.
@@ -93,9 +90,6 @@ struct Subject<'a> {
 }
 
 /// Checks a node by the rules of the webhook, which may have been down when the object was stored.
-///
-/// # Errors
-/// All problems, each with its field.
 pub fn check(node: &StellarNode) -> Result<(), BuildError> {
     let mut object = serde_json::to_value(node)?;
     mutate::apply(&mut object, &NoContext)?;
@@ -113,10 +107,7 @@ pub fn check(node: &StellarNode) -> Result<(), BuildError> {
     Ok(())
 }
 
-/// Builds the objects of a validator.
-///
-/// # Errors
-/// When the webhook would refuse its spec, or stellar-core its config.
+/// Builds the objects of a validator. Fails when the webhook would refuse its spec, or stellar-core its config.
 pub fn build(node: &StellarNode, settings: &BuildSettings) -> Result<ValidatorObjects, BuildError> {
     check(node)?;
     let subject = Subject {

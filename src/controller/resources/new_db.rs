@@ -6,24 +6,14 @@
 
 use serde_json::{Value, json};
 
-use super::stateful_set::{core_image, core_mounts};
-use super::{Subject, container_security};
+use super::Subject;
+use super::stateful_set::core_container;
 use crate::core_config::pod_paths;
 use crate::labels;
 
 pub(super) fn build(subject: &Subject<'_>) -> Value {
-    let mut container = json!({
-        "name": labels::NEW_DB_CONTAINER,
-        "image": core_image(subject),
-        "command": ["sh", "-c", script(subject.config.database.is_some())],
-        "workingDir": pod_paths::DATA_DIR,
-        "volumeMounts": core_mounts(),
-        "securityContext": container_security(),
-    });
-    // It runs stellar-core, too, and ends before the main container starts: the same resources suffice.
-    if let Some(resources) = &subject.spec.resources {
-        container["resources"] = json!(resources);
-    }
+    let mut container = core_container(subject, labels::NEW_DB_CONTAINER);
+    container["command"] = json!(["sh", "-c", script(subject.config.database.is_some())]);
     container
 }
 

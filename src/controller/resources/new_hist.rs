@@ -5,8 +5,8 @@
 
 use serde_json::{Value, json};
 
-use super::stateful_set::{core_image, core_mounts};
-use super::{Subject, container_security};
+use super::Subject;
+use super::stateful_set::core_container;
 use crate::core_config::{self, VOLUME_ARCHIVE, pod_paths};
 use crate::crd::{Publish, ValidatorConfig};
 use crate::labels;
@@ -19,20 +19,10 @@ pub(super) fn build(subject: &Subject<'_>) -> Option<Value> {
         return None;
     }
     let on_volume = subject.publishes() == Publish::Volume;
-    let mut container = json!({
-        "name": labels::NEW_HIST_CONTAINER,
-        "image": core_image(subject),
-        "command": ["sh", "-c", script(&archives, on_volume)],
-        "workingDir": pod_paths::DATA_DIR,
-        "volumeMounts": core_mounts(),
-        "securityContext": container_security(),
-    });
+    let mut container = core_container(subject, labels::NEW_HIST_CONTAINER);
+    container["command"] = json!(["sh", "-c", script(&archives, on_volume)]);
     if let Some(credentials) = credentials(subject.config) {
         container["envFrom"] = credentials;
-    }
-    // As for `new-db`, stellar-core's own resources suffice.
-    if let Some(resources) = &subject.spec.resources {
-        container["resources"] = json!(resources);
     }
     Some(container)
 }

@@ -1,6 +1,7 @@
 //! Ownership of objects, and whether a stored StatefulSet can become ours.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource as _, ResourceExt as _};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -29,15 +30,11 @@ pub enum Obstacle {
     Owned {
         /// Kind and name of the object.
         object: String,
-        /// Its owner.
         owner: OtherOwner,
     },
 }
 
-/// Whether an object that was read lacks something that we set, or does not exist.
-///
-/// # Errors
-/// Where the object is not ours.
+/// Whether an object that was read lacks something that we set, or does not exist. Fails where the object is not ours.
 pub fn lacks<K>(read: Option<&K>, desired: &Value) -> Result<bool, Obstacle>
 where
     K: kube::Resource<DynamicType = ()> + Serialize,
@@ -50,9 +47,6 @@ where
 }
 
 /// Checks that an object is managed by us.
-///
-/// # Errors
-/// Where its label does not say so.
 pub fn check_ours<K>(read: &K) -> Result<(), Obstacle>
 where
     K: kube::Resource<DynamicType = ()>,
@@ -63,52 +57,43 @@ where
     Err(Obstacle::NotOurs(format!("{} {}", K::kind(&()), read.name_any())))
 }
 
-/// Checks that an object of ours belongs to the owner that `desired` names: two nodes can have objects of one name,
-/// as the Service of a validator `x` and that of a Horizon called `x-headless`.
-///
-/// # Errors
-/// Where another owner controls it.
+/// Checks that an object of ours belongs to the owner that `desired` names: two nodes can have objects of one name, as
+/// the Service of a validator `x` and that of a Horizon called `x-headless`. Fails where another owner controls it.
 pub fn check_owner<K>(read: &K, desired: &Value) -> Result<(), Obstacle>
 where
     K: kube::Resource<DynamicType = ()>,
 {
     let own = desired["metadata"]["ownerReferences"].as_array().into_iter().flatten();
     let own: Vec<&str> = own.filter_map(|owner| owner["uid"].as_str()).collect();
-    let rival = read
-        .owner_references()
-        .iter()
-        .find(|owner| owner.controller == Some(true) && !own.contains(&owner.uid.as_str()));
-    match rival {
-        Some(rival) if !own.is_empty() => Err(Obstacle::Owned {
+    match other_controller(read.owner_references(), &own) {
+        Some(owner) if !own.is_empty() => Err(Obstacle::Owned {
             object: format!("{} {}", K::kind(&()), read.name_any()),
-            owner: OtherOwner {
-                kind: rival.kind.clone(),
-                name: rival.name.clone(),
-            },
+            owner,
         }),
         _ => Ok(()),
     }
 }
 
+/// The controller among these owners, unless it is one of `own`.
+fn other_controller(owners: &[OwnerReference], own: &[&str]) -> Option<OtherOwner> {
+    let mut owners = owners.iter();
+    let rival = owners.find(|owner| owner.controller == Some(true) && !own.contains(&owner.uid.as_str()))?;
+    Some(OtherOwner {
+        kind: rival.kind.clone(),
+        name: rival.name.clone(),
+    })
+}
+
 /// The labels and the owner reference that a StatefulSet still needs to belong to its StellarNode; `None` if it has
 /// them. The operator writes nothing else on a StatefulSet that was handed over: the pod template changes in the
-/// validator's slot.
-///
-/// # Errors
-/// When another object controls it.
+/// validator's slot. Fails when another object controls it.
 pub fn belonging(stored: &StatefulSet, node: &StellarNode) -> Result<Option<Value>, OtherOwner> {
     let Some(own) = node.controller_owner_ref(&()) else {
         return Ok(None);
     };
     let owners = stored.owner_references();
-    let rival = owners
-        .iter()
-        .find(|owner| owner.controller == Some(true) && owner.uid != own.uid);
-    if let Some(rival) = rival {
-        return Err(OtherOwner {
-            kind: rival.kind.clone(),
-            name: rival.name.clone(),
-        });
+    if let Some(rival) = other_controller(owners, &[&own.uid]) {
+        return Err(rival);
     }
     let labels = object_labels(&node.name_any(), labels::VALIDATOR);
     if owners.contains(&own) && holds(&json!(stored.labels()), &labels) {

@@ -122,14 +122,6 @@ fn mount(volume: &str, path: &str) -> Value {
     json!({ "name": volume, "mountPath": path })
 }
 
-pub(super) fn core_image(subject: &Subject<'_>) -> String {
-    format!(
-        "{}:{}",
-        subject.spec.image.as_deref().unwrap_or(CORE_IMAGE),
-        subject.spec.version
-    )
-}
-
 fn render_config(subject: &Subject<'_>) -> Value {
     let mut container = json!({
         "name": labels::RENDER_CONTAINER,
@@ -239,34 +231,38 @@ fn history(subject: &Subject<'_>) -> Value {
 }
 
 fn core(subject: &Subject<'_>) -> Value {
+    let mut container = core_container(subject, labels::CORE_CONTAINER);
+    container["command"] = json!(["stellar-core"]);
+    container["args"] = json!(["run", "--conf", pod_paths::CONFIG_FILE, "--console"]);
     let port = subject.config.peer_port();
-    let mut container = json!({
-        "name": labels::CORE_CONTAINER,
-        "image": core_image(subject),
-        "command": ["stellar-core"],
-        "args": ["run", "--conf", pod_paths::CONFIG_FILE, "--console"],
-        "workingDir": pod_paths::DATA_DIR,
-        "ports": [{ "name": labels::PEER_PORT_NAME, "containerPort": port, "protocol": "TCP" }],
-        // Its HTTP port listens on localhost only; the sidecar reports whether it votes.
-        "readinessProbe": { "tcpSocket": { "port": labels::PEER_PORT_NAME }, "periodSeconds": 5 },
-        "volumeMounts": core_mounts(),
-        "securityContext": container_security(),
-    });
+    container["ports"] = json!([{ "name": labels::PEER_PORT_NAME, "containerPort": port, "protocol": "TCP" }]);
+    // Its HTTP port listens on localhost only; the sidecar reports whether it votes.
+    container["readinessProbe"] = json!({ "tcpSocket": { "port": labels::PEER_PORT_NAME }, "periodSeconds": 5 });
     if let Some(credentials) = new_hist::credentials(subject.config) {
         container["envFrom"] = credentials;
-    }
-    if let Some(resources) = &subject.spec.resources {
-        container["resources"] = json!(resources);
     }
     container
 }
 
-pub(super) fn core_mounts() -> Value {
-    json!([
-        { "name": CONFIG_VOLUME, "mountPath": pod_paths::CONFIG_DIR, "readOnly": true },
-        mount(DATA_VOLUME, pod_paths::DATA_DIR),
-        mount(TMP_VOLUME, "/tmp"),
-    ])
+/// A container with stellar-core's image, volumes and resources. Those that end before the main container starts need
+/// no resources beyond its own.
+pub(super) fn core_container(subject: &Subject<'_>, name: &str) -> Value {
+    let image = subject.spec.image.as_deref().unwrap_or(CORE_IMAGE);
+    let mut container = json!({
+        "name": name,
+        "image": format!("{image}:{}", subject.spec.version),
+        "workingDir": pod_paths::DATA_DIR,
+        "volumeMounts": [
+            { "name": CONFIG_VOLUME, "mountPath": pod_paths::CONFIG_DIR, "readOnly": true },
+            mount(DATA_VOLUME, pod_paths::DATA_DIR),
+            mount(TMP_VOLUME, "/tmp"),
+        ],
+        "securityContext": container_security(),
+    });
+    if let Some(resources) = &subject.spec.resources {
+        container["resources"] = json!(resources);
+    }
+    container
 }
 
 fn storage(subject: &Subject<'_>) -> StorageConfig {

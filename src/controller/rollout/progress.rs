@@ -14,32 +14,30 @@ const RECENT: Duration = Duration::from_secs(3600);
 
 /// Whether the write of this slot has happened, as seen on the StatefulSet.
 pub(crate) fn is_triggered(slot: &Slot, validator: &Validator) -> bool {
-    let Some(workload) = &validator.workload else {
-        return false;
-    };
-    match slot.cause {
+    validator.workload.as_ref().is_some_and(|workload| match slot.cause {
         Cause::SpecChanged => workload.spec_hash == slot.spec_hash,
         Cause::PeersChanged | Cause::NotLinked => {
             workload.last_restart.as_ref().is_some_and(|last| last.at == slot.since)
         }
-    }
+    })
+}
+
+fn objects_of(validator: &Validator) -> Option<(&Workload, &Pod)> {
+    validator.workload.as_ref().zip(validator.pod.as_ref())
 }
 
 /// Whether the holder's StatefulSet now leaves updates to a person, and its old pod does again what it did before the
 /// slot. A person then decides when the pod goes down, without a slot.
 pub(crate) fn is_left_to_a_person(slot: &Slot, validator: &Validator, now: Timestamp, options: &Options) -> bool {
-    let (Some(workload), Some(pod)) = (&validator.workload, &validator.pod) else {
-        return false;
-    };
-    workload.waits_for_person && workload.is_outdated(pod) && works_as_before(slot, pod, now, options)
+    objects_of(validator).is_some_and(|(workload, pod)| {
+        workload.waits_for_person && workload.is_outdated(pod) && works_as_before(slot, pod, now, options)
+    })
 }
 
 /// Whether the holder's new pod exists and fulfils what the slot requires.
 pub(crate) fn is_done(slot: &Slot, validator: &Validator, now: Timestamp, options: &Options) -> bool {
-    let (Some(workload), Some(pod)) = (&validator.workload, &validator.pod) else {
-        return false;
-    };
-    is_replaced(slot, workload, pod) && works_as_before(slot, pod, now, options)
+    objects_of(validator)
+        .is_some_and(|(workload, pod)| is_replaced(slot, workload, pod) && works_as_before(slot, pod, now, options))
 }
 
 /// Whether this is the pod that the slot had to bring. If a spec was changed and reverted before Kubernetes observed
@@ -54,10 +52,8 @@ pub(crate) fn is_replaced(slot: &Slot, workload: &Workload, pod: &Pod) -> bool {
 
 /// Whether the holder's new pod exists, serves its peers and does not vote.
 pub(crate) fn serves_without_voting(slot: &Slot, validator: &Validator) -> bool {
-    let (Some(workload), Some(pod)) = (&validator.workload, &validator.pod) else {
-        return false;
-    };
-    is_replaced(slot, workload, pod) && pod.ready && pod.voting_since.is_none()
+    objects_of(validator)
+        .is_some_and(|(workload, pod)| is_replaced(slot, workload, pod) && pod.ready && pod.voting_since.is_none())
 }
 
 /// The time from which a slot counts as stalled.
@@ -67,23 +63,18 @@ pub(crate) fn serves_without_voting(slot: &Slot, validator: &Validator) -> bool 
 pub(crate) fn deadline(slot: &Slot, snapshot: &Snapshot, options: &Options) -> Timestamp {
     let end = later(slot.began(), options.rollout_deadline);
     let mut holders = snapshot.validators.iter().filter(|holder| holder.uid == slot.uid);
-    let Some((holder, workload, pod)) = holders.next().and_then(|holder| {
-        let (workload, pod) = (holder.workload.as_ref()?, holder.pod.as_ref()?);
-        Some((holder, workload, pod))
-    }) else {
-        return end;
-    };
-    if !is_replaced(slot, workload, pod) {
-        return end;
-    }
-    let catches_up = holder.catches_up_until(snapshot.now, options.catch_up);
+    let catches_up = holders.next().and_then(|holder| {
+        let (workload, pod) = objects_of(holder)?;
+        let until = holder.catches_up_until(snapshot.now, options.catch_up);
+        until.filter(|_| is_replaced(slot, workload, pod))
+    });
     catches_up.map_or(end, |until| until.clamp(end, later(end, options.catch_up)))
 }
 
 /// The slot, marked as voting, of a holder that began to vote after it got the slot, with the pod that the slot
 /// replaces; `None` for all others.
 pub(crate) fn now_votes(slot: &Slot, validator: &Validator, triggered: bool) -> Option<Slot> {
-    let (workload, pod) = (validator.workload.as_ref()?, validator.pod.as_ref()?);
+    let (workload, pod) = objects_of(validator)?;
     let goes = !triggered || !is_replaced(slot, workload, pod);
     (!slot.voting && goes && pod.voting_since.is_some()).then(|| Slot {
         voting: true,

@@ -97,14 +97,6 @@ struct Planner<'a> {
     plan: SlotPlan,
 }
 
-/// A validator that may get a slot.
-struct Candidate<'a> {
-    validator: &'a Validator,
-    group: &'a Group<'a>,
-    /// Whether it recently returned a slot because its restart could not be written.
-    failed_lately: bool,
-}
-
 impl<'a> Planner<'a> {
     /// Records that a namespace had a slot now.
     fn record_served(&mut self, node: &NodeId) {
@@ -172,15 +164,14 @@ impl<'a> Planner<'a> {
         }
         let pod = validator.pod.as_ref();
         let voting_since = pod.and_then(|pod| pod.voting_since);
-        let mut needs = self.needs.get(&validator.id).into_iter().flatten();
-        let changed_again = needs.find(|need| need.cause == Cause::SpecChanged && need.wait.is_none());
-        if let Some(need) = changed_again.filter(|_| voting_since.is_none()) {
-            // A revert of a version that never becomes ready uses the same slot.
-            return Some(self.renewed(slot, validator, need));
-        }
-        let mut needs = self.needs.get(&validator.id).into_iter().flatten();
-        let lacks_links = needs.find(|need| need.cause == Cause::NotLinked && need.wait.is_none());
-        if let Some(need) = lacks_links.filter(|_| serves_without_voting(slot, validator)) {
+        let changed_again = self
+            .ready_need(validator, Cause::SpecChanged)
+            .filter(|_| voting_since.is_none());
+        let lacks_links = self
+            .ready_need(validator, Cause::NotLinked)
+            .filter(|_| serves_without_voting(slot, validator));
+        // A revert of a version that never becomes ready uses the same slot.
+        if let Some(need) = changed_again.or(lacks_links) {
             return Some(self.renewed(slot, validator, need));
         }
         let kept = pod.filter(|pod| voting_since.is_none() && !workload.waits_for_person && workload.is_outdated(pod));
@@ -205,14 +196,18 @@ impl<'a> Planner<'a> {
     /// then ends. The holder counts as a member that does not vote, so no other voting member goes down meanwhile.
     fn waits_for_links(&self, slot: &Slot, validator: &Validator) -> bool {
         let group = self.groups.iter().find(|group| group.id == slot.group);
-        let may_be_linked = |other: &Validator| {
-            let mut needs = self.needs.get(&other.id).into_iter().flatten();
-            !other.is_voting() && needs.any(|need| need.cause == Cause::NotLinked && need.wait.is_none())
-        };
+        let may_be_linked =
+            |other: &Validator| !other.is_voting() && self.ready_need(other, Cause::NotLinked).is_some();
         let mut all = group
             .iter()
             .flat_map(|group| group.validators.iter().chain(&group.remote_members));
         serves_without_voting(slot, validator) && all.any(|other| other.uid != validator.uid && may_be_linked(other))
+    }
+
+    /// The need of a validator with this cause, if it waits for nothing.
+    fn ready_need(&self, validator: &Validator, cause: Cause) -> Option<&'a Need> {
+        let mut needs = self.needs.get(&validator.id)?.iter();
+        needs.find(|need| need.cause == cause && need.wait.is_none())
     }
 
     /// The write for an unused slot; `None` if its reason or permission is gone.
@@ -238,7 +233,7 @@ impl<'a> Planner<'a> {
 
     /// Gives new slots, as many as allowed.
     fn give(&mut self, slots: &mut Vec<Slot>) {
-        for Candidate { validator, group, .. } in self.candidates() {
+        for (validator, group) in self.candidates() {
             if slots.iter().any(|slot| slot.uid == validator.uid) {
                 continue;
             }
@@ -272,25 +267,21 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The validators of this network in the order in which they may get a slot. First those without a recently
-    /// returned slot, so that a restart that the API server refuses does not take every slot. Then the namespace whose
-    /// last slot is the longest ago, so that no tenant takes every slot by asking again. Within it, validators that do
-    /// not vote come first: they cost no quorum.
-    fn candidates(&self) -> Vec<Candidate<'a>> {
+    /// The validators of this network, each with its group, in the order in which they may get a slot. First those
+    /// without a recently returned slot, so that a restart that the API server refuses does not take every slot. Then
+    /// the namespace whose last slot is the longest ago, so that no tenant takes every slot by asking again. Within it,
+    /// validators that do not vote come first: they cost no quorum.
+    fn candidates(&self) -> Vec<(&'a Validator, &'a Group<'a>)> {
         let mut candidates = Vec::new();
         for group in self.groups {
             let all = group.validators.iter().chain(&group.other_network).copied();
-            for validator in all.filter(|validator| validator.network.short_hash() == self.network) {
-                candidates.push(Candidate {
-                    validator,
-                    group,
-                    failed_lately: failed_lately(validator, self.snapshot.now),
-                });
-            }
+            let own = all.filter(|validator| validator.network.short_hash() == self.network);
+            candidates.extend(own.map(|validator| (validator, group)));
         }
-        candidates.sort_by_key(|one| {
-            let served = self.served.get(&one.validator.id.namespace);
-            (one.failed_lately, served, one.validator.is_voting(), &one.validator.id)
+        candidates.sort_by_key(|(validator, _)| {
+            let failed_lately = failed_lately(validator, self.snapshot.now);
+            let served = self.served.get(&validator.id.namespace);
+            (failed_lately, served, validator.is_voting(), &validator.id)
         });
         candidates
     }

@@ -28,7 +28,6 @@ pub enum Wait {
 }
 
 impl Wait {
-    /// The description, for messages.
     pub fn reason(&self) -> &str {
         match self {
             Self::Until(_, reason) | Self::For(reason) | Self::ForPerson(reason) => reason,

@@ -32,9 +32,6 @@ const FIRST_REQUEST: Duration = Duration::from_secs(5);
 const BACKLOG: u32 = 4096;
 
 /// Opens a non-blocking listener. It must be called inside a Tokio runtime.
-///
-/// # Errors
-/// Fails if the address is in use, or does not belong to this machine.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,

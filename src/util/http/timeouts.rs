@@ -27,8 +27,7 @@ pub struct Timeouts {
 #[derive(Debug)]
 pub struct TimeoutStream<S> {
     inner: S,
-    write: Duration,
-    whole_write: bool,
+    timeouts: Timeouts,
     /// Completes when the connection limit closes this connection.
     closed: Option<oneshot::Receiver<()>>,
     /// Runs while a write waits for the client.
@@ -40,18 +39,12 @@ pub struct TimeoutStream<S> {
 impl<S> TimeoutStream<S> {
     /// A stream that fails once `closed` completes or a timeout expires.
     pub(crate) fn new(inner: S, timeouts: Timeouts, closed: oneshot::Receiver<()>) -> Self {
-        let Timeouts {
-            write,
-            whole_write,
-            lifetime,
-        } = timeouts;
         Self {
             inner,
-            write,
-            whole_write,
+            timeouts,
             closed: Some(closed),
             write_timer: None,
-            lifetime: lifetime.map(|lifetime| Box::pin(tokio::time::sleep(lifetime))),
+            lifetime: timeouts.lifetime.map(|lifetime| Box::pin(tokio::time::sleep(lifetime))),
         }
     }
 
@@ -81,7 +74,7 @@ impl<S> TimeoutStream<S> {
         outcome: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         let is_done = match &outcome {
-            Poll::Ready(Ok(written)) => *written >= asked || !self.whole_write,
+            Poll::Ready(Ok(written)) => *written >= asked || !self.timeouts.whole_write,
             Poll::Ready(Err(_)) => true,
             Poll::Pending => false,
         };
@@ -89,7 +82,7 @@ impl<S> TimeoutStream<S> {
             self.write_timer = None;
             return outcome;
         }
-        let write = self.write;
+        let write = self.timeouts.write;
         let write_timer = self
             .write_timer
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(write)));

@@ -103,26 +103,15 @@ pub struct GroupVersionKind<'a> {
     pub kind: Cow<'a, str>,
 }
 
-/// The operation of a request.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, strum::Display)]
 #[serde(rename_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum Operation {
     Create,
     Update,
     Delete,
     /// A call through an object, such as `exec`.
     Connect,
-}
-
-impl std::fmt::Display for Operation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Create => "CREATE",
-            Self::Update => "UPDATE",
-            Self::Delete => "DELETE",
-            Self::Connect => "CONNECT",
-        })
-    }
 }
 
 #[derive(Deserialize)]
@@ -181,9 +170,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for AtOnce<'a> {
 }
 
 /// Parses the envelope of a review.
-///
-/// # Errors
-/// Fails if the body is not a review of the supported version, or lacks a field that the answer needs.
 pub fn parse(body: &[u8]) -> Result<Review<'_>, BadReview> {
     let text = std::str::from_utf8(body)?;
     match parse_at_once(text) {
@@ -246,18 +232,12 @@ impl<'a, O> Wire<'a, O> {
 
 impl Request<'_> {
     /// Takes the object to be stored, without managedFields. A second call finds no object.
-    ///
-    /// # Errors
-    /// Fails if the object is absent, invalid, or of another kind than the request states.
     pub fn take_object(&mut self) -> Result<Value, BadReview> {
         let object = self.object.take();
         self.read("object", object)
     }
 
     /// Takes the stored object, on an update. A second call finds no object.
-    ///
-    /// # Errors
-    /// Fails on an update if the object is absent, invalid, or of another kind than the request states.
     pub fn take_old_object(&mut self) -> Result<Option<Value>, BadReview> {
         if self.operation == Operation::Update {
             let object = self.old_object.take();

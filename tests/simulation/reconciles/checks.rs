@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use stellar_k8s::controller::node::write::Kind;
 use stellar_k8s::labels;
 
-use super::cluster::{Cluster, Fault, NAMES, is_ours, replicas};
+use super::cluster::{Cluster, Fault, NAMES, is_ours, key, replicas};
 use super::kubernetes::is_owned;
 
 impl Cluster {
@@ -63,7 +62,7 @@ impl Cluster {
         }
         let is_wanted = |name: &str| self.nodes.get(name).is_some_and(|node| !node.spec.suspended);
         let is_foreign = |name: &str| {
-            let set = self.objects.get(&(Kind::StatefulSet, name.to_owned()));
+            let set = self.objects.get(&key("StatefulSet", name));
             let is_left =
                 |set: &Value| !self.nodes.contains_key(name) && !set["metadata"]["ownerReferences"][0].is_object();
             set.is_some_and(|set| !is_ours(set) || is_left(set))

@@ -10,11 +10,16 @@ use stellar_k8s::controller::BuildSettings;
 use stellar_k8s::controller::exclusivity::{self, Claims, Contest, Start};
 use stellar_k8s::controller::node::decide::{Answer, Built, Decision, Settings, conclude, decide};
 use stellar_k8s::controller::node::stored::{Orphan, Stored};
-use stellar_k8s::controller::node::write::{Change, Kind, Write};
+use stellar_k8s::controller::node::write::{Change, Write};
 use stellar_k8s::crd::{GuardedNode, StellarNode};
 use stellar_k8s::labels;
 
 use super::kubernetes::is_owned;
+
+/// Kind and name of an object.
+pub(super) fn key(kind: &str, name: &str) -> (String, String) {
+    (kind.to_owned(), name.to_owned())
+}
 
 pub(super) const NAMES: [&str; 3] = ["a", "b", "c"];
 
@@ -58,7 +63,7 @@ pub(super) struct Fault {
 #[derive(Default)]
 pub(super) struct Cluster {
     pub(super) nodes: BTreeMap<&'static str, StellarNode>,
-    pub(super) objects: BTreeMap<(Kind, String), Value>,
+    pub(super) objects: BTreeMap<(String, String), Value>,
     /// The pods, by name, and the ControllerRevisions, by name.
     pub(super) pods: BTreeMap<String, Value>,
     pub(super) revisions: BTreeMap<String, Value>,
@@ -98,12 +103,12 @@ impl Cluster {
     }
 
     pub(super) fn set(&mut self, name: &str) -> Option<&mut Value> {
-        self.objects.get_mut(&(Kind::StatefulSet, name.to_owned()))
+        self.objects.get_mut(&key("StatefulSet", name))
     }
 
-    pub(super) fn change(&mut self, kind: Kind, name: &str, patch: &Value) {
+    pub(super) fn change(&mut self, kind: &str, name: &str, patch: &Value) {
         let version = self.next();
-        if let Some(object) = self.objects.get_mut(&(kind, name.to_owned())) {
+        if let Some(object) = self.objects.get_mut(&key(kind, name)) {
             json_patch::merge(object, patch);
             object["metadata"]["resourceVersion"] = json!(version.to_string());
         }
@@ -153,19 +158,19 @@ impl Cluster {
             }
             Deed::Scale(count) => {
                 if self.set(name).is_some_and(|set| replicas(set) > 0) {
-                    self.change(Kind::StatefulSet, name, &json!({ "spec": { "replicas": count } }));
+                    self.change("StatefulSet", name, &json!({ "spec": { "replicas": count } }));
                 }
             }
             Deed::EditService => {
                 let patch = json!({ "spec": { "clusterIP": "10.0.0.1" } });
-                self.change(Kind::Service, &labels::headless_service_name(name), &patch);
+                self.change("Service", &labels::headless_service_name(name), &patch);
             }
             Deed::DeleteService => drop(
                 self.objects
-                    .remove(&(Kind::Service, labels::headless_service_name(name))),
+                    .remove(&key("Service", &labels::headless_service_name(name))),
             ),
             Deed::DeleteSet { orphan } => {
-                if let Some(set) = self.objects.remove(&(Kind::StatefulSet, name.to_owned()))
+                if let Some(set) = self.objects.remove(&key("StatefulSet", name))
                     && orphan
                 {
                     for pod in self.pods.values_mut().filter(|pod| is_owned(pod, &set)) {
@@ -176,20 +181,16 @@ impl Cluster {
             Deed::Label { ours } => {
                 let manager = if ours { labels::OPERATOR } else { "another" };
                 let patch = json!({ "metadata": { "labels": { labels::MANAGED_BY: manager } } });
-                self.change(Kind::StatefulSet, name, &patch);
+                self.change("StatefulSet", name, &patch);
             }
             Deed::Disown => {
-                self.change(
-                    Kind::StatefulSet,
-                    name,
-                    &json!({ "metadata": { "ownerReferences": null } }),
-                );
+                self.change("StatefulSet", name, &json!({ "metadata": { "ownerReferences": null } }));
             }
         }
     }
 
-    pub(super) fn get<K: serde::de::DeserializeOwned>(&self, kind: Kind, name: &str) -> Option<K> {
-        let object = self.objects.get(&(kind, name.to_owned()))?;
+    pub(super) fn get<K: serde::de::DeserializeOwned>(&self, kind: &str, name: &str) -> Option<K> {
+        let object = self.objects.get(&key(kind, name))?;
         Some(serde_json::from_value(object.clone()).unwrap())
     }
 
@@ -201,9 +202,9 @@ impl Cluster {
     ) -> (Stored, Option<Start<'a>>) {
         let name = node.metadata.name.as_deref().unwrap();
         let mut stored = Stored {
-            stateful_set: self.get(Kind::StatefulSet, name),
-            service: self.get(Kind::Service, &labels::headless_service_name(name)),
-            config_map: self.get(Kind::ConfigMap, &labels::config_map_name(name)),
+            stateful_set: self.get("StatefulSet", name),
+            service: self.get("Service", &labels::headless_service_name(name)),
+            config_map: self.get("ConfigMap", &labels::config_map_name(name)),
             ..Stored::default()
         };
         let orphan = self
@@ -231,7 +232,7 @@ impl Cluster {
         let rivals = exclusivity::all_rivals(node, &nodes).into_iter();
         stored.contest = Contest {
             stateful_sets: rivals
-                .filter_map(|rival| Some((rival.clone(), self.get(Kind::StatefulSet, &rival)?)))
+                .filter_map(|rival| Some((rival.clone(), self.get("StatefulSet", &rival)?)))
                 .collect(),
             claimed: start.claimed(),
             kinds,
@@ -247,7 +248,7 @@ impl Cluster {
         let sets = self
             .objects
             .iter()
-            .filter(|((kind, _), _)| *kind == Kind::StatefulSet)
+            .filter(|((kind, _), _)| *kind == "StatefulSet")
             .map(|(_, set)| set)
             .collect();
         stored.contest.present.add_stateful_sets(typed(sets), node);
@@ -277,7 +278,7 @@ impl Cluster {
             }
             if fault.overtaken {
                 self.change(
-                    Kind::StatefulSet,
+                    "StatefulSet",
                     name,
                     &json!({ "metadata": { "annotations": { "another": "x" } } }),
                 );
@@ -312,7 +313,7 @@ impl Cluster {
 
     /// Whether the API server accepts the write. It is a conflict if the object has changed since it was read.
     pub(super) fn write(&mut self, write: &Write) -> bool {
-        let key = (write.kind, write.name.clone());
+        let key = key(&write.resource.kind, &write.name);
         let before = self.objects.get(&key).cloned();
         let version = before
             .as_ref()
@@ -336,7 +337,7 @@ impl Cluster {
             .unwrap_or_else(|| json!({ "metadata": { "uid": format!("object-{number}") } }));
         json_patch::merge(&mut after, &patch);
         after["metadata"]["resourceVersion"] = json!(number.to_string());
-        if write.kind == Kind::StatefulSet {
+        if write.resource.kind == "StatefulSet" {
             self.check_template(&write.name, before.as_ref(), &after);
         }
         self.objects.insert(key, after);

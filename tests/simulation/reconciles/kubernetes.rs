@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use stellar_k8s::controller::node::write::Kind;
 use stellar_k8s::labels;
 
 use super::cluster::{Cluster, replicas};
@@ -23,7 +22,7 @@ impl Cluster {
         let sets: Vec<Value> = self
             .objects
             .iter()
-            .filter(|((kind, _), _)| *kind == Kind::StatefulSet)
+            .filter(|((kind, _), _)| *kind == "StatefulSet")
             .map(|(_, set)| set.clone())
             .collect();
         for set in &sets {

@@ -15,7 +15,6 @@ const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 /// Operators of a toleration. The last two need a newer Kubernetes.
 const OPERATORS: [&str; 4] = ["Equal", "Exists", "Lt", "Gt"];
 
-/// Checks the scheduling settings of a node.
 pub(crate) fn check(spec: &Value, verdict: &mut Verdict) {
     check_labels(&spec["nodeSelector"], "spec.nodeSelector", verdict);
     check_spread(&spec["topologySpreadConstraints"], verdict);

@@ -15,7 +15,6 @@ use crate::util::text::cut;
 /// Volumes of a validator's pod that contain its seed: the rendered config, and the volume of a CSI driver.
 const SEED_VOLUMES: [&str; 2] = [labels::CONFIG_VOLUME, labels::SEED_VOLUME];
 
-/// Checks the sidecars of a node.
 pub(crate) fn check(spec: &Value, verdict: &mut Verdict) {
     let mut names = own_names(spec);
     let mut ports = own_ports(spec);
@@ -90,7 +89,6 @@ fn own_ports(spec: &Value) -> HashMap<i64, String> {
     ])
 }
 
-/// The volumes of a node's pod.
 fn own_volumes(spec: &Value) -> Vec<&'static str> {
     let mut volumes = vec![labels::DATA_VOLUME, labels::TMP_VOLUME, labels::CONFIG_VOLUME];
     if spec["nodeType"] == "Validator" {

@@ -40,7 +40,6 @@ pub struct HorizonRpcObjects {
     pub deployment_kept: Value,
     /// The PodDisruptionBudget, if the spec asks for one.
     pub disruption_budget: Option<Value>,
-    /// Desired number of pods.
     pub replicas: i32,
     /// The URL at which it serves.
     pub endpoint: String,
@@ -60,10 +59,8 @@ enum Kind<'a> {
     SorobanRpc(&'a SorobanConfig),
 }
 
-/// Builds the objects of a Horizon or a SorobanRpc.
-///
-/// # Errors
-/// When the webhook would refuse its spec, or its captive core could not start.
+/// Builds the objects of a Horizon or a SorobanRpc. Fails when the webhook would refuse its spec, or its captive core
+/// could not start.
 pub fn build(node: &StellarNode) -> Result<HorizonRpcObjects, BuildError> {
     super::check(node)?;
     let server = Server::new(node)?;
@@ -91,18 +88,13 @@ pub fn endpoint(name: &str, namespace: &str) -> String {
 }
 
 /// The fields of the Deployment that are repaired at any time – labels, owner and replicas, not the pod template –,
-/// even where the rest cannot be built from the spec.
-///
-/// # Errors
-/// When the object does not come from an API server.
+/// even where the rest cannot be built from the spec. Fails when the object does not come from an API server.
 pub fn kept(node: &StellarNode) -> Result<Value, BuildError> {
     Ok(deployment::kept(&Server::new(node)?))
 }
 
-/// Checks for problems that the webhook cannot refuse and that keep a server from starting.
-///
-/// # Errors
-/// When a network without defaults lacks its trusted validators or its archives.
+/// Checks for problems that the webhook cannot refuse and that keep a server from starting. Fails when a network
+/// without defaults lacks its trusted validators or its archives.
 pub(super) fn check(spec: &StellarNodeSpec) -> Result<(), BuildError> {
     let kind = Kind::new(spec)?;
     kind.captive_core(spec)?;
