@@ -267,10 +267,10 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The validators of this network, each with its group, in the order in which they may get a slot. First those without a recently
-    /// returned slot, so that a restart that the API server refuses does not take every slot. Then the namespace whose
-    /// last slot is the longest ago, so that no tenant takes every slot by asking again. Within it, validators that do
-    /// not vote come first: they cost no quorum.
+    /// The validators of this network, each with its group, in the order in which they may get a slot. First those
+    /// without a recently returned slot, so that a restart that the API server refuses does not take every slot. Then
+    /// the namespace whose last slot is the longest ago, so that no tenant takes every slot by asking again. Within it,
+    /// validators that do not vote come first: they cost no quorum.
     fn candidates(&self) -> Vec<(&'a Validator, &'a Group<'a>)> {
         let mut candidates = Vec::new();
         for group in self.groups {
