@@ -11,13 +11,13 @@ use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
 use serde_json::Value;
 
-use super::server;
+use super::horizon_rpc;
 use super::stored::{Orphan, Stored};
 use super::volume::{self, Maker, Retention};
 use super::workload::{Part, Wanted, WorkloadStep, second_pods};
 use super::write::{Write, ensure};
 use crate::controller::model::conditions::{ConditionType, Degraded, Finding};
-use crate::controller::resources::horizon_rpc::{self, HorizonRpcObjects};
+use crate::controller::resources::horizon_rpc::HorizonRpcObjects;
 use crate::controller::resources::{self, BuildError, BuildSettings, Obstacle, ValidatorObjects};
 use crate::controller::status::node::{NodeReport, in_the_way, in_use, invalid, refused};
 use crate::controller::status::validator::{Running, endpoint, ready_replicas};
@@ -44,7 +44,7 @@ impl Built {
         match node.spec.node_type {
             NodeType::Validator => resources::build(node, settings).map(|objects| Self::Validator(Box::new(objects))),
             NodeType::Horizon | NodeType::SorobanRpc => {
-                horizon_rpc::build(node).map(|objects| Self::Server(Box::new(objects)))
+                resources::horizon_rpc::build(node).map(|objects| Self::Server(Box::new(objects)))
             }
         }
         .unwrap_or_else(Self::Invalid)
@@ -132,10 +132,10 @@ pub fn decide(node: &StellarNode, built: &Built, stored: &Stored, settings: &Set
     }
     let mut decision = match built {
         Built::Validator(objects) => validator(node, objects, stored, settings),
-        Built::Server(objects) => server::decide(node, objects, stored, settings),
+        Built::Server(objects) => horizon_rpc::decide(node, objects, stored, settings),
         Built::Invalid(error) => match node.spec.node_type {
             NodeType::Validator => leave_running(node, error, stored),
-            NodeType::Horizon | NodeType::SorobanRpc => server::leave_running(node, error, stored),
+            NodeType::Horizon | NodeType::SorobanRpc => horizon_rpc::leave_running(node, error, stored),
         },
     };
     if let Some(report) = &mut decision.report {
@@ -164,7 +164,7 @@ pub fn conclude(
             ..match node.spec.node_type {
                 NodeType::Validator => refused(before.replicas, ready(stored), message),
                 NodeType::Horizon | NodeType::SorobanRpc => {
-                    server::standing_still(refused(before.replicas, server::ready(stored), message))
+                    horizon_rpc::standing_still(refused(before.replicas, horizon_rpc::ready(stored), message))
                 }
             }
         };

@@ -1,7 +1,7 @@
 //! One StellarNode: `read` what is stored → [`decide`] (pure) → `apply` the writes.
 //!
-//! `stored` and `write` are the data between these steps. `server` decides for a Horizon or SorobanRpc, `workload` for
-//! the StatefulSet of a validator, `volume` for a volume claim, `orphan` for a pod whose StatefulSet was deleted.
+//! `stored` and `write` are the data between these steps. `horizon_rpc` decides for a Horizon or SorobanRpc, `workload`
+//! for the StatefulSet of a validator, `volume` for a volume claim, `orphan` for a pod whose StatefulSet was deleted.
 
 pub(crate) mod apply;
 pub mod decide;
@@ -9,11 +9,11 @@ pub mod decide;
 mod decide_tests;
 #[cfg(test)]
 mod fixtures;
+mod horizon_rpc;
+#[cfg(test)]
+mod horizon_rpc_tests;
 mod orphan;
 pub(crate) mod read;
-mod server;
-#[cfg(test)]
-mod server_tests;
 pub mod stored;
 pub mod volume;
 mod workload;

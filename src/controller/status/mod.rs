@@ -4,11 +4,11 @@
 
 pub mod cache;
 pub mod events;
+pub mod horizon_rpc;
 pub mod node;
 pub mod peers;
 #[cfg(test)]
 mod peers_tests;
-pub mod server;
 pub mod validator;
 pub mod writer;
 

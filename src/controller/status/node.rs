@@ -1,6 +1,6 @@
 //! The report of the StellarNode controller on a node, and the reports that do not follow from its workload. Pure.
 //!
-//! `validator` and `server` report on a workload; the reconciler writes the status.
+//! `validator` and `horizon_rpc` report on a workload; the reconciler writes the status.
 
 use crate::controller::exclusivity::{Exclusive, InUse};
 use crate::controller::model::conditions::{ConfigInvalid, Degraded, Finding, Ready};

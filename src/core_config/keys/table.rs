@@ -7,7 +7,7 @@ use crate::core_config::version::Release;
 use crate::kubernetes::names::distance;
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::parse(TEXT));
-const TEXT: &str = include_str!("../keys.tsv");
+const TEXT: &str = include_str!("keys.tsv");
 
 /// The type of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

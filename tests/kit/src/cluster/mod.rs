@@ -50,7 +50,7 @@ impl Cluster {
     }
 
     /// Reads an object, `None` if it does not exist, without starting a kubectl process; an error for a kind that is
-    /// missing in [`path`].
+    /// missing in `path`.
     pub async fn look(client: &Client, namespace: &str, object: &str) -> Result<Option<Value>, String> {
         let path = path(namespace, object).ok_or_else(|| format!("{object} has a kind that the kit does not know"))?;
         let request = Request::get(path).body(Vec::new()).expect("a request");

@@ -120,12 +120,12 @@ func TestKeysComeAndGoWithVersions(t *testing.T) {
 
 // TestKeysAreTheProducts checks that the copy of the table equals the product's, which is the original.
 func TestKeysAreTheProducts(t *testing.T) {
-	original, err := os.ReadFile("../../../../src/core_config/keys.tsv")
+	original, err := os.ReadFile("../../../../src/core_config/keys/keys.tsv")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if string(original) != keysTable {
-		t.Error("core/keys.tsv differs from src/core_config/keys.tsv: copy that")
+		t.Error("core/keys.tsv differs from src/core_config/keys/keys.tsv: copy that")
 	}
 }
 
