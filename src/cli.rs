@@ -9,7 +9,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::commands::check::{CheckArgs, CheckError};
 use crate::commands::config::{ShowConfig, ShowError};
@@ -49,6 +50,13 @@ enum Command {
     Config(ShowConfig),
     /// Print the CustomResourceDefinition of the StellarNode as YAML.
     Crd,
+    /// Print a script that completes the arguments of this program in a shell
+    ///
+    /// bash: source <(stellar-operator completion bash)
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
     /// Write a validator's stellar-core.cfg from base config, seed and peers; runs in its pod.
     RenderConfig(RenderConfig),
     /// Report over HTTP whether the stellar-core in the same pod takes part in consensus.
@@ -75,8 +83,8 @@ pub enum CliError {
     /// `crd`: a bug in this program.
     #[error("the CustomResourceDefinition cannot be written as YAML")]
     Crd(#[from] serde_saphyr::SerializeError),
-    /// `crd`: standard output is closed.
-    #[error("the CustomResourceDefinition cannot be printed")]
+    /// `crd`, `completion`: standard output is closed.
+    #[error("the result cannot be printed")]
     Output(#[from] std::io::Error),
     /// `render-config`
     #[error(transparent)]
@@ -127,6 +135,14 @@ impl Cli {
             Command::Crd => {
                 let text = serde_saphyr::to_string(&crd::custom_resource_definition())?;
                 std::io::stdout().lock().write_all(text.as_bytes())?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Completion { shell } => {
+                let (mut command, mut script) = (Self::command(), Vec::new());
+                clap_complete::generate(shell, &mut command, "stellar-operator", &mut script);
+                // For bash, clap_complete 4.6 writes the dash of the program's name in two ways.
+                let script = String::from_utf8_lossy(&script).replace("stellar__subcmd__operator", "stellar__operator");
+                std::io::stdout().lock().write_all(script.as_bytes())?;
                 Ok(ExitCode::SUCCESS)
             }
             Command::RenderConfig(command) => {

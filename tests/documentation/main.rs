@@ -11,6 +11,7 @@
 
 mod certificates;
 mod commands;
+mod completion;
 mod reasons;
 mod refused;
 mod rights;

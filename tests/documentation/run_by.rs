@@ -92,6 +92,10 @@ pub(crate) const RUN_BY: &[(&str, &[&str])] = &[
     ),
     ("tests/documentation/certificates.rs", &["certs/make"]),
     (
+        "tests/documentation/completion.rs",
+        &["stellar-operator completion bash"],
+    ),
+    (
         "Makefile",
         &[
             "make demo",
