@@ -74,6 +74,15 @@ pub const ANNOTATIONS: [&str; 12] = [
     SLOTS_SERVED, JOINED_LISTS,
 ];
 
+/// Annotations with which Argo CD ("Sync Options") and Flux ("Kustomization", `prune`) keep an object that is no longer
+/// in the repository, or whose application is deleted.
+pub const KEPT: [(&str, &str); 2] = [
+    ("argocd.argoproj.io/sync-options", "Prune=false,Delete=false"),
+    ("kustomize.toolkit.fluxcd.io/prune", "disabled"),
+];
+/// Annotation of a pod: the container that `kubectl logs` and `kubectl exec` mean where none is named.
+pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+
 /// Selector: all objects that the operator manages.
 pub const OURS: &str = "app.kubernetes.io/managed-by=stellar-operator";
 /// Selector: the known-peers lists and the Leases with slots. It excludes the leader's Lease, which changes every few

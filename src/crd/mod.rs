@@ -34,6 +34,8 @@ pub use types::{
     default_peer_port,
 };
 
+use crate::labels;
+
 /// A StellarNode that may not be readable: one that cannot be read costs no other.
 pub type GuardedNode = kube::core::DeserializeGuard<StellarNode>;
 
@@ -42,6 +44,9 @@ pub fn custom_resource_definition()
 -> k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition {
     use kube::CustomResourceExt as _;
     let mut definition = StellarNode::crd();
+    // Without the definition, the API server deletes every StellarNode.
+    let kept = labels::KEPT.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    definition.metadata.annotations = Some(kept.into());
     let validations = definition
         .spec
         .versions

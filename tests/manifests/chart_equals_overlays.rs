@@ -24,8 +24,8 @@ fn without_helm(yaml: &str) -> Objects {
         }
         if kind == "CustomResourceDefinition" {
             // Without this annotation an uninstall would delete every StellarNode.
-            assert_eq!(metadata["annotations"]["helm.sh/resource-policy"], "keep");
-            metadata.remove("annotations");
+            let annotations = metadata["annotations"].as_object_mut().expect("annotations");
+            assert_eq!(annotations.remove("helm.sh/resource-policy"), Some("keep".into()));
             metadata.remove("labels");
         }
     }

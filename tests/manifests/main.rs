@@ -14,6 +14,7 @@ mod alone;
 mod chart_equals_overlays;
 mod deployed;
 mod documented_commands;
+mod gitops;
 mod lifecycle;
 mod monitoring;
 mod rendering;

@@ -38,6 +38,9 @@ stellar-operator-view{{ if not .Values.watch.allNamespaces }}-{{ .Release.Namesp
 name: {{ include "stellar-operator.clusterScopedName" . }}
 labels:
   {{- include "stellar-operator.labels" . | nindent 2 }}
+  # AKS would write a namespaceSelector of its own, and the next upgrade would fail with a conflict. Ours leaves out
+  # kube-system already.
+  admissions.enforcer/disabled: "true"
 {{- if .Values.certManager.enabled }}
 annotations:
   cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/stellar-operator-webhook

@@ -55,8 +55,10 @@ pub(super) fn replicas(spec: &StellarNodeSpec) -> i32 {
 }
 
 fn template(subject: &Subject<'_>) -> Value {
-    let mut annotations = json!(subject.spec.pod.pod_annotations.clone().unwrap_or_default());
-    annotations[labels::SPEC_HASH] = json!(spec_hash(subject.spec));
+    let mut annotations = subject.spec.pod.pod_annotations.clone().unwrap_or_default();
+    annotations.insert(labels::SPEC_HASH.to_owned(), spec_hash(subject.spec));
+    let default_container = annotations.entry(labels::DEFAULT_CONTAINER.to_owned());
+    default_container.or_insert_with(|| labels::CORE_CONTAINER.to_owned());
     let mut volumes = vec![
         json!({ "name": BASE_VOLUME, "configMap": { "name": labels::config_map_name(&subject.name) } }),
         // Optional: a pod must be able to start before the first discovery.
