@@ -261,6 +261,8 @@ pub struct Blocked {
     pub reason: PodBlocked,
     /// The container, and the words of the scheduler or the kubelet.
     pub message: String,
+    /// Whether it usually passes within seconds, as while a new volume is made.
+    pub passes: bool,
 }
 
 impl Pod {

@@ -30,6 +30,7 @@ pub(super) fn blocked(pod: &Pod) -> Option<Blocked> {
         let words = words(unscheduled.message.as_deref().unwrap_or_default());
         return Some(Blocked {
             reason: PodBlocked::Unschedulable,
+            passes: words.contains("unbound immediate PersistentVolumeClaims"),
             message: format!("no node takes its pod: {words}"),
         });
     }
@@ -55,6 +56,7 @@ pub(super) fn refused(event: &Event) -> Option<(Timestamp, Blocked)> {
     let blocked = Blocked {
         reason: PodBlocked::PodRefused,
         message: format!("the API server refuses its pod: {words}"),
+        passes: false,
     };
     Some((time, blocked))
 }
@@ -97,7 +99,11 @@ fn container(status: &ContainerStatus) -> Option<Blocked> {
         ),
         _ => (PodBlocked::CrashLoopBackOff, failure(name, ended(status, state)?)),
     };
-    Some(Blocked { reason, message })
+    Some(Blocked {
+        reason,
+        message,
+        passes: false,
+    })
 }
 
 /// How the container failed, unless it only starts.

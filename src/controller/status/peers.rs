@@ -112,8 +112,13 @@ impl Subject<'_> {
     }
 
     fn blocked(&self) -> Option<Finding> {
-        let Blocked { reason, message } = self.validator.blocked()?;
-        Some(Finding::new(*reason, true, message.clone()).warning())
+        let Blocked {
+            reason,
+            message,
+            passes,
+        } = self.validator.blocked()?;
+        let finding = Finding::new(*reason, true, message.clone());
+        Some(if *passes { finding } else { finding.warning() })
     }
 
     fn stalled(&self) -> Option<Finding> {

@@ -22,9 +22,14 @@ async fn first_validator_to_complete_removal() {
     .await;
     let nodes = types("kubectl get stellarnodes --namespace stellar");
     let columns: Vec<&str> = nodes.lines().next().expect("a heading").split_whitespace().collect();
-    assert_eq!(columns, ["NAME", "TYPE", "NETWORK", "READY", "PEERS", "AGE"]);
+    let expected = ["NAME", "TYPE", "NETWORK", "READY", "STATUS", "PAUSED", "PEERS", "AGE"];
+    assert_eq!(columns, expected);
     let row: Vec<&str> = nodes.lines().nth(1).expect("a row").split_whitespace().collect();
-    assert_eq!(row[..5], ["validator-1", "Validator", "testnet", "True", "0"]);
+    // It is not paused, so its cell is empty.
+    assert_eq!(
+        row[..6],
+        ["validator-1", "Validator", "testnet", "True", "PodReady", "0"]
+    );
     types("kubectl get stellarnodes --all-namespaces -o yaml");
 
     for (line, says) in [

@@ -18,6 +18,7 @@ mod served;
 mod services;
 mod sources;
 mod status;
+mod terminated;
 mod volumes;
 
 use std::path::{Path, PathBuf};

@@ -18,6 +18,7 @@ use crate::served;
 use crate::services::Services;
 use crate::sources::{History, Sources};
 use crate::status::{self, Ended};
+use crate::terminated::Terminated;
 use crate::{Arguments, now};
 
 /// A pod's own `--read-late`.
@@ -33,23 +34,27 @@ pub(crate) async fn watch(client: Client, arguments: Arguments, history: History
     let services = Services::default();
     let links = Links::default();
     let mut addresses = Addresses::default();
+    let mut terminated = Terminated::default();
     let mut listed = Vec::new();
     while let Some(event) = events.next().await {
         match event {
             Ok(watcher::Event::Apply(pod)) => {
                 links.see(&client, &pod, &directory(&arguments.root, &pod));
                 addresses.see(&client, &pod);
+                terminated.see(&client, &pod);
                 start(&client, &arguments, &history, &services, &mut running, pod);
             }
             Ok(watcher::Event::InitApply(pod)) => {
                 listed.extend(pod.uid());
                 links.see(&client, &pod, &directory(&arguments.root, &pod));
                 addresses.see(&client, &pod);
+                terminated.see(&client, &pod);
                 start(&client, &arguments, &history, &services, &mut running, pod);
             }
             Ok(watcher::Event::Delete(pod)) => {
                 links.forget(&pod);
                 addresses.forget(&pod);
+                terminated.forget(&pod);
                 if let Some(task) = pod.uid().and_then(|uid| running.remove(&uid)) {
                     task.abort();
                 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{Container, Pod, ServiceAccount};
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::config::Kubeconfig;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ use tokio::process::Child;
 use crate::services::Services;
 use crate::sources::{History, Sources};
 use crate::status::in_time;
+use crate::terminated::now_and_only;
 use crate::{Arguments, now, run};
 
 /// Annotation of a pod whose container is run.
@@ -53,8 +54,8 @@ pub(crate) async fn live(
         match started {
             Ok(mut running) => {
                 if running.follow(&api, &pod, &services, restarts).await {
-                    let now = DeleteParams::default().grace_period(0);
-                    let _ = in_time(api.delete(&pod.name_any(), &now)).await;
+                    let only_this = now_and_only(pod.uid().unwrap_or_default());
+                    let _ = in_time(api.delete(&pod.name_any(), &only_this)).await;
                     return;
                 }
                 restarts += 1;
