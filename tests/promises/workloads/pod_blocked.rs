@@ -142,3 +142,20 @@ async fn a_pod_that_a_quota_refuses_says_so_until_it_may_be_created() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_right_to_read_events_only_the_reason_is_missing() {
+    let env = TestEnv::installed("pod-no-events").await;
+    // The roles of an earlier version, as after an upgrade of the image alone.
+    let mut role = env.get("role/stellar-operator-nodes").expect("the role");
+    let rules = role["rules"].as_array_mut().expect("rules");
+    let before = rules.len();
+    rules.retain(|rule| rule["apiGroups"] != json!([""]) || rule["resources"] != json!(["events"]));
+    assert_eq!(rules.len(), before - 1, "the right to read Events is a rule of its own");
+    env.kubectl_with(&["replace", "-f", "-"], &role.to_string())
+        .ok("replace the role");
+    let mut operator = env.ready_replica(&Options::default()).await;
+    env.create_settled(&Validators::new(2), 2).await;
+    assert!(env.log().contains("a watch failed"), "{}", env.log());
+    assert!(operator.is_ready().await);
+}
