@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use crate::admission::validate::Verdict;
 use crate::crd::Network;
+use crate::kubernetes::names::distance;
 
 /// Most edits between a name and a misspelt form of it.
-const FEWEST_EDITS: usize = 2;
+const MOST_EDITS: usize = 2;
 /// The names of SDF's networks, and how their passphrases begin.
 const KNOWN: [(&str, &str); 5] = [
     ("mainnet", "public"),
@@ -28,7 +29,7 @@ pub(crate) fn check(spec: &Value, verdict: &mut Verdict) {
     let passphrase = spec["customNetworkPassphrase"].as_str();
     if let Some(passphrase) = passphrase.filter(|_| is_named_custom) {
         verdict.warn(format!(
-            "spec.network: {text:?} becomes the passphrase itself, and customNetworkPassphrase is not read: write network: \
+            "spec.network: {text:?} would be the passphrase, and customNetworkPassphrase is not read: write network: \
              {passphrase:?}"
         ));
     } else if let Some(name) = meant(text) {
@@ -46,7 +47,7 @@ pub(crate) fn check(spec: &Value, verdict: &mut Verdict) {
 /// The known network whose name or passphrase this text is close to.
 fn meant(text: &str) -> Option<&'static str> {
     let text = text.trim().to_lowercase();
-    let is_close = |name: &str| text.len() <= 2 * name.len() && strsim::osa_distance(&text, name) <= FEWEST_EDITS;
+    let is_close = |name: &str| distance(&text, name, MOST_EDITS).is_some();
     let is_begun = |passphrase: &str| text.contains(' ') && text.starts_with(passphrase);
     let mut known = KNOWN.iter();
     let found = known.find(|(name, passphrase)| is_close(name) || is_begun(passphrase));

@@ -11,6 +11,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use serde_json::{Map, Value};
 
 use crate::kubernetes::field_error::FieldError;
+use crate::kubernetes::names::distance;
 
 /// Fields that the API server validates in its own way, or not at all on a create.
 const NOT_OURS: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
@@ -65,11 +66,10 @@ pub(crate) fn check(schema: &JSONSchemaProps, object: &Value) -> Vec<FieldError>
 fn hint(root: &JSONSchemaProps, path: &str) -> Option<String> {
     let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
     let known = at(root, parent)?.properties.as_ref()?.keys();
-    let edits = |other: &&String| strsim::osa_distance(&other.to_lowercase(), &name.to_lowercase());
-    let near = known
-        .min_by_key(edits)
-        .filter(|other| edits(other) <= MOST_EDITS.min(name.len() / 2));
-    if let Some(near) = near {
+    let most = MOST_EDITS.min(name.len() / 2);
+    let edits = |other: &String| distance(&other.to_lowercase(), &name.to_lowercase(), most);
+    let near = known.filter_map(|other| Some((edits(other)?, other)));
+    if let Some((_, near)) = near.min() {
         return Some(format!(
             ": did you mean {near}? kubectl refuses it, and what other clients send of it is lost"
         ));

@@ -1,8 +1,8 @@
 //! The writes of discovery, each with a deadline and a precondition: records, lists, slots, restarts.
 //!
 //! Nothing is decided here. Annotations, lists and slots are merge patches of our fields with a resourceVersion. A
-//! server-side apply of one annotation would remove the other fields of its manager. A
-//! conflict means that the object changed, came or went since the snapshot.
+//! server-side apply of one annotation would remove the other fields of its manager. A conflict means that the object
+//! changed, came or went since the snapshot.
 
 use std::collections::BTreeMap;
 
