@@ -118,6 +118,7 @@ impl PeersArgs {
             }
             let caches = Caches::start_without(&client, &scope, slots_in, &without);
             caches.wait_until_complete().await;
+            caches.wait_until_explained().await;
             Ok(caches)
         })
         .await

@@ -102,7 +102,11 @@ fn is_of_a_node(object: &impl Resource, nodes: &[Store<GuardedNode>]) -> bool {
     let Some((instance, namespace)) = instance.zip(object.namespace()) else {
         return false;
     };
-    let reference = ObjectRef::new(instance).within(&namespace);
+    is_node(instance, &namespace, nodes)
+}
+
+fn is_node(name: &str, namespace: &str, nodes: &[Store<GuardedNode>]) -> bool {
+    let reference = ObjectRef::new(name).within(namespace);
     nodes.iter().any(|store| store.get(&reference).is_some())
 }
 
@@ -296,48 +300,45 @@ impl Cached for PodDisruptionBudget {
     }
 }
 
-/// The Events about pods that the API server refused.
+/// The Events about pods that the API server refused. Anyone in a namespace can write any number of them.
 impl Cached for Event {
+    const AFTER_NODES: bool = true;
+
     fn trim(&mut self) {
-        let Self {
-            metadata,
-            involved_object,
-            message,
-            last_timestamp,
-            event_time,
-            series,
-            ..
-        } = std::mem::take(self);
+        let all = std::mem::take(self);
         *self = Self {
             metadata: ObjectMeta {
-                name: metadata.name,
-                namespace: metadata.namespace,
+                name: all.metadata.name,
+                namespace: all.metadata.namespace,
                 ..ObjectMeta::default()
             },
             involved_object: ObjectReference {
-                name: involved_object.name,
-                uid: involved_object.uid,
+                name: all.involved_object.name.as_deref().map(shortened),
+                uid: all.involved_object.uid.as_deref().map(shortened),
                 ..ObjectReference::default()
             },
-            message: message.as_deref().map(shortened),
-            last_timestamp,
-            event_time,
-            series,
+            message: all.message.as_deref().map(shortened),
+            last_timestamp: all.last_timestamp,
+            event_time: all.event_time,
+            series: all.series,
             ..Self::default()
         };
     }
 
+    /// Of an Event about another object only the name stays.
+    fn trim_for_nodes(&mut self, nodes: &[Store<GuardedNode>]) {
+        self.trim();
+        if !self.concerns(nodes) {
+            self.involved_object = ObjectReference::default();
+            self.message = None;
+        }
+    }
+
     /// Only those about a StatefulSet with the name of a node.
     fn concerns(&self, nodes: &[Store<GuardedNode>]) -> bool {
-        let about = self
-            .involved_object
-            .name
-            .as_deref()
-            .zip(self.metadata.namespace.as_deref());
-        about.is_some_and(|(name, namespace)| {
-            let reference = ObjectRef::new(name).within(namespace);
-            nodes.iter().any(|store| store.get(&reference).is_some())
-        })
+        let about = self.involved_object.name.as_deref();
+        let about = about.zip(self.metadata.namespace.as_deref());
+        about.is_some_and(|(name, namespace)| is_node(name, namespace, nodes))
     }
 }
 

@@ -326,3 +326,27 @@ fn the_data_of_an_unreferenced_list_is_dropped() {
     writer.apply_watcher_event(&Event::Apply(DeserializeGuard(Ok(node()))));
     assert!(of(&[reader]));
 }
+
+#[test]
+fn an_event_is_bounded_and_only_one_about_a_node_keeps_its_words() {
+    let long = "x".repeat(100 << 10);
+    let event = |name: &str| -> k8s_openapi::api::core::v1::Event {
+        serde_json::from_value(json!({
+            "metadata": { "name": "a", "namespace": "stellar", "annotations": { "other": long } },
+            "involvedObject": { "name": name, "uid": long, "fieldPath": long }, "message": long,
+            "source": { "component": long }, "lastTimestamp": "2026-01-01T00:00:00Z",
+        }))
+        .unwrap()
+    };
+    let (reader, mut writer) = store::<GuardedNode>();
+    writer.apply_watcher_event(&Event::Apply(DeserializeGuard(Ok(node()))));
+    let kept = |name: &str| {
+        let mut event = event(name);
+        event.trim_for_nodes(std::slice::from_ref(&reader));
+        assert!(json!(event).to_string().len() < 4 << 10);
+        event.message.is_some()
+    };
+    assert!(kept("validator-1"));
+    assert!(!kept("another"));
+    assert!(!kept(&long));
+}
