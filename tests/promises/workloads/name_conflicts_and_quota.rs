@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 use test_kit::{FOUR, Fate, Options, Proxy, SOON, TestEnv, Validators, wait_for};
 
+use super::allow;
+
 fn options() -> Options {
     Options::default().with("--look-again", "1s")
 }
@@ -28,20 +30,9 @@ fn generation(env: &TestEnv) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn validator_starts_once_the_quota_is_raised() {
+    const SETS: &str = "count/statefulsets.apps";
     let env = TestEnv::start("quota", options()).await;
-    let quota = |sets: &str| {
-        json!({
-            "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": "few" },
-            "spec": { "hard": { "count/statefulsets.apps": sets } },
-        })
-        .to_string()
-    };
-    env.apply(&quota("0"));
-    wait_for("the quota to be enforced", SOON, async || {
-        env.get("resourcequota/few")
-            .filter(|quota| quota["status"]["used"].is_object())
-    })
-    .await;
+    allow(&env, SETS, "0").await;
     env.apply(&Validators::new(4).manifests([1]));
     has_reason(&env, "Degraded", "Refused").await;
     let before = generation(&env);
@@ -53,7 +44,7 @@ async fn validator_starts_once_the_quota_is_raised() {
         "{messages:?}"
     );
 
-    env.apply(&quota("1"));
+    allow(&env, SETS, "1").await;
     is_well(&env).await;
     assert_eq!(generation(&env), before);
 }

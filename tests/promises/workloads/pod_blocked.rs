@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use stellar_k8s::labels;
 use test_kit::{Options, SOON, TestEnv, Validators, wait_for};
 
+use super::allow;
+
 const NODE: &str = "validator-1";
 
 /// Waits for a reason of PodBlocked, and gives its message.
@@ -113,26 +115,14 @@ async fn a_pod_that_no_node_takes_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_that_a_quota_refuses_says_so_until_it_may_be_created() {
     let env = TestEnv::start("pod-refused", Options::default()).await;
-    let quota = |pods: &str| {
-        json!({
-            "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": "no-pods" },
-            "spec": { "hard": { "pods": pods } },
-        })
-        .to_string()
-    };
-    env.apply(&quota("0"));
-    wait_for("the quota to hold", SOON, async || {
-        let quota = env.get("resourcequota/no-pods")?;
-        quota["status"]["used"].is_object().then_some(())
-    })
-    .await;
+    allow(&env, "pods", "0").await;
     env.apply(&Validators::new(1).manifests([1]));
     let message = blocked(&env, "PodRefused").await;
-    assert!(message.contains("exceeded quota: no-pods"), "{message}");
+    assert!(message.contains("exceeded quota: few"), "{message}");
     env.wait_for_event(NODE, "PodRefused", "exceeded quota").await;
     assert!(peers(&env).contains("PodRefused"));
 
-    env.apply(&quota("9"));
+    allow(&env, "pods", "9").await;
     // The StatefulSet controller waits longer after each attempt; its deletion begins anew.
     env.kubectl(&["delete", "statefulset", NODE])
         .ok("delete the StatefulSet");
