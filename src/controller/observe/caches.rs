@@ -161,8 +161,8 @@ impl Caches {
         self.namespaces.wait_until_complete().await;
     }
 
-    /// Waits until the cache that only explains is complete as well. The operator does not wait for it: its roles may be
-    /// those of an earlier version.
+    /// Waits until the cache that only explains is complete as well. The operator does not wait for it: its roles may
+    /// be those of an earlier version.
     pub async fn wait_until_explained(&self) {
         wait_for_stores(&self.refusals).await;
     }
